@@ -1,0 +1,63 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"slices"
+	"time"
+)
+
+// Project is an account that sends: a sender ID and its API keys.
+type Project struct {
+	Sender  string // sender ID: decimal, no leading zero, at most 19 digits
+	Name    string
+	Created time.Time
+	Keys    []APIKey
+}
+
+// APIKey is one key of a project. The key itself is not kept, only its hash: a key has over 200 random
+// bits, so that a plain SHA-256 cannot be searched.
+type APIKey struct {
+	ID      string // what commands and logs call the key; says nothing about it
+	Name    string
+	Hash    [sha256.Size]byte
+	Created time.Time
+}
+
+// HashKey is what a project keeps of an API key.
+func HashKey(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
+
+// Key returns the project's key that matches, or nil. It takes the same time for every key that does not.
+func (p *Project) Key(key string) *APIKey {
+	var found *APIKey
+	h := HashKey(key)
+	for i := range p.Keys {
+		if subtle.ConstantTimeCompare(h[:], p.Keys[i].Hash[:]) == 1 {
+			found = &p.Keys[i]
+		}
+	}
+	return found
+}
+
+// Clone is a copy that shares nothing with p.
+func (p *Project) Clone() *Project {
+	c := *p
+	c.Keys = slices.Clone(p.Keys)
+	return &c
+}
+
+// Projects remembers who may log in.
+type Projects interface {
+	// CreateProject keeps a new project; ErrExists if the sender ID is taken.
+	CreateProject(ctx context.Context, p *Project) error
+	// Project returns a project; ErrNotFound if there is none.
+	Project(ctx context.Context, sender string) (*Project, error)
+	// Projects lists all, by sender ID.
+	Projects(ctx context.Context) ([]*Project, error)
+	// UpdateProject changes a project with fn, which may run again if another change came between;
+	// ErrNotFound if there is none. fn's error is returned as it is, and nothing is changed.
+	UpdateProject(ctx context.Context, sender string, fn func(*Project) error) error
+	// DeleteProject forgets a project; ErrNotFound if there is none.
+	DeleteProject(ctx context.Context, sender string) error
+}

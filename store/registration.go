@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Registration is the device and app that a registration token stands for (DEV 3.5). Records that a
+// store hands out are shared: nobody changes one.
+type Registration struct {
+	Token      string
+	Device     uint64   // android id
+	App        string   // extension id or package; the category of a data message
+	Subtype    string   // X-subtype, "" for none
+	Senders    []string // who may send to it: sender IDs, or one authorised entity; sorted
+	Scope      string   // Instance ID scope, "" for a classic registration
+	InstanceID string   // appid, "" for a classic registration
+	Created    time.Time
+
+	// Canonical is the newer token of the same slot, "" while this is the newest (CCS 5.6).
+	Canonical  string
+	Superseded time.Time
+	// Unregistered is not zero once the app instance has gone (CCS 5.7).
+	Unregistered time.Time
+}
+
+// Instance names the app instance on its device: the unit that collapse keys and the 100-message limit
+// count by.
+func (r *Registration) Instance() string {
+	if r.Subtype == "" {
+		return r.App
+	}
+	return r.App + "\x00" + r.Subtype
+}
+
+// Key is the queue of the registration's device.
+func (r *Registration) Key() Key { return Key{Kind: KindDevice, ID: r.Device} }
+
+// MaySend reports whether the sender is among the registration's senders (CCS 5.8).
+func (r *Registration) MaySend(sender string) bool { return slices.Contains(r.Senders, sender) }
+
+// Slot names what a newer registration supersedes: for a classic registration the app on the device,
+// for an Instance ID token also its authorised entity and scope.
+func (r *Registration) Slot() string {
+	parts := []string{strconv.FormatUint(r.Device, 10), r.App, r.Subtype}
+	if r.InstanceID != "" {
+		parts = append(parts, strings.Join(r.Senders, ","), r.Scope)
+	}
+	return strings.Join(parts, "\x00")
+}
+
+// Same reports whether a registration asks for what r already is, so that r's token is the answer.
+func (r *Registration) Same(o *Registration) bool {
+	return r.Slot() == o.Slot() && r.InstanceID == o.InstanceID && slices.Equal(r.Senders, o.Senders)
+}
+
+// Registrations remembers which token stands for what.
+type Registrations interface {
+	// Register returns the living registration that is the Same as r, or keeps r, with its Token, and
+	// marks the one before it in its slot as superseded.
+	Register(ctx context.Context, r Registration, now time.Time) (*Registration, error)
+	// Registrations looks tokens up and appends one record a token to dst, nil for an unknown one.
+	Registrations(ctx context.Context, dst []*Registration, tokens []string) ([]*Registration, error)
+	// DeviceRegistrations lists every registration of a device, unregistered ones included.
+	DeviceRegistrations(ctx context.Context, device uint64) ([]*Registration, error)
+	// Unregister marks tokens as unregistered. Unknown tokens are passed over.
+	Unregister(ctx context.Context, now time.Time, tokens ...string) error
+}
