@@ -1,0 +1,86 @@
+package stanza
+
+import "time"
+
+// Type is the kind of a payload by its message_type (CCS 2.2, 3.1).
+type Type uint8
+
+// The types of payload. The first three come from app servers, the rest from the server.
+const (
+	TypeDownstream Type = iota // no message_type
+	TypeAck
+	TypeNack
+	TypeUpstream // no message_type, from the server
+	TypeReceipt
+	TypeControl
+)
+
+// Priority is how soon a device should get a message.
+type Priority uint8
+
+// The priorities of CCS 2.3. PriorityDefault is what a message has that names none.
+const (
+	PriorityDefault Priority = iota
+	PriorityNormal
+	PriorityHigh
+)
+
+// MaxTTL is the longest and the default time_to_live of a downstream message (CCS 2.3).
+const MaxTTL = 2419200 * time.Second
+
+// Downstream is a message from an app server to a device (CCS 2.3). Its strings share memory with the
+// payload that it was decoded from, which nobody writes to any more.
+type Downstream struct {
+	To                string
+	Condition         string
+	MessageID         string
+	CollapseKey       string
+	Priority          Priority
+	TTL               time.Duration // whole seconds; MaxTTL if the message names none
+	DelayWhileIdle    bool
+	ReceiptRequested  bool
+	DryRun            bool
+	ContentAvailable  bool
+	MutableContent    bool
+	RestrictedPackage string
+	Data              Object // "" if absent
+	Notification      Object // "" if absent
+}
+
+// Upstream is a message from a device to an app server (CCS 3.6).
+type Upstream struct {
+	From      string // registration token
+	MessageID string
+	Category  string // the app
+	TTL       time.Duration
+	Data      Data
+}
+
+// Receipt tells an app server that a device has a message (CCS 3.5).
+type Receipt struct {
+	OriginalID string // message_id of the message; the receipt's own is "dr2:" and this
+	Token      string // registration token of the device
+	Category   string
+	Sent       time.Time // to the millisecond
+}
+
+// Inbound is what an app server said: a downstream message, or an ack or nack of something sent to it.
+type Inbound struct {
+	Type       Type       // TypeDownstream, TypeAck or TypeNack
+	HasTo      bool       // an ack without to is malformed (CCS 3.4)
+	Downstream Downstream // of an ack or nack only To and MessageID
+}
+
+// Outbound is what a server said to an app server.
+type Outbound struct {
+	Type           Type // TypeAck, TypeNack, TypeUpstream, TypeReceipt or TypeControl
+	From           string
+	MessageID      string
+	RegistrationID string // ack: the canonical token, if it is another
+	Error          Code   // nack
+	Description    string // nack
+	ControlType    string // control
+	Category       string // upstream, receipt
+	TTL            time.Duration
+	Data           Data // upstream, receipt
+}
