@@ -5,4 +5,10 @@
 // app server may say, DecodeOutbound what a server may answer, the Append functions write both. Nothing
 // here keeps a connection's state; a Reader belongs to one goroutine, everything else may be called from
 // any.
+//
+// A message is read, decoded and answered without copying or allocating anything but the Reader's chunks:
+// the strings of a Downstream are part of what came over the connection. They stay valid, but clone what is
+// kept for long (see Reader).
+//
+// The vectors in testdata/stanza pin what is accepted, what is refused, and how.
 package stanza

@@ -1,0 +1,257 @@
+package stanza
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Rules are what DecodeInbound may be told to do otherwise. The zero value is the protocol's usual.
+type Rules struct {
+	MaxPayload      int  // bytes of data and notification to a token or group (CCS 2.6); default 4096
+	MaxTopicPayload int  // to a topic or condition; default 2048
+	StrictDataKeys  bool // data keys as GCM 3.0 had them: none that begins with google or gcm (CCS 2.4)
+	LenientBooleans bool // "true" and "false" for true and false (CCS 2.3)
+}
+
+const (
+	defaultMaxPayload      = 4096
+	defaultMaxTopicPayload = 2048
+
+	maxCollapseKey  = 256                 // CCS 2.3
+	maxForbiddenKey = len("message_type") // no longer key is forbidden but for its beginning
+)
+
+// missingMessageID is the documented text with its documented end, a backslash and an n (CCS 3.3).
+const missingMessageID = `Missing Required Field: message_id\n`
+
+// DecodeInbound decodes the payload of a message from an app server (CCS 2.2 to 2.6, 3.4). Its error is
+// always an *Error; rules may be nil. in is overwritten, and its strings share the payload's memory.
+//
+// With an error, in still holds the type, message_id, to and condition as far as they stand in front of
+// what is no JSON. If the message_id is "", nothing can be answered but a stanza error 400, and otherwise
+// a nack (CCS 3.3). An ack without a to is no error here: it has HasTo false.
+func DecodeInbound(payload []byte, rules *Rules, in *Inbound) error {
+	var usual Rules
+	if rules == nil {
+		rules = &usual
+	}
+	var d document
+	err := d.parse(payload, rules.StrictDataKeys)
+
+	*in = Inbound{HasTo: d.fields[fieldTo].kind == kindString}
+	m := &in.Downstream
+	m.MessageID = d.messageID()
+	m.To = d.text(fieldTo)
+	messageType := d.text(fieldMessageType)
+	switch messageType {
+	case "ack":
+		in.Type = TypeAck
+	case "nack":
+		in.Type = TypeNack
+	default:
+		m.Condition = d.text(fieldCondition)
+	}
+	switch {
+	case err != nil:
+		return err
+	case m.MessageID == "":
+		return invalidJSON("JSON_PARSING_ERROR", missingMessageID)
+	case in.Type != TypeDownstream:
+		return nil
+	case d.has(fieldMessageType) && d.fields[fieldMessageType].kind != kindString:
+		return d.typeError("message_type", "String", fieldMessageType)
+	case messageType != "":
+		return invalidJSON("INVALID_MESSAGE_TYPE", fmt.Sprintf("Unknown message_type: %s", d.excerpt(d.fields[fieldMessageType])))
+	}
+	if err := d.target(m); err != nil {
+		return err
+	}
+	if err := d.options(m, rules); err != nil {
+		return err
+	}
+	return d.payload(m, rules)
+}
+
+// target checks who the message is for.
+func (d *document) target(m *Downstream) error {
+	switch {
+	case d.has(fieldRegistrationIDs):
+		return invalidJSON("JSON_PARSING_ERROR", `Unsupported field: registration_ids. Send one message to each "to"`)
+	case d.has(fieldTo) && d.fields[fieldTo].kind != kindString:
+		return d.typeError("to", "String", fieldTo)
+	case d.has(fieldCondition) && d.fields[fieldCondition].kind != kindString:
+		return d.typeError("condition", "String", fieldCondition)
+	case m.To != "" && m.Condition != "":
+		return invalidJSON("JSON_PARSING_ERROR", `Must use either "to" field or "condition", not both`)
+	case m.To == "" && m.Condition == "":
+		return invalidJSON("JSON_PARSING_ERROR", "Missing Required Field: to")
+	}
+	return nil
+}
+
+// options reads the fields of CCS 2.3 behind the target.
+func (d *document) options(m *Downstream, rules *Rules) error {
+	for _, o := range [...]struct {
+		name  string
+		field field
+		into  *bool
+	}{
+		{"delay_while_idle", fieldDelayWhileIdle, &m.DelayWhileIdle},
+		{"delivery_receipt_requested", fieldReceiptRequested, &m.ReceiptRequested},
+		{"dry_run", fieldDryRun, &m.DryRun},
+		{"content_available", fieldContentAvailable, &m.ContentAvailable},
+		{"mutable_content", fieldMutableContent, &m.MutableContent},
+	} {
+		if !d.has(o.field) {
+			continue
+		}
+		switch s := d.string(d.fields[o.field]); {
+		case d.fields[o.field].kind != kindBoolean && !(rules.LenientBooleans && (s == "true" || s == "false")):
+			return d.typeError(o.name, "Boolean", o.field)
+		default:
+			*o.into = s == "true"
+		}
+	}
+	if d.has(fieldCollapseKey) {
+		if d.fields[fieldCollapseKey].kind != kindString {
+			return d.typeError("collapse_key", "String", fieldCollapseKey)
+		}
+		m.CollapseKey = d.text(fieldCollapseKey)
+		if len(m.CollapseKey) > maxCollapseKey {
+			return invalidJSON("INVALID_COLLAPSE_KEY", fmt.Sprintf("collapse_key is longer than %d bytes", maxCollapseKey))
+		}
+	}
+	if d.has(fieldRestrictedPackage) {
+		if d.fields[fieldRestrictedPackage].kind != kindString {
+			return d.typeError("restricted_package_name", "String", fieldRestrictedPackage)
+		}
+		m.RestrictedPackage = d.text(fieldRestrictedPackage)
+	}
+	if err := d.priority(m); err != nil {
+		return err
+	}
+	return d.ttl(m)
+}
+
+func (d *document) priority(m *Downstream) error {
+	v := d.fields[fieldPriority]
+	if v.kind <= kindNull {
+		return nil
+	}
+	if v.kind != kindString && v.kind != kindNumber {
+		return d.typeError("priority", "String", fieldPriority)
+	}
+	switch s := d.string(v); {
+	case s == "5" || strings.EqualFold(s, "normal"):
+		m.Priority = PriorityNormal
+	case s == "10" || strings.EqualFold(s, "high"):
+		m.Priority = PriorityHigh
+	default:
+		return invalidJSON("INVALID_PRIORITY", fmt.Sprintf(`Invalid value (%s) for "priority": must be "normal" or "high"`, d.excerpt(v)))
+	}
+	return nil
+}
+
+// ttl reads a number, or a string of digits as Google's own samples have it (CCS 9 row 6).
+func (d *document) ttl(m *Downstream) error {
+	v := d.fields[fieldTTL]
+	if v.kind <= kindNull {
+		m.TTL = MaxTTL
+		return nil
+	}
+	s := d.string(v)
+	digits := strings.TrimPrefix(s, "-")
+	if v.kind != kindNumber && (v.kind != kindString || !isDigits(digits)) {
+		return d.typeError("time_to_live", "Number", fieldTTL)
+	}
+	seconds := time.Duration(0)
+	for i := 0; i < len(digits) && seconds <= MaxTTL/time.Second; i++ {
+		if digits[i] < '0' || digits[i] > '9' { // a fraction or an exponent
+			seconds = MaxTTL
+			break
+		}
+		seconds = seconds*10 + time.Duration(digits[i]-'0')
+	}
+	if seconds > MaxTTL/time.Second || seconds > 0 && len(s) > len(digits) {
+		return invalidJSON("INVALID_TTL", fmt.Sprintf(`Invalid value (%s) for "time_to_live": must be between 0 and "%d"`,
+			d.excerpt(v), MaxTTL/time.Second))
+	}
+	m.TTL = seconds * time.Second
+	return nil
+}
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// payload reads data and notification.
+func (d *document) payload(m *Downstream, rules *Rules) error {
+	if d.has(fieldData) {
+		if d.fields[fieldData].kind != kindObject {
+			return d.typeError("data", "Map", fieldData)
+		}
+		if d.hasBad {
+			return invalidJSON("INVALID_DATA_KEY", fmt.Sprintf(`"data" must not have the key %q`, d.excerpt(d.badKey)))
+		}
+		m.Data = d.object(fieldData)
+	}
+	if d.has(fieldNotification) {
+		if d.fields[fieldNotification].kind != kindObject {
+			return d.typeError("notification", "Map", fieldNotification)
+		}
+		m.Notification = d.object(fieldNotification)
+	}
+	limit := orDefault(rules.MaxPayload, defaultMaxPayload)
+	if m.Condition != "" || strings.HasPrefix(m.To, "/topics/") {
+		limit = orDefault(rules.MaxTopicPayload, defaultMaxTopicPayload)
+	}
+	if d.size > limit {
+		return invalidJSON("MESSAGE_TOO_BIG", fmt.Sprintf("The payload has %d bytes, at most %d are allowed", d.size, limit))
+	}
+	return nil
+}
+
+func (d *document) object(f field) Object {
+	v := d.fields[f]
+	return Object(stringOf(d.b[v.start:v.end]))
+}
+
+func orDefault(n, usual int) int {
+	if n == 0 {
+		return usual
+	}
+	return n
+}
+
+// forbiddenKey reports whether a key may not be in data. Devices would take it for one of the protocol's
+// (CCS 2.4).
+func forbiddenKey(key string, strict bool) bool {
+	switch key {
+	case "from", "message_type", "google", "gcm":
+		return true
+	}
+	if strict {
+		return strings.HasPrefix(key, "google") || strings.HasPrefix(key, "gcm")
+	}
+	return strings.HasPrefix(key, "google.") || strings.HasPrefix(key, "gcm.")
+}
+
+// typeError is the documented refusal of a value of the wrong type.
+func (d *document) typeError(name, javaType string, f field) *Error {
+	pkg := "java.lang."
+	if javaType == "Map" {
+		pkg = "java.util."
+	}
+	return invalidJSON("JSON_TYPE_ERROR", fmt.Sprintf("Field %q must be a JSON %s%s: %s", name, pkg, javaType, d.excerpt(d.fields[f])))
+}
+
+// invalidJSON is the refusal of a payload, its text in the documented shape (CCS 3.3).
+func invalidJSON(kind, reason string) *Error {
+	return &Error{Code: InvalidJSON, Description: "InvalidJson: " + kind + " : " + reason}
+}

@@ -1,0 +1,63 @@
+package stanza
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DecodeOutbound decodes the payload of a message from a server (CCS 3.1 to 3.7), this one or another: it
+// takes numbers for strings, and nacks of 2013, which had all their text in error and no
+// error_description. out is overwritten; its strings share the payload's memory, but Data is its own.
+func DecodeOutbound(payload []byte, out *Outbound) error {
+	*out = Outbound{}
+	var d document
+	if err := d.parse(payload, false); err != nil {
+		return err
+	}
+	out.From = d.text(fieldFrom)
+	out.MessageID = d.messageID()
+	out.Category = d.text(fieldCategory)
+	switch t := d.text(fieldMessageType); t {
+	case "ack":
+		out.Type = TypeAck
+		out.RegistrationID = d.text(fieldRegistrationID)
+	case "nack":
+		out.Type = TypeNack
+		out.Error, out.Description = nackError(d.text(fieldError), d.text(fieldErrorDescription))
+	case "control":
+		out.Type = TypeControl
+		out.ControlType = d.text(fieldControlType)
+	case "receipt":
+		out.Type = TypeReceipt
+	case "":
+		out.Type = TypeUpstream
+	default:
+		return fmt.Errorf("unknown message_type %.64q", t)
+	}
+	if v := d.fields[fieldTTL]; v.kind == kindNumber || v.kind == kindString {
+		seconds, err := strconv.ParseInt(d.string(v), 10, 32)
+		if err != nil {
+			return fmt.Errorf("time_to_live: %w", err)
+		}
+		out.TTL = time.Duration(seconds) * time.Second
+	}
+	if v := d.fields[fieldData]; v.kind == kindObject {
+		out.Data = d.object(fieldData).AppendData(make(Data, 0, v.end-v.start))
+	}
+	return nil
+}
+
+// nackError splits what a nack says into code and text. The nacks of 2013 read
+// "InvalidJson : INVALID_TTL : Invalid value ..." in error alone.
+func nackError(code, description string) (Code, string) {
+	if description == "" && strings.Contains(code, " : ") {
+		description = strings.TrimSpace(code)
+		code, _, _ = strings.Cut(code, " : ")
+		if strings.EqualFold(code, "InvalidJson") {
+			code = string(InvalidJSON)
+		}
+	}
+	return Code(code), description
+}

@@ -1,0 +1,329 @@
+package stanza
+
+import (
+	"encoding/binary"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// What the stanzas of CCS 3 begin and end with, to the byte: clients look for these texts. An ack, nack or
+// control has no attributes and the prefix data; what comes from devices has three and no prefix (3.1).
+const (
+	openReply  = `<message><data:gcm xmlns:data="google:mobile:data">`
+	closeReply = `</data:gcm></message>`
+
+	openGCM  = `<gcm xmlns="google:mobile:data">`
+	closeGCM = `</gcm></message>`
+
+	openRequest = `<message id="">` + openGCM // of an app server, 2.1
+
+	fromDevices = `" from="devices@gcm.googleapis.com" type="normal">` + openGCM
+	stanzasAttr = ` xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"`
+)
+
+// AppendAck appends the acknowledgement of a downstream message: from is its to, registrationID the
+// canonical token if that is another, else "" (CCS 3.2).
+func AppendAck(b []byte, from, messageID, registrationID string) []byte {
+	b = append(b, openReply+`{"message_type":"ack","from":`...)
+	b = AppendJSONString(b, from)
+	b = append(b, `,"message_id":`...)
+	b = AppendJSONString(b, messageID)
+	if registrationID != "" {
+		b = append(b, `,"registration_id":`...)
+		b = AppendJSONString(b, registrationID)
+	}
+	return append(b, `}`+closeReply...)
+}
+
+// AppendNack appends the refusal of a message (CCS 3.3). An empty description is written too, as one
+// client requires it.
+func AppendNack(b []byte, from, messageID string, code Code, description string) []byte {
+	b = append(b, openReply+`{"message_type":"nack","from":`...)
+	b = AppendJSONString(b, from)
+	b = append(b, `,"message_id":`...)
+	b = AppendJSONString(b, messageID)
+	b = append(b, `,"error":`...)
+	b = AppendJSONString(b, string(code))
+	b = append(b, `,"error_description":`...)
+	b = AppendJSONString(b, description)
+	return append(b, `}`+closeReply...)
+}
+
+// AppendControl appends a control message, whose only known type is CONNECTION_DRAINING. Google sent no
+// message_id, but some clients see nothing without one; "" leaves it out (CCS 3.7).
+func AppendControl(b []byte, controlType, messageID string) []byte {
+	b = append(b, openReply+`{"message_type":"control","control_type":`...)
+	b = AppendJSONString(b, controlType)
+	if messageID != "" {
+		b = append(b, `,"message_id":`...)
+		b = AppendJSONString(b, messageID)
+	}
+	return append(b, `}`+closeReply...)
+}
+
+// AppendUpstream appends a message from a device. to is the bare address of the sender (CCS 3.6).
+func AppendUpstream(b []byte, to string, u *Upstream) []byte {
+	b = appendFromDevices(b, to)
+	b = append(b, `{"data":`...)
+	b = u.Data.AppendObject(b)
+	b = append(b, `,"time_to_live":`...)
+	b = appendSeconds(b, u.TTL)
+	b = append(b, `,"from":`...)
+	b = AppendJSONString(b, u.From)
+	b = append(b, `,"message_id":`...)
+	b = AppendJSONString(b, u.MessageID)
+	b = append(b, `,"category":`...)
+	b = AppendJSONString(b, u.Category)
+	return append(b, `}`+closeGCM...)
+}
+
+// ReceiptPrefix goes before the message_id of a message to make that of its receipt (CCS 3.5).
+const ReceiptPrefix = "dr2:"
+
+// AppendReceipt appends a delivery receipt. to is the bare address of the sender (CCS 3.5).
+func AppendReceipt(b []byte, to string, r *Receipt) []byte {
+	b = appendFromDevices(b, to)
+	b = append(b, `{"data":{"message_status":"MESSAGE_SENT_TO_DEVICE","original_message_id":`...)
+	b = AppendJSONString(b, r.OriginalID)
+	b = append(b, `,"device_registration_id":`...)
+	b = AppendJSONString(b, r.Token)
+	b = append(b, `,"message_sent_timestamp":"`...)
+	b = strconv.AppendInt(b, r.Sent.UnixMilli(), 10)
+	b = append(b, `"},"message_type":"receipt","from":"gcm.googleapis.com","message_id":"`+ReceiptPrefix...)
+	b = appendJSON(b, r.OriginalID)
+	b = append(b, `","category":`...)
+	b = AppendJSONString(b, r.Category)
+	return append(b, `,"time_to_live":0}`+closeGCM...)
+}
+
+// StanzaError is the answer to a stanza that names no message_id to nack (CCS 3.3).
+type StanzaError struct {
+	ID         string // of the stanza that is answered
+	HasID      bool
+	To         string // the full address of the connection
+	Payload    []byte // echoed, if the stanza had one
+	HasPayload bool
+	Code       int
+	Type       string // modify, cancel, ...
+	Condition  string // bad-request, not-acceptable, ...
+	Text       string
+}
+
+// AppendStanzaError appends the error. CCS 3.3 would have an empty id echoed, but 1.11 has seen clients
+// drop the connection on <message id="">, so it is left out.
+func AppendStanzaError(b []byte, e *StanzaError) []byte {
+	b = append(b, `<message`...)
+	if e.HasID && e.ID != "" {
+		b = append(b, ` id="`...)
+		b = AppendEscaped(b, e.ID)
+		b = append(b, '"')
+	}
+	b = append(b, ` type="error" to="`...)
+	b = AppendEscaped(b, e.To)
+	b = append(b, `">`...)
+	if e.HasPayload {
+		b = append(b, openGCM...)
+		b = appendEscaped(b, stringOf(e.Payload), false)
+		b = append(b, `</gcm>`...)
+	}
+	b = append(b, `<error code="`...)
+	b = strconv.AppendInt(b, int64(e.Code), 10)
+	b = append(b, `" type="`...)
+	b = AppendEscaped(b, e.Type)
+	b = append(b, `"><`...)
+	b = append(b, e.Condition...)
+	b = append(b, stanzasAttr+`/><text`+stanzasAttr+`>`...)
+	b = appendEscaped(b, e.Text, false)
+	return append(b, `</text></error></message>`...)
+}
+
+// AppendDownstream appends a message as an app server writes it (CCS 2.1, 2.3). Fields with their zero
+// value are left out, as is a TTL of MaxTTL: a TTL of 0 says that the message is for now or never. Data and
+// Notification are written as they are, in valid JSON text.
+func AppendDownstream(b []byte, d *Downstream) []byte {
+	b = append(b, openRequest+`{`...)
+	if d.To != "" || d.Condition == "" {
+		b = append(b, `"to":`...)
+		b = AppendJSONString(b, d.To)
+	} else {
+		b = append(b, `"condition":`...)
+		b = AppendJSONString(b, d.Condition)
+	}
+	b = append(b, `,"message_id":`...)
+	b = AppendJSONString(b, d.MessageID)
+	if d.CollapseKey != "" {
+		b = append(b, `,"collapse_key":`...)
+		b = AppendJSONString(b, d.CollapseKey)
+	}
+	switch d.Priority {
+	case PriorityNormal:
+		b = append(b, `,"priority":"normal"`...)
+	case PriorityHigh:
+		b = append(b, `,"priority":"high"`...)
+	}
+	if d.TTL != MaxTTL {
+		b = append(b, `,"time_to_live":`...)
+		b = appendSeconds(b, d.TTL)
+	}
+	b = appendTrue(b, `,"delay_while_idle":true`, d.DelayWhileIdle)
+	b = appendTrue(b, `,"delivery_receipt_requested":true`, d.ReceiptRequested)
+	b = appendTrue(b, `,"dry_run":true`, d.DryRun)
+	b = appendTrue(b, `,"content_available":true`, d.ContentAvailable)
+	b = appendTrue(b, `,"mutable_content":true`, d.MutableContent)
+	if d.RestrictedPackage != "" {
+		b = append(b, `,"restricted_package_name":`...)
+		b = AppendJSONString(b, d.RestrictedPackage)
+	}
+	if d.Data != "" {
+		b = append(b, `,"data":`...)
+		b = appendObject(b, d.Data)
+	}
+	if d.Notification != "" {
+		b = append(b, `,"notification":`...)
+		b = appendObject(b, d.Notification)
+	}
+	return append(b, `}`+closeGCM...)
+}
+
+// AppendClientAck appends an app server's acknowledgement of an upstream message or receipt: to is its
+// from (CCS 3.4).
+func AppendClientAck(b []byte, to, messageID string) []byte {
+	b = append(b, openRequest+`{"to":`...)
+	b = AppendJSONString(b, to)
+	b = append(b, `,"message_id":`...)
+	b = AppendJSONString(b, messageID)
+	return append(b, `,"message_type":"ack"}`+closeGCM...)
+}
+
+func appendFromDevices(b []byte, to string) []byte {
+	b = append(b, `<message to="`...)
+	b = AppendEscaped(b, to)
+	return append(b, fromDevices...)
+}
+
+func appendSeconds(b []byte, d time.Duration) []byte {
+	return strconv.AppendInt(b, int64(d/time.Second), 10)
+}
+
+func appendTrue(b []byte, text string, yes bool) []byte {
+	if yes {
+		return append(b, text...)
+	}
+	return b
+}
+
+// appendObject appends JSON text. What XML would need escaped stands only inside its strings, where JSON
+// can escape it.
+func appendObject(b []byte, o Object) []byte {
+	s := string(o)
+	for {
+		i := strings.IndexAny(s, "<>&")
+		if i < 0 {
+			return append(b, s...)
+		}
+		b = append(b, s[:i]...)
+		b = appendUnicode(b, rune(s[i]))
+		s = s[i+1:]
+	}
+}
+
+// AppendJSONString appends s as a JSON string that needs no XML escaping, as clients exist that don't
+// decode XML's (CCS 1.11 no. 4): <, > and & are written as \u003c, \u003e and \u0026, and so is what XML or
+// JavaScript can't carry. What is no UTF-8 becomes U+FFFD.
+func AppendJSONString(b []byte, s string) []byte {
+	b = append(b, '"')
+	b = appendJSON(b, s)
+	return append(b, '"')
+}
+
+// special marks the bytes of x that appendJSON can't simply copy: what JSON or XML escapes, controls, and
+// what is not ASCII. One test finds < and >, which differ in a bit, and one finds " and &.
+func special(x uint64) uint64 {
+	return zeros(x^'\\'*ones) | zeros((x|2*ones)^'>'*ones) | zeros((x|4*ones)^'&'*ones) | controls(x) | x&highs
+}
+
+func appendJSON(b []byte, s string) []byte {
+	done := 0 // of s, up to where it is in b
+	for i := 0; i < len(s); {
+		if i+8 <= len(s) {
+			marks := special(binary.LittleEndian.Uint64(bytesOf(s[i : i+8])))
+			if marks == 0 {
+				i += 8
+				continue
+			}
+			i += firstMark(marks)
+		}
+		c := s[i]
+		if special(uint64(c)|'x'*(ones-1)) == 0 {
+			i++
+			continue
+		}
+		r, n := rune(c), 1
+		if c >= utf8.RuneSelf {
+			r, n = utf8.DecodeRuneInString(s[i:])
+			if !(r == utf8.RuneError && n == 1) && r != '\u2028' && r != '\u2029' && isCharacter(r) {
+				i += n
+				continue
+			}
+		}
+		b = append(b, s[done:i]...)
+		switch r {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, `\n`...)
+		case '\r':
+			b = append(b, `\r`...)
+		case '\t':
+			b = append(b, `\t`...)
+		default:
+			b = appendUnicode(b, r)
+		}
+		i += n
+		done = i
+	}
+	return append(b, s[done:]...)
+}
+
+func appendUnicode(b []byte, r rune) []byte {
+	const hex = "0123456789abcdef"
+	return append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+}
+
+// AppendEscaped appends s as XML text or as an attribute value in double quotes. What XML 1.0 can't carry
+// becomes U+FFFD.
+func AppendEscaped(b []byte, s string) []byte { return appendEscaped(b, s, true) }
+
+// appendEscaped leaves double quotes as they are if not asked to: in text they may stay (CCS 3.1).
+func appendEscaped(b []byte, s string, quotes bool) []byte {
+	done := 0
+	for i := 0; i < len(s); {
+		r, n := rune(s[i]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRuneInString(s[i:])
+		}
+		escape := ""
+		switch {
+		case r == '<':
+			escape = "&lt;"
+		case r == '>':
+			escape = "&gt;"
+		case r == '&':
+			escape = "&amp;"
+		case r == '"' && quotes:
+			escape = "&quot;"
+		case (r == '\t' || r == '\n') && quotes || r == '\r': // else a parser would make it a space, or \n
+			escape = [...]string{'\t': "&#9;", '\n': "&#10;", '\r': "&#13;"}[r]
+		case !isCharacter(r) || r == utf8.RuneError && n == 1:
+			escape = "\uFFFD"
+		}
+		if escape != "" {
+			b = append(append(b, s[done:i]...), escape...)
+			done = i + n
+		}
+		i += n
+	}
+	return append(b, s[done:]...)
+}
