@@ -59,6 +59,9 @@ func MakeID(r Rank, seq uint64) ID { return ID(uint64(r)<<rankShift | seq) }
 // Rank is the rank that the ID carries.
 func (id ID) Rank() Rank { return Rank(id >> rankShift) }
 
+// Seq is the sequence number that the ID carries: the order of Put, whatever the rank.
+func (id ID) Seq() uint64 { return uint64(id) & (1<<rankShift - 1) }
+
 // Lease names one session's claims on a queue. It is never zero and never used twice.
 type Lease uint64
 

@@ -57,10 +57,33 @@ func (r *Registration) Same(o *Registration) bool {
 	return r.Slot() == o.Slot() && r.InstanceID == o.InstanceID && slices.Equal(r.Senders, o.Senders)
 }
 
+// Fresh is the record that a store keeps of a new registration. It shares nothing with r.
+func (r *Registration) Fresh(now time.Time) *Registration {
+	c := *r
+	c.Senders = slices.Clone(r.Senders)
+	c.Canonical, c.Superseded, c.Unregistered = "", time.Time{}, time.Time{}
+	if c.Created.IsZero() {
+		c.Created = now
+	}
+	return &c
+}
+
+// SupersededBy is the record of r once its slot has a newer token. Superseded is when r stopped being
+// the newest; Canonical is always the newest token of the slot (CCS 5.6).
+func (r *Registration) SupersededBy(token string, now time.Time) *Registration {
+	c := *r
+	if c.Canonical == "" {
+		c.Superseded = now
+	}
+	c.Canonical = token
+	return &c
+}
+
 // Registrations remembers which token stands for what.
 type Registrations interface {
 	// Register returns the living registration that is the Same as r, or keeps r, with its Token, and
-	// marks the one before it in its slot as superseded.
+	// marks those before it in its slot as superseded: the Canonical of each becomes the new token.
+	// Unregistered ones stay as they are. ErrExists if the token is taken.
 	Register(ctx context.Context, r Registration, now time.Time) (*Registration, error)
 	// Registrations looks tokens up and appends one record a token to dst, nil for an unknown one.
 	Registrations(ctx context.Context, dst []*Registration, tokens []string) ([]*Registration, error)

@@ -1,0 +1,7 @@
+// Package memstore is a store.Store in memory, for tests and the emulator. It keeps every rule of the
+// interface but one: nothing survives Close.
+//
+// A queue belongs to one of a fixed number of shards, and a call holds the lock of one shard at a time;
+// no lock is shared by all queues. An entry that is claimed when it expires stays with its lease, until
+// that acknowledges or releases it.
+package memstore

@@ -1,0 +1,208 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"openccs/store"
+)
+
+// registry is the registrations by token, by slot (the living one) and by device.
+type registry struct {
+	mu       sync.RWMutex
+	byToken  map[string]*store.Registration
+	bySlot   map[string]string
+	byDevice map[uint64][]string
+}
+
+func (r *registry) init() {
+	r.byToken = map[string]*store.Registration{}
+	r.bySlot = map[string]string{}
+	r.byDevice = map[uint64][]string{}
+}
+
+// Register returns the living registration that is the same, or keeps a new one.
+func (s *Store) Register(ctx context.Context, r store.Registration, now time.Time) (*store.Registration, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	g := &s.registry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	slot := r.Slot()
+	if old := g.byToken[g.bySlot[slot]]; old != nil && old.Same(&r) {
+		return old, nil
+	}
+	if g.byToken[r.Token] != nil {
+		return nil, fmt.Errorf("register device %d: token: %w", r.Device, store.ErrExists)
+	}
+	for _, token := range g.byDevice[r.Device] {
+		if old := g.byToken[token]; old.Slot() == slot && old.Unregistered.IsZero() {
+			g.byToken[token] = old.SupersededBy(r.Token, now)
+		}
+	}
+	fresh := r.Fresh(now)
+	g.byToken[fresh.Token] = fresh
+	g.bySlot[slot] = fresh.Token
+	g.byDevice[fresh.Device] = append(g.byDevice[fresh.Device], fresh.Token)
+	return fresh, nil
+}
+
+// Registrations looks tokens up.
+func (s *Store) Registrations(ctx context.Context, dst []*store.Registration, tokens []string) ([]*store.Registration, error) {
+	if err := s.usable(ctx); err != nil {
+		return dst, err
+	}
+	s.registry.mu.RLock()
+	defer s.registry.mu.RUnlock()
+	for _, token := range tokens {
+		dst = append(dst, s.registry.byToken[token])
+	}
+	return dst, nil
+}
+
+// DeviceRegistrations lists every registration of a device.
+func (s *Store) DeviceRegistrations(ctx context.Context, device uint64) ([]*store.Registration, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.registry.mu.RLock()
+	defer s.registry.mu.RUnlock()
+	var all []*store.Registration
+	for _, token := range s.registry.byDevice[device] {
+		all = append(all, s.registry.byToken[token])
+	}
+	return all, nil
+}
+
+// Unregister marks tokens as unregistered.
+func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	g := &s.registry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, token := range tokens {
+		old := g.byToken[token]
+		if old == nil || !old.Unregistered.IsZero() {
+			continue
+		}
+		gone := *old
+		gone.Unregistered = now
+		g.byToken[token] = &gone
+		if slot := old.Slot(); g.bySlot[slot] == token {
+			delete(g.bySlot, slot)
+		}
+	}
+	return nil
+}
+
+// accounts is the projects and the secrets.
+type accounts struct {
+	mu       sync.Mutex
+	projects map[string]*store.Project
+	secrets  map[string][]byte
+}
+
+func (a *accounts) init() {
+	a.projects = map[string]*store.Project{}
+	a.secrets = map[string][]byte{}
+}
+
+// CreateProject keeps a new project.
+func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	if s.accounts.projects[p.Sender] != nil {
+		return fmt.Errorf("project %s: %w", p.Sender, store.ErrExists)
+	}
+	s.accounts.projects[p.Sender] = p.Clone()
+	return nil
+}
+
+// Project returns a project.
+func (s *Store) Project(ctx context.Context, sender string) (*store.Project, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	p := s.accounts.projects[sender]
+	if p == nil {
+		return nil, fmt.Errorf("project %s: %w", sender, store.ErrNotFound)
+	}
+	return p.Clone(), nil
+}
+
+// Projects lists all, by sender ID.
+func (s *Store) Projects(ctx context.Context) ([]*store.Project, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	all := make([]*store.Project, 0, len(s.accounts.projects))
+	for _, p := range s.accounts.projects {
+		all = append(all, p.Clone())
+	}
+	slices.SortFunc(all, func(a, b *store.Project) int {
+		return cmp.Or(cmp.Compare(len(a.Sender), len(b.Sender)), strings.Compare(a.Sender, b.Sender))
+	})
+	return all, nil
+}
+
+// UpdateProject changes a project.
+func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store.Project) error) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	p := s.accounts.projects[sender]
+	if p == nil {
+		return fmt.Errorf("project %s: %w", sender, store.ErrNotFound)
+	}
+	p = p.Clone()
+	if err := fn(p); err != nil {
+		return err
+	}
+	p.Sender = sender
+	s.accounts.projects[sender] = p.Clone()
+	return nil
+}
+
+// DeleteProject forgets a project.
+func (s *Store) DeleteProject(ctx context.Context, sender string) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	if s.accounts.projects[sender] == nil {
+		return fmt.Errorf("project %s: %w", sender, store.ErrNotFound)
+	}
+	delete(s.accounts.projects, sender)
+	return nil
+}
+
+// Secret returns the secret of that name, which is fresh if there was none.
+func (s *Store) Secret(ctx context.Context, name string, fresh []byte) ([]byte, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	if s.accounts.secrets[name] == nil {
+		s.accounts.secrets[name] = append([]byte{}, fresh...)
+	}
+	return slices.Clone(s.accounts.secrets[name]), nil
+}

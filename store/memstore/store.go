@@ -1,0 +1,58 @@
+package memstore
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"openccs/store"
+)
+
+// shardCount is how many locks the queues share: enough that two cores seldom meet.
+const shardCount = 128
+
+// Store is a store.Store in memory. Use New.
+type Store struct {
+	shards [shardCount]shard
+	closed atomic.Bool
+
+	sweepMu sync.Mutex // one sweep at a time; taken before a shard's lock
+	sweepAt int        // the shard where the sweep goes on
+
+	registry registry
+	accounts accounts
+}
+
+var _ store.Store = (*Store)(nil)
+
+// New returns an empty store.
+func New() *Store {
+	s := &Store{}
+	for i := range s.shards {
+		s.shards[i].queues = map[store.Key]*queue{}
+		s.shards[i].dedup.until = map[dedupKey]int64{}
+	}
+	s.registry.init()
+	s.accounts.init()
+	return s
+}
+
+// Close ends the store. Calls after it return store.ErrClosed.
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+// usable is what every call asks first.
+func (s *Store) usable(ctx context.Context) error {
+	if s.closed.Load() {
+		return store.ErrClosed
+	}
+	return ctx.Err()
+}
+
+func (s *Store) shard(k store.Key) *shard {
+	// The multiplier spreads IDs that differ in few bits (Fibonacci hashing).
+	h := (k.ID ^ uint64(k.Kind)<<56) * 0x9E3779B97F4A7C15
+	return &s.shards[h>>(64-7)]
+}
