@@ -1,0 +1,169 @@
+package mcs
+
+import (
+	"fmt"
+	"io"
+)
+
+const (
+	// parkedSize is what a Reader holds while it waits for a frame to begin: enough for a heartbeat or
+	// an acknowledgement, so that these never need a buffer.
+	parkedSize = 32
+	// maxSizeBytes is the longest varint that a frame's size may take (DEV 4).
+	maxSizeBytes = 5
+	// maxEmptyReads is how often a source may return nothing at all before it counts as broken.
+	maxEmptyReads = 100
+)
+
+// Reader cuts a byte stream into frames (DEV 4). It belongs to one goroutine.
+//
+// An error of the source leaves the Reader as it was: after a passed read deadline Next and ReadVersion
+// may be called again and go on within the same frame. A FrameError comes again with each call.
+type Reader struct {
+	src        io.Reader
+	limit      int
+	buf        []byte // parked[:], or shared while a frame is here
+	start, end int    // what was read and not handed out: buf[start:end]
+	err        error  // came together with data; the next fill returns it
+	parked     [parkedSize]byte
+}
+
+// NewReader reads frames whose payload is no larger than limit, such as MaxLogin before a login and
+// MaxFrame after it.
+func NewReader(src io.Reader, limit int) *Reader {
+	r := &Reader{src: src, limit: limit}
+	r.buf = r.parked[:]
+	return r
+}
+
+// SetLimit changes the limit for all frames that Next has not returned yet.
+func (r *Reader) SetLimit(limit int) { r.limit = limit }
+
+// ReadVersion reads the byte that comes once before the first frame. Which versions are good is up to
+// the caller.
+func (r *Reader) ReadVersion() (byte, error) {
+	if r.start == r.end {
+		if err := r.fill(); err != nil {
+			return 0, err
+		}
+	}
+	v := r.buf[r.start]
+	r.start++
+	return v, nil
+}
+
+// Next returns the next frame. The payload is valid until the following call. The error is io.EOF at the
+// end of a frame, io.ErrUnexpectedEOF within one, a *FrameError, or one of the source.
+func (r *Reader) Next() (Tag, []byte, error) {
+	r.release()
+	for {
+		h, ok, err := parseHeader(r.buf[r.start:r.end], r.limit)
+		if err != nil {
+			return 0, nil, err
+		}
+		if ok && r.end-r.start >= h.len+h.size {
+			from := r.start + h.len
+			r.start = from + h.size
+			return h.tag, r.buf[from:r.start:r.start], nil
+		}
+		if err := r.fill(); err != nil {
+			if err == io.EOF && r.start < r.end {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, nil, err
+		}
+	}
+}
+
+// Ready reports whether a whole frame is here already, so that Next will not wait.
+func (r *Reader) Ready() bool {
+	h, ok, err := parseHeader(r.buf[r.start:r.end], r.limit)
+	return err == nil && ok && r.end-r.start >= h.len+h.size
+}
+
+// Buffered is the number of bytes that were read and not handed out. After an error of Next, a number
+// above zero tells that a frame has begun.
+func (r *Reader) Buffered() int { return r.end - r.start }
+
+// header is what precedes a frame's payload.
+type header struct {
+	tag  Tag
+	len  int // of the header itself
+	size int // of the payload
+}
+
+// parseHeader is not ok while b does not hold a whole header.
+func parseHeader(b []byte, limit int) (h header, ok bool, err error) {
+	if len(b) == 0 {
+		return h, false, nil
+	}
+	h.tag = Tag(b[0])
+	if h.tag > maxTag {
+		return h, false, badFrame("no such tag: " + h.tag.String())
+	}
+	var size uint64
+	for i, c := range b[1:] {
+		size |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			if size > uint64(limit) {
+				return h, false, &FrameError{
+					Kind:   ErrTooBig,
+					Reason: fmt.Sprintf("%s of %d bytes, limit %d", h.tag, size, limit),
+				}
+			}
+			h.len, h.size = 1+i+1, int(size)
+			return h, true, nil
+		}
+		if i+1 == maxSizeBytes {
+			return h, false, badFrame("size of more than 5 bytes")
+		}
+	}
+	return h, false, nil
+}
+
+// fill reads once, behind what is here.
+func (r *Reader) fill() error {
+	if err := r.err; err != nil {
+		r.err = nil
+		return err
+	}
+	r.makeRoom()
+	for range maxEmptyReads {
+		n, err := r.src.Read(r.buf[r.end:])
+		if n > 0 {
+			r.end += n
+			r.err = err
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// makeRoom provides for a read. Only bytes that did come, never a size that was announced, make the
+// buffer larger.
+func (r *Reader) makeRoom() {
+	held := r.end - r.start
+	switch {
+	case held == 0:
+		r.start, r.end = 0, 0
+	case len(r.buf) == parkedSize || held == len(r.buf):
+		larger := getBuffer(held)
+		copy(larger, r.buf[r.start:r.end])
+		putBuffer(r.buf)
+		r.buf, r.start, r.end = larger, 0, held
+	case r.end == len(r.buf):
+		r.start, r.end = 0, copy(r.buf, r.buf[r.start:r.end])
+	}
+}
+
+// release gives the buffer back when nothing is in it, before the Reader waits for what may come in an
+// hour.
+func (r *Reader) release() {
+	if r.start == r.end && len(r.buf) != parkedSize {
+		putBuffer(r.buf)
+		r.buf, r.start, r.end = r.parked[:], 0, 0
+	}
+}

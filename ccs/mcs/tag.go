@@ -1,0 +1,57 @@
+package mcs
+
+import "strconv"
+
+// Version is the protocol version that this package writes; each side sends it once, before its first
+// frame (DEV 4).
+const Version = 41
+
+// Size limits for a Reader.
+const (
+	// MaxFrame is the default limit for everything but a login. Devices stay within 4 KiB (DEV 10), and
+	// a Web Push body of 4 KiB with its fields still fits.
+	MaxFrame = 16 << 10
+	// MaxLogin is for a connection's first frame: a LoginRequest lists every message that the device
+	// received and does not know to be acknowledged, and needs 64 KiB at least (DEV 4).
+	MaxLogin = 128 << 10
+)
+
+// Tag says which message a frame holds (DEV 4).
+type Tag uint8
+
+// The tags. The ones that DEV 4 marks as never used are here so that a log can name them.
+const (
+	TagHeartbeatPing       Tag = 0
+	TagHeartbeatAck        Tag = 1
+	TagLoginRequest        Tag = 2
+	TagLoginResponse       Tag = 3
+	TagClose               Tag = 4
+	TagMessageStanza       Tag = 5 // never used
+	TagPresenceStanza      Tag = 6 // never used
+	TagIqStanza            Tag = 7
+	TagDataMessageStanza   Tag = 8
+	TagBatchPresenceStanza Tag = 9 // never used
+	TagStreamErrorStanza   Tag = 10
+	TagHTTPRequest         Tag = 11 // never used
+	TagHTTPResponse        Tag = 12 // never used
+	TagBindAccountRequest  Tag = 13 // never used
+	TagBindAccountResponse Tag = 14 // never used
+	TagTalkMetadata        Tag = 15 // never used
+)
+
+// maxTag is the last tag of DEV 4; a greater one means that this is no MCS stream.
+const maxTag = TagTalkMetadata
+
+var tagNames = [...]string{
+	"HeartbeatPing", "HeartbeatAck", "LoginRequest", "LoginResponse", "Close", "MessageStanza",
+	"PresenceStanza", "IqStanza", "DataMessageStanza", "BatchPresenceStanza", "StreamErrorStanza",
+	"HttpRequest", "HttpResponse", "BindAccountRequest", "BindAccountResponse", "TalkMetadata",
+}
+
+// String is the name of the message, such as "IqStanza".
+func (t Tag) String() string {
+	if int(t) < len(tagNames) {
+		return tagNames[t]
+	}
+	return "tag " + strconv.Itoa(int(t))
+}
