@@ -1,0 +1,74 @@
+package card
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"openccs/ccs/card/atomicfile"
+)
+
+// Card is where a server listens and how to log in to it. A listener that is off is "".
+type Card struct {
+	XMPP     string    `json:"xmpp"`      // host:port for app servers
+	XMPPTest string    `json:"xmpp_test"` // the same for tests (CCS 1.1, port 5236)
+	MCS      string    `json:"mcs"`       // host:port for devices
+	HTTP     string    `json:"http"`      // URL for check-in and registration
+	SenderID string    `json:"sender_id"`
+	APIKey   string    `json:"api_key"`
+	CAFile   string    `json:"ca_file"` // what a client has to trust; "" for the system's CAs
+	PID      int       `json:"pid"`
+	Started  time.Time `json:"started"`
+}
+
+// ErrNoCard says that no server has left a card in the directory.
+var ErrNoCard = errors.New("no connection card")
+
+// Path is where the card of a data directory is.
+func Path(dir string) string { return filepath.Join(dir, "card.json") }
+
+// Write keeps the card in a data directory, readable by its owner alone.
+func (c *Card) Write(dir string) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(Path(dir), append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("keep the connection card: %w", err)
+	}
+	return nil
+}
+
+// Read returns the card in a data directory; ErrNoCard if there is none.
+func Read(dir string) (*Card, error) {
+	b, err := os.ReadFile(Path(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w in %s", ErrNoCard, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the connection card: %w", err)
+	}
+	var c Card
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, fmt.Errorf("read the connection card %s: %w", Path(dir), err)
+	}
+	return &c, nil
+}
+
+// DialAddr is how a client on this machine reaches a listener: an address that means every interface
+// becomes localhost, which is also what the certificate says.
+func DialAddr(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("localhost", port)
+	}
+	return listen
+}
