@@ -1,0 +1,159 @@
+package ccs
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"openccs/store"
+)
+
+// deviceKeys makes the credentials of devices. A security token is a keyed hash of the android id, so
+// that no device table is needed to know a device again (DEV 2.4).
+type deviceKeys struct{ secret []byte }
+
+const deviceSecret = "device"
+
+func newDeviceKeys(ctx context.Context, st store.Store) (deviceKeys, error) {
+	fresh := make([]byte, sha256.Size)
+	rand.Read(fresh)
+	secret, err := st.Secret(ctx, deviceSecret, fresh)
+	if err != nil {
+		return deviceKeys{}, fmt.Errorf("read the device secret: %w", err)
+	}
+	return deviceKeys{secret: secret}, nil
+}
+
+// positive keeps a number between 1 and 2^63-1: clients print ids through signed types (DEV 2.4).
+func positive(n uint64) uint64 { return max(n&(1<<63-1), 1) }
+
+func (k deviceKeys) token(id uint64) uint64 {
+	mac := hmac.New(sha256.New, k.secret)
+	mac.Write(binary.BigEndian.AppendUint64(nil, id))
+	return positive(binary.BigEndian.Uint64(mac.Sum(nil)))
+}
+
+func (k deviceKeys) check(id, token uint64) bool {
+	var got, want [8]byte
+	binary.BigEndian.PutUint64(got[:], token)
+	binary.BigEndian.PutUint64(want[:], k.token(id))
+	return id != 0 && id == positive(id) && subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+// CheckIn enrols a device that has no id yet and confirms one that has. ErrUnknownDevice tells a device
+// to throw its identity away and enrol again (DEV 2.1, 2.4).
+func (r *Router) CheckIn(_ context.Context, id, token uint64) (newID, newToken uint64, err error) {
+	if id == 0 && token == 0 {
+		var b [8]byte
+		rand.Read(b[:])
+		id = positive(binary.BigEndian.Uint64(b[:]))
+		return id, r.devices.token(id), nil
+	}
+	if !r.devices.check(id, token) {
+		return 0, 0, ErrUnknownDevice
+	}
+	return id, token, nil
+}
+
+// Authenticate checks a device's credential: ErrUnknownDevice if it is not what check-in gave.
+func (r *Router) Authenticate(_ context.Context, id, token uint64) error {
+	if !r.devices.check(id, token) {
+		return ErrUnknownDevice
+	}
+	return nil
+}
+
+// tokenHead is what registration tokens of the real service begin with; clients do not check (DEV 3.1).
+const tokenHead = "APA91b"
+
+// newToken makes a registration token that nobody can guess, from the alphabet that every client can
+// carry, and without the word Error that some take for a failure (DEV 3.1).
+func newToken() string {
+	const (
+		alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+		length   = 134
+	)
+	for {
+		var b [length]byte
+		rand.Read(b[:])
+		for i := range b {
+			b[i] = alphabet[b[i]%byte(len(alphabet))]
+		}
+		if token := tokenHead + string(b[:]); !strings.Contains(token, "Error") {
+			return token
+		}
+	}
+}
+
+// Register gives an app on a device the token of its registration: the one that it has, if it asks for
+// the same again (DEV 3.5). The record comes without Token and Created. ErrInvalidSender if it names nobody
+// who could send.
+func (r *Router) Register(ctx context.Context, reg store.Registration) (*store.Registration, error) {
+	reg.Senders = slices.Compact(slices.Sorted(slices.Values(reg.Senders)))
+	if len(reg.Senders) == 0 || slices.Contains(reg.Senders, "") {
+		return nil, ErrInvalidSender
+	}
+	now := r.clock.Now()
+	reg.Token, reg.Created = newToken(), now
+	got, err := r.store.Register(ctx, reg, now)
+	if err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
+	r.log.Debug("registered", zap.Uint64("device", got.Device), zap.String("app", got.App),
+		zap.Strings("senders", got.Senders), zap.String("token", ShortToken(got.Token)))
+	return got, nil
+}
+
+// Unregister ends registrations of an app on a device, and drops what waits for it (CCS 5.7). A classic
+// one names app and subtype alone; an Instance ID one also its instance, sender and scope, where "*"
+// stands for all (DEV 3.3). That there was none is no error.
+func (r *Router) Unregister(ctx context.Context, reg store.Registration) error {
+	all, err := r.store.DeviceRegistrations(ctx, reg.Device)
+	if err != nil {
+		return fmt.Errorf("unregister: %w", err)
+	}
+	var tokens []string
+	left := false // another registration of the app instance lives on
+	for _, o := range all {
+		switch {
+		case !o.Unregistered.IsZero() || o.App != reg.App || o.Subtype != reg.Subtype:
+		case matches(&reg, o):
+			tokens = append(tokens, o.Token)
+		default:
+			left = true
+		}
+	}
+	if len(tokens) == 0 {
+		return nil
+	}
+	if err := r.store.Unregister(ctx, r.clock.Now(), tokens...); err != nil {
+		return fmt.Errorf("unregister: %w", err)
+	}
+	if left {
+		return nil
+	}
+	if err := r.store.Purge(ctx, reg.Key(), reg.Instance()); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("drop messages of an unregistered app: %w", err)
+	}
+	return nil
+}
+
+// matches reports whether an unregistration means the registration o of the same app.
+func matches(ask, o *store.Registration) bool {
+	if ask.InstanceID == "" {
+		return o.InstanceID == ""
+	}
+	const all = "*"
+	return ask.InstanceID == o.InstanceID &&
+		(ask.Scope == all || ask.Scope == o.Scope) &&
+		(slices.Contains(ask.Senders, all) || slices.Equal(ask.Senders, o.Senders))
+}

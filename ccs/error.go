@@ -1,0 +1,14 @@
+package ccs
+
+import "errors"
+
+// What a session or a login may end with. Sessions get them as the reason to close.
+var (
+	ErrTakenOver     = errors.New("a newer login took over") // DEV 6
+	ErrShuttingDown  = errors.New("the server is shutting down")
+	ErrDetached      = errors.New("the session has ended")
+	ErrUnknownDevice = errors.New("unknown device or wrong security token")
+	ErrUnknownSender = errors.New("unknown sender ID")
+	ErrWrongKey      = errors.New("the key is not one of the sender's")
+	ErrInvalidSender = errors.New("not a sender ID or authorised entity")
+)

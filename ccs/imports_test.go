@@ -1,0 +1,353 @@
+package ccs_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "openccs"
+
+// rule says what a package may import. Paths of this module are written without its name; a pattern
+// that ends in "/..." stands for everything below, and for what is before the slash.
+type rule struct {
+	packages []string // the rule is for these, except for what is in but
+	but      []string
+	forbids  []string // none of these, except for what is in allows
+	allows   []string
+	deep     bool // neither directly nor through others
+	reason   string
+}
+
+const (
+	ours     = module + "/..."
+	external = "external" // neither ours nor the standard library
+)
+
+var endpoints = []string{"ccs/xmppserver/...", "ccs/mcsserver/...", "ccs/httpserver/..."}
+var clients = []string{"ccs/ccsclient/...", "ccs/mcsclient/..."}
+
+// importRules are what keeps the packages in their order: downwards only.
+var importRules = []rule{
+	{
+		packages: []string{"store", "flowcontrol/..."},
+		forbids:  []string{ours, external},
+		deep:     true,
+		reason:   "the vocabulary and the windows are pure: they need nothing but the standard library",
+	},
+	{
+		packages: []string{"stanza/..."},
+		forbids:  []string{ours},
+		allows:   []string{"stanza/..."},
+		deep:     true,
+		reason:   "the words of CCS do not know who speaks them",
+	},
+	{
+		packages: []string{"store/..."},
+		forbids:  []string{ours},
+		allows:   []string{"store/..."},
+		deep:     true,
+		reason:   "a store remembers; it neither routes nor speaks",
+	},
+	{
+		packages: []string{"ccs"},
+		forbids:  []string{ours},
+		allows:   []string{"store", "stanza/...", "flowcontrol/..."},
+		deep:     true,
+		reason:   "the core decides for every endpoint and every store, so it knows none of them",
+	},
+	{
+		packages: []string{"ccs/mcs/..."},
+		forbids:  []string{ours},
+		allows:   []string{"ccs/mcs/..."},
+		deep:     true,
+		reason:   "the device wire format stands alone: client and server share it",
+	},
+	{
+		packages: []string{"ccs/xmppserver/..."},
+		forbids:  slices.Concat(endpoints, []string{"ccs/server/..."}),
+		allows:   []string{"ccs/xmppserver/..."},
+		deep:     true,
+		reason:   "an endpoint translates; what it has to do with another goes through the router",
+	},
+	{
+		packages: []string{"ccs/mcsserver/..."},
+		forbids:  slices.Concat(endpoints, []string{"ccs/server/..."}),
+		allows:   []string{"ccs/mcsserver/..."},
+		deep:     true,
+		reason:   "an endpoint translates; what it has to do with another goes through the router",
+	},
+	{
+		packages: []string{"ccs/httpserver/..."},
+		forbids:  slices.Concat(endpoints, []string{"ccs/server/..."}),
+		allows:   []string{"ccs/httpserver/..."},
+		deep:     true,
+		reason:   "an endpoint translates; what it has to do with another goes through the router",
+	},
+	{
+		packages: endpoints,
+		forbids:  []string{"store/memstore/...", "store/diskstore/...", "store/redisstore/..."},
+		deep:     true,
+		reason:   "which store it is, is the assembly's choice",
+	},
+	{
+		packages: clients,
+		forbids:  slices.Concat([]string{"ccs", "ccs/server/...", "store/..."}, endpoints),
+		deep:     true,
+		reason:   "a client is what runs elsewhere: it knows the wire and nothing behind it",
+	},
+	{
+		packages: []string{"ccs/load/..."},
+		forbids:  slices.Concat([]string{"ccs", "ccs/server/...", "store/..."}, endpoints),
+		deep:     true,
+		reason:   "load can drive any CCS, so it is made of clients alone",
+	},
+	{
+		packages: []string{ours},
+		but:      []string{"cmd/...", "ccs/server/...", "ccs/ccstest/..."},
+		forbids:  []string{"ccs/server/...", "ccs/ccstest/..."},
+		reason:   "the assembly is the top: only commands and tests stand above it",
+	},
+	{
+		packages: []string{ours},
+		but:      []string{"cmd/...", "ccs/server/...", "ccs/ccstest/...", "ccs/devpki/...", "ccs/card/...", "ccs/control/..."},
+		forbids:  []string{"ccs/devpki/...", "ccs/card/...", "ccs/control/..."},
+		reason:   "how a server is set up and reached on its machine is no part of the protocol",
+	},
+	{
+		packages: []string{"ccs/devpki/...", "ccs/card/...", "ccs/control/..."},
+		forbids:  []string{ours},
+		allows:   []string{"ccs/devpki/...", "ccs/card/...", "ccs/control/...", "store"},
+		deep:     true,
+		reason:   "what stands beside the assembly must not hang on it",
+	},
+	{
+		packages: []string{ours},
+		but:      []string{"store/diskstore/..."},
+		forbids:  []string{"github.com/cockroachdb/pebble/..."},
+		reason:   "Pebble is diskstore's choice, to be changed in one place",
+	},
+	{
+		packages: []string{ours},
+		but:      []string{"store/redisstore/..."},
+		forbids:  []string{"github.com/redis/..."},
+		reason:   "the Redis client is redisstore's choice, to be changed in one place",
+	},
+	{
+		packages: []string{ours},
+		but:      []string{"stanza/...", "ccs/xmppserver/...", "ccs/ccsclient/..."},
+		forbids:  []string{"mellium.im/..."},
+		reason:   "XMPP is spoken on the app server's side alone",
+	},
+	{
+		packages: []string{"store/...", "stanza/...", "flowcontrol/..."},
+		but:      []string{"store/diskstore/...", "store/redisstore/..."},
+		forbids:  []string{"go.uber.org/zap/..."},
+		reason:   "what is below ccs returns errors; logging begins at ccs",
+	},
+	{
+		packages: []string{ours},
+		but:      []string{"store/storetest/...", "ccs/ccstest/..."},
+		forbids:  []string{"testing", "github.com/stretchr/testify/..."},
+		reason:   "what is for tests has no place in a program",
+	},
+}
+
+// node is a package in the import graph; test files are left out, they may import what they like.
+type node struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+}
+
+type graph map[string]node
+
+func TestImportsGoDownwardsOnly(t *testing.T) {
+	for _, broken := range check(load(t), importRules) {
+		t.Error(broken)
+	}
+}
+
+// check returns what breaks a rule, one line each.
+func check(g graph, rules []rule) []string {
+	var broken []string
+	for path := range g {
+		if !g.matches(path, ours) {
+			continue
+		}
+		for _, r := range rules {
+			if !g.matchesAny(path, r.packages) || g.matchesAny(path, r.but) {
+				continue
+			}
+			for _, chain := range g.chains(path, r.deep) {
+				target := chain[len(chain)-1]
+				if target != path && g.matchesAny(target, r.forbids) && !g.matchesAny(target, r.allows) {
+					broken = append(broken, fmt.Sprintf("%s: %s", strings.Join(chain, " -> "), r.reason))
+				}
+			}
+		}
+	}
+	slices.Sort(broken)
+	return broken
+}
+
+// chains lists a shortest way to each package that path imports, or, if deep, depends on.
+func (g graph) chains(path string, deep bool) [][]string {
+	var found [][]string
+	seen := map[string]bool{path: true}
+	for queue := [][]string{{path}}; len(queue) > 0; queue = queue[1:] {
+		chain := queue[0]
+		for _, next := range g[chain[len(chain)-1]].Imports {
+			if seen[next] {
+				continue
+			}
+			seen[next] = true
+			longer := append(slices.Clone(chain), next)
+			found = append(found, longer)
+			if deep && g.matches(next, ours) { // what a dependency of ours imports is its own affair
+				queue = append(queue, longer)
+			}
+		}
+	}
+	return found
+}
+
+func (g graph) matchesAny(path string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return g.matches(path, p) })
+}
+
+func (g graph) matches(path, pattern string) bool {
+	if pattern == external {
+		return !g[path].Standard && !g.matches(path, ours)
+	}
+	root, below := strings.CutSuffix(pattern, "/...")
+	for _, want := range []string{root, module + "/" + root} {
+		if path == want || below && strings.HasPrefix(path, want+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// load asks the go command for the imports of everything in the module.
+func load(t *testing.T) graph {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports", module+"/...")
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		t.Fatalf("%s: %v\n%s", cmd, err, exit.Stderr)
+	}
+	require.NoError(t, err)
+	g := graph{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var n node
+		err := d.Decode(&n)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		g[n.ImportPath] = n
+	}
+	require.Contains(t, g, module+"/store", "the module is in the graph")
+	return g
+}
+
+func TestTheCheckItself(t *testing.T) {
+	tests := []struct {
+		name    string
+		imports map[string][]string
+		broken  []string // how each line begins
+	}{
+		{
+			name: "the order as it should be",
+			imports: map[string][]string{
+				"openccs/cmd/ccs":         {"openccs/ccs/server", "openccs/ccs/ccsclient", "openccs/ccs/card"},
+				"openccs/ccs/server":      {"openccs/ccs/xmppserver", "openccs/ccs/mcsserver", "openccs/store/diskstore"},
+				"openccs/ccs/xmppserver":  {"openccs/ccs", "mellium.im/sasl"},
+				"openccs/ccs/mcsserver":   {"openccs/ccs", "openccs/ccs/mcs", "go.uber.org/zap"},
+				"openccs/ccs/ccsclient":   {"openccs/stanza", "mellium.im/sasl"},
+				"openccs/ccs":             {"openccs/store", "openccs/stanza", "openccs/flowcontrol", "go.uber.org/zap"},
+				"openccs/store/diskstore": {"openccs/store", "github.com/cockroachdb/pebble/v2"},
+				"openccs/store":           {"context"},
+			},
+		},
+		{
+			name:    "an endpoint imports another",
+			imports: map[string][]string{"openccs/ccs/mcsserver": {"openccs/ccs/httpserver"}},
+			broken:  []string{"openccs/ccs/mcsserver -> openccs/ccs/httpserver: "},
+		},
+		{
+			name: "a client reaches the core through another package",
+			imports: map[string][]string{
+				"openccs/ccs/mcsclient": {"openccs/helper"},
+				"openccs/helper":        {"openccs/ccs"},
+			},
+			broken: []string{"openccs/ccs/mcsclient -> openccs/helper -> openccs/ccs: "},
+		},
+		{
+			name:    "store needs somebody else's code",
+			imports: map[string][]string{"openccs/store": {"go.uber.org/zap"}},
+			broken: []string{
+				"openccs/store -> go.uber.org/zap: the vocabulary", // two rules say so
+				"openccs/store -> go.uber.org/zap: what is below",
+			},
+		},
+		{
+			name:    "flowcontrol needs ours",
+			imports: map[string][]string{"openccs/flowcontrol": {"openccs/stanza"}},
+			broken:  []string{"openccs/flowcontrol -> openccs/stanza: "},
+		},
+		{
+			name:    "Pebble outside diskstore",
+			imports: map[string][]string{"openccs/cmd/ccs": {"github.com/cockroachdb/pebble/v2/vfs"}},
+			broken:  []string{"openccs/cmd/ccs -> github.com/cockroachdb/pebble/v2/vfs: "},
+		},
+		{
+			name:    "mellium in the core",
+			imports: map[string][]string{"openccs/ccs": {"mellium.im/xmpp/jid"}},
+			broken:  []string{"openccs/ccs -> mellium.im/xmpp/jid: "},
+		},
+		{
+			name:    "the core picks a store",
+			imports: map[string][]string{"openccs/ccs": {"openccs/store/memstore"}},
+			broken:  []string{"openccs/ccs -> openccs/store/memstore: "},
+		},
+		{
+			name:    "an endpoint reads the card",
+			imports: map[string][]string{"openccs/ccs/httpserver": {"openccs/ccs/card"}},
+			broken:  []string{"openccs/ccs/httpserver -> openccs/ccs/card: "},
+		},
+		{
+			name:    "a name that only begins like a forbidden one is another package",
+			imports: map[string][]string{"openccs/ccs/mcsclient": {"openccs/ccs/mcs", "openccs/storefront"}},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := graph{"context": {ImportPath: "context", Standard: true}}
+			for path, imports := range tt.imports {
+				g[path] = node{ImportPath: path, Imports: imports}
+			}
+			got := check(g, importRules)
+			require.Len(t, got, len(tt.broken), "%q", got)
+			for i, want := range tt.broken {
+				assert.True(t, strings.HasPrefix(got[i], want), "%q does not begin with %q", got[i], want)
+			}
+		})
+	}
+}
+
+func TestEveryRuleHasAReason(t *testing.T) {
+	for _, r := range importRules {
+		assert.NotEmpty(t, r.reason, "%v", r.forbids)
+	}
+}

@@ -1,0 +1,90 @@
+package ccs
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+	"unsafe"
+
+	"openccs/stanza"
+)
+
+// MessageKind says what a message in a queue is.
+type MessageKind uint8
+
+// The kinds of message. The numbers are written to disk.
+const (
+	DataMessage MessageKind = 1 // downstream in a device's queue, upstream in a sender's
+	SendError   MessageKind = 2 // tells a device that its upstream message came to nothing (DEV 9.3)
+)
+
+// Message is a message at rest, whichever way it travels: the Body of a store.Entry. Its strings share
+// memory with the bytes it was read from.
+type Message struct {
+	Kind        MessageKind
+	High        bool          // priority
+	TTL         time.Duration // as accepted, whole seconds
+	From        string        // down: the sender ID or authorised entity of the registration; up: the registration token
+	To          string        // up: the address that the device used
+	App         string        // the category
+	Subtype     string        // down: of the registration
+	ID          string        // message_id; of a SendError, the failed message's
+	CollapseKey string        // down
+	ReceiptFor  string        // down: the registration token as addressed, if a receipt was asked for; "" if not
+	Data        stanza.Data
+}
+
+// messageVersion is the first byte of a message at rest, so that a later form can be told apart.
+const messageVersion = 1
+
+const flagHigh = 1
+
+var errMessage = errors.New("not a message")
+
+// Append appends the message as it is stored.
+func (m *Message) Append(b []byte) []byte {
+	flags := byte(0)
+	if m.High {
+		flags |= flagHigh
+	}
+	b = append(b, messageVersion, byte(m.Kind), flags)
+	b = binary.AppendUvarint(b, uint64(m.TTL/time.Second))
+	for _, s := range m.fields() {
+		b = binary.AppendUvarint(b, uint64(len(*s)))
+		b = append(b, *s...)
+	}
+	return append(b, m.Data...)
+}
+
+// Decode reads what Append wrote. The message shares b's memory.
+func (m *Message) Decode(b []byte) error {
+	if len(b) < 4 || b[0] != messageVersion {
+		return errMessage
+	}
+	*m = Message{Kind: MessageKind(b[1]), High: b[2]&flagHigh != 0}
+	b = b[3:]
+	ttl, n := binary.Uvarint(b)
+	if n <= 0 || ttl > uint64(stanza.MaxTTL/time.Second) {
+		return errMessage
+	}
+	m.TTL = time.Duration(ttl) * time.Second
+	b = b[n:]
+	for _, s := range m.fields() {
+		size, n := binary.Uvarint(b)
+		if n <= 0 || size > uint64(len(b)-n) {
+			return errMessage
+		}
+		*s = unsafe.String(unsafe.SliceData(b[n:]), int(size))
+		b = b[n+int(size):]
+	}
+	m.Data = stanza.Data(b)
+	if !m.Data.Valid() {
+		return errMessage
+	}
+	return nil
+}
+
+// fields is the order of the strings on disk.
+func (m *Message) fields() [7]*string {
+	return [...]*string{&m.From, &m.To, &m.App, &m.Subtype, &m.ID, &m.CollapseKey, &m.ReceiptFor}
+}

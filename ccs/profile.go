@@ -1,0 +1,55 @@
+package ccs
+
+import (
+	"time"
+
+	"openccs/flowcontrol"
+	"openccs/stanza"
+)
+
+// Profile is the limits of one era of the protocol. The zero value of a field means its default.
+type Profile struct {
+	Window         int // downstream messages of a connection not yet answered; default 1000 (CCS 4.1)
+	UpstreamWindow int // upstream messages of a connection not yet acknowledged; default 1000 (CCS 4.2)
+
+	Payload stanza.Rules // what a downstream message may hold (CCS 2.4, 2.6)
+
+	AwayMessages  int // messages without collapse key that wait for an app instance whose device is away; default 100 (CCS 5.5)
+	CollapseKeys  int // collapse keys that wait for an app instance; default 4 (CCS 5.3)
+	DeviceBacklog int // messages that may wait while the device is connected; default 10000
+	SenderBacklog int // upstream messages that may wait for a sender; default 100000 (CCS 4.3)
+
+	UpstreamPayload int           // bytes of keys and values of an upstream message; default 4096 (DEV 10)
+	UpstreamTTL     time.Duration // longest life of an upstream message; default 4 weeks (CCS 9 no. 7)
+}
+
+// The numbers that a Profile has by default and that no other package names.
+const (
+	DefaultAwayMessages    = 100
+	DefaultCollapseKeys    = 4
+	DefaultDeviceBacklog   = 10_000
+	DefaultSenderBacklog   = 100_000
+	DefaultUpstreamPayload = 4096
+
+	// UnnamedUpstreamTTL is the life of an upstream message whose device names none (CCS 9 no. 7).
+	UnnamedUpstreamTTL = 24 * time.Hour
+)
+
+func (p Profile) withDefaults() Profile {
+	setDefault(&p.Window, flowcontrol.DefaultWindow)
+	setDefault(&p.UpstreamWindow, flowcontrol.DefaultWindow)
+	setDefault(&p.AwayMessages, DefaultAwayMessages)
+	setDefault(&p.CollapseKeys, DefaultCollapseKeys)
+	setDefault(&p.DeviceBacklog, DefaultDeviceBacklog)
+	setDefault(&p.SenderBacklog, DefaultSenderBacklog)
+	setDefault(&p.UpstreamPayload, DefaultUpstreamPayload)
+	setDefault(&p.UpstreamTTL, stanza.MaxTTL)
+	return p
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}

@@ -1,0 +1,135 @@
+package ccs
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/store"
+)
+
+// Options are what a Router may be told. The zero value works.
+type Options struct {
+	Profile Profile
+	Clock   Clock       // default: the wall clock
+	Logger  *zap.Logger // default: none
+
+	// ComeBack is how long after a start the devices that were connected when the store was last used
+	// count as connected still, so that a crash does not throw their messages away; default 30 s.
+	ComeBack time.Duration
+}
+
+// DefaultComeBack covers the first retries of every known device after a restart (DEV 11).
+const DefaultComeBack = 30 * time.Second
+
+// Router decides. It checks every message, puts it in the right queue, and wakes the session that waits
+// at the queue's other end. Endpoints translate for it; the store remembers for it.
+type Router struct {
+	// Static after New.
+	store    store.Store
+	profile  Profile
+	clock    Clock
+	log      *zap.Logger
+	devices  deviceKeys
+	comeBack time.Duration
+	started  time.Time // by the wall
+
+	leases   atomic.Uint64
+	stopping atomic.Bool
+
+	// Lock order: mu, then a hub's, then a session's own. None is held over I/O.
+	mu       sync.RWMutex
+	hubs     map[store.Key]*hub     // a queue with no session has none
+	expected map[store.Key]struct{} // devices that were connected when the store was last used, and are not back
+}
+
+// New makes a router over a store.
+func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
+	setDefault(&o.ComeBack, DefaultComeBack)
+	r := &Router{
+		store:    st,
+		profile:  o.Profile.withDefaults(),
+		clock:    o.Clock,
+		log:      o.Logger,
+		comeBack: o.ComeBack,
+		started:  time.Now(),
+		expected: make(map[store.Key]struct{}),
+		hubs:     make(map[store.Key]*hub),
+	}
+	if r.clock == nil {
+		r.clock = systemClock{}
+	}
+	if r.log == nil {
+		r.log = zap.NewNop()
+	}
+	r.log = r.log.Named("router")
+	r.leases.Store(firstLease())
+	var err error
+	if r.devices, err = newDeviceKeys(ctx, st); err != nil {
+		return nil, err
+	}
+	if p, ok := st.(store.Presence); ok {
+		present, err := p.Present(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list devices that were connected: %w", err)
+		}
+		for _, k := range present {
+			r.expected[k] = struct{}{}
+		}
+		if len(present) > 0 {
+			r.log.Info("devices expected back", zap.Int("devices", len(present)), zap.Duration("within", r.comeBack))
+		}
+	}
+	return r, nil
+}
+
+// firstLease starts the leases of a process at a random place, so that no two processes on one store
+// ever use the same.
+func firstLease() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:]) >> 1
+}
+
+// Profile is the limits that the router keeps.
+func (r *Router) Profile() Profile { return r.profile }
+
+// Now is the time that messages go by.
+func (r *Router) Now() time.Time { return r.clock.Now() }
+
+// Stop tells the router that the process ends on purpose: the devices that leave now are expected back.
+func (r *Router) Stop() { r.stopping.Store(true) }
+
+const (
+	sweepEvery = time.Second
+	sweepBatch = 10_000 // entries that one sweep looks at
+)
+
+// Run removes expired messages until ctx ends. Each sweep looks at a bounded number of entries and the
+// next goes on from there: what has expired is never delivered anyway, so that only space is at stake.
+func (r *Router) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		expired, _, err := r.store.Expire(ctx, r.clock.Now(), sweepBatch)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			r.log.Error("sweep expired messages", zap.Error(err))
+		case len(expired) > 0:
+			r.log.Debug("messages expired", zap.Int("messages", len(expired)))
+		}
+	}
+}

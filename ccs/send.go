@@ -1,0 +1,235 @@
+package ccs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/stanza"
+	"openccs/store"
+)
+
+// Result is what became of one message of a batch.
+type Result struct {
+	Err       error  // nil: ours now, durably, and may be acknowledged. A *stanza.Error may be told to the peer, any other is ours
+	Canonical string // the token that superseded the addressed one, "" if none did (CCS 5.6)
+}
+
+// supersededFor is how long a superseded token can still be sent to (CCS 5.6).
+const supersededFor = 30 * 24 * time.Hour
+
+const topicPrefix = "/topics/"
+
+// sendScratch is the memory of one Send, used again by the next.
+type sendScratch struct {
+	tokens  []string
+	regs    []*store.Registration
+	entries []store.Entry
+	results []int // entries[i] is the message of results[i]
+	ends    []int // where the body of entries[i] ends in bodies
+	bodies  []byte
+	data    stanza.Data
+	wake    []store.Key
+}
+
+var sendScratches = sync.Pool{New: func() any { return new(sendScratch) }}
+
+// maxScratch is the largest body memory that is kept for the next Send.
+const maxScratch = 1 << 20
+
+func (s *sendScratch) done() {
+	if cap(s.bodies) > maxScratch {
+		return
+	}
+	clear(s.tokens)
+	clear(s.regs)
+	clear(s.entries)
+	*s = sendScratch{
+		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
+		ends: s.ends[:0], bodies: s.bodies[:0], data: s.data[:0], wake: s.wake[:0],
+	}
+	sendScratches.Put(s)
+}
+
+// Send takes a batch of downstream messages on, in order, and appends a result for each to dst (CCS 2, 5).
+// It returns when what it reports as accepted is durable.
+func (r *Router) Send(ctx context.Context, from SenderID, batch []stanza.Downstream, dst []Result) []Result {
+	s := sendScratches.Get().(*sendScratch)
+	defer s.done()
+	first := len(dst)
+	for i := range batch {
+		dst = append(dst, Result{})
+		s.tokens = append(s.tokens, batch[i].To)
+	}
+	results := dst[first:]
+	var err error
+	if s.regs, err = r.store.Registrations(ctx, s.regs, s.tokens); err != nil {
+		return failAll(dst, results, fmt.Errorf("look up registrations: %w", err))
+	}
+	now := r.clock.Now()
+	for i := range batch {
+		m, reg := &batch[i], s.regs[i]
+		if isTopic(m) {
+			continue // accepted for delivery to its subscribers, of which there are none
+		}
+		if err := r.mayReach(from, m, reg, now); err != nil {
+			results[i].Err = err
+			continue
+		}
+		results[i].Canonical = reg.Canonical
+		if !m.DryRun {
+			r.compose(s, i, from, m, reg, now)
+		}
+	}
+	r.deliver(ctx, s, results, now)
+	return dst
+}
+
+func isTopic(m *stanza.Downstream) bool {
+	return m.Condition != "" || strings.HasPrefix(m.To, topicPrefix)
+}
+
+// mayReach says why a message cannot go to a registration (CCS 3.3). The stanza package has checked the
+// message itself.
+func (r *Router) mayReach(from SenderID, m *stanza.Downstream, reg *store.Registration, now time.Time) error {
+	switch {
+	case reg == nil, !reg.MaySend(string(from)):
+		return &stanza.Error{Code: stanza.BadRegistration, Description: "Invalid token on 'to' field: " + m.To}
+	case !reg.Unregistered.IsZero(), !reg.Superseded.IsZero() && now.Sub(reg.Superseded) > supersededFor:
+		return &stanza.Error{Code: stanza.DeviceUnregistered, Description: "The app instance is no longer registered"}
+	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
+		return &stanza.Error{Code: stanza.InvalidJSON, Description: "InvalidPackageName: the registration is not of " + m.RestrictedPackage}
+	}
+	return nil
+}
+
+// compose makes the entry of message i.
+func (r *Router) compose(s *sendScratch, i int, from SenderID, m *stanza.Downstream, reg *store.Registration, now time.Time) {
+	s.data = m.Data.AppendData(s.data[:0])
+	s.data = appendNotification(s.data, m.Notification)
+	msg := Message{
+		Kind:        DataMessage,
+		High:        m.Priority == stanza.PriorityHigh || m.Priority == stanza.PriorityDefault && m.Notification != "",
+		TTL:         m.TTL,
+		From:        string(from),
+		App:         reg.App,
+		Subtype:     reg.Subtype,
+		ID:          m.MessageID,
+		CollapseKey: m.CollapseKey,
+		Data:        s.data,
+	}
+	if m.ReceiptRequested {
+		msg.ReceiptFor = m.To
+	}
+	e := store.Entry{
+		Key:      reg.Key(),
+		Rank:     store.RankNormal,
+		App:      reg.Instance(),
+		Accepted: now,
+		Expires:  now.Add(m.TTL),
+	}
+	if m.CollapseKey != "" {
+		// Two senders of one app do not replace each other's messages.
+		e.Collapse = string(from) + "\x00" + m.CollapseKey
+	}
+	if r.connected(e.Key) {
+		e.Limit = store.Limit{Messages: r.profile.DeviceBacklog, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Refuse}
+	} else {
+		e.Limit = store.Limit{Messages: r.profile.AwayMessages, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Discard}
+	}
+	s.bodies = msg.Append(s.bodies)
+	if m.TTL == 0 {
+		r.deliverNow(s, e)
+		return
+	}
+	s.entries = append(s.entries, e)
+	s.results = append(s.results, i)
+	s.ends = append(s.ends, len(s.bodies))
+}
+
+// deliverNow gives a message with TTL 0 to the session that is there, or to nobody (CCS 5.2). It is the
+// last in s.bodies and leaves them.
+func (r *Router) deliverNow(s *sendScratch, e store.Entry) {
+	start := 0
+	if n := len(s.ends); n > 0 {
+		start = s.ends[n-1]
+	}
+	e.Body = append([]byte(nil), s.bodies[start:]...)
+	s.bodies = s.bodies[:start]
+	e.Expires = time.Time{}
+	r.offer(e)
+}
+
+// deliver stores the entries of s, wakes the sessions that wait for them, and reports.
+func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, now time.Time) {
+	if len(s.entries) == 0 {
+		return
+	}
+	start := 0
+	for i, end := range s.ends {
+		s.entries[i].Body = s.bodies[start:end:end]
+		start = end
+	}
+	outcomes, err := r.store.Put(ctx, s.entries, now)
+	if err != nil {
+		r.log.Error("store messages", zap.Int("messages", len(s.entries)), zap.Error(err))
+		for _, i := range s.results {
+			results[i] = Result{Err: refusal(err)}
+		}
+		return
+	}
+	for i, o := range outcomes {
+		k := s.entries[i].Key
+		if o.Result == store.Refused {
+			results[s.results[i]].Err = overflow(k)
+			continue
+		}
+		if n := len(s.wake); n == 0 || s.wake[n-1] != k {
+			s.wake = append(s.wake, k)
+		}
+	}
+	for _, k := range s.wake {
+		r.wake(k)
+	}
+}
+
+// overflow is what a full queue means to whoever sent the message.
+func overflow(k store.Key) error {
+	if k.Kind == store.KindDevice {
+		return &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: "Downstream message rate exceeded for this registration id"}
+	}
+	return ErrQueueFull
+}
+
+// refusal is what trouble in the store means to the peer: it may try again (CCS 3.3).
+func refusal(err error) error {
+	if errors.Is(err, store.ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return &stanza.Error{Code: stanza.ServiceUnavailable, Description: "The message could not be stored now", Err: err}
+	}
+	return &stanza.Error{Code: stanza.InternalServerError, Description: "The message could not be stored", Err: err}
+}
+
+func failAll(dst, results []Result, err error) []Result {
+	err = refusal(err)
+	for i := range results {
+		results[i].Err = err
+	}
+	return dst
+}
+
+// appendNotification adds a notification payload as the pairs that Firebase-era Android apps read (DEV 9.1).
+func appendNotification(d stanza.Data, n stanza.Object) stanza.Data {
+	if n == "" {
+		return d
+	}
+	d = d.Append("gcm.n.e", "1")
+	for k, v := range n.All() {
+		d = d.Append("gcm.notification."+k, v)
+	}
+	return d
+}

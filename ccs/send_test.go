@@ -1,0 +1,233 @@
+package ccs_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs"
+	"openccs/stanza"
+	"openccs/store"
+)
+
+func TestSendToADeviceThatIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	s := newSession()
+	box := w.attach(device.Key(), s)
+	m := data("m-1")
+	m.CollapseKey, m.Notification = "k", `{"title":"Hi"}`
+	m.Data = `{"a":1,"b":"x"}`
+	require.NoError(t, w.send(m).Err)
+	<-s.wakes
+	_, entries := take(t, box)
+	require.Len(t, entries, 1)
+	var got ccs.Message
+	require.NoError(t, got.Decode(entries[0].Body))
+	assert.Equal(t, ccs.Message{
+		Kind: ccs.DataMessage, High: true, TTL: time.Minute, From: string(sender), App: app, ID: "m-1", CollapseKey: "k",
+		Data: stanza.Data{}.Append("a", "1").Append("b", "x").Append("gcm.n.e", "1").Append("gcm.notification.title", "Hi"),
+	}, got)
+	require.NoError(t, box.Ack(t.Context(), entries[0].ID))
+	box.Detach(t.Context())
+
+	ids, _ := take(t, w.attach(device.Key(), newSession()))
+	assert.Empty(t, ids, "what was acknowledged is gone")
+}
+
+func TestSendIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	gone := w.register("com.example.gone")
+	require.NoError(t, w.Unregister(t.Context(), store.Registration{Device: uint64(device), App: gone.App}))
+	for _, row := range []struct {
+		name string
+		from ccs.SenderID
+		m    stanza.Downstream
+		want stanza.Code
+	}{
+		{"unknown token", sender, stanza.Downstream{To: "nobody"}, stanza.BadRegistration},
+		{"another sender's token", other, stanza.Downstream{To: w.token}, stanza.BadRegistration},
+		{"unregistered app", sender, stanza.Downstream{To: gone.Token}, stanza.DeviceUnregistered},
+		{"another package", sender, stanza.Downstream{To: w.token, RestrictedPackage: "x"}, stanza.InvalidJSON},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.m.TTL = time.Minute
+			good := data("good")
+			good.To = w.token
+			if row.from == other {
+				good.To = "/topics/x"
+			}
+			res := w.Send(t.Context(), row.from, []stanza.Downstream{row.m, good}, nil)
+			assert.Equal(t, row.want, refused(t, res[0].Err).Code)
+			assert.NoError(t, res[1].Err, "one bad message does not hurt the next")
+		})
+	}
+}
+
+// CCS 5.5, and the note of the 100-message limit: it is for a device that is away.
+func TestAwayLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	for i := range 101 {
+		require.NoError(t, w.send(data(fmt.Sprint("m-", i))).Err, "what is thrown away was accepted")
+	}
+	collapsible := data("c-1")
+	collapsible.CollapseKey = "k"
+	require.NoError(t, w.send(collapsible).Err)
+	require.NoError(t, w.send(data("later")).Err)
+	ids, entries := take(t, w.attach(device.Key(), newSession()))
+	require.Equal(t, []string{"deleted", "c-1", "later"}, ids)
+	assert.Equal(t, 101, entries[0].Deleted)
+}
+
+func TestConnectedBacklog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{Profile: ccs.Profile{DeviceBacklog: 200}})
+	box := w.attach(device.Key(), newSession())
+	for i := range 200 {
+		require.NoError(t, w.send(data(fmt.Sprint("m-", i))).Err)
+	}
+	assert.Equal(t, stanza.DeviceMessageRateExceeded, refused(t, w.send(data("too many")).Err).Code)
+	_, entries := take(t, box)
+	require.Len(t, entries, 200)
+	require.NoError(t, box.Ack(t.Context(), entries[0].ID))
+	require.NoError(t, w.send(data("m-200")).Err)
+	box.Detach(t.Context())
+
+	for i := range 100 {
+		require.NoError(t, w.send(data(fmt.Sprint("away-", i))).Err)
+	}
+	ids, _ := take(t, w.attach(device.Key(), newSession()))
+	assert.Len(t, ids, 300, "what had come while the device was there does not count")
+	assert.Equal(t, "m-1", ids[0])
+}
+
+// A device that was connected when the server ended is not away at once: its messages are not thrown away.
+func TestDevicesAreExpectedBackAfterARestart(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name     string
+		end      func(w *world, box *ccs.Mailbox)
+		comeBack time.Duration
+		want     int
+	}{
+		{"after a crash", func(*world, *ccs.Mailbox) {}, time.Minute, 150},
+		{"after a shutdown", func(w *world, box *ccs.Mailbox) { w.Stop(); box.Detach(w.t.Context()) }, time.Minute, 150},
+		{"not if it had left before", func(w *world, box *ccs.Mailbox) { box.Detach(w.t.Context()) }, time.Minute, 50},
+		{"not for ever", func(*world, *ccs.Mailbox) {}, time.Nanosecond, 50},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, ccs.Options{})
+			row.end(w, w.attach(device.Key(), newSession()))
+			w.open(ccs.Options{ComeBack: row.comeBack})
+			for i := range 150 {
+				require.NoError(t, w.send(data(fmt.Sprint("m-", i))).Err)
+			}
+			ids, _ := take(t, w.attach(device.Key(), newSession()))
+			assert.Len(t, ids, row.want)
+			assert.Equal(t, row.want == 50, ids[0] == "deleted", "the marker stands for the first 101")
+		})
+	}
+}
+
+func TestTTL(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	require.NoError(t, w.send(data("minute")).Err)
+	long := data("four weeks")
+	long.TTL = stanza.MaxTTL
+	require.NoError(t, w.send(long).Err)
+	now := data("now or never")
+	now.TTL = 0
+	require.NoError(t, w.send(now).Err, "accepted, and discarded: nobody is there")
+	w.clock.advance(time.Minute)
+	s := newSession()
+	box := w.attach(device.Key(), s)
+	ids, _ := take(t, box)
+	require.Equal(t, []string{"four weeks"}, ids)
+	require.NoError(t, w.send(now).Err)
+	<-s.wakes
+	ids, entries := take(t, box)
+	require.Equal(t, []string{"now or never"}, ids, "delivered to a device that is there")
+	assert.Zero(t, entries[0].ID, "and never stored")
+	box.Detach(t.Context())
+	w.clock.advance(stanza.MaxTTL)
+	ids, _ = take(t, w.attach(device.Key(), newSession()))
+	assert.Empty(t, ids)
+}
+
+func TestCollapse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	for i, key := range []string{"a", "b", "c", "d", "a", "e"} {
+		m := data(fmt.Sprint(key, i))
+		m.CollapseKey = key
+		require.NoError(t, w.send(m).Err)
+	}
+	ids, _ := take(t, w.attach(device.Key(), newSession()))
+	assert.Equal(t, []string{"c2", "d3", "a4", "e5"}, ids, "the newest of each key, the key that was put longest ago evicted")
+}
+
+func TestCanonicalID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	old := w.token
+	assert.Equal(t, old, w.register(app).Token, "the same registration again is the same token")
+	reg, err := w.Register(t.Context(), store.Registration{Device: uint64(device), App: app, Senders: []string{string(other), string(sender)}})
+	require.NoError(t, err)
+	require.NotEqual(t, old, reg.Token)
+	res := w.send(data("m-1"))
+	require.NoError(t, res.Err)
+	assert.Equal(t, reg.Token, res.Canonical)
+	w.clock.advance(31 * 24 * time.Hour)
+	assert.Equal(t, stanza.DeviceUnregistered, refused(t, w.send(data("m-2")).Err).Code, "superseded tokens die after 30 days")
+}
+
+func TestUnregister(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	require.NoError(t, w.send(data("m-1")).Err)
+	require.NoError(t, w.Unregister(t.Context(), store.Registration{Device: uint64(device), App: app}))
+	assert.Equal(t, stanza.DeviceUnregistered, refused(t, w.send(data("m-2")).Err).Code)
+	ids, _ := take(t, w.attach(device.Key(), newSession()))
+	assert.Empty(t, ids, "what waited is dropped")
+	assert.NotEqual(t, w.token, w.register(app).Token)
+	assert.Error(t, w.send(data("m-3")).Err, "the old token stays dead")
+
+	iid := store.Registration{Device: uint64(device), App: "iid", InstanceID: "x", Scope: "GCM", Senders: []string{string(sender)}}
+	a, err := w.Register(t.Context(), iid)
+	require.NoError(t, err)
+	iid.Senders = []string{string(other)}
+	b, err := w.Register(t.Context(), iid)
+	require.NoError(t, err)
+	m := data("m-4")
+	m.To = a.Token
+	require.NoError(t, w.send(m).Err, "tokens of two senders live side by side")
+	require.NoError(t, w.Unregister(t.Context(), iid))
+	require.NoError(t, w.send(m).Err, "one sender's token goes without the other's")
+	iid.Senders, iid.Scope = []string{"*"}, "*"
+	require.NoError(t, w.Unregister(t.Context(), iid))
+	require.Error(t, w.send(m).Err)
+	require.NotEqual(t, a.Token, b.Token)
+}
+
+func TestRegisterNeedsASender(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	for _, senders := range [][]string{nil, {""}, {"1", ""}} {
+		_, err := w.Register(t.Context(), store.Registration{Device: uint64(device), App: app, Senders: senders})
+		assert.ErrorIs(t, err, ccs.ErrInvalidSender)
+	}
+}
+
+func TestStoreTroubleIsToldAsSuch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	require.NoError(t, w.store.Close())
+	assert.Equal(t, stanza.ServiceUnavailable, refused(t, w.send(data("m-1")).Err).Code)
+}

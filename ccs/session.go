@@ -1,0 +1,239 @@
+package ccs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/store"
+)
+
+// Session is a connection that empties a queue: a device's or an app server's.
+type Session interface {
+	// Wake says that the mailbox may have more. It never blocks. False means "not by me, not now": the
+	// window is full or the connection drains, so that the next session of the queue may have it. A
+	// session that refused claims again by itself as soon as it can.
+	Wake() bool
+	// Close ends the session: another took over, or the server shuts down. It never blocks.
+	Close(reason error)
+}
+
+// hub is the sessions attached to one queue. A device has one at most, a sender any number.
+type hub struct {
+	mu        sync.Mutex
+	mailboxes []*Mailbox
+	next      int // whose turn to be woken first
+}
+
+// Mailbox is one session's view of a queue, in both directions the same. Its methods may be called from
+// any goroutine.
+type Mailbox struct {
+	router  *Router
+	key     store.Key
+	session Session
+	lease   store.Lease
+	gone    chan struct{} // closed when detached
+
+	mu       sync.Mutex
+	volatile []store.Entry // never stored: TTL 0 (CCS 5.2)
+	detached bool
+}
+
+// maxVolatile bounds the messages with TTL 0 that wait for a session to write them.
+const maxVolatile = 1000
+
+// Attach gives a session its queue. A device's older session is closed first, and waited for: the
+// newest login wins (DEV 6), and never do two sessions claim for one device.
+func (r *Router) Attach(ctx context.Context, k store.Key, s Session) (*Mailbox, error) {
+	m := &Mailbox{router: r, key: k, session: s, lease: store.Lease(r.leases.Add(1)), gone: make(chan struct{})}
+	for {
+		older := r.join(m)
+		if older == nil {
+			break
+		}
+		older.session.Close(ErrTakenOver)
+		select {
+		case <-older.gone:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("attach %s: wait for the older session: %w", k, context.Cause(ctx))
+		}
+	}
+	if k.Kind == store.KindDevice {
+		r.setPresent(ctx, k, true)
+	}
+	return m, nil
+}
+
+// join adds the mailbox to its hub, or returns the one that stands in the way.
+func (r *Router) join(m *Mailbox) (older *Mailbox) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.hubs[m.key]
+	if h == nil {
+		h = &hub{}
+		r.hubs[m.key] = h
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m.key.Kind == store.KindDevice && len(h.mailboxes) > 0 {
+		return h.mailboxes[0]
+	}
+	h.mailboxes = append(h.mailboxes, m)
+	delete(r.expected, m.key)
+	return nil
+}
+
+func (r *Router) leave(m *Mailbox) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.hubs[m.key]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, o := range h.mailboxes {
+		if o == m {
+			h.mailboxes = append(h.mailboxes[:i], h.mailboxes[i+1:]...)
+			break
+		}
+	}
+	if len(h.mailboxes) == 0 {
+		delete(r.hubs, m.key)
+	}
+}
+
+func (r *Router) hub(k store.Key) *hub {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.hubs[k]
+}
+
+// wake has one session of the queue claim: the first that can, in turn.
+func (r *Router) wake(k store.Key) {
+	h := r.hub(k)
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for range h.mailboxes {
+		h.next = (h.next + 1) % len(h.mailboxes)
+		if h.mailboxes[h.next].session.Wake() {
+			return
+		}
+	}
+}
+
+// offer hands a message that is never stored to a session that is there now (CCS 5.2). False if there
+// is none, or if it has too many of them to write.
+func (r *Router) offer(e store.Entry) bool {
+	h := r.hub(e.Key)
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for range h.mailboxes {
+		h.next = (h.next + 1) % len(h.mailboxes)
+		if m := h.mailboxes[h.next]; m.push(e) {
+			m.session.Wake()
+			return true
+		}
+	}
+	return false
+}
+
+// connected reports whether a device counts as connected: it is, or it was when the server stopped and
+// has a moment to come back.
+func (r *Router) connected(k store.Key) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.hubs[k] != nil {
+		return true
+	}
+	_, expected := r.expected[k]
+	return expected && time.Since(r.started) < r.comeBack
+}
+
+func (r *Router) setPresent(ctx context.Context, k store.Key, present bool) {
+	p, ok := r.store.(store.Presence)
+	if !ok {
+		return
+	}
+	if err := p.SetPresent(ctx, k, present); err != nil {
+		r.log.Warn("note presence", zap.Stringer("device", k), zap.Bool("present", present), zap.Error(err))
+	}
+}
+
+func (m *Mailbox) push(e store.Entry) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.detached || len(m.volatile) >= maxVolatile {
+		return false
+	}
+	m.volatile = append(m.volatile, e)
+	return true
+}
+
+// Claim takes at most max messages, in order; ones that are never stored come first and have ID zero.
+// The caller acknowledges them or ends.
+func (m *Mailbox) Claim(ctx context.Context, max int) ([]store.Entry, error) {
+	m.mu.Lock()
+	if m.detached {
+		m.mu.Unlock()
+		return nil, ErrDetached
+	}
+	n := min(max, len(m.volatile))
+	var claimed []store.Entry
+	if n > 0 {
+		claimed = m.volatile[:n:n]
+		m.volatile = m.volatile[n:]
+	}
+	m.mu.Unlock()
+	if n == max {
+		return claimed, nil
+	}
+	stored, err := m.router.store.Claim(ctx, m.key, m.lease, max-n, m.router.clock.Now())
+	if err != nil {
+		return claimed, fmt.Errorf("claim %s: %w", m.key, err)
+	}
+	if n == 0 {
+		return stored, nil
+	}
+	return append(claimed, stored...), nil
+}
+
+// Ack forgets messages: the peer has them.
+func (m *Mailbox) Ack(ctx context.Context, ids ...store.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := m.router.store.Ack(ctx, m.key, ids...); err != nil {
+		return fmt.Errorf("ack %s: %w", m.key, err)
+	}
+	return nil
+}
+
+// releaseTimeout bounds how long a session that ends waits for the store.
+const releaseTimeout = 10 * time.Second
+
+// Detach ends the view. What was claimed and not acknowledged is offered again: to another session of
+// the queue at once, else to the next that attaches. The session must not be claiming any more.
+func (m *Mailbox) Detach(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	m.mu.Lock()
+	m.detached = true
+	m.volatile = nil
+	m.mu.Unlock()
+	if m.key.Kind == store.KindDevice && !m.router.stopping.Load() {
+		m.router.setPresent(ctx, m.key, false)
+	}
+	if err := m.router.store.Release(ctx, m.key, m.lease); err != nil {
+		m.router.log.Error("release", zap.Stringer("queue", m.key), zap.Error(err))
+	}
+	m.router.leave(m)
+	close(m.gone)
+	m.router.wake(m.key)
+}

@@ -1,0 +1,134 @@
+package ccs_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs"
+	"openccs/stanza"
+	"openccs/store"
+)
+
+func TestNewestLoginWins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	require.NoError(t, w.send(data("m-1")).Err)
+	older := newSession()
+	oldBox := w.attach(device.Key(), older)
+	ids, _ := take(t, oldBox)
+	require.Equal(t, []string{"m-1"}, ids)
+
+	attached := make(chan *ccs.Mailbox)
+	go func() {
+		m, err := w.Attach(context.Background(), device.Key(), newSession())
+		if err == nil {
+			attached <- m
+		}
+	}()
+	require.ErrorIs(t, <-older.closed, ccs.ErrTakenOver)
+	select {
+	case <-attached:
+		t.Fatal("the newer session came in before the older had let go")
+	case <-time.After(20 * time.Millisecond):
+	}
+	oldBox.Detach(t.Context())
+	_, err := oldBox.Claim(t.Context(), 1)
+	require.ErrorIs(t, err, ccs.ErrDetached)
+	ids, _ = take(t, <-attached)
+	assert.Equal(t, []string{"m-1"}, ids, "what was not acknowledged comes again")
+
+	t.Run("a session that does not end keeps the newer waiting no longer than it likes", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err := w.Attach(ctx, device.Key(), newSession())
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+func TestSendersShareAQueue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	a, b := newSession(), newSession()
+	boxA, boxB := w.attach(sender.Key(), a), w.attach(sender.Key(), b)
+	up := func(id string) {
+		require.NoError(t, w.SendUpstream(t.Context(), device, []ccs.Upstream{{To: string(sender), Category: app, ID: id, PersistentID: id}}))
+	}
+	up("u-1")
+	up("u-2")
+	assert.Equal(t, 1, len(a.wakes), "they are woken in turn")
+	assert.Equal(t, 1, len(b.wakes))
+	a.busy = true
+	up("u-3")
+	assert.Equal(t, 2, len(b.wakes), "who cannot is passed over")
+	idsA, _ := take(t, boxA)
+	idsB, _ := take(t, boxB)
+	assert.Equal(t, []string{"u-1", "u-2", "u-3"}, idsA)
+	assert.Empty(t, idsB, "a message goes to one of them")
+	boxA.Detach(t.Context())
+	assert.Equal(t, 3, len(b.wakes), "what one leaves behind is offered to the other")
+	idsB, _ = take(t, boxB)
+	assert.Equal(t, idsA, idsB)
+}
+
+func TestUpstream(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{Profile: ccs.Profile{SenderBacklog: 2}})
+	big := stanza.Data{}.Append("k", string(make([]byte, 5000)))
+	good := ccs.Upstream{To: string(sender) + "@gcm.googleapis.com", Category: app, ID: "u-1", PersistentID: "p-1", Data: stanza.Data{}.Append("k", "v")}
+	with := func(change func(*ccs.Upstream)) ccs.Upstream {
+		m := good
+		change(&m)
+		return m
+	}
+	require.NoError(t, w.SendUpstream(t.Context(), device, []ccs.Upstream{
+		good,
+		with(func(m *ccs.Upstream) { m.ID = "again" }), // same persistent id
+		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "nobody", "111111111111", "p-2" }),
+		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "no sender", "gcm", "p-3" }),
+		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "other", string(other), "p-4" }),
+		with(func(m *ccs.Upstream) { m.ID, m.Data, m.PersistentID = "big", big, "p-5" }),
+		with(func(m *ccs.Upstream) { m.Category, m.PersistentID = "com.google.android.gsf.gtalkservice", "p-6" }),
+		with(func(m *ccs.Upstream) { m.ID, m.PersistentID, m.TTL, m.HasTTL = "u-2", "p-7", time.Hour, true }),
+		with(func(m *ccs.Upstream) { m.ID, m.PersistentID = "one too many", "p-8" }),
+	}))
+	ids, entries := take(t, w.attach(sender.Key(), newSession()))
+	require.Equal(t, []string{"u-1", "u-2"}, ids)
+	var m ccs.Message
+	require.NoError(t, m.Decode(entries[0].Body))
+	assert.Equal(t, ccs.Message{Kind: ccs.DataMessage, TTL: 24 * time.Hour, From: w.token, To: good.To, App: app, ID: "u-1", Data: good.Data}, m)
+
+	ids, entries = take(t, w.attach(device.Key(), newSession()))
+	assert.Equal(t, []string{"nobody", "no sender", "other", "big", "one too many"}, ids, "the device is told of each that came to nothing")
+	for _, e := range entries {
+		require.NoError(t, m.Decode(e.Body))
+		assert.Equal(t, ccs.SendError, m.Kind)
+	}
+}
+
+func TestUpstreamFailsWithTheStore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	require.NoError(t, w.store.Close())
+	err := w.SendUpstream(t.Context(), device, []ccs.Upstream{{To: string(sender), Category: app, ID: "u-1", PersistentID: "p-1"}})
+	assert.ErrorIs(t, err, store.ErrClosed, "so that the device is not told that it arrived")
+}
+
+func TestExpiredMessagesAreSwept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	require.NoError(t, w.send(data("m-1")).Err)
+	w.clock.advance(time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- w.Run(ctx) }()
+	require.Eventually(t, func() bool {
+		left, _, err := w.store.Expire(ctx, w.clock.Now(), 100)
+		return err == nil && len(left) == 0
+	}, 5*time.Second, 10*time.Millisecond)
+	cancel()
+	assert.ErrorIs(t, <-done, context.Canceled)
+}

@@ -1,0 +1,189 @@
+package ccs
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/stanza"
+	"openccs/store"
+)
+
+// Upstream is a message from a device (DEV 10).
+type Upstream struct {
+	To           string // sender ID, with or without @gcm.googleapis.com
+	Category     string // the app
+	ID           string // message_id as the app chose it
+	PersistentID string // what the device calls it until it is acknowledged; "" for best effort
+	Token        string // registration token, if the device named one
+	TTL          time.Duration
+	HasTTL       bool // the device named a TTL
+	Data         stanza.Data
+}
+
+// ErrQueueFull says that too many messages wait for a sender already (CCS 4.3).
+var ErrQueueFull = errors.New("too many messages wait for the sender")
+
+// Reasons for which a device's message comes to nothing. Their texts are what the device is told
+// in a send_error (DEV 9.3).
+var (
+	errUnknownDestination = errors.New("InvalidParameters: no such sender ID")
+	errNotRegistered      = errors.New("NotRegistered: the app is not registered for this sender ID")
+	errUpstreamTooBig     = errors.New("MessageTooBig")
+	errUpstreamTTL        = errors.New("TtlExceeded: bad time to live")
+)
+
+// dedupFor is how long a device's repeats are known: the longest that a client keeps an unacknowledged
+// message is a day (DEV 7.3), and it may have been away for part of it.
+const dedupFor = 48 * time.Hour
+
+// gsfCategory is the category of the client's own messages, which no app server gets (DEV 9.4).
+const gsfCategory = "com.google.android.gsf.gtalkservice"
+
+// SendUpstream takes a device's messages on, in order. When it returns nil each of them is either stored,
+// a repeat of one that was, or refused by a send_error in the device's own queue; the device may be told that they
+// arrived. With an error it must not be told so.
+func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstream) error {
+	s := sendScratches.Get().(*sendScratch)
+	defer s.done()
+	now := r.clock.Now()
+	regs, err := r.store.DeviceRegistrations(ctx, uint64(from))
+	if err != nil {
+		return fmt.Errorf("look up the device's registrations: %w", err)
+	}
+	var failed []store.Entry
+	for i := range batch {
+		m := &batch[i]
+		if m.Category == gsfCategory {
+			continue
+		}
+		err := r.composeUpstream(ctx, s, i, from, m, regs, now)
+		var refused *upstreamError
+		switch {
+		case errors.As(err, &refused):
+			failed = append(failed, r.sendError(from, m, refused, now))
+		case err != nil:
+			return err
+		}
+	}
+	results := make([]Result, len(batch))
+	r.deliver(ctx, s, results, now)
+	for i, res := range results {
+		switch {
+		case res.Err == nil:
+		case errors.Is(res.Err, ErrQueueFull):
+			failed = append(failed, r.sendError(from, &batch[i], &upstreamError{ErrQueueFull}, now))
+		default:
+			return fmt.Errorf("store upstream messages: %w", res.Err)
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	if _, err := r.store.Put(ctx, failed, now); err != nil {
+		return fmt.Errorf("store send errors: %w", err)
+	}
+	r.wake(from.Key())
+	return nil
+}
+
+// upstreamError is a refusal that the device is told.
+type upstreamError struct{ reason error }
+
+func (e *upstreamError) Error() string { return e.reason.Error() }
+func (e *upstreamError) Unwrap() error { return e.reason }
+
+func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration, now time.Time) error {
+	sender, err := ParseSenderID(m.To)
+	if err != nil {
+		return &upstreamError{errUnknownDestination}
+	}
+	if _, err := r.store.Project(ctx, string(sender)); errors.Is(err, store.ErrNotFound) {
+		return &upstreamError{errUnknownDestination}
+	} else if err != nil {
+		return fmt.Errorf("look up sender %s: %w", sender, err)
+	}
+	token := registered(regs, m, sender)
+	if token == "" {
+		return &upstreamError{errNotRegistered}
+	}
+	if m.Data.Size() > r.profile.UpstreamPayload {
+		return &upstreamError{errUpstreamTooBig}
+	}
+	ttl := m.TTL
+	switch {
+	case !m.HasTTL:
+		ttl = UnnamedUpstreamTTL
+	case ttl < 0:
+		return &upstreamError{errUpstreamTTL}
+	}
+	ttl = min(ttl, r.profile.UpstreamTTL)
+	msg := Message{Kind: DataMessage, TTL: ttl, From: token, To: m.To, App: m.Category, ID: m.ID, Data: m.Data}
+	s.bodies = msg.Append(s.bodies)
+	e := store.Entry{
+		Key:      sender.Key(),
+		Rank:     store.RankNormal,
+		App:      m.Category,
+		Accepted: now,
+		Expires:  now.Add(ttl),
+		Limit:    store.Limit{Messages: r.profile.SenderBacklog, Overflow: store.Refuse},
+	}
+	if m.PersistentID != "" {
+		e.Dedup = string(binary.BigEndian.AppendUint64(nil, uint64(from))) + m.PersistentID
+		e.DedupFor = dedupFor
+	}
+	if ttl == 0 {
+		r.deliverNow(s, e)
+		return nil
+	}
+	s.entries = append(s.entries, e)
+	s.results = append(s.results, i)
+	s.ends = append(s.ends, len(s.bodies))
+	return nil
+}
+
+// registered finds the token that the app server knows the device's app by (DEV 10): the one that the
+// device named, if it is its own, else the newest living one of the app for this sender.
+func registered(regs []*store.Registration, m *Upstream, sender SenderID) (token string) {
+	var newest *store.Registration
+	for _, reg := range regs {
+		if !reg.Unregistered.IsZero() || reg.App != m.Category || !reg.MaySend(string(sender)) {
+			continue
+		}
+		if m.Token != "" && reg.Token == m.Token {
+			return reg.Token
+		}
+		if reg.Canonical == "" && (newest == nil || reg.Created.After(newest.Created)) {
+			newest = reg
+		}
+	}
+	if newest == nil {
+		return ""
+	}
+	return newest.Token
+}
+
+// sendErrorTTL is how long a send_error waits for its device.
+const sendErrorTTL = 24 * time.Hour
+
+// sendError tells a device that a message of its own came to nothing (DEV 9.3).
+func (r *Router) sendError(from DeviceID, m *Upstream, why *upstreamError, now time.Time) store.Entry {
+	r.log.Debug("upstream message refused", zap.Stringer("device", from), zap.String("message_id", m.ID), zap.Error(why))
+	code, _, _ := strings.Cut(why.Error(), ":")
+	msg := Message{Kind: SendError, TTL: sendErrorTTL, From: m.To, App: m.Category, ID: m.ID, Data: stanza.Data{}.
+		Append("error", code).Append("error_description", why.Error())}
+	return store.Entry{
+		Key:      from.Key(),
+		Rank:     store.RankNormal,
+		App:      m.Category,
+		Accepted: now,
+		Expires:  now.Add(sendErrorTTL),
+		Limit:    store.Limit{Messages: r.profile.DeviceBacklog, Overflow: store.Refuse},
+		Body:     msg.Append(nil),
+	}
+}

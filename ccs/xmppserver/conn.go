@@ -1,0 +1,191 @@
+package xmppserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"mellium.im/xmpp/stream"
+
+	"openccs/ccs"
+	"openccs/stanza"
+)
+
+// conn is one connection, from accept to close.
+type conn struct {
+	// Static after newConn.
+	srv *Server
+	tcp net.Conn
+	log *zap.Logger
+
+	// Owned by the goroutine in serve; the session's readLoop takes in over.
+	nc     *tls.Conn
+	in     *stanza.Reader
+	from   string // what our stream header says
+	opened bool   // our stream header has been written
+	user   ccs.SenderID
+	domain string // of the bound address
+	jid    string // bound address, "" before
+
+	mu       sync.Mutex
+	draining bool
+	session  *session // nil before bind
+	cancel   context.CancelCauseFunc
+}
+
+func newConn(s *Server, tcp net.Conn, log *zap.Logger) *conn {
+	return &conn{
+		srv:  s,
+		tcp:  tcp,
+		log:  log.With(zap.Stringer("peer", tcp.RemoteAddr())),
+		from: s.opts.Domain,
+	}
+}
+
+// drain ends the connection the friendly way; one that is not bound yet has nothing to lose.
+func (c *conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = true
+	switch {
+	case c.session != nil:
+		c.session.drain()
+	case c.cancel != nil:
+		c.cancel(ccs.ErrShuttingDown)
+	}
+}
+
+// begin makes the connection known to drain.
+func (c *conn) begin(cancel context.CancelCauseFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel = cancel
+	if c.draining {
+		cancel(ccs.ErrShuttingDown)
+	}
+}
+
+// bound makes the session known to drain.
+func (c *conn) bound(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session = s
+	if c.draining {
+		s.drain()
+	}
+}
+
+// serve runs the connection until it ends.
+func (c *conn) serve(ctx context.Context) {
+	defer c.tcp.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.begin(cancel)
+	accepted := time.Now()
+	c.tcp.SetDeadline(accepted.Add(c.srv.opts.HandshakeTimeout))
+	stop := context.AfterFunc(ctx, func() { c.tcp.SetReadDeadline(longAgo) })
+	defer stop()
+	if t, ok := c.tcp.(*net.TCPConn); ok {
+		// Dead peers are found by the kernel: clients of the time never answer pings (CCS 1.9).
+		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
+	}
+	c.nc = tls.Server(c.tcp, c.srv.opts.TLS)
+	if err := c.nc.HandshakeContext(ctx); err != nil {
+		// Plain XMPP on a TLS port ends here too: STARTTLS is not offered (CCS 1.2).
+		c.log.Info("TLS handshake failed", zap.Error(err))
+		return
+	}
+	c.nc.SetDeadline(accepted.Add(c.srv.opts.AuthTimeout))
+	if ctx.Err() != nil {
+		c.nc.SetReadDeadline(longAgo) // the deadline above came after the end
+	}
+	c.in = stanza.NewReader(c.nc, stanza.BeforeBind)
+	err := c.negotiate(ctx)
+	if err == nil {
+		c.nc.SetDeadline(time.Time{})
+		if ctx.Err() != nil {
+			c.nc.SetReadDeadline(longAgo)
+		}
+		err = c.runSession(ctx)
+	} else {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		c.log.Info("negotiation failed", zap.String("sender", string(c.user)), zap.Error(err))
+		c.farewell(err)
+	}
+	c.hangUp()
+}
+
+// longAgo as a deadline unblocks a read at once.
+var longAgo = time.Unix(1, 0)
+
+// farewellTimeout bounds the last write to a peer.
+const farewellTimeout = 2 * time.Second
+
+// farewell tells the peer why its stream ends: with a stream error where it broke a rule, with a plain
+// end where it closed itself (CCS 1.10).
+func (c *conn) farewell(err error) {
+	var b []byte
+	if !c.opened {
+		b = appendHeader(b, c.from)
+	}
+	cond, ok := condition(err)
+	switch {
+	case ok:
+		b = appendStreamError(b, cond)
+	default:
+		b = append(b, streamEnd...)
+	}
+	c.nc.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	c.nc.Write(b)
+}
+
+// condition is the stream error that an end means to the peer; false if it means a plain end.
+func condition(err error) (stream.Error, bool) {
+	var cond stream.Error
+	var broken *stanza.StreamError
+	var broke net.Error
+	switch {
+	case errors.As(err, &cond):
+		return cond, true
+	case errors.As(err, &broken):
+		return stream.Error{Err: broken.Condition}, true
+	case errors.Is(err, ccs.ErrShuttingDown):
+		return stream.SystemShutdown, true
+	case errors.Is(err, ccs.ErrWrongKey):
+		return stream.NotAuthorized, true
+	case errors.Is(err, errSlowReader):
+		return stream.PolicyViolation, true
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errDrained), errors.Is(err, errGivenUp), errors.Is(err, net.ErrClosed):
+		return stream.Error{}, false
+	case errors.As(err, &broke):
+		return stream.ConnectionTimeout, broke.Timeout()
+	}
+	return stream.InternalServerError, true
+}
+
+// lingerTimeout and lingerBytes bound what is read of a peer after the end of our side.
+const (
+	lingerTimeout = time.Second
+	lingerBytes   = 1 << 20
+)
+
+// hangUp closes our side and reads what the peer still sends, for a moment: closing with unread bytes
+// would reset the connection and take our last words with it.
+func (c *conn) hangUp() {
+	c.nc.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	if c.nc.CloseWrite() != nil {
+		return
+	}
+	if t, ok := c.tcp.(*net.TCPConn); ok {
+		t.CloseWrite()
+	}
+	c.tcp.SetReadDeadline(time.Now().Add(lingerTimeout))
+	io.CopyN(io.Discard, c.tcp, lingerBytes)
+}

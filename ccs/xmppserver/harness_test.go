@@ -1,0 +1,97 @@
+package xmppserver_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zaptest"
+
+	"openccs/ccs"
+	"openccs/ccs/devpki"
+	"openccs/ccs/xmppserver"
+	"openccs/store"
+	"openccs/store/memstore"
+)
+
+const (
+	testSender = "126200347933"
+	testKey    = "AIzaKEY"
+	testToken  = "APA91bTOKEN"
+	testApp    = "com.example.app"
+	testDevice = ccs.DeviceID(42)
+)
+
+// world is a server with one project and one registration, and what a test needs to reach it.
+type world struct {
+	t      *testing.T
+	router *ccs.Router
+	store  store.Store
+	server *xmppserver.Server
+	addr   string
+	tls    *tls.Config
+}
+
+func newWorld(t *testing.T, o xmppserver.Options, ro ccs.Options) *world {
+	t.Helper()
+	ctx := context.Background()
+	st := memstore.New()
+	now := time.Now()
+	require.NoError(t, st.CreateProject(ctx, &store.Project{Sender: testSender, Keys: []store.APIKey{{ID: "k1", Hash: store.HashKey(testKey)}}}))
+	_, err := st.Register(ctx, store.Registration{Token: testToken, Device: uint64(testDevice), App: testApp, Senders: []string{testSender}, Created: now}, now)
+	require.NoError(t, err)
+	router, err := ccs.New(ctx, st, ro)
+	require.NoError(t, err)
+	pair, err := devpki.New([]string{"gcm.googleapis.com", "127.0.0.1"}, now)
+	require.NoError(t, err)
+	o.TLS = &tls.Config{Certificates: []tls.Certificate{pair.Cert}}
+	if testing.Verbose() {
+		o.Logger = zaptest.NewLogger(t)
+	}
+	w := &world{t: t, router: router, store: st, tls: &tls.Config{RootCAs: pair.Pool, ServerName: "gcm.googleapis.com"}}
+	w.server = xmppserver.New(router, o)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	w.addr = l.Addr().String()
+	done := make(chan error, 1)
+	go func() { done <- w.server.Serve(l, "test") }()
+	t.Cleanup(func() {
+		w.server.Close()
+		require.ErrorIs(t, <-done, xmppserver.ErrServerClosed)
+		require.NoError(t, st.Close())
+	})
+	return w
+}
+
+// dial opens a TLS connection and nothing more.
+func (w *world) dial() *peer {
+	w.t.Helper()
+	nc, err := tls.Dial("tcp", w.addr, w.tls)
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { nc.Close() })
+	return &peer{t: w.t, nc: nc}
+}
+
+const (
+	clientHeader = `<?xml version='1.0'?><stream:stream to='gcm.googleapis.com' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>`
+	clientBind   = `<iq type='set' id='a1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'></bind></iq>`
+	bindPrefix   = `<iq id="a1" type="result"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><jid>`
+)
+
+// login opens a bound session.
+func (w *world) login() *peer {
+	w.t.Helper()
+	p := w.dial()
+	p.send(clientHeader)
+	p.until("</stream:features>")
+	p.send(plainAuth("\x00" + testSender + "\x00" + testKey))
+	p.until(`<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>`)
+	p.send(clientHeader)
+	p.until("</stream:features>")
+	p.send(clientBind)
+	p.until("</bind></iq>")
+	return p
+}

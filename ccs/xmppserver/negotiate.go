@@ -1,0 +1,286 @@
+package xmppserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+	"mellium.im/sasl"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stream"
+
+	"openccs/ccs"
+	"openccs/stanza"
+)
+
+// errGivenUp ends a stream after too many failed logins.
+var errGivenUp = errors.New("too many failed logins")
+
+// maxLogins is how often a stream may try to log in: once more after a failure (CCS 1.6).
+const maxLogins = 2
+
+// negotiate takes a connection from its first byte to a bound address (CCS 1.3 to 1.7).
+func (c *conn) negotiate(ctx context.Context) error {
+	if err := c.open(featuresSASL); err != nil {
+		return err
+	}
+	if err := c.authenticate(ctx); err != nil {
+		return err
+	}
+	if err := c.open(featuresBind); err != nil {
+		return err
+	}
+	return c.bind()
+}
+
+// open reads a stream header and answers it: header and features in one write (CCS 1.11).
+func (c *conn) open(features string) error {
+	c.opened = false
+	h, err := c.in.Header()
+	if err != nil {
+		return fmt.Errorf("stream header: %w", err)
+	}
+	if isHostName(h.To) {
+		c.from = h.To
+	}
+	if h.DefaultNS != nsClient {
+		return fmt.Errorf("default namespace %q: %w", h.DefaultNS, stream.InvalidNamespace)
+	}
+	if major, _, _ := strings.Cut(h.Version, "."); major != "" && major != "1" {
+		return fmt.Errorf("stream version %q: %w", h.Version, stream.UnsupportedVersion)
+	}
+	if h.SelfClosed {
+		// The first documents printed the header so (CCS 1.3): opened and closed at once.
+		return fmt.Errorf("self-closed stream header: %w", errGivenUp)
+	}
+	c.opened = true
+	return c.write(append(appendHeader(nil, c.from), features...))
+}
+
+func (c *conn) write(b []byte) error {
+	if _, err := c.nc.Write(b); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// authenticate answers SASL exchanges until one succeeds.
+func (c *conn) authenticate(ctx context.Context) error {
+	var el stanza.Element
+	for range maxLogins {
+		if err := c.next(&el); err != nil {
+			return err
+		}
+		if el.Space != nsSASL {
+			return fmt.Errorf("<%s> before authentication: %w", el.Local, stream.NotAuthorized)
+		}
+		failure, err := c.login(ctx, &el)
+		if err != nil {
+			return err
+		}
+		if failure == "" {
+			return c.write([]byte(saslSuccess))
+		}
+		if err := c.write(appendSASLFailure(nil, failure)); err != nil {
+			return err
+		}
+	}
+	return errGivenUp
+}
+
+func (c *conn) next(el *stanza.Element) error {
+	if err := c.in.Next(el); err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	return nil
+}
+
+type saslElement struct {
+	Mechanism string `xml:"mechanism,attr"`
+	Text      string `xml:",chardata"`
+}
+
+// The failures that a login can end with (CCS 1.6). Why it failed is for the log alone.
+const (
+	failAborted           = "aborted"
+	failIncorrectEncoding = "incorrect-encoding"
+	failInvalidAuthzid    = "invalid-authzid"
+	failInvalidMechanism  = "invalid-mechanism"
+	failMalformedRequest  = "malformed-request"
+	failNotAuthorized     = "not-authorized"
+	failTemporary         = "temporary-auth-failure"
+)
+
+// mechanisms are what we offer. The two of Google's own carry the same three fields as PLAIN, and the
+// API key where a token would be: libraries that prefer them send just that (CCS 1.6).
+var mechanisms = map[string]sasl.Mechanism{
+	"PLAIN":          sasl.Plain,
+	"X-OAUTH2":       {Name: "X-OAUTH2", Start: sasl.Plain.Start, Next: sasl.Plain.Next},
+	"X-GOOGLE-TOKEN": {Name: "X-GOOGLE-TOKEN", Start: sasl.Plain.Start, Next: sasl.Plain.Next},
+}
+
+// login runs one SASL exchange that el begins. It returns the failure to tell the peer, "" for success.
+func (c *conn) login(ctx context.Context, el *stanza.Element) (failure string, err error) {
+	var auth saslElement
+	switch el.Local {
+	case "auth":
+		if err := decode(el, &auth); err != nil {
+			return "", err
+		}
+	case "abort":
+		return failAborted, nil
+	default:
+		return failMalformedRequest, nil
+	}
+	mechanism, ok := mechanisms[auth.Mechanism]
+	if !ok {
+		c.log.Info("login refused", zap.String("reason", "unknown mechanism"), zap.String("mechanism", auth.Mechanism))
+		return failInvalidMechanism, nil
+	}
+	if strings.TrimSpace(auth.Text) == "" {
+		// No initial response: ask for it.
+		if err := c.write([]byte(saslEmpty)); err != nil {
+			return "", err
+		}
+		if err := c.next(el); err != nil {
+			return "", err
+		}
+		switch {
+		case el.Space == nsSASL && el.Local == "response":
+			if err := decode(el, &auth); err != nil {
+				return "", err
+			}
+		case el.Space == nsSASL && el.Local == "abort":
+			return failAborted, nil
+		default:
+			return "", fmt.Errorf("<%s> in a SASL exchange: %w", el.Local, stream.NotAuthorized)
+		}
+	}
+	response, ok := decodeBase64(auth.Text)
+	if !ok {
+		c.log.Info("login refused", zap.String("reason", "bad base64"))
+		return failIncorrectEncoding, nil
+	}
+	failure = failNotAuthorized
+	negotiator := sasl.NewServer(mechanism, func(n *sasl.Negotiator) bool {
+		user, key, identity := n.Credentials()
+		failure = c.check(ctx, string(user), string(key), string(identity))
+		return failure == ""
+	})
+	switch _, _, err := negotiator.Step(response); {
+	case errors.Is(err, sasl.ErrInvalidChallenge):
+		c.log.Info("login refused", zap.String("reason", "want three fields: authzid NUL authcid NUL key"))
+		return failMalformedRequest, nil
+	case err != nil && failure == "":
+		return failNotAuthorized, nil
+	}
+	return failure, nil
+}
+
+// decodeBase64 strips all white space first: the documentation's own sample is folded (CCS 1.6). A lone
+// "=" is the empty response.
+func decodeBase64(s string) ([]byte, bool) {
+	s = strings.Join(strings.Fields(s), "")
+	if s == "=" {
+		return nil, true
+	}
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		b, err = base64.RawStdEncoding.DecodeString(s)
+	}
+	return b, err == nil
+}
+
+// check decides over a credential. The peer learns the condition alone; the log learns which part was
+// wrong, for that is what people could not find out (CCS 10.2 no. 2).
+func (c *conn) check(ctx context.Context, user, key, identity string) (failure string) {
+	refuse := func(condition, reason string, fields ...zap.Field) string {
+		c.log.Info("login refused", append(fields, zap.String("reason", reason), zap.String("user", user))...)
+		return condition
+	}
+	sender, err := ccs.ParseSenderID(user)
+	if err != nil {
+		return refuse(failNotAuthorized, "the user name is no sender ID", zap.Error(err))
+	}
+	_, domain, named := strings.Cut(user, "@")
+	if named && !c.srv.domains[strings.ToLower(domain)] {
+		return refuse(failNotAuthorized, "unknown domain in the user name")
+	}
+	if local, _, _ := strings.Cut(identity, "@"); identity != "" && local != string(sender) {
+		return refuse(failInvalidAuthzid, "authzid names another sender", zap.String("authzid", identity))
+	}
+	switch err := c.srv.router.Login(ctx, sender, key); {
+	case errors.Is(err, ccs.ErrUnknownSender), errors.Is(err, ccs.ErrWrongKey):
+		return refuse(failNotAuthorized, err.Error())
+	case err != nil:
+		return refuse(failTemporary, "the store cannot answer", zap.Error(err))
+	}
+	c.user = sender
+	c.domain = c.srv.opts.Domain
+	// The bound address keeps the two domains that Google's did (CCS 1.7).
+	if d := strings.ToLower(domain); d == "gcm.googleapis.com" || d == "fcm.googleapis.com" {
+		c.domain = d
+	}
+	return ""
+}
+
+// bind answers requests until one has bound an address. Some clients ask for the session before (CCS 1.7).
+func (c *conn) bind() error {
+	var el stanza.Element
+	for c.jid == "" {
+		if err := c.next(&el); err != nil {
+			return err
+		}
+		switch {
+		case el.Space == nsClient && el.Local == "presence":
+		case el.Space == nsClient && el.Local == "iq":
+			reply, err := c.answerIQ(nil, &el)
+			if err != nil {
+				return err
+			}
+			if err := c.write(reply); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("<%s> before bind: %w", el.Local, stream.NotAuthorized)
+		}
+	}
+	c.in.SetLimits(stanza.AfterBind)
+	return nil
+}
+
+// maxResource is how much of a requested resource is kept (CCS 1.7).
+const maxResource = 512
+
+// newJID makes the bound address: the resource as requested and eight random digits, so that connections
+// of one sender never get in each other's way (CCS 1.7).
+func (c *conn) newJID(resource string) string {
+	if len(resource) > maxResource {
+		resource = resource[:maxResource]
+		for !utf8.ValidString(resource) {
+			resource = resource[:len(resource)-1]
+		}
+	}
+	suffix := randomHex(4)
+	j, err := jid.New(string(c.user), c.domain, resource+suffix)
+	if err != nil { // a resource that no address may have: go without
+		return string(c.user) + "@" + c.domain + "/" + suffix
+	}
+	return j.String()
+}
+
+// decode reads a small whole element, off the hot path.
+func decode(el *stanza.Element, v any) error {
+	d := xml.NewDecoder(bytes.NewReader(el.Raw))
+	d.DefaultSpace = nsClient
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("<%s>: %w: %w", el.Local, stream.InvalidXML, err)
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package xmppserver
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.uber.org/zap"
+	xstanza "mellium.im/xmpp/stanza"
+	"mellium.im/xmpp/stream"
+
+	"openccs/stanza"
+)
+
+// readLoop reads elements until the stream or the session ends, and returns why. It hands over what it
+// has whenever the next element would have to be waited for.
+func (s *session) readLoop(ctx context.Context) error {
+	defer s.handOver(ctx)
+	var el stanza.Element
+	for {
+		if !s.in.Ready() {
+			s.handOver(ctx)
+		}
+		if err := s.in.Next(&el); err != nil {
+			return err
+		}
+		if err := s.handle(ctx, &el); err != nil {
+			return err
+		}
+	}
+}
+
+// handle deals with one element (CCS 1.8).
+func (s *session) handle(ctx context.Context, el *stanza.Element) error {
+	if el.Space == nsClient {
+		switch el.Local {
+		case "message":
+			return s.handleMessage(ctx, el)
+		case "presence":
+			return nil
+		case "iq":
+			reply, err := s.answerIQ(nil, el)
+			if err != nil {
+				return err
+			}
+			return s.reply(ctx, reply, 0)
+		}
+	}
+	return fmt.Errorf("<%s xmlns=%q>: %w", el.Local, el.Space, stream.UnsupportedStanzaType)
+}
+
+func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
+	if el.Type == "error" {
+		return nil
+	}
+	if !el.HasPayload {
+		return s.refuseStanza(ctx, el, errNoPayload)
+	}
+	var in stanza.Inbound
+	err := stanza.DecodeInbound(el.Payload, &s.rules, &in)
+	m := &in.Downstream
+	switch {
+	case err != nil && m.MessageID == "":
+		return s.refuseStanza(ctx, el, err)
+	case err == nil && in.Type != stanza.TypeDownstream:
+		return s.acknowledge(ctx, el, &in)
+	}
+	if err := s.takeSlot(ctx); err != nil {
+		return err
+	}
+	if err == nil {
+		if !s.isDraining() {
+			s.batch = append(s.batch, *m)
+			return nil
+		}
+		err = &stanza.Error{Code: stanza.ConnectionDraining, Description: "Connection is draining"}
+	}
+	return s.reply(ctx, s.appendNack(nil, m.To, m.MessageID, err), 1)
+}
+
+// takeSlot takes a slot of the window for a message, waiting for one while all are taken: then nothing
+// more is read (CCS 4.1). Slots come free by our own work, so that this ends.
+func (s *session) takeSlot(ctx context.Context) error {
+	for s.window.Take(1) == 0 {
+		s.handOver(ctx)
+		select {
+		case <-s.window.Freed():
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+func (s *session) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// handOver gives serveLoop the messages that were decoded, and the store the acks.
+func (s *session) handOver(ctx context.Context) {
+	if len(s.acked) > 0 {
+		if err := s.box.Ack(ctx, s.acked...); err != nil {
+			// Redelivered later: the app server meets it a second time, which the contract permits.
+			s.log.Warn("forget acknowledged messages", zap.Int("messages", len(s.acked)), zap.Error(err))
+		}
+		s.acked = s.acked[:0]
+	}
+	if s.freed > 0 {
+		s.upstream.Give(s.freed)
+		s.freed = 0
+		if s.starved.CompareAndSwap(true, false) {
+			s.wakeUp.Store(true)
+			s.signal()
+		} else if s.isDraining() {
+			s.signal() // perhaps that was the last
+		}
+	}
+	if len(s.batch) == 0 {
+		return
+	}
+	s.mu.Lock()
+	if len(s.pending) == 0 {
+		s.pending, s.batch = s.batch, s.pending[:0]
+	} else {
+		s.pending = append(s.pending, s.batch...)
+		clear(s.batch)
+		s.batch = s.batch[:0]
+	}
+	s.mu.Unlock()
+	s.signal()
+}
+
+// reply leaves an answer for serveLoop to write, which frees slots once it is written. While too much
+// waits, nothing more is read.
+func (s *session) reply(ctx context.Context, b []byte, slots int) error {
+	for {
+		s.mu.Lock()
+		if len(s.replies) < maxReplies {
+			s.replies = append(s.replies, b...)
+			s.slots += slots
+			s.mu.Unlock()
+			s.signal()
+			return nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-s.written:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+var errNoPayload = &stanza.Error{Code: stanza.InvalidJSON, Description: "InvalidJson: JSON_PARSING_ERROR : Missing gcm element"}
+
+// refuseStanza answers what cannot be laid to a message_id, with the peer's own payload (CCS 3.3).
+func (s *session) refuseStanza(ctx context.Context, el *stanza.Element, why error) error {
+	text := why.Error()
+	if e, ok := why.(*stanza.Error); ok {
+		text = e.Description
+	}
+	s.log.Info("stanza refused", zap.String("reason", text))
+	return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 400, xstanza.BadRequest, text)), 0)
+}
+
+func (s *session) stanzaError(el *stanza.Element, code int, condition xstanza.Condition, text string) *stanza.StanzaError {
+	return &stanza.StanzaError{
+		ID: el.ID, HasID: el.HasID, To: s.jid, Payload: el.Payload, HasPayload: el.HasPayload,
+		Code: code, Type: string(xstanza.Modify), Condition: string(condition), Text: text,
+	}
+}
+
+// notOurs is what Google's server said of such an ack (CCS 3.3).
+const notOurs = "Received acks for messages not sent over this connection"
+
+// acknowledge takes an ack, or a nack, which means the same here, for a message that this connection
+// carried (CCS 3.4). They are never answered themselves, unless they are wrong.
+func (s *session) acknowledge(ctx context.Context, el *stanza.Element, in *stanza.Inbound) error {
+	id, to := in.Downstream.MessageID, in.Downstream.To
+	if !in.HasTo {
+		return s.reply(ctx, stanza.AppendNack(nil, "", id, stanza.BadAck, "Missing Required Field: to"), 0)
+	}
+	o, ok := s.settle(id, to)
+	if !ok {
+		return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 406, xstanza.NotAcceptable, notOurs)), 0)
+	}
+	if in.Type == stanza.TypeNack {
+		s.log.Warn("the app server nacked a message, which counts as an ack", zap.String("message_id", id))
+	}
+	if o.id != 0 {
+		s.acked = append(s.acked, o.id)
+	}
+	s.freed++
+	return nil
+}
+
+// settle finds and removes the outstanding message that an ack means. Devices choose the ids, so that two
+// may have chosen the same: then to decides (CCS 3.4).
+func (s *session) settle(id, to string) (offered, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.outstanding[id]
+	if len(all) == 0 {
+		return offered{}, false
+	}
+	i := max(0, slices.IndexFunc(all, func(o offered) bool { return o.from == to }))
+	o := all[i]
+	if len(all) == 1 {
+		delete(s.outstanding, id)
+	} else {
+		s.outstanding[id] = slices.Delete(all, i, i+1)
+	}
+	return o, true
+}

@@ -1,0 +1,205 @@
+package xmppserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs"
+)
+
+// Options are what a Server may be told. The zero value of a field means its default; TLS is needed.
+type Options struct {
+	TLS    *tls.Config
+	Logger *zap.Logger // default: none
+
+	Domain  string   // domain of our addresses; default gcm.googleapis.com
+	Domains []string // further domains that a login may name (CCS 1.6)
+
+	HandshakeTimeout time.Duration // from accept to the end of the TLS handshake; default 10s (CCS 1.6)
+	AuthTimeout      time.Duration // from accept to bind; default 30s (CCS 1.6)
+	WriteTimeout     time.Duration // for a peer to take what is written; default 30s (CCS 4.1)
+	KeepAlive        time.Duration // without outbound traffic until a space is sent; default 60s (CCS 1.9)
+	DrainMin         time.Duration // from the control message to the close, at least; default 1s (CCS 3.7)
+	DrainMax         time.Duration // and at most; default 30s
+	MaxConns         int           // connections at a time, negotiating ones included; default 10000
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Domain, defaultDomain)
+	setDefault(&o.HandshakeTimeout, 10*time.Second)
+	setDefault(&o.AuthTimeout, 30*time.Second)
+	setDefault(&o.WriteTimeout, 30*time.Second)
+	setDefault(&o.KeepAlive, 60*time.Second)
+	setDefault(&o.DrainMin, time.Second)
+	setDefault(&o.DrainMax, 30*time.Second)
+	setDefault(&o.MaxConns, 10_000)
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	return o
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+const defaultDomain = "gcm.googleapis.com"
+
+// loginDomains are the domains that a login may name besides the server's own (CCS 1.6).
+var loginDomains = []string{
+	"gcm.googleapis.com", "fcm.googleapis.com", "projects.gcm.android.com", "gcm-xmpp.googleapis.com",
+	"gcm-preprod.googleapis.com", "gcm-staging.googleapis.com", "fcm-xmpp.googleapis.com",
+}
+
+// ErrServerClosed is what Serve returns after Drain or Close.
+var ErrServerClosed = errors.New("xmppserver: closed")
+
+// Server serves app servers on any number of listeners.
+type Server struct {
+	router  *ccs.Router
+	opts    Options
+	log     *zap.Logger
+	domains map[string]bool
+
+	// ctx ends all connections at once, with its cause.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	conns  sync.WaitGroup
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	live      map[*conn]struct{}
+	draining  bool
+}
+
+// New makes a server for a router.
+func New(router *ccs.Router, o Options) *Server {
+	o = o.withDefaults()
+	s := &Server{
+		router:    router,
+		opts:      o,
+		log:       o.Logger.Named("xmpp"),
+		domains:   map[string]bool{o.Domain: true},
+		listeners: make(map[net.Listener]struct{}),
+		live:      make(map[*conn]struct{}),
+	}
+	for _, d := range loginDomains {
+		s.domains[d] = true
+	}
+	for _, d := range o.Domains {
+		s.domains[d] = true
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
+
+// Serve accepts plain connections from l, which TLS is spoken on, until the server ends. The two
+// environments of GCM share one message plane, so that name is for the log only (CCS 1.1).
+func (s *Server) Serve(l net.Listener, name string) error {
+	s.mu.Lock()
+	if s.draining {
+		s.mu.Unlock()
+		return ErrServerClosed
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	log := s.log.With(zap.String("listener", name))
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if s.isDraining() {
+				return ErrServerClosed
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			log.Warn("accept", zap.Error(err))
+			time.Sleep(acceptPause)
+			continue
+		}
+		c := newConn(s, nc, log)
+		if !s.add(c) {
+			log.Warn("connection refused: too many", zap.Int("limit", s.opts.MaxConns), zap.Stringer("peer", nc.RemoteAddr()))
+			nc.Close()
+			continue
+		}
+		go func() {
+			defer s.remove(c)
+			c.serve(s.ctx)
+		}()
+	}
+}
+
+// acceptPause keeps a listener that fails (too many open files) from spinning.
+const acceptPause = 50 * time.Millisecond
+
+func (s *Server) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+func (s *Server) add(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.live) >= s.opts.MaxConns {
+		return false
+	}
+	s.live[c] = struct{}{}
+	s.conns.Add(1)
+	return true
+}
+
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	delete(s.live, c)
+	s.mu.Unlock()
+	s.conns.Done()
+}
+
+// Drain stops accepting, sends every session CONNECTION_DRAINING, and returns when all have ended or ctx
+// has (CCS 3.7). Connections that are not bound yet are closed.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	for c := range s.live {
+		c.drain()
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.conns.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends every connection with a stream error and waits for them.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.draining = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	s.mu.Unlock()
+	s.cancel(ccs.ErrShuttingDown)
+	s.conns.Wait()
+	return nil
+}
