@@ -2,12 +2,12 @@ package memstore
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"openccs/store"
+	"openccs/store/internal/limits"
 )
 
 // Put stores a batch.
@@ -16,8 +16,8 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 		return nil, err
 	}
 	for i := range batch {
-		if r := batch[i].Rank; r != store.RankHigh && r != store.RankNormal {
-			return nil, fmt.Errorf("put into %s: rank %d is not for messages", batch[i].Key, r)
+		if err := limits.Check(&batch[i]); err != nil {
+			return nil, err
 		}
 	}
 	outcomes := make([]store.Outcome, len(batch))
@@ -55,15 +55,11 @@ func (sh *shard) put(e *store.Entry, now int64) store.Outcome {
 		sh.dedup.remember(dedupKey{e.Key, strings.Clone(e.Dedup)}, now, now+e.DedupFor.Milliseconds())
 	}
 	if v.Result == store.Discarded {
-		m := store.Entry{
-			Key: e.Key, Rank: store.RankMarker, App: strings.Clone(e.App), Deleted: v.Deleted,
-			Accepted: time.UnixMilli(now), Expires: time.UnixMilli(v.Expires),
-		}
-		return store.Outcome{ID: sh.add(q, m).ID, Result: v.Result}
+		return store.Outcome{ID: sh.add(q, *limits.Marker(e, v, now)).ID, Result: v.Result}
 	}
 	c := *e
 	c.App, c.Collapse, c.Dedup = strings.Clone(e.App), strings.Clone(e.Collapse), strings.Clone(e.Dedup)
-	c.Body, c.Deleted = slices.Clone(e.Body), 0
+	c.Body = slices.Clone(e.Body)
 	return store.Outcome{ID: sh.add(q, c).ID, Result: v.Result}
 }
 

@@ -124,7 +124,7 @@ func (sh *shard) queue(k store.Key) *queue {
 // add makes an item of an entry whose memory belongs to the store.
 func (sh *shard) add(q *queue, e store.Entry) *item {
 	sh.seq++
-	it := &item{Entry: e, expires: e.Expires.UnixMilli(), away: limits.IsAway(&e) && e.Deleted == 0, queue: q}
+	it := &item{Entry: e, expires: e.Expires.UnixMilli(), away: limits.IsAway(&e), queue: q}
 	it.ID = store.MakeID(e.Rank, sh.seq)
 	it.Limit, it.DedupFor = store.Limit{}, 0
 	it.Accepted, it.Expires = e.Accepted.Truncate(time.Microsecond), time.UnixMilli(it.expires)

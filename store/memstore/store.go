@@ -21,6 +21,7 @@ type Store struct {
 
 	registry registry
 	accounts accounts
+	presence presence
 }
 
 var _ store.Store = (*Store)(nil)
@@ -34,6 +35,7 @@ func New() *Store {
 	}
 	s.registry.init()
 	s.accounts.init()
+	s.presence.keys = map[store.Key]struct{}{}
 	return s
 }
 
