@@ -76,8 +76,8 @@ type Header struct {
 
 // Element is a top-level element of the stream.
 type Element struct {
-	// Raw is the element as it was sent. Of a message with a payload it holds only until Next returns:
-	// the payload may have been unescaped in place.
+	// Raw is the element as it was sent. Of a message with a payload, unless its type is error, it is of
+	// no use: the payload may have been unescaped in place.
 	Raw []byte
 
 	Space, Local       string // the resolved namespace and the local name
@@ -93,8 +93,9 @@ type Element struct {
 	HasPayload bool
 }
 
-// Decode decodes a cold element, one without Payload, with encoding/xml. Prefixes declared in the stream
-// header are unknown to it, so the fields of v should name no namespaces; Space and ChildSpace have them.
+// Decode decodes Raw with encoding/xml: for the elements of negotiation, an iq, an error. Prefixes declared
+// in the stream header are unknown to it, so the fields of v should name no namespaces; Space and
+// ChildSpace have them.
 func (e *Element) Decode(v any) error {
 	d := xml.NewDecoder(bytes.NewReader(e.Raw))
 	d.DefaultSpace = e.Space

@@ -282,3 +282,19 @@ func TestStreamErrorTellsWhere(t *testing.T) {
 	err := r.Next(new(stanza.Element))
 	require.EqualError(t, err, "invalid-xml: & without a predefined entity or a character behind it (line 2, column 10)")
 }
+
+func TestAnErrorMessageKeepsItsXML(t *testing.T) {
+	text := string(stanza.AppendStanzaError(nil, &stanza.StanzaError{To: "a", Payload: []byte(`{"a":"<&>"}`), HasPayload: true, Code: 400, Type: "modify", Condition: "bad-request", Text: "why"}))
+	r := open(t, strings.NewReader(opening+text+text))
+	var e stanza.Element
+	for range 2 {
+		require.NoError(t, r.Next(&e))
+		assert.Equal(t, `{"a":"<&>"}`, string(e.Payload))
+		assert.Equal(t, text, string(e.Raw))
+		var content struct {
+			Text string `xml:"error>text"`
+		}
+		require.NoError(t, e.Decode(&content))
+		assert.Equal(t, "why", content.Text)
+	}
+}

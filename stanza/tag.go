@@ -207,45 +207,25 @@ func (r *Reader) finishText(start, end int, cdata bool) {
 
 // collectPayload makes one run of the payload's segments. A single segment without references, the usual
 // case, stays where it is. Else the text is moved together over the markup between it, which nobody needs
-// any more once the element is complete.
+// any more once the element is complete; unless it is an error, whose error child the caller decodes.
 func (r *Reader) collectPayload() bool {
 	if len(r.segments) == 0 {
 		return true
 	}
-	first := r.start + r.segments[0].start
-	next := first
-	if r.cur.Type == "error" {
-		return r.copyPayload()
+	first, last := r.segments[0], r.segments[len(r.segments)-1]
+	payload := r.buf[r.start+first.start : r.start+last.end]
+	inPlace := r.cur.Type != "error"
+	if !inPlace {
+		payload = make([]byte, len(payload))
 	}
-	for _, s := range r.segments {
-		from := r.buf[r.start+s.start : r.start+s.end]
-		if s.cdata || bytes.IndexByte(from, '&') < 0 {
-			if next != r.start+s.start {
-				copy(r.buf[next:], from)
-			}
-			next += len(from)
-			continue
-		}
-		n, at := unescape(r.buf[next:], from)
-		if at >= 0 {
-			r.invalid(r.start+s.start+at, badReference)
-			return false
-		}
-		next += n
-	}
-	r.cur.Payload = r.buf[first:next:next]
-	return true
-}
-
-// copyPayload leaves a message of type error as it is, whose error child the caller will want to decode.
-func (r *Reader) copyPayload() bool {
-	last := r.segments[len(r.segments)-1]
-	payload := make([]byte, last.end-r.segments[0].start)
 	next := 0
 	for _, s := range r.segments {
 		from := r.buf[r.start+s.start : r.start+s.end]
-		if s.cdata {
-			next += copy(payload[next:], from)
+		if s.cdata || bytes.IndexByte(from, '&') < 0 {
+			if !inPlace || next != s.start-first.start {
+				copy(payload[next:], from)
+			}
+			next += len(from)
 			continue
 		}
 		n, at := unescape(payload[next:], from)
