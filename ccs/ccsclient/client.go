@@ -1,0 +1,277 @@
+package ccsclient
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/flowcontrol"
+	"openccs/stanza"
+)
+
+// Options are what Dial may be told. The zero value works.
+type Options struct {
+	TLS          *tls.Config   // nil verifies the server by the system's roots; the name is that of the address if it has none
+	Logger       *zap.Logger   // default none
+	Window       int           // messages sent and not answered; default flowcontrol.DefaultWindow
+	Domain       string        // of the stream and the user name; default gcm.googleapis.com
+	DialTimeout  time.Duration // from connecting to the session; default 15s
+	WriteTimeout time.Duration // of one write to a server that doesn't read; default 30s
+	CloseTimeout time.Duration // for the server to end its side of the stream; default 1s
+
+	// Dial makes the connection under TLS; default net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// What the callbacks get is theirs until they return; its strings and data are so for ever.
+
+	// OnUpstream gets what devices send. What it returns nil for is acknowledged; the rest, all of it
+	// without an OnUpstream, stays with the server, which sends it again here or elsewhere (CCS 4.3).
+	OnUpstream func(*stanza.Outbound) error
+
+	// OnReceipt gets delivery receipts, which are acknowledged in any case. Default ignores them.
+	OnReceipt func(*stanza.Outbound)
+
+	// OnControl gets control messages; Client has drawn its own conclusions already. Default ignores them.
+	OnControl func(*stanza.Outbound)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Window == 0 {
+		o.Window = flowcontrol.DefaultWindow
+	}
+	if o.Domain == "" {
+		o.Domain = "gcm.googleapis.com"
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = 15 * time.Second
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = 30 * time.Second
+	}
+	if o.CloseTimeout == 0 {
+		o.CloseTimeout = time.Second
+	}
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
+	}
+	if o.OnReceipt == nil {
+		o.OnReceipt = func(*stanza.Outbound) {}
+	}
+	if o.OnControl == nil {
+		o.OnControl = func(*stanza.Outbound) {}
+	}
+	return o
+}
+
+// Reply is the server's answer to a message.
+type Reply struct {
+	MessageID      string
+	RegistrationID string // the canonical token, if the message's is superseded: use that one from now on
+	Err            error  // *stanza.Error for a nack; ErrClosed if the connection ended before an answer
+}
+
+// Client is a connection to CCS that is logged in.
+type Client struct {
+	// Static after Dial.
+	conn    *tls.Conn
+	options Options
+	log     *zap.Logger
+	jid     string
+
+	// Owned by the goroutine that reads.
+	in    *stanza.Reader
+	early []stanza.Element // came before the session was ready
+	batch []answer         // not yet called back
+
+	freed    chan struct{} // capacity 1: a slot of the window may be free
+	refusing chan struct{} // closed when Send refuses from now on
+	gathered chan struct{} // capacity 1: there is something in out
+	arrived  chan struct{} // capacity 1: there is something in queue
+	failed   chan struct{} // closed when nothing can be written any more
+	written  chan struct{} // closed when the writer has ended
+	done     chan struct{} // closed when everything has
+
+	mu       sync.Mutex
+	inFlight map[string]func(Reply) // by message_id; its length is what of the window is taken
+	out      []byte                 // stanzas to write
+	queue    []stanza.Outbound      // for the callbacks of Options; the server's window bounds it
+	draining bool
+	refused  bool // refusing is closed
+	ended    bool // the end tag of the stream is in out, so nothing may come behind it
+	isFailed bool // failed is closed
+	err      error
+}
+
+// answer is a Reply and who wants it.
+type answer struct {
+	done  func(Reply)
+	reply Reply
+}
+
+// JID is the full address that the server bound this connection to.
+func (c *Client) JID() string { return c.jid }
+
+// InFlight is how many messages are sent and not answered.
+func (c *Client) InFlight() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.inFlight)
+}
+
+// Draining reports whether the server has announced that it will close the connection (CCS 3.7). New
+// messages are then to be sent on another one. This one goes on with what is in flight and what comes from
+// devices until Done.
+func (c *Client) Draining() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draining
+}
+
+// Done is closed when the connection has ended and all callbacks have returned.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Err is why the connection ended: nil before Done is closed, and if either side ended the stream in order.
+func (c *Client) Err() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// Send sends a message. It waits until a slot of the window is free, which takes one answer, but not for
+// the answer to this message: done gets that, once, from the goroutine that reads, so it must not wait for
+// anything, not for another Send either. If Send returns an error, done is not called: ErrClosed,
+// ErrDraining, ErrDuplicate, or that of ctx.
+//
+// The message is not kept. Mind that a TTL of 0 means now or never; stanza.MaxTTL is the usual one.
+func (c *Client) Send(ctx context.Context, m *stanza.Downstream, done func(Reply)) error {
+	for {
+		sent, err := c.trySend(m, done)
+		if sent || err != nil {
+			return err
+		}
+		select {
+		case <-c.freed:
+		case <-c.refusing:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for a slot of the window: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// SendWait sends a message and waits for its answer. A nack is in the Reply and not the error.
+func (c *Client) SendWait(ctx context.Context, m *stanza.Downstream) (Reply, error) {
+	replies := make(chan Reply, 1)
+	if err := c.Send(ctx, m, func(r Reply) { replies <- r }); err != nil {
+		return Reply{}, err
+	}
+	select {
+	case r := <-replies:
+		return r, nil
+	case <-ctx.Done():
+		return Reply{}, fmt.Errorf("wait for the answer to %q: %w", m.MessageID, context.Cause(ctx))
+	}
+}
+
+func (c *Client) trySend(m *stanza.Downstream, done func(Reply)) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.ended || c.isFailed:
+		return false, ErrClosed
+	case c.draining:
+		return false, ErrDraining
+	case len(c.inFlight) >= c.options.Window:
+		return false, nil
+	}
+	if _, there := c.inFlight[m.MessageID]; there {
+		return false, fmt.Errorf("%w: %q", ErrDuplicate, m.MessageID)
+	}
+	c.inFlight[m.MessageID] = done
+	if len(c.inFlight) < c.options.Window {
+		signal(c.freed) // one signal may stand for many freed slots: pass it on to the next who waits
+	}
+	c.gather(stanza.AppendDownstream(c.out, m))
+	return true, nil
+}
+
+// gather replaces out by what it was with more behind it. c.mu is held.
+func (c *Client) gather(out []byte) {
+	if len(c.out) == 0 {
+		signal(c.gathered)
+	}
+	c.out = out
+}
+
+// signal sends to a channel of capacity 1, unless a signal is waiting there already.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// refuse makes Send refuse. c.mu is held.
+func (c *Client) refuse() {
+	if !c.refused {
+		c.refused = true
+		close(c.refusing)
+	}
+}
+
+// end puts the end tag of the stream behind everything else. c.mu is held.
+func (c *Client) end() {
+	if c.ended || c.isFailed {
+		return
+	}
+	c.gather(append(c.out, "</stream:stream>"...))
+	c.ended = true
+	c.refuse()
+}
+
+// fail ends the connection for a reason, nil if it is none but the end of the stream. The first one counts.
+func (c *Client) fail(err error) {
+	c.mu.Lock()
+	if !c.isFailed {
+		c.isFailed = true
+		c.err = err
+		c.refuse()
+		close(c.failed)
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.hangUp()
+	}
+	c.conn.Close()
+}
+
+// hangUp closes the connection without the goodbye of TLS, which takes seconds if the server doesn't read.
+func (c *Client) hangUp() { c.conn.NetConn().Close() }
+
+// Close ends the stream, waits a moment for the server to do the same, and closes the connection. What is
+// unanswered then gets ErrClosed. When it returns, no callback runs any more.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.end()
+	c.mu.Unlock()
+	timer := time.NewTimer(c.options.CloseTimeout)
+	defer timer.Stop()
+	select {
+	case <-c.done:
+	case <-timer.C:
+		c.hangUp()
+		c.fail(nil)
+		<-c.done
+	}
+	return nil
+}

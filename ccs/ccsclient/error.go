@@ -1,0 +1,52 @@
+package ccsclient
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrClosed is the answer to what was sent or would be sent on a connection that has ended or is
+	// being closed. What was in flight may have arrived or not: send it again (CCS 4.3).
+	ErrClosed = errors.New("ccsclient: connection closed")
+
+	// ErrDraining refuses a message on a connection that the server is about to close. It is to be sent
+	// on another one, while this one is kept until the server ends it (CCS 3.7).
+	ErrDraining = errors.New("ccsclient: connection is draining, send on another one")
+
+	// ErrDuplicate refuses a message whose message_id is in flight already: one answer couldn't be told
+	// from the other.
+	ErrDuplicate = errors.New("ccsclient: message_id is in flight already")
+)
+
+// AuthError is a login that the server refused (CCS 1.6).
+type AuthError struct {
+	Condition string // not-authorized, temporary-auth-failure, ...
+	Username  string // as it was sent
+}
+
+func (e *AuthError) Error() string {
+	hint := "see the server's log for the reason"
+	switch e.Condition {
+	case "not-authorized":
+		hint = "check the sender ID, and that the key is one of this sender and not disabled"
+	case "temporary-auth-failure":
+		hint = "the server can't check keys now or has enough connections of this sender, try again later"
+	case "invalid-mechanism":
+		hint = "the server doesn't take PLAIN, is it a CCS?"
+	}
+	return fmt.Sprintf("ccsclient: login of %s refused: %s: %s", e.Username, e.Condition, hint)
+}
+
+// StreamError is why the server ended the stream (CCS 1.10).
+type StreamError struct {
+	Condition string // policy-violation, system-shutdown, ...
+	Text      string
+}
+
+func (e *StreamError) Error() string {
+	if e.Text == "" {
+		return "ccsclient: the server ended the stream: " + e.Condition
+	}
+	return fmt.Sprintf("ccsclient: the server ended the stream: %s: %s", e.Condition, e.Text)
+}

@@ -1,0 +1,289 @@
+package ccsclient
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/stanza"
+)
+
+// maxBatch is how many answers are taken off the window at once at most.
+const maxBatch = 256
+
+// serve runs the connection until it ends. When it returns, its goroutines have ended and every message
+// has been answered.
+func (c *Client) serve() {
+	var loops sync.WaitGroup
+	loops.Go(c.writeLoop)
+	loops.Go(c.callbackLoop)
+
+	err := c.readLoop()
+	c.flushAnswers()
+	c.mu.Lock()
+	if err == io.ErrUnexpectedEOF && c.ended {
+		err = nil // some servers answer the end of the stream by closing the connection
+	}
+	c.mu.Unlock()
+	if err == io.EOF { // the server's end of the stream gets ours, if it wasn't the answer to it
+		err = nil
+		c.mu.Lock()
+		c.end()
+		c.mu.Unlock()
+		timer := time.NewTimer(c.options.CloseTimeout)
+		select {
+		case <-c.written:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	c.fail(err)
+	c.answerRest()
+	loops.Wait()
+	c.log.Debug("connection closed", zap.Error(c.err))
+	close(c.done)
+}
+
+func (c *Client) readLoop() error {
+	for i := range c.early {
+		if err := c.handle(&c.early[i]); err != nil {
+			return err
+		}
+	}
+	c.early = nil
+	var e stanza.Element
+	for {
+		if !c.in.Ready() {
+			c.flushAnswers()
+		}
+		if err := c.in.Next(&e); err != nil {
+			return err
+		}
+		if err := c.handle(&e); err != nil {
+			return err
+		}
+	}
+}
+
+// handle deals with one element. An error ends the connection.
+func (c *Client) handle(e *stanza.Element) error {
+	switch {
+	case e.Local == "message" && e.Type == "error":
+		c.stanzaError(e)
+	case e.Local == "message" && e.HasPayload:
+		c.message(e.Payload)
+	case e.Local == "iq" && (e.Type == "get" || e.Type == "set"):
+		c.answerIQ(e)
+	case isStreamError(e):
+		return decodeStreamError(e)
+	}
+	return nil
+}
+
+// message takes an answer, or what comes from a device or the server itself.
+func (c *Client) message(payload []byte) {
+	var o stanza.Outbound
+	if err := stanza.DecodeOutbound(payload, &o); err != nil {
+		c.log.Warn("message that is none of CCS", zap.Error(err))
+		return
+	}
+	switch o.Type {
+	case stanza.TypeAck:
+		c.answered(Reply{MessageID: o.MessageID, RegistrationID: o.RegistrationID})
+	case stanza.TypeNack:
+		c.answered(Reply{MessageID: o.MessageID, Err: &stanza.Error{Code: o.Error, Description: o.Description}})
+	default:
+		// Answers that came first are called back first.
+		c.flushAnswers()
+		c.mu.Lock()
+		if o.Type == stanza.TypeControl && o.ControlType == string(stanza.ConnectionDraining) && !c.draining {
+			c.draining = true
+			c.refuse()
+		}
+		c.queue = append(c.queue, o)
+		c.mu.Unlock()
+		signal(c.arrived)
+	}
+}
+
+// answered notes an answer for flushAnswers: under load one lock serves many.
+func (c *Client) answered(r Reply) {
+	c.batch = append(c.batch, answer{reply: r})
+	if len(c.batch) == maxBatch {
+		c.flushAnswers()
+	}
+}
+
+// flushAnswers frees the slots of the messages that were answered, then calls back.
+func (c *Client) flushAnswers() {
+	if len(c.batch) == 0 {
+		return
+	}
+	c.mu.Lock()
+	for i := range c.batch {
+		a := &c.batch[i]
+		a.done = c.inFlight[a.reply.MessageID]
+		delete(c.inFlight, a.reply.MessageID)
+	}
+	c.mu.Unlock()
+	signal(c.freed)
+	for i := range c.batch {
+		a := &c.batch[i]
+		if a.done == nil {
+			c.log.Debug("answer to nothing in flight", zap.String("message_id", a.reply.MessageID))
+			continue
+		}
+		a.done(a.reply)
+	}
+	clear(c.batch)
+	c.batch = c.batch[:0]
+}
+
+// answerRest tells what is in flight that there will be no answer.
+func (c *Client) answerRest() {
+	c.mu.Lock()
+	rest := c.inFlight
+	c.inFlight = nil
+	err := ErrClosed
+	if c.err != nil {
+		err = fmt.Errorf("%w: %w", ErrClosed, c.err)
+	}
+	c.mu.Unlock()
+	for id, done := range rest {
+		done(Reply{MessageID: id, Err: err})
+	}
+}
+
+// stanzaError takes the server's complaint about something that it couldn't attribute to a message_id; if
+// there is one in what it echoes, then it was the answer to that message (CCS 3.3).
+func (c *Client) stanzaError(e *stanza.Element) {
+	var content struct {
+		Error struct {
+			Code string `xml:"code,attr"`
+			Text string `xml:"text"`
+		} `xml:"error"`
+	}
+	if err := e.Decode(&content); err != nil {
+		c.log.Warn("stanza error", zap.Error(err))
+		return
+	}
+	var in stanza.Inbound
+	_ = stanza.DecodeInbound(e.Payload, nil, &in) // the error is what the server complains about
+	id := in.Downstream.MessageID
+	c.log.Warn("stanza error", zap.String("message_id", id), zap.String("code", content.Error.Code), zap.String("text", content.Error.Text))
+	if in.Type == stanza.TypeDownstream && id != "" {
+		c.answered(Reply{MessageID: id, Err: &stanza.Error{Code: stanza.InvalidJSON, Description: content.Error.Text}})
+	}
+}
+
+// answerIQ answers a ping, and refuses anything else, as RFC 6120 8.2.3 wants.
+func (c *Client) answerIQ(e *stanza.Element) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	b := append(c.out, `<iq id="`...)
+	b = stanza.AppendEscaped(b, e.ID)
+	if e.From != "" {
+		b = append(b, `" to="`...)
+		b = stanza.AppendEscaped(b, e.From)
+	}
+	if e.Type == "get" && e.ChildSpace == "urn:xmpp:ping" {
+		b = append(b, `" type="result"/>`...)
+	} else {
+		b = append(b, `" type="error"><error type="cancel"><service-unavailable xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error></iq>`...)
+	}
+	c.gather(b)
+}
+
+// callbackLoop calls the callbacks of Options and acknowledges.
+func (c *Client) callbackLoop() {
+	var batch []stanza.Outbound
+	for {
+		select {
+		case <-c.arrived:
+		case <-c.failed:
+			return
+		}
+		clear(batch)
+		c.mu.Lock()
+		batch, c.queue = c.queue, batch[:0]
+		c.mu.Unlock()
+		for i := range batch {
+			o := &batch[i]
+			if !c.callBack(o) {
+				continue
+			}
+			c.mu.Lock()
+			if !c.ended {
+				c.gather(stanza.AppendClientAck(c.out, o.From, o.MessageID))
+			}
+			c.mu.Unlock()
+		}
+	}
+}
+
+// callBack reports whether what came is to be acknowledged.
+func (c *Client) callBack(o *stanza.Outbound) bool {
+	switch o.Type {
+	case stanza.TypeReceipt:
+		c.options.OnReceipt(o)
+		return true
+	case stanza.TypeControl:
+		c.options.OnControl(o)
+		return false
+	}
+	if c.options.OnUpstream == nil {
+		return false
+	}
+	if err := c.options.OnUpstream(o); err != nil {
+		c.log.Warn("upstream message not acknowledged", zap.String("message_id", o.MessageID), zap.Error(err))
+		return false
+	}
+	return true
+}
+
+// writeLoop writes what has gathered until the end tag of the stream is written or the connection fails.
+func (c *Client) writeLoop() {
+	defer close(c.written)
+	var b []byte
+	for {
+		select {
+		case <-c.gathered:
+		case <-c.failed:
+			return
+		}
+		c.mu.Lock()
+		b, c.out = c.out, b[:0]
+		last := c.ended
+		c.mu.Unlock()
+		if err := c.conn.SetWriteDeadline(time.Now().Add(c.options.WriteTimeout)); err != nil {
+			c.fail(fmt.Errorf("set write deadline: %w", err))
+			return
+		}
+		if _, err := c.conn.Write(b); err != nil {
+			c.fail(fmt.Errorf("write: %w", err))
+			return
+		}
+		if last {
+			return
+		}
+	}
+}
+
+func isStreamError(e *stanza.Element) bool {
+	return e.Local == "error" && e.Space == "http://etherx.jabber.org/streams"
+}
+
+// decodeStreamError makes an error of the server's; a text that can't be read is no text.
+func decodeStreamError(e *stanza.Element) error {
+	var content struct {
+		Text string `xml:"text"`
+	}
+	_ = e.Decode(&content)
+	return &StreamError{Condition: e.ChildLocal, Text: content.Text}
+}
