@@ -1,0 +1,52 @@
+package httpserver
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs"
+	"openccs/ccs/mcs"
+)
+
+// maxCheckin bounds a check-in. Browsers send a hundred bytes, phones a few KiB of facts and events.
+const maxCheckin = 256 << 10
+
+// checkIn is POST /checkin (DEV 2). A device throws its identity and its tokens away at 400 and 401 and
+// tries again at anything else, so that 401 is for a pair that is not right, and 400 for nothing.
+func (s *Server) checkIn(r *http.Request) answer {
+	body, err := readBody(r, maxCheckin)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return textAnswer(http.StatusRequestEntityTooLarge, err.Error())
+	case errors.Is(err, errEncoding):
+		return textAnswer(http.StatusUnsupportedMediaType, err.Error())
+	case err != nil:
+		return textAnswer(http.StatusUnprocessableEntity, "unreadable body")
+	}
+	var req mcs.CheckinRequest
+	if err := req.Unmarshal(body); err != nil {
+		return textAnswer(http.StatusUnprocessableEntity, "not a check-in request")
+	}
+
+	id, token, err := s.devices.CheckIn(r.Context(), req.AndroidID, req.SecurityToken)
+	var a answer
+	switch {
+	case errors.Is(err, ccs.ErrUnknownDevice):
+		a = textAnswer(http.StatusUnauthorized, "unknown device")
+		id = req.AndroidID
+	case err != nil:
+		a = textAnswer(http.StatusServiceUnavailable, "try again later")
+		a.err = err
+		a.retryAfter = retryAfter
+	default:
+		resp := mcs.CheckinResponse{
+			StatsOK: true, TimeMS: time.Now().UnixMilli(), AndroidID: id, SecurityToken: token,
+		}
+		a = answer{status: http.StatusOK, contentType: "application/x-protobuffer", body: resp.Append(nil)}
+	}
+	a.fields = []zap.Field{zap.Uint64("device", id), zap.Bool("enrolled", err == nil && req.AndroidID == 0)}
+	return a
+}

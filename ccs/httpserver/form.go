@@ -1,0 +1,101 @@
+package httpserver
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits for a registration. What clients send is well below (DEV 3.2).
+const (
+	maxForm       = 64 << 10 // Firebase adds a signed installation token and its own statistics
+	maxSenders    = 100
+	maxSender     = 256 // a VAPID key has 87 characters
+	maxApp        = 256
+	maxSubtype    = 1024 // has the origin of a web page in it
+	maxInstanceID = 64
+	maxScope      = 256
+)
+
+// form is the body of a registration: the first value of each field.
+type form map[string]string
+
+// parseForm undoes application/x-www-form-urlencoded. It is laxer than package url about what clients
+// leave unescaped (DEV 3.1).
+func parseForm(body string) (form, error) {
+	f := form{}
+	for pair := range strings.SplitSeq(body, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		key, err := url.QueryUnescape(key)
+		if err != nil {
+			return nil, err
+		}
+		if value, err = url.QueryUnescape(value); err != nil {
+			return nil, err
+		}
+		if _, ok := f[key]; !ok {
+			f[key] = value
+		}
+	}
+	return f, nil
+}
+
+func (f form) get(key string) string { return f[key] }
+
+// first is the first of the fields that has a value.
+func (f form) first(keys ...string) string {
+	for _, key := range keys {
+		if v := f[key]; v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// deletion reports whether the form asks for a removal (DEV 3.2).
+func (f form) deletion() bool {
+	v := f.first("delete", "X-delete", "X-X-delete")
+	return v == "true" || v == "1"
+}
+
+// topic reports whether the form is about a topic (DEV 3.3).
+func (f form) topic() bool {
+	const prefix = "/topics/"
+	return f["X-gcm.topic"] != "" || strings.HasPrefix(f.first("scope", "X-scope"), prefix)
+}
+
+// mark is what clients that send an X-kid expect before a token: |ID|<n>|: (DEV 3.3).
+func (f form) mark() string {
+	kid := f["X-kid"]
+	n, ok := strings.CutPrefix(kid, "|ID|")
+	n, end := strings.CutSuffix(n, "|")
+	if !ok || !end || n == "" || strings.Trim(n, "0123456789") != "" {
+		return ""
+	}
+	return kid + ":"
+}
+
+// proper reports whether a value is text of at most so many bytes.
+func proper(s string, most int) bool {
+	return len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// parseSenders sorts and deduplicates the senders of a classic registration; an Instance ID has one
+// authorised entity (DEV 3.2). Whether somebody is behind them is not known here.
+func parseSenders(list string, one bool) ([]string, error) {
+	senders := strings.Split(list, ",")
+	for i, s := range senders {
+		senders[i] = strings.TrimSpace(s)
+		if senders[i] == "" || !proper(senders[i], maxSender) {
+			return nil, wordInvalidSender
+		}
+	}
+	slices.Sort(senders)
+	senders = slices.Compact(senders)
+	if len(senders) > maxSenders || one && len(senders) > 1 {
+		return nil, wordInvalidSender
+	}
+	return senders, nil
+}

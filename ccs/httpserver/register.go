@@ -1,0 +1,159 @@
+package httpserver
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs"
+	"openccs/store"
+)
+
+// errorWord is what stands behind "Error=" (DEV 3.4).
+type errorWord string
+
+// The words, by what a device makes of them.
+const (
+	wordInvalidSender     errorWord = "INVALID_SENDER"           // final
+	wordInvalidParameters errorWord = "INVALID_PARAMETERS"       // final
+	wordBadDevice         errorWord = "PHONE_REGISTRATION_ERROR" // the credential; tried again, a removal not
+	wordInternal          errorWord = "InternalServerError"      // tried again
+)
+
+// retryAfter is what a device is asked to wait after a failure of ours; microG obeys (DEV 3.4).
+const retryAfter = 30 * time.Second
+
+// status is beside the word: Chromium looks for words first, and microG shows a word to the app only if
+// the status is not 200 (DEV 3.4).
+func (w errorWord) status() int {
+	switch w {
+	case wordBadDevice:
+		return http.StatusUnauthorized
+	case wordInternal:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusBadRequest
+	}
+}
+
+// Error makes a word an error.
+func (w errorWord) Error() string { return string(w) }
+
+// register is POST /c2dm/register3 and its older name: registration and removal, classic and by Instance
+// ID (DEV 3).
+func (s *Server) register(r *http.Request) answer {
+	fields := make([]zap.Field, 0, 8)
+	text, err := s.registration(r, &fields)
+	var word errorWord
+	switch {
+	case err == nil:
+		a := textAnswer(http.StatusOK, text)
+		a.fields = fields
+		return a
+	case errors.As(err, &word):
+		err = nil
+	default:
+		word = wordInternal
+	}
+	a := textAnswer(word.status(), "Error="+string(word))
+	a.fields = append(fields, zap.String("code", string(word)))
+	a.err = err
+	if word == wordInternal {
+		a.retryAfter = retryAfter
+	}
+	return a
+}
+
+// registration does the work and returns the text of success. Its error is an errorWord or our own
+// failure.
+func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, error) {
+	body, err := readBody(r, maxForm)
+	if err != nil {
+		return "", wordInvalidParameters
+	}
+	f, err := parseForm(string(body))
+	if err != nil {
+		return "", wordInvalidParameters
+	}
+	device, err := s.authenticate(r, f)
+	if err != nil {
+		return "", err
+	}
+	*fields = append(*fields, zap.Uint64("device", device), zap.String("app", f.get("app")))
+	reg, err := f.registration(device)
+	if err != nil {
+		return "", err
+	}
+	if f.deletion() {
+		*fields = append(*fields, zap.Bool("delete", true))
+		if err := s.devices.Unregister(r.Context(), reg); err != nil {
+			return "", err
+		}
+		if reg.InstanceID == "" {
+			return "deleted=" + reg.App, nil
+		}
+		return "token=" + f.mark() + reg.App, nil
+	}
+	got, err := s.devices.Register(r.Context(), reg)
+	switch {
+	case errors.Is(err, ccs.ErrInvalidSender):
+		return "", wordInvalidSender
+	case err != nil:
+		return "", err
+	}
+	return "token=" + f.mark() + got.Token, nil
+}
+
+// authenticate checks the AidLogin header, which has to be of the device that the form names (DEV 3.2).
+func (s *Server) authenticate(r *http.Request, f form) (device uint64, err error) {
+	id, token, ok := parseAidLogin(r.Header.Get("Authorization"))
+	if !ok || f.get("device") != strconv.FormatUint(id, 10) {
+		return 0, wordBadDevice
+	}
+	err = s.devices.Authenticate(r.Context(), id, token)
+	switch {
+	case errors.Is(err, ccs.ErrUnknownDevice):
+		return 0, wordBadDevice
+	case err != nil:
+		return 0, err
+	}
+	return id, nil
+}
+
+func parseAidLogin(header string) (id, token uint64, ok bool) {
+	scheme, pair, _ := strings.Cut(header, " ")
+	idText, tokenText, _ := strings.Cut(strings.TrimSpace(pair), ":")
+	id, err1 := strconv.ParseUint(idText, 10, 64)
+	token, err2 := strconv.ParseUint(tokenText, 10, 64)
+	return id, token, strings.EqualFold(scheme, "AidLogin") && err1 == nil && err2 == nil
+}
+
+// registration reads who registers for what. On removal it is what to remove.
+func (f form) registration(device uint64) (store.Registration, error) {
+	if f.topic() {
+		return store.Registration{}, wordInvalidParameters // final: there are no topics here
+	}
+	reg := store.Registration{
+		Device:     device,
+		App:        f.get("app"),
+		Subtype:    f.get("X-subtype"),
+		InstanceID: f.first("appid", "X-appid"),
+	}
+	if reg.InstanceID != "" {
+		reg.Scope = f.first("scope", "X-scope")
+	}
+	if reg.App == "" || !proper(reg.App, maxApp) || !proper(reg.Subtype, maxSubtype) ||
+		!proper(reg.InstanceID, maxInstanceID) || !proper(reg.Scope, maxScope) {
+		return store.Registration{}, wordInvalidParameters
+	}
+	if f.deletion() && reg.InstanceID == "" {
+		return reg, nil // for whatever senders it was
+	}
+	var err error
+	reg.Senders, err = parseSenders(f.get("sender"), reg.InstanceID != "")
+	return reg, err
+}

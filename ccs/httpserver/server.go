@@ -1,0 +1,101 @@
+package httpserver
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"openccs/store"
+)
+
+// Limits for a connection. A device posts a small body and goes.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 30 * time.Second
+	writeTimeout  = 30 * time.Second
+	idleTimeout   = 60 * time.Second
+	maxHeader     = 32 << 10 // microG repeats form fields as headers (DEV 3.1)
+)
+
+// Devices decides what devices ask for. Methods are called from many goroutines.
+type Devices interface {
+	// CheckIn enrols a device that has no identity (0, 0) and confirms one that has. It returns
+	// ccs.ErrUnknownDevice for a pair that is not right.
+	CheckIn(ctx context.Context, id, token uint64) (newID, newToken uint64, err error)
+	// Authenticate returns ccs.ErrUnknownDevice for a pair that is not right.
+	Authenticate(ctx context.Context, id, token uint64) error
+	// Register completes a registration, which comes without Token and Created; ccs.ErrInvalidSender
+	// if one of its Senders is none.
+	Register(ctx context.Context, r store.Registration) (*store.Registration, error)
+	// Unregister removes a classic registration by device, app and subtype, and Instance ID tokens
+	// also by sender and scope, of which "*" stands for all (DEV 3.3).
+	Unregister(ctx context.Context, r store.Registration) error
+}
+
+// Options is how a Server behaves. The zero value works.
+type Options struct {
+	Logger *zap.Logger // default none
+}
+
+// Server answers devices.
+type Server struct {
+	devices Devices
+	log     *zap.Logger
+	http    *http.Server
+}
+
+// New makes a server that asks d.
+func New(d Devices, o Options) *Server {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	s := &Server{devices: d, log: o.Logger.Named("httpserver")}
+	// What net/http logs is about broken peers.
+	errorLog, err := zap.NewStdLogAt(s.log, zapcore.DebugLevel)
+	if err != nil {
+		panic(err) // only for a level that does not exist
+	}
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          errorLog,
+	}
+	return s
+}
+
+// routes is every call there is. The mux answers 404, and 405 with Allow, by itself.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /checkin", s.answering(s.checkIn))
+	mux.HandleFunc("POST /c2dm/register3", s.answering(s.register))
+	mux.HandleFunc("POST /c2dm/register", s.answering(s.register))
+	mux.HandleFunc("GET /healthz", s.answering(healthz))
+	return mux
+}
+
+// Handler is the endpoint without connections, for embedding and for tests.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
+// Serve answers on the listener's connections until Shutdown, and then returns http.ErrServerClosed. It
+// may be called for several listeners.
+func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
+
+// Shutdown closes the listeners, waits for calls under way and closes what is still open when the
+// context ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		_ = s.http.Close()
+	}
+	return err
+}
+
+func healthz(*http.Request) answer { return textAnswer(http.StatusOK, "ok") }

@@ -1,0 +1,203 @@
+package mcsclient
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs/mcs"
+)
+
+var (
+	// ErrClosed is the end that Close makes.
+	ErrClosed = errors.New("client closed")
+	// ErrClosedByServer is the end that the server announced with a Close frame.
+	ErrClosedByServer = errors.New("closed by the server")
+	// ErrHeartbeat means that the server left a ping unanswered.
+	ErrHeartbeat = errors.New("no answer to a heartbeat")
+)
+
+// Client is one connection of a device, logged in.
+type Client struct {
+	// Static after start.
+	opts     Options
+	conn     net.Conn
+	log      *zap.Logger
+	android  bool
+	interval time.Duration // of heartbeats; 0 for none
+	slots    chan struct{} // one taken for each unacknowledged upstream message
+	ended    chan struct{} // closed when everything has ended
+
+	// Owned by readLoop.
+	in    *mcs.Reader
+	acked []*outgoing
+
+	mu        sync.Mutex // guards the rest
+	stream    stream
+	out       *buffer       // frames that wait for the writer; nil if none do
+	writer    chan struct{} // closed when the writer ends; nil while there is none
+	err       error         // why the connection ended
+	lastFrame time.Time     // when the server was heard last
+	pinged    bool          // since lastFrame
+	heartbeat *time.Timer
+}
+
+func newClient(conn net.Conn, o Options) *Client {
+	return &Client{
+		opts:    o,
+		conn:    conn,
+		log:     o.Logger.Named("mcsclient"),
+		android: isAndroid(o.ClientID),
+		slots:   make(chan struct{}, o.Window),
+		ended:   make(chan struct{}),
+		// The server may send what it likes: only memory is at stake, and only ours.
+		in: mcs.NewReader(conn, mcs.MaxLogin),
+	}
+}
+
+// start begins the life after the login.
+func (c *Client) start(resp *mcs.LoginResponse) {
+	c.opts.Received = nil
+	c.interval = c.opts.HeartbeatInterval
+	if c.interval == 0 {
+		c.interval = DefaultHeartbeatInterval
+	}
+	if cfg := resp.HeartbeatConfig; cfg != nil && cfg.IntervalMS > 0 {
+		c.interval = time.Duration(cfg.IntervalMS) * time.Millisecond
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastFrame = time.Now()
+	if c.interval > 0 {
+		c.heartbeat = time.AfterFunc(c.interval, c.beat)
+	}
+	go c.readLoop()
+}
+
+// Send sends a message, and waits while the window is full. It returns once the message is on its way;
+// done, which may be nil, is called once when the server has acknowledged it or the connection has ended
+// without that, in the latter case with the connection's error. The caller must not change m until then.
+func (c *Client) Send(ctx context.Context, m *Upstream, done func(error)) error {
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.ended:
+		return c.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		<-c.slots
+		return c.err
+	}
+	m.prepare(c.android)
+	n := c.writeLocked(func(b []byte, last int32) []byte {
+		return m.append(b, c.android, last, time.Now())
+	})
+	c.stream.upstream.push(&outgoing{m: m, n: n, done: done})
+	return nil
+}
+
+// Received lists the persistent ids of messages that were received, and of which the server may not know
+// that they were: for the next Dial.
+func (c *Client) Received() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ids []string
+	for _, r := range c.stream.received.all() {
+		ids = append(ids, r.id)
+	}
+	return ids
+}
+
+// Unacked lists the messages that were sent and are not acknowledged, oldest first, without those that
+// are NowOrNever. To be sent again over the next connection, as they are.
+func (c *Client) Unacked() []*Upstream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ms []*Upstream
+	for _, o := range c.stream.upstream.all() {
+		if o.m.TTL != NowOrNever {
+			ms = append(ms, o.m)
+		}
+	}
+	return ms
+}
+
+// closeTimeout is how long Close tries to get its last frames out.
+const closeTimeout = 5 * time.Second
+
+// Close acknowledges what was received, says goodbye and returns when the connection has ended. It must
+// not be called from OnMessage or a done function.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	var writer chan struct{}
+	if c.err == nil {
+		c.ackLocked()
+		c.writeLocked(func(b []byte, _ int32) []byte { return mcs.AppendFrame(b, mcs.TagClose, nil) })
+		c.err = ErrClosed
+		writer = c.writer
+	}
+	c.mu.Unlock()
+	if writer != nil {
+		timeout := time.NewTimer(closeTimeout)
+		defer timeout.Stop()
+		select {
+		case <-writer:
+		case <-timeout.C:
+		}
+	}
+	_ = c.conn.Close()
+	<-c.ended
+	return nil
+}
+
+// Done is closed when the connection has ended and every done function has been called.
+func (c *Client) Done() <-chan struct{} { return c.ended }
+
+// Err is why the connection ended: ErrClosed after Close; nil while it lives.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// fail ends the connection; the first reason counts. The read loop does the rest.
+func (c *Client) fail(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.mu.Unlock()
+	_ = c.conn.Close()
+}
+
+// beat pings a silent server and gives up on one that stays silent (DEV 8).
+func (c *Client) beat() {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	idle := time.Since(c.lastFrame)
+	switch {
+	case c.pinged:
+		c.mu.Unlock()
+		c.fail(ErrHeartbeat)
+		return
+	case idle >= c.interval:
+		c.pinged = true
+		c.writeLocked(func(b []byte, last int32) []byte {
+			return mcs.AppendHeartbeat(b, mcs.TagHeartbeatPing, last)
+		})
+		c.heartbeat.Reset(c.opts.HeartbeatTimeout)
+	default:
+		c.heartbeat.Reset(c.interval - idle)
+	}
+	c.mu.Unlock()
+}

@@ -1,0 +1,245 @@
+package mcsclient
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+var (
+	// ErrNotConnected is the failure of a NowOrNever message while there is no connection.
+	ErrNotConnected = errors.New("not connected")
+	// ErrExpired is the failure of a message that found no connection within its TTL (DEV 10).
+	ErrExpired = errors.New("time-to-live exceeded")
+)
+
+// stableAfter is the life of a connection after which its loss does not count as a failure (DEV 11).
+const stableAfter = 10 * time.Second
+
+// DeviceOptions is how a Device behaves. The zero value works.
+type DeviceOptions struct {
+	Options
+
+	// Unacked are messages that an earlier run sent or meant to send, from Device.Unacked.
+	Unacked []*Upstream
+	// OnConnect is called after each login, before what is unacknowledged is sent again.
+	OnConnect func()
+	// OnDisconnect is called after each failure to connect and each end of a connection, with the
+	// reason and the wait before the next try. It is not called for the end that Run's context makes.
+	OnDisconnect func(reason error, wait time.Duration)
+	// Backoff is the wait after so many failures in a row, from 1; default DefaultBackoff. After a
+	// connection that lasted there is no wait.
+	Backoff func(failures int) time.Duration
+}
+
+// DefaultBackoff waits 1 s, 2 s and so on up to 15 s, less up to a third so that many devices do not come
+// back in step (DEV 11).
+func DefaultBackoff(failures int) time.Duration {
+	const most = 15
+	wait := time.Duration(min(failures, most)) * time.Second
+	return wait - rand.N(wait/3)
+}
+
+// Device keeps a device connected. The order of its locks is Device.mu, Client.mu.
+type Device struct {
+	// Static after NewDevice.
+	addr  string
+	id    Identity
+	opts  DeviceOptions
+	log   *zap.Logger
+	slots chan struct{} // one taken for each message in pending
+
+	mu       sync.Mutex // guards the rest
+	client   *Client    // nil while there is no connection
+	received []string   // what the connection before left
+	pending  []*pending // in the order of Send
+}
+
+// pending is a message that the server has not acknowledged, on whichever connection.
+type pending struct {
+	m    *Upstream
+	done func(error)
+}
+
+// NewDevice makes a device that connects when Run is called. Options.Received and Unacked are where an
+// earlier run left off.
+func NewDevice(addr string, id Identity, o DeviceOptions) *Device {
+	o.Options = o.Options.withDefaults()
+	if o.OnConnect == nil {
+		o.OnConnect = func() {}
+	}
+	if o.OnDisconnect == nil {
+		o.OnDisconnect = func(error, time.Duration) {}
+	}
+	if o.Backoff == nil {
+		o.Backoff = DefaultBackoff
+	}
+	o.Window = max(o.Window, len(o.Unacked))
+	d := &Device{
+		addr:     addr,
+		id:       id,
+		opts:     o,
+		log:      o.Logger.Named("mcsclient"),
+		slots:    make(chan struct{}, o.Window),
+		received: o.Received,
+	}
+	for _, m := range o.Unacked {
+		m.prepare(isAndroid(o.ClientID))
+		d.slots <- struct{}{}
+		d.pending = append(d.pending, &pending{m: m})
+	}
+	return d
+}
+
+// Run keeps the device connected until the context ends, and then returns the context's error; or until
+// the server refuses the identity, and then returns the *LoginError. It is called once.
+func (d *Device) Run(ctx context.Context) error {
+	failures := 0
+	for {
+		lasted, err := d.connectOnce(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var refused *LoginError
+		if errors.As(err, &refused) {
+			return err
+		}
+		wait := time.Duration(0)
+		if failures++; lasted > stableAfter {
+			failures = 0
+		} else {
+			wait = d.opts.Backoff(failures)
+		}
+		d.log.Info("disconnected", zap.Error(err), zap.Duration("lasted", lasted), zap.Duration("wait", wait))
+		d.opts.OnDisconnect(err, wait)
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// connectOnce lives one connection through and returns why it ended.
+func (d *Device) connectOnce(ctx context.Context) (lasted time.Duration, err error) {
+	o := d.opts.Options
+	o.Received = d.Received()
+	c, resp, err := dial(ctx, d.addr, d.id, o)
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	d.log.Info("connected", zap.Stringer("device", d.id), zap.Int("received", len(o.Received)))
+	d.opts.OnConnect()
+	d.attach(c)
+	c.start(resp)
+	select {
+	case <-c.Done():
+	case <-ctx.Done():
+		_ = c.Close()
+	}
+	d.mu.Lock()
+	d.client, d.received = nil, c.Received()
+	d.mu.Unlock()
+	return time.Since(start), c.Err()
+}
+
+// attach sends what is unacknowledged again and lets Send use the connection.
+func (d *Device) attach(c *Client) {
+	now := time.Now()
+	var expired []*pending
+	d.mu.Lock()
+	for _, p := range d.pending {
+		if p.m.expired(now) {
+			expired = append(expired, p)
+			continue
+		}
+		_ = d.send(c, p) // it stays pending if this connection has ended already
+	}
+	d.client = c
+	d.mu.Unlock()
+	for _, p := range expired {
+		d.settle(p, ErrExpired)
+	}
+}
+
+// Send sends a message over the connection there is, or over the next one. It waits while the window is
+// full. done, which may be nil, is called once: with nil when the server has acknowledged the message, or
+// with ErrExpired. A NowOrNever message needs a connection, and its done may get that connection's error.
+// When Run has ended done is not called any more, and Unacked has the message. The caller must not change
+// m until then.
+func (d *Device) Send(ctx context.Context, m *Upstream, done func(error)) error {
+	select {
+	case d.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m.prepare(isAndroid(d.opts.ClientID))
+	p := &pending{m: m, done: done}
+	err := ErrNotConnected
+	if d.client != nil {
+		err = d.send(d.client, p)
+	}
+	if err != nil && m.TTL == NowOrNever {
+		<-d.slots
+		return err
+	}
+	d.pending = append(d.pending, p)
+	return nil
+}
+
+// send hands a message to a connection. That never waits: the connection's window is as large as the
+// device's, in which the message has its place. Needs mu.
+func (d *Device) send(c *Client, p *pending) error {
+	return c.Send(context.Background(), p.m, func(err error) {
+		if err == nil || p.m.TTL == NowOrNever {
+			d.settle(p, err)
+		}
+	})
+}
+
+// settle forgets a message and tells its sender.
+func (d *Device) settle(p *pending, err error) {
+	d.mu.Lock()
+	if i := slices.Index(d.pending, p); i >= 0 {
+		d.pending = slices.Delete(d.pending, i, i+1)
+	}
+	d.mu.Unlock()
+	<-d.slots
+	if p.done != nil {
+		p.done(err)
+	}
+}
+
+// Received lists the persistent ids that the next login has to name; see Client.Received.
+func (d *Device) Received() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.client != nil {
+		return d.client.Received()
+	}
+	return d.received
+}
+
+// Unacked lists the messages that the server has not acknowledged, oldest first, without those that are
+// NowOrNever.
+func (d *Device) Unacked() []*Upstream {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var ms []*Upstream
+	for _, p := range d.pending {
+		if p.m.TTL != NowOrNever {
+			ms = append(ms, p.m)
+		}
+	}
+	return ms
+}

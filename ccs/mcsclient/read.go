@@ -1,0 +1,156 @@
+package mcsclient
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs/mcs"
+)
+
+// readLoop handles the server's frames until the connection ends, and then winds the client up.
+func (c *Client) readLoop() {
+	defer close(c.ended)
+	for {
+		tag, payload, err := c.in.Next()
+		if err == nil {
+			err = c.handle(tag, payload)
+		}
+		if err != nil {
+			c.finish(err)
+			return
+		}
+		if c.opts.Ack == AckBatch && !c.in.Ready() {
+			c.mu.Lock()
+			c.ackLocked()
+			c.mu.Unlock()
+		}
+	}
+}
+
+// handle deals with one frame. The frame counts as handled when OnMessage has returned, so that no
+// acknowledgement is ahead of it.
+func (c *Client) handle(tag mcs.Tag, payload []byte) error {
+	c.mu.Lock()
+	c.lastFrame, c.pinged = time.Now(), false
+	c.acked = c.stream.confirm(mcs.LastStreamID(tag, payload), c.acked[:0])
+	c.mu.Unlock()
+	c.settle(nil)
+
+	switch tag {
+	case mcs.TagDataMessageStanza:
+		return c.handleData(payload)
+	case mcs.TagHeartbeatPing:
+		return c.handlePing(payload)
+	case mcs.TagIqStanza:
+		if err := c.handleIq(payload); err != nil {
+			return err
+		}
+	case mcs.TagStreamErrorStanza: // a Close or the end follows (DEV 5)
+		var m mcs.StreamError
+		if err := m.Unmarshal(payload); err != nil {
+			return err
+		}
+		c.log.Info("stream error", zap.String("type", m.Type), zap.String("text", m.Text))
+	case mcs.TagHeartbeatAck:
+	case mcs.TagClose:
+		return ErrClosedByServer
+	default:
+		return fmt.Errorf("unexpected %s from the server", tag)
+	}
+	c.mu.Lock()
+	c.stream.handle("")
+	c.mu.Unlock()
+	return nil
+}
+
+func (c *Client) handleData(payload []byte) error {
+	var d mcs.DataMessage
+	if err := d.Unmarshal(bytes.Clone(payload)); err != nil { // OnMessage may keep the message
+		return err
+	}
+	m := newMessage(&d)
+	c.log.Debug("message", zap.String("message_id", m.PersistentID), zap.String("category", m.Category))
+	c.opts.OnMessage(m)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stream.handle(m.PersistentID)
+	if every := int(c.opts.Ack); every > 0 && m.PersistentID != "" &&
+		(m.ImmediateAck || c.stream.unreported%every == 0) {
+		c.ackLocked()
+	}
+	return nil
+}
+
+func (c *Client) handlePing(payload []byte) error {
+	var ping mcs.Heartbeat
+	if err := ping.Unmarshal(payload); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stream.handle("")
+	if c.err != nil {
+		return nil
+	}
+	c.writeLocked(func(b []byte, last int32) []byte {
+		return mcs.AppendFrame(b, mcs.TagHeartbeatAck, &mcs.Heartbeat{LastStreamID: last, Status: ping.Status})
+	})
+	return nil
+}
+
+func (c *Client) handleIq(payload []byte) error {
+	var iq mcs.IqStanza
+	if err := iq.Unmarshal(payload); err != nil {
+		return err
+	}
+	if iq.ExtensionID != mcs.ExtensionSelectiveAck {
+		return nil // a StreamAck has said it all with its last_stream_id_received
+	}
+	var ack mcs.SelectiveAck
+	if err := ack.Unmarshal(iq.ExtensionData); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.acked = c.stream.confirmIDs(ack.IDs, c.acked[:0])
+	c.mu.Unlock()
+	c.settle(nil)
+	return nil
+}
+
+// settle makes room in the window for what c.acked lists, and calls its done functions.
+func (c *Client) settle(err error) {
+	for _, o := range c.acked {
+		<-c.slots
+		if o.done != nil {
+			o.done(err)
+		}
+	}
+	clear(c.acked)
+}
+
+// finish ends the writer and the heartbeat and tells the senders whose messages are not acknowledged.
+func (c *Client) finish(err error) {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF // the server went without a Close
+	}
+	c.fail(err)
+	c.mu.Lock()
+	err = c.err
+	if c.heartbeat != nil {
+		c.heartbeat.Stop()
+	}
+	writer := c.writer
+	// What is left stays in the stream, for Unacked.
+	c.acked = append(c.acked[:0], c.stream.upstream.all()...)
+	c.mu.Unlock()
+	if writer != nil {
+		<-writer
+	}
+	c.settle(err)
+	c.log.Debug("connection ended", zap.Error(err))
+}

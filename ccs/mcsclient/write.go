@@ -1,0 +1,71 @@
+package mcsclient
+
+import (
+	"sync"
+	"time"
+
+	"openccs/ccs/mcs"
+)
+
+const (
+	// writeTimeout is how long a server may leave what we write unread.
+	writeTimeout = 30 * time.Second
+	// keptBuffer is the largest buffer that connections share.
+	keptBuffer = 64 << 10
+)
+
+// buffer holds frames on their way out. A connection that has nothing to say has none.
+type buffer struct{ b []byte }
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// ackLocked sends a StreamAck if a message waits for it. Needs mu.
+func (c *Client) ackLocked() {
+	if c.err == nil && c.opts.Ack != AckNever && c.stream.unreported > 0 {
+		c.writeLocked(mcs.AppendStreamAck)
+	}
+}
+
+// writeLocked counts a frame, leaves it to the writer and returns its number. Needs mu, and a connection
+// that has not ended.
+func (c *Client) writeLocked(frame func(b []byte, last int32) []byte) int32 {
+	last := c.stream.handled
+	if c.opts.Ack == AckNever { // as the npm clients, which never say what they have (DEV 7.1)
+		last = 0
+	}
+	if c.out == nil {
+		c.out = buffers.Get().(*buffer)
+	}
+	c.out.b = frame(c.out.b, last)
+	if c.writer == nil {
+		c.writer = make(chan struct{})
+		go c.writeLoop(c.writer)
+	}
+	return c.stream.send(last)
+}
+
+// writeLoop writes until nothing is left: what gathers during one write goes out with the next.
+func (c *Client) writeLoop(ended chan struct{}) {
+	defer close(ended)
+	for {
+		c.mu.Lock()
+		out := c.out
+		c.out = nil
+		if out == nil {
+			c.writer = nil
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+
+		_ = c.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := c.conn.Write(out.b); err != nil {
+			c.fail(err)
+			return
+		}
+		if cap(out.b) <= keptBuffer {
+			out.b = out.b[:0]
+			buffers.Put(out)
+		}
+	}
+}
