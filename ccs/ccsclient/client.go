@@ -269,8 +269,8 @@ func (c *Client) Close() error {
 	select {
 	case <-c.done:
 	case <-timer.C:
+		c.fail(nil) // before the end of the reading can name its own reason
 		c.hangUp()
-		c.fail(nil)
 		<-c.done
 	}
 	return nil
