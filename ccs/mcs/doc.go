@@ -5,7 +5,7 @@
 // # Frames
 //
 // A Reader cuts a byte stream into frames under a hard limit. It is made for connections that idle for
-// hours: between frames it holds a few bytes inside itself and no buffer. AppendFrame and the Append
+// hours: between frames it holds one byte inside itself and no buffer. AppendFrame and the Append
 // functions beside it write frames behind what a buffer already holds. The version byte that comes before
 // the first frame of each direction is the caller's: ReadVersion, and append(b, Version).
 //

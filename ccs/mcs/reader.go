@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	// parkedSize is what a Reader holds while it waits for a frame to begin: enough for a heartbeat or
-	// an acknowledgement, so that these never need a buffer.
-	parkedSize = 32
+	// parkedSize is what a Reader holds while it waits for a frame to begin. It is less than any frame,
+	// so that the read behind it brings all that has come, and Ready can tell what came together.
+	parkedSize = 1
 	// maxSizeBytes is the longest varint that a frame's size may take (DEV 4).
 	maxSizeBytes = 5
 	// maxEmptyReads is how often a source may return nothing at all before it counts as broken.
@@ -22,7 +22,7 @@ const (
 type Reader struct {
 	src        io.Reader
 	limit      int
-	buf        []byte // parked[:], or shared while a frame is here
+	buf        []byte // parked[:], or a shared one while a frame is here
 	start, end int    // what was read and not handed out: buf[start:end]
 	err        error  // came together with data; the next fill returns it
 	parked     [parkedSize]byte

@@ -89,7 +89,6 @@ func TestReaderReadsTheVersionOnce(t *testing.T) {
 	v, err := r.ReadVersion()
 	require.NoError(t, err)
 	assert.EqualValues(t, mcs.Version, v)
-	assert.True(t, r.Ready())
 	frames, err := readAll(r)
 	assert.Equal(t, []frame{{tag: mcs.TagHeartbeatPing}}, frames)
 	assert.Equal(t, io.EOF, err)
@@ -181,12 +180,17 @@ func (s *script) Read(b []byte) (int, error) {
 	if len(*s) == 0 {
 		return 0, io.EOF
 	}
-	step := (*s)[0]
-	*s = (*s)[1:]
-	if err, ok := step.(error); ok {
-		return 0, err
+	switch step := (*s)[0].(type) {
+	case string:
+		n := copy(b, step)
+		if (*s)[0] = step[n:]; n == len(step) {
+			*s = (*s)[1:]
+		}
+		return n, nil
+	default:
+		*s = (*s)[1:]
+		return 0, step.(error)
 	}
-	return copy(b, step.(string)), nil
 }
 
 type readerFunc func([]byte) (int, error)

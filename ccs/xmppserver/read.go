@@ -27,6 +27,7 @@ func (s *session) readLoop(ctx context.Context) error {
 		if err := s.handle(ctx, &el); err != nil {
 			return err
 		}
+		s.settle() // after its answer is on the way
 	}
 }
 
@@ -182,7 +183,7 @@ func (s *session) acknowledge(ctx context.Context, el *stanza.Element, in *stanz
 	if !in.HasTo {
 		return s.reply(ctx, stanza.AppendNack(nil, "", id, stanza.BadAck, "Missing Required Field: to"), 0)
 	}
-	o, ok := s.settle(id, to)
+	o, ok := s.takeOutstanding(id, to)
 	if !ok {
 		return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 406, xstanza.NotAcceptable, notOurs)), 0)
 	}
@@ -196,9 +197,9 @@ func (s *session) acknowledge(ctx context.Context, el *stanza.Element, in *stanz
 	return nil
 }
 
-// settle finds and removes the outstanding message that an ack means. Devices choose the ids, so that two
+// takeOutstanding finds and removes the outstanding message that an ack means. Devices choose the ids, so that two
 // may have chosen the same: then to decides (CCS 3.4).
-func (s *session) settle(id, to string) (offered, bool) {
+func (s *session) takeOutstanding(id, to string) (offered, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.outstanding[id]

@@ -44,6 +44,7 @@ type session struct {
 	// Shared; safe for concurrent use.
 	window   *flowcontrol.Window // received and not answered (CCS 4.1)
 	upstream *flowcontrol.Window // offered and not acknowledged (CCS 4.2)
+	settled  atomic.Bool         // the peer is ready for upstream messages
 	wakeUp   atomic.Bool         // the queue may have more
 	starved  atomic.Bool         // it may, but no slot was free
 	notify   chan struct{}       // capacity 1: serveLoop has something to do
@@ -69,6 +70,11 @@ const (
 	maxReplies = 256 << 10 // bytes of readLoop's own answers that may wait; then it stops reading
 	maxScratch = 1 << 20   // a larger write buffer is not kept
 	claimRetry = time.Second
+
+	// settleTime is how long after bind upstream messages wait for the peer's first stanza. Clients that ask
+	// for the session, and ones that still set their handlers up, drop what comes before (CCS 1.7); but a
+	// client need not send anything.
+	settleTime = 500 * time.Millisecond
 )
 
 // What a session may end with besides errors of the connection.
@@ -104,6 +110,8 @@ func (c *conn) runSession(ctx context.Context) error {
 	s.log.Info("session open", zap.Int("window", s.window.Size()))
 	c.bound(s)
 	s.wakeUp.Store(true) // what waited while no app server was there
+	soon := time.AfterFunc(settleTime, s.settle)
+	defer soon.Stop()
 
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { s.nc.SetReadDeadline(longAgo) })
@@ -148,6 +156,13 @@ func (s *session) wake() bool {
 	s.wakeUp.Store(true)
 	s.signal()
 	return true
+}
+
+// settle lets upstream messages go.
+func (s *session) settle() {
+	if !s.settled.Load() && s.settled.CompareAndSwap(false, true) {
+		s.signal()
+	}
 }
 
 func (s *session) signal() {
@@ -314,7 +329,7 @@ func (s *session) appendNack(out []byte, from, id string, err error) []byte {
 // offer claims upstream messages, as many as the window has room for, and appends them. More says that
 // the queue is not known to be empty.
 func (s *session) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
-	if !s.wakeUp.Swap(false) {
+	if !s.settled.Load() || !s.wakeUp.Swap(false) {
 		return out, false
 	}
 	n := min(s.upstream.Free(), claimBatch)
