@@ -106,6 +106,7 @@ type Client struct {
 	draining bool
 	refused  bool // refusing is closed
 	ended    bool // the end tag of the stream is in out, so nothing may come behind it
+	hungUp   bool // Close has stopped waiting for the server, so that no end is an error any more
 	isFailed bool // failed is closed
 	err      error
 }
@@ -269,8 +270,11 @@ func (c *Client) Close() error {
 	select {
 	case <-c.done:
 	case <-timer.C:
-		c.fail(nil) // before the end of the reading can name its own reason
+		c.mu.Lock()
+		c.hungUp = true
+		c.mu.Unlock()
 		c.hangUp()
+		c.fail(nil)
 		<-c.done
 	}
 	return nil

@@ -24,7 +24,7 @@ func (c *Client) serve() {
 	err := c.readLoop()
 	c.flushAnswers()
 	c.mu.Lock()
-	if err == io.ErrUnexpectedEOF && c.ended {
+	if c.hungUp || err == io.ErrUnexpectedEOF && c.ended {
 		err = nil // some servers answer the end of the stream by closing the connection
 	}
 	c.mu.Unlock()
