@@ -1,0 +1,53 @@
+# What can be done here. "make" alone lists it.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+
+# Arguments for "make run", such as ARGS='--xmpp-listen :5235'.
+ARGS ?=
+
+# How long "make fuzz" gives each target.
+FUZZTIME ?= 10s
+
+# The race detector needs cgo and a C compiler. Where there is none the tests run without it, and say so.
+RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env CC)" >/dev/null && echo -race)
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race bench fuzz fmt vet clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## build bin/ccs
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ccs ./cmd/ccs
+
+run: build ## build, then start a server on ./data
+	bin/ccs serve $(ARGS)
+
+test: vet ## run every test, with the race detector where it works
+	$(if $(RACE),,@echo 'no C compiler: the tests run without the race detector' >&2)
+	$(GO) test $(RACE) -shuffle=on -timeout 15m ./...
+
+race: ## run every test with the race detector, or fail
+	$(GO) test -race -shuffle=on -timeout 15m ./...
+
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## fuzz every target for FUZZTIME (10s)
+	@set -e; for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "$$p $$f"; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+fmt: ## format the code
+	$(GO) fmt ./...
+
+vet: ## look for mistakes that compile
+	$(GO) vet ./...
+
+clean: ## remove what was built; ./data stays
+	rm -rf bin

@@ -1,0 +1,32 @@
+package devpki_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"openccs/ccs/devpki"
+)
+
+// A server that is given no certificate makes one, and uses it again at later starts.
+func ExampleEnsure() {
+	dir, err := os.MkdirTemp("", "data-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	for range 2 {
+		files, err := devpki.Ensure(dir, devpki.Names(), time.Now())
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		trust, _ := filepath.Rel(dir, files.CA)
+		fmt.Println("clients trust", filepath.ToSlash(trust))
+	}
+	// Output:
+	// clients trust tls/ca.pem
+	// clients trust tls/ca.pem
+}

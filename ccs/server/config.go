@@ -1,0 +1,147 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs"
+)
+
+// Config is all that a server may be told. Default has the values that ccs serve starts from.
+type Config struct {
+	DataDir string // certificates, connection card, control socket and the embedded store
+	Store   string // "disk:" for the embedded store in DataDir, "disk:DIR" for one elsewhere, "memory:" for none
+
+	XMPPListen     string // host:port for app servers; port 0 for any (CCS 1.1)
+	XMPPTestListen string // the same for the testing environment, "" for none
+	MCSListen      string // host:port for devices (DEV 1)
+	HTTPListen     string // host:port for check-in and registration, over TLS
+	HTTPPlain      string // the same without TLS, "" for none: some clients can be pointed at it (DEV 13)
+
+	Domain  string // of our addresses on XMPP (CCS 1.7)
+	TLSCert string // certificate chain, PEM; "" for one of a development CA
+	TLSKey  string // its key, PEM
+
+	Window         int           // downstream messages of a connection not yet answered (CCS 4.1)
+	UpstreamWindow int           // upstream messages of a connection not yet acknowledged (CCS 4.2)
+	DeviceBacklog  int           // messages that may wait for a connected device
+	SenderBacklog  int           // upstream messages that may wait for a sender (CCS 4.3)
+	DrainTimeout   time.Duration // for app servers to finish when the server ends (CCS 3.7)
+
+	Clock  ccs.Clock   // the time that messages go by; nil for the wall clock
+	Logger *zap.Logger // nil for none
+}
+
+// Default is the configuration of a server that is told nothing: reachable from this machine alone, since
+// whoever finds a data directory without projects gets one made.
+func Default() Config {
+	return Config{
+		DataDir:        "data",
+		Store:          storeDisk + ":",
+		XMPPListen:     "127.0.0.1:5235",
+		MCSListen:      "127.0.0.1:5228",
+		HTTPListen:     "127.0.0.1:8443",
+		Domain:         "gcm.googleapis.com",
+		Window:         1000,
+		UpstreamWindow: 1000,
+		DeviceBacklog:  ccs.DefaultDeviceBacklog,
+		SenderBacklog:  ccs.DefaultSenderBacklog,
+		DrainTimeout:   30 * time.Second,
+	}
+}
+
+// ConfigError is one mistake in a Config.
+type ConfigError struct {
+	Flag    string // as the command line calls it, without dashes
+	Value   string
+	Problem string
+	Mend    string // what to do about it
+}
+
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("--%s %q: %s; %s", e.Flag, e.Value, e.Problem, e.Mend)
+}
+
+// Validate reports every mistake at once: the error joins a *ConfigError each.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(flag, value, problem, mend string) {
+		errs = append(errs, &ConfigError{Flag: flag, Value: value, Problem: problem, Mend: mend})
+	}
+	if c.DataDir == "" {
+		bad("data", "", "no data directory", "name a directory that ccs may create, such as ./data")
+	}
+	if _, _, err := parseStore(c.Store); err != nil {
+		bad("store", c.Store, err.Error(), "use disk: for the embedded store or memory: for none")
+	}
+	for _, l := range []struct {
+		flag, value string
+		optional    bool
+	}{
+		{"xmpp-listen", c.XMPPListen, false},
+		{"xmpp-test-listen", c.XMPPTestListen, true},
+		{"mcs-listen", c.MCSListen, false},
+		{"http-listen", c.HTTPListen, false},
+		{"http-plain-listen", c.HTTPPlain, true},
+	} {
+		if l.value == "" && l.optional {
+			continue
+		}
+		if err := checkAddr(l.value); err != nil {
+			bad(l.flag, l.value, err.Error(), "write host:port, such as 127.0.0.1:5235, or :0 for any free port")
+		}
+	}
+	if strings.TrimSpace(c.Domain) == "" || strings.ContainsAny(c.Domain, "@/ <>&\"'") {
+		bad("domain", c.Domain, "not a domain name", "use a name such as gcm.googleapis.com")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("tls-cert", c.TLSCert, "a certificate and its key belong together", "give both --tls-cert and --tls-key, or neither for a development certificate")
+	}
+	for _, f := range []struct{ flag, value string }{{"tls-cert", c.TLSCert}, {"tls-key", c.TLSKey}} {
+		if f.value == "" {
+			continue
+		}
+		if file, err := os.Open(f.value); err != nil {
+			bad(f.flag, f.value, errors.Unwrap(err).Error(), "name a PEM file that ccs may read")
+		} else {
+			file.Close()
+		}
+	}
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{
+		{"window", c.Window}, {"upstream-window", c.UpstreamWindow},
+		{"device-backlog", c.DeviceBacklog}, {"sender-backlog", c.SenderBacklog},
+	} {
+		if n.value <= 0 {
+			bad(n.flag, strconv.Itoa(n.value), "must be above zero", "leave it out for the default")
+		}
+	}
+	if c.DrainTimeout < time.Second {
+		bad("drain-timeout", c.DrainTimeout.String(), "must be at least 1s", "leave it out for the default")
+	}
+	return errors.Join(errs...)
+}
+
+func checkAddr(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		var ae *net.AddrError
+		if errors.As(err, &ae) {
+			return errors.New(ae.Err)
+		}
+		return err
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("port %q is not between 0 and 65535", port)
+	}
+	return nil
+}

@@ -1,0 +1,320 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"openccs/ccs"
+	"openccs/ccs/card"
+	"openccs/ccs/control"
+	"openccs/ccs/devpki"
+	"openccs/ccs/httpserver"
+	"openccs/ccs/mcsserver"
+	"openccs/ccs/xmppserver"
+	"openccs/store"
+)
+
+// Server is a running ccs.
+type Server struct {
+	// Static after Start.
+	conf    Config
+	log     *zap.Logger
+	store   store.Store
+	router  *ccs.Router
+	xmpp    *xmppserver.Server
+	mcs     *mcsserver.Server
+	http    *httpserver.Server
+	control *control.Server
+	card    card.Card
+
+	stop    context.CancelFunc // ends the router's own work
+	running *errgroup.Group    // everything that Start started
+	failed  context.Context    // ends when the first of that has
+	once    sync.Once
+	ended   error
+}
+
+// Start opens everything and returns once all listeners accept. A port that is busy, a directory that
+// cannot be used, a second server on one directory: each is an error that says which and what to do.
+func Start(ctx context.Context, conf Config) (_ *Server, err error) {
+	if err := conf.Validate(); err != nil {
+		return nil, err
+	}
+	if conf.Logger == nil {
+		conf.Logger = zap.NewNop()
+	}
+	s := &Server{conf: conf, log: conf.Logger.Named("server")}
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				undo[i]()
+			}
+		}
+	}()
+	if err := makeDataDir(conf.DataDir); err != nil {
+		return nil, err
+	}
+	if s.store, err = OpenStore(conf.DataDir, conf.Store); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { s.store.Close() })
+	tlsConf, caFile, err := s.certificates()
+	if err != nil {
+		return nil, err
+	}
+	s.router, err = ccs.New(ctx, s.store, ccs.Options{
+		Clock:  conf.Clock,
+		Logger: conf.Logger,
+		Profile: ccs.Profile{
+			Window:         conf.Window,
+			UpstreamWindow: conf.UpstreamWindow,
+			DeviceBacklog:  conf.DeviceBacklog,
+			SenderBacklog:  conf.SenderBacklog,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := s.listen()
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, listeners.close)
+	s.card = card.Card{
+		XMPP:     card.DialAddr(addr(listeners.xmpp)),
+		XMPPTest: card.DialAddr(addr(listeners.xmppTest)),
+		MCS:      card.DialAddr(addr(listeners.mcs)),
+		HTTP:     "https://" + card.DialAddr(addr(listeners.http)),
+		CAFile:   caFile,
+		PID:      os.Getpid(),
+		Started:  time.Now(),
+	}
+	projects := control.NewProjects(s.store, control.Options{})
+	if err := s.firstProject(ctx, projects); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	control.ProjectRoutes(mux, projects)
+	if s.control, err = control.Start(conf.DataDir, mux, conf.Logger); err != nil {
+		return nil, err
+	}
+	if err := s.card.Write(conf.DataDir); err != nil {
+		s.control.Shutdown(ctx)
+		return nil, err
+	}
+	s.serve(listeners, tlsConf)
+	s.log.Info("ready", zap.String("xmpp", s.card.XMPP), zap.String("xmpp_test", s.card.XMPPTest),
+		zap.String("mcs", s.card.MCS), zap.String("http", s.card.HTTP), zap.String("store", conf.Store))
+	return s, nil
+}
+
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return &ConfigError{Flag: "data", Value: dir, Problem: err.Error(), Mend: "name a directory that ccs may create and write to"}
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return &ConfigError{Flag: "data", Value: dir, Problem: err.Error(), Mend: "make it writable for this user, or name another"}
+	}
+	probe.Close()
+	return os.Remove(probe.Name())
+}
+
+// certificates loads the given certificate or makes a development one, and says what clients have to trust.
+func (s *Server) certificates() (*tls.Config, string, error) {
+	cert, key, ca := s.conf.TLSCert, s.conf.TLSKey, ""
+	if cert == "" {
+		files, err := devpki.Ensure(s.conf.DataDir, append(devpki.Names(), s.conf.Domain), time.Now())
+		if err != nil {
+			return nil, "", err
+		}
+		cert, key, ca = files.Cert, files.Key, files.CA
+		if ca, err = filepath.Abs(ca); err != nil {
+			return nil, "", err
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, "", &ConfigError{Flag: "tls-cert", Value: cert, Problem: err.Error(), Mend: "give a PEM chain and the key that belongs to it"}
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, ca, nil
+}
+
+type listeners struct{ xmpp, xmppTest, mcs, http, plain net.Listener }
+
+func (l *listeners) close() {
+	for _, n := range []net.Listener{l.xmpp, l.xmppTest, l.mcs, l.http, l.plain} {
+		if n != nil {
+			n.Close()
+		}
+	}
+}
+
+func addr(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+func (s *Server) listen() (*listeners, error) {
+	var l listeners
+	var errs []error
+	for _, want := range []struct {
+		flag, addr string
+		l          *net.Listener
+	}{
+		{"xmpp-listen", s.conf.XMPPListen, &l.xmpp},
+		{"xmpp-test-listen", s.conf.XMPPTestListen, &l.xmppTest},
+		{"mcs-listen", s.conf.MCSListen, &l.mcs},
+		{"http-listen", s.conf.HTTPListen, &l.http},
+		{"http-plain-listen", s.conf.HTTPPlain, &l.plain},
+	} {
+		if want.addr == "" {
+			continue
+		}
+		var err error
+		if *want.l, err = net.Listen("tcp", want.addr); err != nil {
+			problem := err.Error()
+			if errors.Is(err, syscall.EADDRINUSE) {
+				problem = "the port is in use by another program"
+			}
+			errs = append(errs, &ConfigError{Flag: want.flag, Value: want.addr, Problem: problem, Mend: "choose another address, or port 0 for any free one"})
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		l.close()
+		return nil, err
+	}
+	return &l, nil
+}
+
+// firstProject puts a project and its key on the card: the one of the last card, or a new one.
+func (s *Server) firstProject(ctx context.Context, projects *control.Projects) error {
+	if old, err := card.Read(s.conf.DataDir); err == nil && old.SenderID != "" {
+		p, err := s.store.Project(ctx, old.SenderID)
+		if err == nil && p.Key(old.APIKey) != nil {
+			s.card.SenderID, s.card.APIKey = old.SenderID, old.APIKey
+			return nil
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	} else if err != nil && !errors.Is(err, card.ErrNoCard) {
+		return err
+	}
+	made, err := projects.Create(ctx, "default", "")
+	if err != nil {
+		return fmt.Errorf("make the first project: %w", err)
+	}
+	s.card.SenderID, s.card.APIKey = made.SenderID, made.APIKey
+	return nil
+}
+
+func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
+	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
+		TLS: tlsConf, Logger: s.conf.Logger, Domain: s.conf.Domain, DrainMax: s.conf.DrainTimeout,
+	})
+	s.mcs = mcsserver.New(s.router, mcsserver.Options{TLS: tlsConf, Logger: s.conf.Logger})
+	s.http = httpserver.New(s.router, httpserver.Options{Logger: s.conf.Logger})
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	s.running, s.failed = errgroup.WithContext(context.Background())
+	run := func(what string, f func() error, ends ...error) {
+		s.running.Go(func() error {
+			err := f()
+			for _, end := range ends {
+				if errors.Is(err, end) {
+					return nil
+				}
+			}
+			s.log.Error("stopped", zap.String("part", what), zap.Error(err))
+			return fmt.Errorf("%s: %w", what, err)
+		})
+	}
+	run("xmpp", func() error { return s.xmpp.Serve(l.xmpp, "production") }, xmppserver.ErrServerClosed)
+	if l.xmppTest != nil {
+		run("xmpp test", func() error { return s.xmpp.Serve(l.xmppTest, "testing") }, xmppserver.ErrServerClosed)
+	}
+	run("mcs", func() error { return s.mcs.Serve(l.mcs) }, mcsserver.ErrServerClosed)
+	httpTLS := tlsConf.Clone()
+	httpTLS.NextProtos = []string{"http/1.1"}
+	run("http", func() error { return s.http.Serve(tls.NewListener(l.http, httpTLS)) }, http.ErrServerClosed)
+	if l.plain != nil {
+		run("http plain", func() error { return s.http.Serve(l.plain) }, http.ErrServerClosed)
+	}
+	run("router", func() error { return s.router.Run(ctx) }, context.Canceled)
+}
+
+// XMPPAddr is where app servers connect.
+func (s *Server) XMPPAddr() string { return s.card.XMPP }
+
+// XMPPTestAddr is where app servers under test connect, "" for nowhere.
+func (s *Server) XMPPTestAddr() string { return s.card.XMPPTest }
+
+// MCSAddr is where devices connect.
+func (s *Server) MCSAddr() string { return s.card.MCS }
+
+// HTTPURL is where devices check in and register.
+func (s *Server) HTTPURL() string { return s.card.HTTP }
+
+// CAFile is the CA that clients have to trust, "" for the system's.
+func (s *Server) CAFile() string { return s.card.CAFile }
+
+// Card is all of that and a project to log in with.
+func (s *Server) Card() *card.Card {
+	c := s.card
+	return &c
+}
+
+// Drain lets app servers finish: they are told, get their last answers, and are closed when nothing is
+// outstanding (CCS 3.7). It returns when the last has gone or ctx ends; Shutdown is still needed.
+func (s *Server) Drain(ctx context.Context) error {
+	s.router.Stop()
+	return s.xmpp.Drain(ctx)
+}
+
+// shutdownTimeout bounds what Shutdown waits for where the caller's context does not.
+const shutdownTimeout = 10 * time.Second
+
+// Shutdown ends everything. What was acknowledged is stored.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.once.Do(func() {
+		ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+		defer cancel()
+		s.router.Stop()
+		s.log.Info("shutting down")
+		errs := []error{
+			s.control.Shutdown(ctx),
+			s.xmpp.Close(),
+			s.http.Shutdown(ctx),
+			s.mcs.Close(),
+		}
+		s.stop()
+		errs = append(errs, s.running.Wait(), s.store.Close())
+		s.ended = errors.Join(errs...)
+	})
+	return s.ended
+}
+
+// Wait returns when a part of the server has failed, with its error, or after Shutdown, with none.
+func (s *Server) Wait() error {
+	<-s.failed.Done()
+	if err := context.Cause(s.failed); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}

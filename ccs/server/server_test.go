@@ -1,0 +1,170 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"openccs/ccs/card"
+	"openccs/ccs/control"
+	"openccs/ccs/server"
+	"openccs/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func config(t *testing.T) server.Config {
+	c := server.Default()
+	c.DataDir = t.TempDir()
+	c.XMPPListen, c.MCSListen, c.HTTPListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	return c
+}
+
+func start(t *testing.T, c server.Config) *server.Server {
+	t.Helper()
+	s, err := server.Start(context.Background(), c)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Shutdown(context.Background())) })
+	return s
+}
+
+// flags are the flags that an error complains of.
+func flags(err error) (names []string) {
+	var joined interface{ Unwrap() []error }
+	var one *server.ConfigError
+	switch {
+	case errors.As(err, &joined):
+		for _, e := range joined.Unwrap() {
+			names = append(names, flags(e)...)
+		}
+	case errors.As(err, &one):
+		names = append(names, one.Flag)
+	}
+	return names
+}
+
+func TestConfigReportsEveryMistakeAtOnce(t *testing.T) {
+	t.Parallel()
+	c := server.Config{Store: "tape:", XMPPListen: "5235", XMPPTestListen: "x:y", MCSListen: ":70000", Domain: "a b", TLSCert: "/nowhere"}
+	err := c.Validate()
+	assert.Equal(t, []string{"data", "store", "xmpp-listen", "xmpp-test-listen", "mcs-listen", "http-listen", "domain", "tls-cert",
+		"tls-cert", "window", "upstream-window", "device-backlog", "sender-backlog", "drain-timeout"}, flags(err))
+	assert.ErrorContains(t, err, `--xmpp-listen "5235": missing port in address; write host:port, such as 127.0.0.1:5235, or :0 for any free port`)
+	good := server.Default()
+	assert.NoError(t, good.Validate())
+}
+
+func TestStartSaysWhatIsInTheWay(t *testing.T) {
+	t.Parallel()
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer busy.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for _, row := range []struct {
+		name   string
+		change func(*server.Config)
+		want   []string
+	}{
+		{"a busy port", func(c *server.Config) { c.MCSListen = busy.Addr().String() }, []string{`--mcs-listen "` + busy.Addr().String() + `": the port is in use`}},
+		{"two busy ports", func(c *server.Config) { c.MCSListen, c.HTTPListen = busy.Addr().String(), busy.Addr().String() }, []string{"--mcs-listen", "--http-listen"}},
+		{"a data directory that is a file", func(c *server.Config) { c.DataDir = file }, []string{"--data", "not a directory"}},
+		{"a certificate that is none", func(c *server.Config) { c.TLSCert, c.TLSKey = file, file }, []string{"--tls-cert", "PEM"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := config(t)
+			row.change(&c)
+			_, err := server.Start(context.Background(), c)
+			for _, w := range row.want {
+				assert.ErrorContains(t, err, w)
+			}
+			// A start that failed leaves nothing behind that keeps the next one out.
+			row := config(t)
+			row.DataDir = c.DataDir
+			if c.DataDir != file {
+				start(t, row)
+			}
+		})
+	}
+}
+
+func TestASecondServerOnTheDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"disk:", "memory:"} {
+		c := config(t)
+		c.Store = kind
+		start(t, c)
+		_, err := server.Start(context.Background(), c)
+		assert.ErrorContains(t, err, c.DataDir, kind)
+		assert.True(t, errors.Is(err, store.ErrLocked) || errors.Is(err, control.ErrInUse), "%v", err)
+	}
+}
+
+func TestLaterStartsReuseEverything(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	first := start(t, c)
+	ca, err := os.ReadFile(first.CAFile())
+	require.NoError(t, err)
+	require.Regexp(t, `^[1-9][0-9]{11}$`, first.Card().SenderID)
+	require.NoError(t, first.Shutdown(context.Background()))
+	second := start(t, c)
+	assert.Equal(t, first.Card().SenderID, second.Card().SenderID)
+	assert.Equal(t, first.Card().APIKey, second.Card().APIKey)
+	again, err := os.ReadFile(second.CAFile())
+	require.NoError(t, err)
+	assert.Equal(t, ca, again)
+	written, err := card.Read(c.DataDir)
+	require.NoError(t, err)
+	assert.Equal(t, second.XMPPAddr(), written.XMPP)
+}
+
+func TestProjectsWhileTheServerRuns(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	s := start(t, c)
+	client, err := control.Dial(c.DataDir)
+	require.NoError(t, err)
+	defer client.Close()
+	made, err := client.Create(t.Context(), "shop", "")
+	require.NoError(t, err)
+	all, err := client.List(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, all, 2)
+	require.NoError(t, client.Delete(t.Context(), made.SenderID))
+	require.NoError(t, s.Shutdown(context.Background()))
+	_, err = control.Dial(c.DataDir)
+	assert.ErrorIs(t, err, control.ErrNoServer)
+}
+
+func TestPlainHTTPAndTheTestPort(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.XMPPTestListen, c.HTTPPlain = "127.0.0.1:0", "127.0.0.1:0"
+	s := start(t, c)
+	conn, err := net.DialTimeout("tcp", s.XMPPTestAddr(), time.Second)
+	require.NoError(t, err)
+	conn.Close()
+}
+
+func TestWaitEndsWithTheServer(t *testing.T) {
+	t.Parallel()
+	s := start(t, config(t))
+	done := make(chan error, 1)
+	go func() { done <- s.Wait() }()
+	require.NoError(t, s.Shutdown(context.Background()))
+	select {
+	case err := <-done:
+		assert.NoError(t, err)
+	case <-time.After(10 * time.Second):
+		t.Fatal("Wait did not return")
+	}
+}

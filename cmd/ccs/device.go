@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs/card"
+	"openccs/ccs/mcsclient"
+)
+
+type deviceCmd struct {
+	dataFlag
+	HTTP   string `name:"http" placeholder:"URL" help:"Where to check in and register. Default: what the connection card in the data directory says, as for the next three."`
+	MCS    string `name:"mcs" placeholder:"HOST:PORT" help:"Where to connect."`
+	CA     string `name:"ca" placeholder:"FILE" help:"PEM file with the CA to trust."`
+	Sender string `placeholder:"ID" help:"Sender ID that may send to the device, and that it sends to."`
+
+	App          string `default:"org.example.app" placeholder:"NAME" help:"The app on the device."`
+	State        string `placeholder:"FILE" help:"Keep the device's identity and token here. Default: device-APP.json in the data directory."`
+	RegisterOnly bool   `help:"Register, print the token and end."`
+
+	Send []string `sep:"none" placeholder:"KEY=VALUE" help:"Send this upstream, and end when the server has it; more pairs may follow."`
+	messageFlags
+	Pairs []string `arg:"" optional:"" name:"key=value" help:"More pairs to --send."`
+
+	JSON     bool   `help:"Print one JSON object a line."`
+	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log this and what is graver: debug, info, warn or error."`
+}
+
+// Help shows how it is called.
+func (deviceCmd) Help() string {
+	return `Checks in and registers the first time, connects, and prints what it receives until it is interrupted.
+It is the same device in every run that has the same --state.
+
+Examples:
+
+    ccs device
+    ccs device --send text=hello
+    ccs device --register-only --json --state phone.json
+    ccs device --app org.example.chat --send n=1 --count 1000 --message-id run7
+    ccs device --http https://push.example.org --mcs push.example.org:5228 --ca ca.pem --sender 123456789012
+`
+}
+
+// Validate finds what contradicts itself.
+func (c *deviceCmd) Validate() error {
+	if len(c.Pairs) > 0 && len(c.Send) == 0 {
+		return fmt.Errorf("%q goes with --send: ccs device --send key=value …", c.Pairs[0])
+	}
+	if c.RegisterOnly && len(c.Send) > 0 {
+		return errors.New("--register-only ends before --send could begin: give one of them")
+	}
+	return nil
+}
+
+// Run is the device's life.
+func (c *deviceCmd) Run(ctx context.Context, out *output) error {
+	data, err := parsePairs(slices.Concat(c.Send, c.Pairs))
+	if err != nil {
+		return err
+	}
+	if err := c.resolve(); err != nil {
+		return err
+	}
+	conf, err := clientTLS(c.CA)
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(out, c.LogLevel, "auto")
+	if err != nil {
+		return err
+	}
+	state, err := openState(c.State)
+	if err != nil {
+		return err
+	}
+	d := &device{cmd: c, out: out, log: log, tls: conf, state: state, data: data}
+	d.http = &http.Client{Transport: &http.Transport{TLSClientConfig: conf.Clone()}, Timeout: 30 * time.Second}
+	defer d.http.CloseIdleConnections()
+	return explainDial(d.run(ctx), c.Data)
+}
+
+// resolve fills in what was not given.
+func (c *deviceCmd) resolve() error {
+	needed := map[string]string{"--http": c.HTTP, "--sender": c.Sender, "--mcs": c.MCS}
+	if c.RegisterOnly {
+		delete(needed, "--mcs")
+	}
+	k, err := needCard(c.Data, needed)
+	if err != nil {
+		return err
+	}
+	if c.CA == "" && (c.HTTP == "" || c.HTTP == k.HTTP) {
+		c.CA = k.CAFile
+	}
+	fill(&c.HTTP, k.HTTP)
+	fill(&c.MCS, card.DialAddr(k.MCS))
+	fill(&c.Sender, k.SenderID)
+	fill(&c.State, filepath.Join(c.Data, "device-"+c.App+".json"))
+	return nil
+}
+
+// device is one run of ccs device.
+type device struct {
+	cmd   *deviceCmd
+	out   *output
+	log   *zap.Logger
+	tls   *tls.Config
+	http  *http.Client
+	state *deviceState
+	data  map[string]string
+}
+
+// run registers and connects, and starts anew once if the server has forgotten the device.
+func (d *device) run(ctx context.Context) error {
+	fresh, err := d.register(ctx)
+	if err != nil {
+		return err
+	}
+	if d.cmd.RegisterOnly {
+		return d.printRegistration()
+	}
+	for {
+		if err := d.introduce(); err != nil {
+			return err
+		}
+		err := d.connect(ctx)
+		var refused *mcsclient.LoginError
+		if !errors.As(err, &refused) || refused.Code != http.StatusUnauthorized || fresh {
+			return err
+		}
+		d.out.note("the server does not know this device any more: enrolling again")
+		d.state.forget()
+		if fresh, err = d.register(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// register makes sure of an identity and a token, with as few requests as that takes, and reports
+// whether the identity is new.
+func (d *device) register(ctx context.Context) (fresh bool, err error) {
+	if d.state.token(d.cmd.HTTP, d.cmd.App, d.cmd.Sender) != "" {
+		return false, nil
+	}
+	for {
+		fresh = d.state.Identity == mcsclient.Identity{}
+		err := d.enrol(ctx)
+		var refused *mcsclient.RegisterError
+		forgotten := errors.Is(err, mcsclient.ErrUnknownDevice) ||
+			errors.As(err, &refused) && refused.Code == "PHONE_REGISTRATION_ERROR" // DEV 3.4
+		if !forgotten || fresh {
+			return fresh, err
+		}
+		d.out.note("the server does not know this device any more: enrolling again")
+		d.state.forget()
+	}
+}
+
+// enrol checks in, registers and keeps what came of it.
+func (d *device) enrol(ctx context.Context) error {
+	id, err := mcsclient.CheckIn(ctx, d.http, d.cmd.HTTP, d.state.Identity)
+	if err != nil {
+		return err
+	}
+	token, err := mcsclient.Register(ctx, d.http, d.cmd.HTTP, id, mcsclient.Registration{
+		App: d.cmd.App, Senders: []string{d.cmd.Sender},
+	})
+	if err != nil {
+		return err
+	}
+	d.state.Identity = id
+	d.state.setToken(d.cmd.HTTP, d.cmd.App, d.cmd.Sender, token)
+	return d.state.save()
+}
+
+func (d *device) token() string { return d.state.token(d.cmd.HTTP, d.cmd.App, d.cmd.Sender) }
+
+// printRegistration is the result of --register-only.
+func (d *device) printRegistration() error {
+	if d.cmd.JSON {
+		return d.out.json(struct {
+			mcsclient.Identity
+			Token string `json:"token"`
+		}{d.state.Identity, d.token()})
+	}
+	return d.out.printf("%s\n", d.token())
+}
+
+// introduce gives a person the token to send to.
+func (d *device) introduce() error {
+	if d.cmd.JSON || len(d.data) > 0 {
+		return nil
+	}
+	return d.out.printf("Token  %s\n\nSend to it:\n\n  %s send %[1]s key=value\n\n", d.token(), d.out.program)
+}
+
+// connect keeps the device connected until ctx ends, or until everything is sent.
+func (d *device) connect(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := &devicePrinter{out: d.out, asJSON: d.cmd.JSON, fail: cancel}
+	client := mcsclient.NewDevice(d.cmd.MCS, d.state.Identity, mcsclient.DeviceOptions{
+		Options: mcsclient.Options{
+			TLS: d.tls, Logger: d.log, Received: d.state.Received, OnMessage: p.message,
+		},
+		OnConnect:    p.connected,
+		OnDisconnect: p.disconnected,
+	})
+	var background sync.WaitGroup
+	background.Go(func() { d.state.keep(ctx, client.Received, d.out) })
+	sent := make(chan error, 1)
+	if len(d.data) > 0 {
+		background.Go(func() {
+			err := d.sendAll(ctx, client, p)
+			sent <- err
+			cancel(err)
+		})
+	}
+	err := client.Run(ctx)
+	cancel(err)
+	background.Wait()
+	saved := d.state.saveReceived(client.Received())
+	if !errors.Is(err, context.Canceled) {
+		return errors.Join(err, saved)
+	}
+	select {
+	case err := <-sent:
+		return errors.Join(interruption(ctx), err, saved)
+	default:
+		return errors.Join(interruption(ctx), saved)
+	}
+}
+
+// upstreamSender is what sendAll needs of a device.
+type upstreamSender interface {
+	Send(ctx context.Context, m *mcsclient.Upstream, done func(error)) error
+}
+
+// sendAll sends --send as often as --count says, and returns when the server has acknowledged it all.
+func (d *device) sendAll(ctx context.Context, client upstreamSender, p *devicePrinter) error {
+	results := make(chan error, d.cmd.Count)
+	for i := 1; i <= d.cmd.Count; i++ {
+		m := &mcsclient.Upstream{ID: d.cmd.id(i), To: d.cmd.Sender, Category: d.cmd.App, TTL: d.ttl()}
+		for key, value := range d.data {
+			m.Data = append(m.Data, mcsclient.Pair{Key: key, Value: value})
+		}
+		err := d.send(ctx, client, m, func(err error) {
+			p.sent(m.ID, err)
+			results <- err
+		})
+		if err != nil {
+			return fmt.Errorf("send %s: %w", m.ID, err)
+		}
+	}
+	failed := false
+	for acked := range d.cmd.Count {
+		select {
+		case err := <-results:
+			failed = failed || err != nil
+		case <-ctx.Done():
+			return fmt.Errorf("interrupted: %d of %d messages are acknowledged", acked, d.cmd.Count)
+		}
+	}
+	if failed {
+		return errSilent
+	}
+	return nil
+}
+
+// connectPause is how long a message that will not wait for a connection is held until there is one.
+const connectPause = 20 * time.Millisecond
+
+// send sends one message, the kind that is for now or never too, once there is a connection.
+func (d *device) send(ctx context.Context, client upstreamSender, m *mcsclient.Upstream, done func(error)) error {
+	for {
+		err := client.Send(ctx, m, done)
+		if !errors.Is(err, mcsclient.ErrNotConnected) {
+			return err
+		}
+		select {
+		case <-time.After(connectPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// ttl is --ttl as the client wants it.
+func (d *device) ttl() time.Duration {
+	switch ttl := d.cmd.TTL; {
+	case ttl == nil:
+		return mcsclient.MaxUpstreamTTL
+	case *ttl == 0:
+		return mcsclient.NowOrNever
+	default:
+		return time.Duration(*ttl) * time.Second
+	}
+}

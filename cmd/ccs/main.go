@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals // whoever asks twice doesn't want to wait for an orderly end
+		os.Exit(exitFailed)
+	}()
+	os.Exit(run(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// cli is the command line.
+type cli struct {
+	Config configFlag `placeholder:"FILE" help:"YAML file with more settings: the names of flags, without the dashes."`
+
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Project projectCmd `cmd:"" help:"Make and change projects: sender IDs and their API keys."`
+	Device  deviceCmd  `cmd:"" help:"Be a device: register, print what arrives, send upstream."`
+	Send    sendCmd    `cmd:"" help:"Be an app server: send to a device."`
+	Listen  listenCmd  `cmd:"" help:"Be an app server: print and acknowledge what devices send."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// run is the whole program: it ends when the command has, or soon after ctx has, and returns the exit
+// code. program is how the user called it.
+func run(ctx context.Context, program string, args []string, stdout, stderr io.Writer) int {
+	out := &output{program: program, stdout: stdout, stderr: stderr}
+	var c cli
+	helped := false
+	parser, err := newParser(&c,
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }), // only --help ends the parser
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(out),
+	)
+	if err != nil {
+		return out.fail(err)
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case helped:
+		return exitDone
+	case err != nil:
+		return out.fail(parseError(err))
+	}
+	return out.fail(command.Run())
+}
+
+func newParser(c *cli, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append([]kong.Option{
+		kong.Name("ccs"),
+		kong.Description("A server wire-compatible with the Cloud Connection Server of Google Cloud Messaging, and clients to try it with."),
+		kong.DefaultEnvars("CCS"),
+		serveDefaults(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(describe),
+	}, options...)...)
+}
+
+// describe is the help of a flag: what it does, its default and its environment variable.
+func describe(v *kong.Value) string {
+	help := v.Help
+	if v.HasDefault && v.Default != "" {
+		help += " Default: " + v.Default + "."
+	}
+	for _, env := range v.Tag.Envs {
+		help += " [$" + env + "]"
+	}
+	return help
+}
+
+// parseError makes of kong's error one of wrong usage, with the help to look at.
+func parseError(err error) error {
+	command := "ccs"
+	var pe *kong.ParseError
+	if errors.As(err, &pe) && pe.Context != nil && pe.Context.Selected() != nil {
+		command = pe.Context.Selected().FullPath()
+	}
+	return &usageError{err: err, hint: command + " --help shows what there is"}
+}

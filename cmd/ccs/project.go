@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"openccs/ccs/control"
+	"openccs/ccs/server"
+	"openccs/store"
+)
+
+type projectCmd struct {
+	Create projectCreateCmd `cmd:"" help:"Make a project with an API key."`
+	List   projectListCmd   `cmd:"" help:"List the projects."`
+	Key    projectKeyCmd    `cmd:"" help:"Add and revoke API keys."`
+	Delete projectDeleteCmd `cmd:"" help:"Delete a project."`
+}
+
+// projectFlags are what all of them take.
+type projectFlags struct {
+	dataFlag
+	Store string `default:"${store}" placeholder:"URL" help:"Store to open when no server runs, as for ccs serve."`
+	JSON  bool   `help:"Print JSON."`
+}
+
+// projects is what they do it with: the server that runs on the data directory, or the store in it.
+type projects interface {
+	Create(ctx context.Context, name, sender string) (*control.Credentials, error)
+	List(ctx context.Context) ([]control.Project, error)
+	AddKey(ctx context.Context, sender, name string) (*control.Credentials, error)
+	RevokeKey(ctx context.Context, sender, keyID string) error
+	Delete(ctx context.Context, sender string) error
+}
+
+type projectCreateCmd struct {
+	projectFlags
+	Name     string `arg:"" optional:"" help:"Name for people."`
+	SenderID string `name:"sender-id" placeholder:"ID" help:"Sender ID to use. Default: a random one of 12 digits."`
+}
+
+// Help shows how it is called.
+func (projectCreateCmd) Help() string {
+	return `The key is shown this once; only its hash is kept. It works whether a server runs or not.
+
+Examples:
+
+    ccs project create "My shop"
+    ccs project create --sender-id 123456789012 --json
+`
+}
+
+// Run makes the project and prints what to log in with.
+func (c *projectCreateCmd) Run(ctx context.Context, out *output) error {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("--data: %w", err)
+	}
+	return c.with(ctx, func(p projects) error {
+		made, err := p.Create(ctx, c.Name, c.SenderID)
+		if errors.Is(err, control.ErrInvalid) {
+			return &usageError{err: fmt.Errorf("--sender-id: %w", err)}
+		}
+		if err != nil {
+			return err
+		}
+		return c.show(out, made)
+	})
+}
+
+// show prints a key for the only time.
+func (f *projectFlags) show(out *output, made *control.Credentials) error {
+	if f.JSON {
+		return out.json(struct {
+			SenderID string `json:"sender_id"`
+			APIKey   string `json:"api_key"`
+		}{made.SenderID, made.APIKey})
+	}
+	return out.printf("Sender ID  %s\nAPI key    %s\n", made.SenderID, made.APIKey)
+}
+
+type projectListCmd struct{ projectFlags }
+
+// Help shows how it is called.
+func (projectListCmd) Help() string {
+	return `Examples:
+
+    ccs project list
+    ccs project list --json
+`
+}
+
+// Run prints every project with the IDs of its keys.
+func (c *projectListCmd) Run(ctx context.Context, out *output) error {
+	return c.with(ctx, func(p projects) error {
+		list, err := p.List(ctx)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return out.json(list)
+		}
+		if len(list) == 0 {
+			out.note("no projects yet: make one with: ccs project create")
+		}
+		for _, project := range list {
+			keys := make([]string, len(project.Keys))
+			for i, key := range project.Keys {
+				keys[i] = strings.TrimSpace(key.ID + " " + key.Name)
+			}
+			err := out.printf("%s  %s  %s  keys: %s\n", project.SenderID, project.Created.Local().Format(time.DateOnly),
+				project.Name, strings.Join(keys, ", "))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type projectKeyCmd struct {
+	Add    projectKeyAddCmd    `cmd:"" help:"Give a project one more API key."`
+	Revoke projectKeyRevokeCmd `cmd:"" help:"Take an API key from a project."`
+}
+
+type projectKeyAddCmd struct {
+	projectFlags
+	Project string `arg:"" help:"Sender ID of the project."`
+	Name    string `arg:"" optional:"" help:"Name for people."`
+}
+
+// Help shows how it is called.
+func (projectKeyAddCmd) Help() string {
+	return `Examples:
+
+    ccs project key add 123456789012 laptop
+`
+}
+
+// Run adds the key and prints it.
+func (c *projectKeyAddCmd) Run(ctx context.Context, out *output) error {
+	return c.with(ctx, func(p projects) error {
+		made, err := p.AddKey(ctx, c.Project, c.Name)
+		if err != nil {
+			return err
+		}
+		return c.show(out, made)
+	})
+}
+
+type projectKeyRevokeCmd struct {
+	projectFlags
+	Project string `arg:"" help:"Sender ID of the project."`
+	KeyID   string `arg:"" help:"ID of the key, as ccs project list shows it."`
+}
+
+// Help shows how it is called.
+func (projectKeyRevokeCmd) Help() string {
+	return `Whoever is logged in with the key is disconnected.
+
+Examples:
+
+    ccs project key revoke 123456789012 1f0c9a77
+`
+}
+
+// Run revokes the key.
+func (c *projectKeyRevokeCmd) Run(ctx context.Context, out *output) error {
+	return c.with(ctx, func(p projects) error {
+		if err := p.RevokeKey(ctx, c.Project, c.KeyID); err != nil {
+			return err
+		}
+		if c.JSON {
+			return out.json(map[string]string{"sender_id": c.Project, "revoked": c.KeyID})
+		}
+		return out.printf("revoked key %s of project %s\n", c.KeyID, c.Project)
+	})
+}
+
+type projectDeleteCmd struct {
+	projectFlags
+	Project string `arg:"" help:"Sender ID of the project."`
+}
+
+// Help shows how it is called.
+func (projectDeleteCmd) Help() string {
+	return `Examples:
+
+    ccs project delete 123456789012
+`
+}
+
+// Run deletes the project.
+func (c *projectDeleteCmd) Run(ctx context.Context, out *output) error {
+	return c.with(ctx, func(p projects) error {
+		if err := p.Delete(ctx, c.Project); err != nil {
+			return err
+		}
+		if c.JSON {
+			return out.json(map[string]string{"deleted": c.Project})
+		}
+		return out.printf("deleted project %s\n", c.Project)
+	})
+}
+
+// with does what fn says on the projects of the data directory.
+func (f *projectFlags) with(ctx context.Context, fn func(projects) error) error {
+	if _, err := os.Stat(f.Data); err != nil {
+		return &hintedError{err: fmt.Errorf("--data: %w", err), hint: "name the data directory of a server, or make a project in a new one with: ccs project create"}
+	}
+	p, done, err := openProjects(ctx, f.Data, f.Store)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(p), done())
+}
+
+// A server that is starting or ending holds the store without listening for commands: openProjects
+// asks again for this long.
+const (
+	openPatience = 5 * time.Second
+	openPause    = 50 * time.Millisecond
+)
+
+// openProjects goes through the server that runs on the directory, or opens the store when none does.
+func openProjects(ctx context.Context, dir, storeURL string) (p projects, done func() error, err error) {
+	patience, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	for {
+		running, err := control.Dial(dir)
+		if err == nil {
+			return running, running.Close, nil
+		}
+		if !errors.Is(err, control.ErrNoServer) {
+			return nil, nil, err
+		}
+		s, err := server.OpenStore(dir, storeURL)
+		if err == nil {
+			return control.NewProjects(s, control.Options{}), s.Close, nil
+		}
+		if !errors.Is(err, store.ErrLocked) {
+			return nil, nil, fmt.Errorf("--data %s: %w", dir, err)
+		}
+		select {
+		case <-patience.Done():
+			return nil, nil, fmt.Errorf("--data %s: %w", dir, err)
+		case <-time.After(openPause):
+		}
+	}
+}

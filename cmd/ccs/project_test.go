@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/control"
+	"openccs/store/memstore"
+)
+
+// eachWay runs a test on a data directory without a server, and on one with.
+func eachWay(t *testing.T, test func(t *testing.T, dir string)) {
+	t.Run("no server runs", func(t *testing.T) {
+		test(t, filepath.Join(t.TempDir(), "data"))
+	})
+	t.Run("a server runs", func(t *testing.T) {
+		dir := t.TempDir()
+		mux := http.NewServeMux()
+		control.ProjectRoutes(mux, control.NewProjects(memstore.New(), control.Options{}))
+		s, err := control.Start(dir, mux, nil)
+		require.NoError(t, err)
+		test(t, dir)
+		assert.NoError(t, s.Shutdown(t.Context()))
+		assert.NoDirExists(t, filepath.Join(dir, "store"), "the store was left to the server")
+	})
+}
+
+func TestProjectLife(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string) {
+		project := func(args ...string) result {
+			t.Helper()
+			return ccs(t, append(append([]string{"project"}, args...), "--data", dir)...)
+		}
+		var made map[string]string
+		got := project("create", "My shop", "--json")
+		require.Equal(t, exitDone, got.code, got.stderr)
+		require.NoError(t, json.Unmarshal([]byte(got.stdout), &made))
+		assert.Len(t, made, 2, "the contract names two fields")
+		assert.Len(t, made["sender_id"], 12)
+		assert.True(t, strings.HasPrefix(made["api_key"], "AIza"), made["api_key"])
+
+		got = project("key", "add", made["sender_id"], "laptop")
+		require.Equal(t, exitDone, got.code, got.stderr)
+		assert.Contains(t, got.stdout, "API key    AIza")
+
+		var list []control.Project
+		got = project("list", "--json")
+		require.NoError(t, json.Unmarshal([]byte(got.stdout), &list), got.stderr)
+		require.Len(t, list, 1)
+		assert.Equal(t, "My shop", list[0].Name)
+		require.Len(t, list[0].Keys, 2)
+		assert.NotContains(t, got.stdout, made["api_key"])
+
+		got = project("key", "revoke", made["sender_id"], list[0].Keys[0].ID)
+		assert.Equal(t, exitDone, got.code, got.stderr)
+		got = project("list")
+		assert.NotContains(t, got.stdout, list[0].Keys[0].ID)
+		assert.Contains(t, got.stdout, list[0].Keys[1].ID+" laptop")
+
+		got = project("create", "--sender-id", made["sender_id"])
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.stderr, "exists already")
+
+		assert.Equal(t, exitDone, project("delete", made["sender_id"]).code)
+		got = project("delete", made["sender_id"])
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.stderr, "not found")
+		got = project("list")
+		assert.Empty(t, got.stdout)
+		assert.Contains(t, got.stderr, "ccs project create")
+	})
+}
+
+func TestProjectRefusesASenderIDThatIsNone(t *testing.T) {
+	got := ccs(t, "project", "create", "--sender-id", "12ab", "--data", t.TempDir())
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.stderr, "--sender-id")
+	assert.Contains(t, got.stderr, `"12ab"`)
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"openccs/ccs/ccsclient"
+	"openccs/stanza"
+)
+
+type sendCmd struct {
+	appServerFlags
+	messageFlags
+	Token string   `arg:"" help:"Registration token of the device, as ccs device prints it."`
+	Pairs []string `arg:"" optional:"" name:"key=value" help:"The data of the message."`
+
+	CollapseKey string `placeholder:"KEY" help:"A newer message with the key replaces one that waits."`
+	Priority    string `default:"" enum:",normal,high" placeholder:"LEVEL" help:"normal or high."`
+	Receipt     bool   `help:"Ask for a delivery receipt; ccs listen prints it when the device has the message."`
+	DryRun      bool   `help:"Have the message checked, not delivered."`
+	JSON        bool   `help:"Print one JSON object a line."`
+}
+
+// messageFlags are what messages of both directions have.
+type messageFlags struct {
+	MessageID string `name:"message-id" placeholder:"ID" help:"Message ID, with -1, -2 … appended when there are many. Default: random ones."`
+	TTL       *int   `name:"ttl" placeholder:"SECONDS" help:"How long the message may wait. Default: as long as the server allows."`
+	Count     int    `default:"1" placeholder:"N" help:"Send it so many times."`
+}
+
+// Validate finds what no server could obey.
+func (f *messageFlags) Validate() error {
+	var problems []error
+	if f.Count < 1 {
+		problems = append(problems, fmt.Errorf("--count %d: send at least 1", f.Count))
+	}
+	if f.TTL != nil && *f.TTL < 0 {
+		problems = append(problems, fmt.Errorf("--ttl %d: give seconds, 0 or more", *f.TTL))
+	}
+	return errors.Join(problems...)
+}
+
+// id is the message ID of message i, counted from 1.
+func (f *messageFlags) id(i int) string {
+	switch {
+	case f.MessageID == "":
+		return "m-" + strings.ToLower(rand.Text())
+	case f.Count == 1:
+		return f.MessageID
+	}
+	return f.MessageID + "-" + strconv.Itoa(i)
+}
+
+// Help shows how it is called.
+func (sendCmd) Help() string {
+	return `Prints the server's answer to each message; exits with 1 if one was refused.
+
+Examples:
+
+    ccs send TOKEN greeting=hello
+    ccs send TOKEN score=3-1 --collapse-key score --ttl 3600
+    ccs send TOKEN n=1 --count 1000 --message-id run7 --json
+    ccs send --xmpp push.example.org:5235 --ca ca.pem --sender 123456789012 --key AIza… TOKEN k=v
+`
+}
+
+// Run sends, and waits for every answer.
+func (c *sendCmd) Run(ctx context.Context, out *output) error {
+	message, err := c.message()
+	if err != nil {
+		return err
+	}
+	if err := c.resolve(); err != nil {
+		return err
+	}
+	conf, err := clientTLS(c.CA)
+	if err != nil {
+		return err
+	}
+	client, err := ccsclient.Dial(ctx, c.XMPP, c.Sender, c.Key, ccsclient.Options{
+		TLS: conf,
+		// Without OnUpstream, what devices send stays with the server: it is for ccs listen.
+		OnReceipt: func(o *stanza.Outbound) {
+			if err := printOutbound(out, c.JSON, o); err != nil {
+				out.note("print a receipt: %v", err)
+			}
+		},
+	})
+	if err != nil {
+		return explainDial(err, c.Data)
+	}
+	defer client.Close()
+	return c.sendAll(ctx, out, client, message)
+}
+
+// message is what is sent, without its ID.
+func (c *sendCmd) message() (stanza.Downstream, error) {
+	m := stanza.Downstream{
+		To:               c.Token,
+		CollapseKey:      c.CollapseKey,
+		TTL:              stanza.MaxTTL,
+		ReceiptRequested: c.Receipt,
+		DryRun:           c.DryRun,
+		Priority: map[string]stanza.Priority{
+			"normal": stanza.PriorityNormal, "high": stanza.PriorityHigh,
+		}[c.Priority],
+	}
+	if c.TTL != nil {
+		m.TTL = time.Duration(*c.TTL) * time.Second
+	}
+	pairs, err := parsePairs(c.Pairs)
+	if err != nil {
+		return m, err
+	}
+	if len(pairs) > 0 {
+		data, err := json.Marshal(pairs)
+		if err != nil {
+			return m, err
+		}
+		m.Data = stanza.Object(data)
+	}
+	return m, nil
+}
+
+// sender is what sendAll needs of a client. Send waits while the window is full; done is called once for
+// each message that was taken.
+type sender interface {
+	Send(ctx context.Context, m *stanza.Downstream, done func(ccsclient.Reply)) error
+}
+
+// sendAll sends the messages as fast as the window allows and waits for their answers.
+func (c *sendCmd) sendAll(ctx context.Context, out *output, client sender, m stanza.Downstream) error {
+	t := &tally{total: c.Count}
+	stop := t.showProgress(out)
+	answered := make(chan struct{}, c.Count)
+	var sent int
+	var err error
+	for sent < c.Count && err == nil {
+		message := m
+		message.MessageID = c.id(sent + 1)
+		err = client.Send(ctx, &message, func(r ccsclient.Reply) {
+			t.add(c.printReply(out, r))
+			answered <- struct{}{}
+		})
+		if err == nil {
+			sent++
+		}
+	}
+	for waited := 0; waited < sent && ctx.Err() == nil; waited++ {
+		select {
+		case <-answered:
+		case <-ctx.Done():
+		}
+	}
+	stop()
+	acked, refused, failure := t.result()
+	if c.Count > 1 && !c.JSON {
+		err = errors.Join(err, out.printf("acked %d, refused %d of %d\n", acked, refused, c.Count))
+	}
+	switch err = errors.Join(err, failure, ctx.Err()); {
+	case err != nil:
+		return err
+	case refused > 0:
+		return errSilent
+	}
+	return nil
+}
+
+// printReply prints an answer, and returns the reason if it is none from the server.
+func (c *sendCmd) printReply(out *output, r ccsclient.Reply) (refused bool, err error) {
+	var nack *stanza.Error
+	switch {
+	case r.Err == nil && c.JSON:
+		return false, out.json(ackEvent{Event: "ack", MessageID: r.MessageID, From: c.Token, RegistrationID: r.RegistrationID})
+	case r.Err == nil && c.Count > 1:
+		return false, nil
+	case r.Err == nil && r.RegistrationID != "" && r.RegistrationID != c.Token:
+		return false, out.printf("ack %s; the device's newer token is %s\n", r.MessageID, r.RegistrationID)
+	case r.Err == nil:
+		return false, out.printf("ack %s\n", r.MessageID)
+	case !errors.As(r.Err, &nack):
+		return false, fmt.Errorf("message %s: %w", r.MessageID, r.Err)
+	case c.JSON:
+		return true, out.json(nackEvent{Event: "nack", MessageID: r.MessageID, Error: string(nack.Code), Description: nack.Description})
+	}
+	return true, out.printf("nack %s %s\n", r.MessageID, nack.Error())
+}
+
+// The answers as JSON: part of the contract with scripts.
+type (
+	ackEvent struct {
+		Event          string `json:"event"`
+		MessageID      string `json:"message_id"`
+		From           string `json:"from"`
+		RegistrationID string `json:"registration_id"`
+	}
+	nackEvent struct {
+		Event       string `json:"event"`
+		MessageID   string `json:"message_id"`
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+)
+
+// tally counts what became of the messages of one run. It may be used from any goroutine.
+type tally struct {
+	total int
+
+	mu             sync.Mutex
+	acked, refused int
+	failure        error // the first that is not an answer
+}
+
+func (t *tally) add(refused bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err != nil:
+		if t.failure == nil {
+			t.failure = err
+		}
+	case refused:
+		t.refused++
+	default:
+		t.acked++
+	}
+}
+
+func (t *tally) result() (acked, refused int, failure error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.acked, t.refused, t.failure
+}
+
+// A run that takes longer than progressAfter tells a person how far it is.
+const (
+	progressAfter = 2 * time.Second
+	progressEvery = 500 * time.Millisecond
+)
+
+// showProgress keeps a line on the terminal up to date until stop is called.
+func (t *tally) showProgress(out *output) (stop func()) {
+	if t.total == 1 || !isTerminal(out.stderr) {
+		return func() {}
+	}
+	ended, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		wait := time.NewTimer(progressAfter)
+		defer wait.Stop()
+		shown := false
+		for {
+			select {
+			case <-wait.C:
+				acked, refused, _ := t.result()
+				out.progress(fmt.Sprintf("%d of %d answered", acked+refused, t.total))
+				shown = true
+				wait.Reset(progressEvery)
+			case <-ended:
+				if shown {
+					out.progress("")
+				}
+				return
+			}
+		}
+	}()
+	return func() {
+		close(ended)
+		<-gone
+	}
+}

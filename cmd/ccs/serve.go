@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"openccs/ccs/card"
+	"openccs/ccs/card/atomicfile"
+	"openccs/ccs/server"
+)
+
+type serveCmd struct {
+	dataFlag
+	Store string `default:"${store}" placeholder:"URL" help:"Where messages are kept: disk: in the data directory, disk:DIR elsewhere, memory: until the server ends."`
+
+	XMPPListen      string `name:"xmpp-listen" default:"${xmpp_listen}" placeholder:"HOST:PORT" help:"Listen here for app servers; port 0 takes a free one."`
+	XMPPTestListen  string `name:"xmpp-test-listen" placeholder:"HOST:PORT" help:"Listen here too for app servers under test; Google used port 5236. Default: off."`
+	MCSListen       string `name:"mcs-listen" default:"${mcs_listen}" placeholder:"HOST:PORT" help:"Listen here for devices."`
+	HTTPListen      string `name:"http-listen" default:"${http_listen}" placeholder:"HOST:PORT" help:"Listen here for check-in and registration over HTTPS."`
+	HTTPPlainListen string `name:"http-plain-listen" placeholder:"HOST:PORT" help:"Listen here too for the same without TLS. Default: off."`
+
+	Domain  string `default:"${domain}" placeholder:"NAME" help:"Domain of the addresses on XMPP."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM. Default: one of a development CA, made at the first start."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, PEM."`
+
+	Window         int           `default:"${window}" placeholder:"N" help:"Messages from one app server connection that may be unanswered."`
+	UpstreamWindow int           `default:"${upstream_window}" placeholder:"N" help:"Messages to one app server connection that may be unacknowledged."`
+	DeviceBacklog  int           `default:"${device_backlog}" placeholder:"N" help:"Messages that may wait for a connected device."`
+	SenderBacklog  int           `default:"${sender_backlog}" placeholder:"N" help:"Messages that may wait for a sender's app servers."`
+	DrainTimeout   time.Duration `default:"${drain_timeout}" placeholder:"TIME" help:"How long app servers get to finish when the server ends."`
+
+	ReadyFile string `placeholder:"FILE" help:"Write the addresses into this file, as JSON, once all listeners accept."`
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log this and what is graver: debug, info, warn or error."`
+	LogFormat string `default:"auto" enum:"auto,console,json" placeholder:"FORMAT" help:"Log as console or json; auto is console on a terminal."`
+}
+
+// serveDefaults are the server's own defaults, for the tags above.
+func serveDefaults() kong.Vars {
+	d := server.Default()
+	return kong.Vars{
+		"data":            defaultData,
+		"store":           d.Store,
+		"xmpp_listen":     d.XMPPListen,
+		"mcs_listen":      d.MCSListen,
+		"http_listen":     d.HTTPListen,
+		"domain":          d.Domain,
+		"window":          strconv.Itoa(d.Window),
+		"upstream_window": strconv.Itoa(d.UpstreamWindow),
+		"device_backlog":  strconv.Itoa(d.DeviceBacklog),
+		"sender_backlog":  strconv.Itoa(d.SenderBacklog),
+		"drain_timeout":   d.DrainTimeout.String(),
+	}
+}
+
+// Help shows how it is called.
+func (serveCmd) Help() string {
+	return `The first start makes a development CA, a server certificate, and a project with a sender ID and an
+API key; later starts use them again. The connection card on stdout says where the server listens and what to
+try next. SIGTERM and Ctrl-C let app servers finish and then end the server; a second one ends it at once.
+
+Examples:
+
+    ccs serve
+    ccs serve --data /srv/ccs --xmpp-listen :5235 --mcs-listen :5228 --http-listen :443
+    ccs serve --tls-cert push.pem --tls-key push-key.pem
+    ccs serve --store memory: --xmpp-listen 127.0.0.1:0 --ready-file ready.json
+`
+}
+
+// Run starts the server and waits until it is told to end, or fails.
+func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
+	log, err := newLogger(out, c.LogLevel, c.LogFormat)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Sync() }() // a terminal cannot be synced
+
+	conf := c.config()
+	conf.Logger = log
+	if err := conf.Validate(); err != nil {
+		return &usageError{err: err, hint: "ccs serve --help shows the defaults"}
+	}
+	if err := c.removeReadyFile(); err != nil {
+		return err
+	}
+	s, err := server.Start(ctx, conf)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.removeReadyFile()) }()
+	if err := c.announce(out, s.Card()); err != nil {
+		return errors.Join(err, s.Shutdown(context.WithoutCancel(ctx)))
+	}
+
+	ended := make(chan error, 1)
+	go func() { ended <- s.Wait() }()
+	select {
+	case err := <-ended:
+		return errors.Join(err, s.Shutdown(context.WithoutCancel(ctx)))
+	case <-ctx.Done():
+	}
+	return c.end(context.WithoutCancel(ctx), s)
+}
+
+// end lets app servers finish, then ends everything.
+func (c *serveCmd) end(ctx context.Context, s *server.Server) error {
+	drain, cancel := context.WithTimeout(ctx, c.DrainTimeout)
+	defer cancel()
+	err := s.Drain(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil // who has not finished by now is closed; what was not acknowledged is kept
+	}
+	return errors.Join(err, s.Shutdown(ctx))
+}
+
+func (c *serveCmd) config() server.Config {
+	return server.Config{
+		DataDir:        c.Data,
+		Store:          c.Store,
+		XMPPListen:     c.XMPPListen,
+		XMPPTestListen: c.XMPPTestListen,
+		MCSListen:      c.MCSListen,
+		HTTPListen:     c.HTTPListen,
+		HTTPPlain:      c.HTTPPlainListen,
+		Domain:         c.Domain,
+		TLSCert:        c.TLSCert,
+		TLSKey:         c.TLSKey,
+		Window:         c.Window,
+		UpstreamWindow: c.UpstreamWindow,
+		DeviceBacklog:  c.DeviceBacklog,
+		SenderBacklog:  c.SenderBacklog,
+		DrainTimeout:   c.DrainTimeout,
+	}
+}
+
+// announce tells people and scripts that the server accepts.
+func (c *serveCmd) announce(out *output, s *card.Card) error {
+	var flags []string
+	if c.Data != defaultData {
+		flags = []string{"--data", c.Data}
+	}
+	if err := s.Render(out, out.program, flags...); err != nil {
+		return err
+	}
+	if c.ReadyFile == "" {
+		return nil
+	}
+	b, err := json.Marshal(ready{XMPP: s.XMPP, XMPPTest: s.XMPPTest, MCS: s.MCS, HTTP: s.HTTP, CAFile: s.CAFile, PID: s.PID})
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(c.ReadyFile, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("--ready-file %s: %w", c.ReadyFile, err)
+	}
+	return nil
+}
+
+// ready is what scripts find in the ready file: part of the contract with them.
+type ready struct {
+	XMPP     string `json:"xmpp"`
+	XMPPTest string `json:"xmpp_test"`
+	MCS      string `json:"mcs"`
+	HTTP     string `json:"http"`
+	CAFile   string `json:"ca_file"`
+	PID      int    `json:"pid"`
+}
+
+// removeReadyFile takes away a ready file that does not hold any more, such as one that a killed server
+// has left.
+func (c *serveCmd) removeReadyFile() error {
+	if c.ReadyFile == "" {
+		return nil
+	}
+	if err := os.Remove(c.ReadyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--ready-file: %w", err)
+	}
+	return nil
+}
