@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"openccs/ccs"
+	"openccs/ccs/conns"
 	"openccs/ccs/devpki"
 	"openccs/ccs/mcs"
 	"openccs/ccs/mcsserver"
@@ -66,7 +67,7 @@ func newWorld(t *testing.T, o mcsserver.Options, ro ccs.Options) *world {
 	go func() { done <- w.server.Serve(l) }()
 	t.Cleanup(func() {
 		w.server.Close()
-		require.ErrorIs(t, <-done, mcsserver.ErrServerClosed)
+		require.ErrorIs(t, <-done, conns.ErrClosed)
 		require.NoError(t, st.Close())
 	})
 	return w

@@ -3,14 +3,13 @@ package mcsserver
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"openccs/ccs"
+	"openccs/ccs/conns"
 )
 
 // Options are what a Server may be told. The zero value of a field means its default; TLS is needed.
@@ -43,9 +42,6 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
-// ErrServerClosed is what Serve returns after Close.
-var ErrServerClosed = errors.New("mcsserver: closed")
-
 // Server serves devices on any number of listeners.
 type Server struct {
 	router *ccs.Router
@@ -55,97 +51,28 @@ type Server struct {
 	// ctx ends all store calls of connections, with its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	conns  sync.WaitGroup
-
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	live      map[*conn]struct{}
-	closed    bool
+	conns  *conns.Set[*conn]
 }
 
 // New makes a server for a router.
 func New(router *ccs.Router, o Options) *Server {
 	o = o.withDefaults()
-	s := &Server{
-		router:    router,
-		opts:      o,
-		log:       o.Logger.Named("mcs"),
-		listeners: make(map[net.Listener]struct{}),
-		live:      make(map[*conn]struct{}),
-	}
+	s := &Server{router: router, opts: o, log: o.Logger.Named("mcs")}
+	s.conns = conns.New[*conn](o.MaxConns, s.log)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
 
-// acceptPause keeps a listener that fails (too many open files) from spinning.
-const acceptPause = 50 * time.Millisecond
-
 // Serve accepts plain connections from l, which TLS is spoken on, until the server ends.
 func (s *Server) Serve(l net.Listener) error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return ErrServerClosed
-	}
-	s.listeners[l] = struct{}{}
-	s.mu.Unlock()
-	for {
-		tcp, err := l.Accept()
-		if err != nil {
-			if s.ctx.Err() != nil {
-				return ErrServerClosed
-			}
-			if errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			s.log.Warn("accept", zap.Error(err))
-			time.Sleep(acceptPause)
-			continue
-		}
-		c := &conn{srv: s, tcp: tcp}
-		if !s.add(c) {
-			s.log.Warn("connection refused: too many", zap.Int("limit", s.opts.MaxConns), zap.Stringer("peer", tcp.RemoteAddr()))
-			tcp.Close()
-			continue
-		}
-		go func() {
-			defer s.remove(c)
-			c.serve()
-		}()
-	}
-}
-
-func (s *Server) add(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || len(s.live) >= s.opts.MaxConns {
-		return false
-	}
-	s.live[c] = struct{}{}
-	s.conns.Add(1)
-	return true
-}
-
-func (s *Server) remove(c *conn) {
-	s.mu.Lock()
-	delete(s.live, c)
-	s.mu.Unlock()
-	s.conns.Done()
+	return s.conns.Serve(l, func(tcp net.Conn) *conn { return &conn{srv: s, tcp: tcp} }, (*conn).serve)
 }
 
 // Close says Close to every device, ends its connection and waits for all. Devices come back by
 // themselves (DEV 11).
 func (s *Server) Close() error {
-	s.mu.Lock()
-	s.closed = true
 	s.cancel(ccs.ErrShuttingDown)
-	for l := range s.listeners {
-		l.Close()
-	}
-	for c := range s.live {
-		c.close(ccs.ErrShuttingDown)
-	}
-	s.mu.Unlock()
+	s.conns.Close(func(c *conn) { c.close(ccs.ErrShuttingDown) })
 	s.conns.Wait()
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"openccs/ccs"
 	"openccs/ccs/card"
+	"openccs/ccs/conns"
 	"openccs/ccs/control"
 	"openccs/ccs/devpki"
 	"openccs/ccs/httpserver"
@@ -245,11 +246,11 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 			return fmt.Errorf("%s: %w", what, err)
 		})
 	}
-	run("xmpp", func() error { return s.xmpp.Serve(l.xmpp, "production") }, xmppserver.ErrServerClosed)
+	run("xmpp", func() error { return s.xmpp.Serve(l.xmpp, "production") }, conns.ErrClosed)
 	if l.xmppTest != nil {
-		run("xmpp test", func() error { return s.xmpp.Serve(l.xmppTest, "testing") }, xmppserver.ErrServerClosed)
+		run("xmpp test", func() error { return s.xmpp.Serve(l.xmppTest, "testing") }, conns.ErrClosed)
 	}
-	run("mcs", func() error { return s.mcs.Serve(l.mcs) }, mcsserver.ErrServerClosed)
+	run("mcs", func() error { return s.mcs.Serve(l.mcs) }, conns.ErrClosed)
 	httpTLS := tlsConf.Clone()
 	httpTLS.NextProtos = []string{"http/1.1"}
 	run("http", func() error { return s.http.Serve(tls.NewListener(l.http, httpTLS)) }, http.ErrServerClosed)

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"openccs/ccs"
+	"openccs/ccs/conns"
 	"openccs/ccs/devpki"
 	"openccs/ccs/xmppserver"
 	"openccs/store"
@@ -60,7 +61,7 @@ func newWorld(t *testing.T, o xmppserver.Options, ro ccs.Options) *world {
 	go func() { done <- w.server.Serve(l, "test") }()
 	t.Cleanup(func() {
 		w.server.Close()
-		require.ErrorIs(t, <-done, xmppserver.ErrServerClosed)
+		require.ErrorIs(t, <-done, conns.ErrClosed)
 		require.NoError(t, st.Close())
 	})
 	return w

@@ -3,14 +3,13 @@ package xmppserver
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"openccs/ccs"
+	"openccs/ccs/conns"
 )
 
 // Options are what a Server may be told. The zero value of a field means its default; TLS is needed.
@@ -60,9 +59,6 @@ var loginDomains = []string{
 	"gcm-preprod.googleapis.com", "gcm-staging.googleapis.com", "fcm-xmpp.googleapis.com",
 }
 
-// ErrServerClosed is what Serve returns after Drain or Close.
-var ErrServerClosed = errors.New("xmppserver: closed")
-
 // Server serves app servers on any number of listeners.
 type Server struct {
 	router  *ccs.Router
@@ -73,25 +69,19 @@ type Server struct {
 	// ctx ends all connections at once, with its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	conns  sync.WaitGroup
-
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	live      map[*conn]struct{}
-	draining  bool
+	conns  *conns.Set[*conn]
 }
 
 // New makes a server for a router.
 func New(router *ccs.Router, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{
-		router:    router,
-		opts:      o,
-		log:       o.Logger.Named("xmpp"),
-		domains:   map[string]bool{o.Domain: true},
-		listeners: make(map[net.Listener]struct{}),
-		live:      make(map[*conn]struct{}),
+		router:  router,
+		opts:    o,
+		log:     o.Logger.Named("xmpp"),
+		domains: map[string]bool{o.Domain: true},
 	}
+	s.conns = conns.New[*conn](o.MaxConns, s.log)
 	for _, d := range loginDomains {
 		s.domains[d] = true
 	}
@@ -105,79 +95,14 @@ func New(router *ccs.Router, o Options) *Server {
 // Serve accepts plain connections from l, which TLS is spoken on, until the server ends. The two
 // environments of GCM share one message plane, so that name is for the log only (CCS 1.1).
 func (s *Server) Serve(l net.Listener, name string) error {
-	s.mu.Lock()
-	if s.draining {
-		s.mu.Unlock()
-		return ErrServerClosed
-	}
-	s.listeners[l] = struct{}{}
-	s.mu.Unlock()
 	log := s.log.With(zap.String("listener", name))
-	for {
-		nc, err := l.Accept()
-		if err != nil {
-			if s.isDraining() {
-				return ErrServerClosed
-			}
-			if errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			log.Warn("accept", zap.Error(err))
-			time.Sleep(acceptPause)
-			continue
-		}
-		c := newConn(s, nc, log)
-		if !s.add(c) {
-			log.Warn("connection refused: too many", zap.Int("limit", s.opts.MaxConns), zap.Stringer("peer", nc.RemoteAddr()))
-			nc.Close()
-			continue
-		}
-		go func() {
-			defer s.remove(c)
-			c.serve(s.ctx)
-		}()
-	}
-}
-
-// acceptPause keeps a listener that fails (too many open files) from spinning.
-const acceptPause = 50 * time.Millisecond
-
-func (s *Server) isDraining() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
-}
-
-func (s *Server) add(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.live) >= s.opts.MaxConns {
-		return false
-	}
-	s.live[c] = struct{}{}
-	s.conns.Add(1)
-	return true
-}
-
-func (s *Server) remove(c *conn) {
-	s.mu.Lock()
-	delete(s.live, c)
-	s.mu.Unlock()
-	s.conns.Done()
+	return s.conns.Serve(l, func(tcp net.Conn) *conn { return newConn(s, tcp, log) }, func(c *conn) { c.serve(s.ctx) })
 }
 
 // Drain stops accepting, sends every session CONNECTION_DRAINING, and returns when all have ended or ctx
 // has (CCS 3.7). Connections that are not bound yet are closed.
 func (s *Server) Drain(ctx context.Context) error {
-	s.mu.Lock()
-	s.draining = true
-	for l := range s.listeners {
-		l.Close()
-	}
-	for c := range s.live {
-		c.drain()
-	}
-	s.mu.Unlock()
+	s.conns.Close((*conn).drain)
 	done := make(chan struct{})
 	go func() {
 		s.conns.Wait()
@@ -193,12 +118,7 @@ func (s *Server) Drain(ctx context.Context) error {
 
 // Close ends every connection with a stream error and waits for them.
 func (s *Server) Close() error {
-	s.mu.Lock()
-	s.draining = true
-	for l := range s.listeners {
-		l.Close()
-	}
-	s.mu.Unlock()
+	s.conns.Close(func(*conn) {})
 	s.cancel(ccs.ErrShuttingDown)
 	s.conns.Wait()
 	return nil
