@@ -83,7 +83,7 @@ func (w *world) send(m stanza.Downstream) ccs.Result {
 	if m.To == "" && m.Condition == "" {
 		m.To = w.token
 	}
-	return w.Send(w.t.Context(), sender, []stanza.Downstream{m}, nil)[0]
+	return w.Send(w.t.Context(), ccs.Source{Sender: sender}, []stanza.Downstream{m}, nil)[0]
 }
 
 // data is a message with a TTL of a minute.

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"openccs/stanza"
+	"openccs/store"
 )
 
 // MessageKind says what a message in a queue is.
@@ -16,6 +17,7 @@ type MessageKind uint8
 const (
 	DataMessage MessageKind = 1 // downstream in a device's queue, upstream in a sender's
 	SendError   MessageKind = 2 // tells a device that its upstream message came to nothing (DEV 9.3)
+	ReceiptNote MessageKind = 3 // in a sender's receipts queue: a device has a message (CCS 3.5)
 )
 
 // Message is a message at rest, whichever way it travels: the Body of a store.Entry. Its strings share
@@ -31,6 +33,7 @@ type Message struct {
 	ID          string        // message_id; of a SendError, the failed message's
 	CollapseKey string        // down
 	ReceiptFor  string        // down: the registration token as addressed, if a receipt was asked for; "" if not
+	Origin      store.Lease   // down, if a receipt was asked for: the session that should have it
 	Data        stanza.Data
 }
 
@@ -49,6 +52,7 @@ func (m *Message) Append(b []byte) []byte {
 	}
 	b = append(b, messageVersion, byte(m.Kind), flags)
 	b = binary.AppendUvarint(b, uint64(m.TTL/time.Second))
+	b = binary.AppendUvarint(b, uint64(m.Origin))
 	for _, s := range m.fields() {
 		b = binary.AppendUvarint(b, uint64(len(*s)))
 		b = append(b, *s...)
@@ -68,6 +72,12 @@ func (m *Message) Decode(b []byte) error {
 		return errMessage
 	}
 	m.TTL = time.Duration(ttl) * time.Second
+	b = b[n:]
+	origin, n := binary.Uvarint(b)
+	if n <= 0 {
+		return errMessage
+	}
+	m.Origin = store.Lease(origin)
 	b = b[n:]
 	for _, s := range m.fields() {
 		size, n := binary.Uvarint(b)

@@ -15,7 +15,7 @@ func TestMessageKeepsEveryField(t *testing.T) {
 	t.Parallel()
 	m := ccs.Message{
 		Kind: ccs.SendError, High: true, TTL: stanza.MaxTTL, From: "f", To: "t", App: "a", Subtype: "s", ID: "i",
-		CollapseKey: "c", ReceiptFor: "r", Data: stanza.Data{}.Append("k", "v").Append("", ""),
+		CollapseKey: "c", ReceiptFor: "r", Origin: 1 << 62, Data: stanza.Data{}.Append("k", "v").Append("", ""),
 	}
 	b := m.Append(nil)
 	var got ccs.Message

@@ -56,9 +56,15 @@ func (s *sendScratch) done() {
 	sendScratches.Put(s)
 }
 
+// Source is where downstream messages come from.
+type Source struct {
+	Sender  SenderID
+	Session store.Lease // of the session's receipts mailbox, which gets the receipts if it can; zero for none
+}
+
 // Send takes a batch of downstream messages on, in order, and appends a result for each to dst (CCS 2, 5).
 // It returns when what it reports as accepted is durable.
-func (r *Router) Send(ctx context.Context, from SenderID, batch []stanza.Downstream, dst []Result) []Result {
+func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstream, dst []Result) []Result {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
 	first := len(dst)
@@ -77,7 +83,7 @@ func (r *Router) Send(ctx context.Context, from SenderID, batch []stanza.Downstr
 		if isTopic(m) {
 			continue // accepted for delivery to its subscribers, of which there are none
 		}
-		if err := r.mayReach(from, m, reg, now); err != nil {
+		if err := r.mayReach(from.Sender, m, reg, now); err != nil {
 			results[i].Err = err
 			continue
 		}
@@ -109,14 +115,14 @@ func (r *Router) mayReach(from SenderID, m *stanza.Downstream, reg *store.Regist
 }
 
 // compose makes the entry of message i.
-func (r *Router) compose(s *sendScratch, i int, from SenderID, m *stanza.Downstream, reg *store.Registration, now time.Time) {
+func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstream, reg *store.Registration, now time.Time) {
 	s.data = m.Data.AppendData(s.data[:0])
 	s.data = appendNotification(s.data, m.Notification)
 	msg := Message{
 		Kind:        DataMessage,
 		High:        m.Priority == stanza.PriorityHigh || m.Priority == stanza.PriorityDefault && m.Notification != "",
 		TTL:         m.TTL,
-		From:        string(from),
+		From:        string(from.Sender),
 		App:         reg.App,
 		Subtype:     reg.Subtype,
 		ID:          m.MessageID,
@@ -124,7 +130,7 @@ func (r *Router) compose(s *sendScratch, i int, from SenderID, m *stanza.Downstr
 		Data:        s.data,
 	}
 	if m.ReceiptRequested {
-		msg.ReceiptFor = m.To
+		msg.ReceiptFor, msg.Origin = m.To, from.Session
 	}
 	e := store.Entry{
 		Key:      reg.Key(),
@@ -135,7 +141,7 @@ func (r *Router) compose(s *sendScratch, i int, from SenderID, m *stanza.Downstr
 	}
 	if m.CollapseKey != "" {
 		// Two senders of one app do not replace each other's messages.
-		e.Collapse = string(from) + "\x00" + m.CollapseKey
+		e.Collapse = string(from.Sender) + "\x00" + m.CollapseKey
 	}
 	if r.connected(e.Key) {
 		e.Limit = store.Limit{Messages: r.profile.DeviceBacklog, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Refuse}

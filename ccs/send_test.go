@@ -61,7 +61,7 @@ func TestSendIsRefused(t *testing.T) {
 			if row.from == other {
 				good.To = "/topics/x"
 			}
-			res := w.Send(t.Context(), row.from, []stanza.Downstream{row.m, good}, nil)
+			res := w.Send(t.Context(), ccs.Source{Sender: row.from}, []stanza.Downstream{row.m, good}, nil)
 			assert.Equal(t, row.want, refused(t, res[0].Err).Code)
 			assert.NoError(t, res[1].Err, "one bad message does not hurt the next")
 		})

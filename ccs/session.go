@@ -110,13 +110,23 @@ func (r *Router) hub(k store.Key) *hub {
 }
 
 // wake has one session of the queue claim: the first that can, in turn.
-func (r *Router) wake(k store.Key) {
+func (r *Router) wake(k store.Key) { r.wakeFirst(k, 0) }
+
+// wakeFirst is wake that asks the session with the lease before the others.
+func (r *Router) wakeFirst(k store.Key, preferred store.Lease) {
 	h := r.hub(k)
 	if h == nil {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if preferred != 0 {
+		for _, m := range h.mailboxes {
+			if m.lease == preferred && m.session.Wake() {
+				return
+			}
+		}
+	}
 	for range h.mailboxes {
 		h.next = (h.next + 1) % len(h.mailboxes)
 		if h.mailboxes[h.next].session.Wake() {
@@ -165,6 +175,9 @@ func (r *Router) setPresent(ctx context.Context, k store.Key, present bool) {
 		r.log.Warn("note presence", zap.Stringer("device", k), zap.Bool("present", present), zap.Error(err))
 	}
 }
+
+// Lease names the mailbox among those of its queue.
+func (m *Mailbox) Lease() store.Lease { return m.lease }
 
 func (m *Mailbox) push(e store.Entry) bool {
 	m.mu.Lock()

@@ -91,7 +91,7 @@ func (w *world) send(ids ...string) {
 
 func (w *world) sendMessage(m stanza.Downstream) {
 	w.t.Helper()
-	res := w.router.Send(context.Background(), testSender, []stanza.Downstream{m}, nil)
+	res := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []stanza.Downstream{m}, nil)
 	require.NoError(w.t, res[0].Err)
 }
 

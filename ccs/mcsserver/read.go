@@ -6,8 +6,6 @@ import (
 	"io"
 	"time"
 
-	"go.uber.org/zap"
-
 	"openccs/ccs"
 	"openccs/ccs/mcs"
 )
@@ -124,7 +122,7 @@ func (s *session) handleIq(payload []byte) error {
 	kept := s.inFlight[:0]
 	for _, o := range s.inFlight {
 		if listed[o.pid] {
-			s.ids = append(s.ids, o.id)
+			s.done = append(s.done, o)
 		} else {
 			kept = append(kept, o)
 		}
@@ -146,23 +144,25 @@ func (s *session) settle() error {
 		s.batch = s.batch[:0]
 	}
 	s.mu.Lock()
-	done := 0
-	for done < len(s.inFlight) && s.inFlight[done].frame <= s.acked {
-		s.ids = append(s.ids, s.inFlight[done].id)
-		done++
+	n := 0
+	for n < len(s.inFlight) && s.inFlight[n].frame <= s.acked {
+		n++
 	}
-	s.inFlight = s.inFlight[:copy(s.inFlight, s.inFlight[done:])]
-	if len(s.inFlight) == 0 && cap(s.inFlight) > claimBatch {
-		s.inFlight = nil // an idle session holds no buffer
+	if n > 0 {
+		s.done = append(s.done, s.inFlight[:n]...)
+		s.inFlight = s.inFlight[:copy(s.inFlight, s.inFlight[n:])]
+		if len(s.inFlight) == 0 && cap(s.inFlight) > claimBatch {
+			s.inFlight = nil // an idle session holds no buffer
+		}
 	}
 	s.mu.Unlock()
-	if len(s.ids) > 0 {
-		if err := s.box.Ack(s.srv.ctx, s.ids...); err != nil {
-			// Offered again at the next login, where the device says that it has them.
-			s.log.Warn("forget acknowledged messages", zap.Int("messages", len(s.ids)), zap.Error(err))
+	if len(s.done) > 0 {
+		if err := s.forget(s.done); err != nil {
+			return fmt.Errorf("acknowledged messages: %w", err)
 		}
-		if s.ids = s.ids[:0]; cap(s.ids) > claimBatch {
-			s.ids = nil
+		clear(s.done)
+		if s.done = s.done[:0]; cap(s.done) > claimBatch {
+			s.done = nil
 		}
 	}
 	s.kick(func() {

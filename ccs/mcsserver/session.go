@@ -30,8 +30,8 @@ type session struct {
 	frames   int32 // read so far, the LoginRequest included
 	acked    int32 // our frames up to this one are acknowledged
 	batch    []ccs.Upstream
-	ids      []store.ID
-	received int // upstream messages in all
+	done     []offered // acknowledged since the last settle
+	received int       // upstream messages in all
 
 	// Owned by the pump, which hands them on to the next pump through mu.
 	sent      int32               // our frames so far, the LoginResponse included
@@ -53,9 +53,10 @@ type session struct {
 
 // offered is a message that went out on this connection and is not acknowledged.
 type offered struct {
-	frame int32
-	id    store.ID // zero if it was never stored
-	pid   pid
+	frame   int32
+	id      store.ID // zero if it was never stored
+	pid     pid
+	receipt *ccs.Receipt // nil if nobody wants one
 }
 
 // pid is what the persistent id of a message is made of.
@@ -223,26 +224,28 @@ func (s *session) offer(b []byte, room int, processed int32) ([]byte, error) {
 		s.log.Error("claim messages", zap.Error(err))
 		time.AfterFunc(claimRetry, func() { s.Wake() })
 	}
-	var has []store.ID // what the device has already
+	var has []offered // what the device has already
 	out := make([]offered, 0, len(entries))
 	for i := range entries {
 		e := &entries[i]
 		id := pid{micros: e.Accepted.UnixMicro(), id: uint64(e.ID)}
-		frame, err := s.appendEntry(b, e, id, processed)
+		o := offered{id: e.ID, pid: id}
+		frame, err := s.appendEntry(b, e, &o, processed)
 		switch {
 		case err != nil:
 			s.log.Error("message in the queue cannot be read, dropped", zap.Uint64("id", uint64(e.ID)), zap.Error(err))
-			has = append(has, e.ID)
+			has = append(has, o)
 			continue
 		case frame == nil:
-			has = append(has, e.ID)
+			has = append(has, o)
 			continue
 		}
 		b = frame
 		s.sent++
 		s.delivered++
-		if e.ID != 0 {
-			out = append(out, offered{frame: s.sent, id: e.ID, pid: id})
+		if o.id != 0 || o.receipt != nil {
+			o.frame = s.sent
+			out = append(out, o)
 		}
 	}
 	more := len(entries) == room
@@ -253,12 +256,25 @@ func (s *session) offer(b []byte, room int, processed int32) ([]byte, error) {
 	s.inFlight = append(s.inFlight, out...)
 	s.wakeUp = s.wakeUp || more
 	s.mu.Unlock()
-	if len(has) > 0 {
-		if err := s.box.Ack(s.srv.ctx, has...); err != nil {
-			return b, err
+	return b, s.forget(has)
+}
+
+// forget ends the life of messages that the device has: first their receipts are owed, then they go.
+func (s *session) forget(has []offered) error {
+	var receipts []ccs.Receipt
+	ids := make([]store.ID, 0, len(has))
+	for i := range has {
+		if has[i].receipt != nil {
+			receipts = append(receipts, *has[i].receipt)
+		}
+		if has[i].id != 0 {
+			ids = append(ids, has[i].id)
 		}
 	}
-	return b, nil
+	if err := s.srv.router.SendReceipts(s.srv.ctx, receipts); err != nil {
+		return err
+	}
+	return s.box.Ack(s.srv.ctx, ids...)
 }
 
 // sayClose ends the conversation from our side. Nothing else writes any more.
@@ -269,10 +285,10 @@ func (s *session) sayClose() {
 
 // appendEntry appends the frame of a queue's entry, or returns nil if the device said at login that it has
 // it (DEV 9).
-func (s *session) appendEntry(b []byte, e *store.Entry, id pid, processed int32) ([]byte, error) {
+func (s *session) appendEntry(b []byte, e *store.Entry, o *offered, processed int32) ([]byte, error) {
 	d := mcs.DataMessage{LastStreamID: processed, Sent: e.Accepted.UnixMilli()}
 	if e.ID != 0 {
-		d.PersistentID = mcs.PersistentID(id.micros, id.id)
+		d.PersistentID = mcs.PersistentID(o.pid.micros, o.pid.id)
 	}
 	if e.Deleted > 0 {
 		return s.appendDeleted(b, e, &d), nil
@@ -287,10 +303,13 @@ func (s *session) appendEntry(b []byte, e *store.Entry, id pid, processed int32)
 		// Current clients take the failed message's id from here, older ones and Android from the pair (DEV 9.3).
 		d.PersistentID = m.ID
 	}
+	if receipt, ok := m.Receipt(e); ok {
+		o.receipt = &receipt
+		d.ImmediateAck = true
+	}
 	if s.has(d.PersistentID) {
 		return nil, nil
 	}
-	d.ImmediateAck = m.ReceiptFor != ""
 	b, mark := mcs.BeginDataMessage(b, &d)
 	switch {
 	case m.Kind == ccs.SendError:

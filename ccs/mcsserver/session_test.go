@@ -292,7 +292,7 @@ func TestADeviceThatDoesNotRead(t *testing.T) {
 	for i := range batch {
 		batch[i] = stanza.Downstream{To: w.token, MessageID: fmt.Sprint(i), TTL: time.Hour, Data: stanza.Object(`{"id":"` + big + `"}`)}
 	}
-	w.router.Send(t.Context(), testSender, batch, nil)
+	w.router.Send(t.Context(), ccs.Source{Sender: testSender}, batch, nil)
 	require.Eventually(t, func() bool {
 		_, err := p.nc.Write(mcs.AppendHeartbeat(nil, mcs.TagHeartbeatAck, 0))
 		return err != nil
@@ -336,4 +336,52 @@ func TestTheDevicesCloseEndsTheSession(t *testing.T) {
 	p := w.login()
 	p.write(mcs.AppendFrame(nil, mcs.TagClose, nil))
 	p.closed()
+}
+
+// The device's own acknowledgement owes the sender a receipt, however it comes (CCS 3.5, DEV 7.2).
+func TestReceipts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
+	owed := func(id string, ttl time.Duration) {
+		w.sendMessage(stanza.Downstream{To: w.token, MessageID: id, TTL: ttl, ReceiptRequested: true})
+	}
+	p := w.login()
+	owed("by stream", time.Hour)
+	owed("by id", time.Hour)
+	owed("at login", time.Hour)
+	w.send("no receipt")
+	var listed []string
+	for range 4 {
+		listed = append(listed, p.data().PersistentID)
+	}
+	owed("never stored", 0)
+	p.data()
+	receipts := func() (ids []string) {
+		entries, err := w.store.Claim(context.Background(), testSender.ReceiptsKey(), 1, 1000, time.Now())
+		require.NoError(t, err)
+		for _, e := range entries {
+			var m ccs.Message
+			require.NoError(t, m.Decode(e.Body))
+			require.Equal(t, ccs.ReceiptNote, m.Kind)
+			require.Equal(t, w.token, m.From)
+			ids = append(ids, m.ID)
+		}
+		return ids
+	}
+	assert.Empty(t, receipts(), "not before the device has said so")
+	p.write(mcs.AppendStreamAck(nil, 2))
+	p.write(mcs.AppendSelectiveAck(nil, 0, listed[1:2]))
+	p.ping()
+	assert.Equal(t, []string{"by stream", "by id"}, receipts())
+	p.write(mcs.AppendStreamAck(nil, p.got-1)) // all but the heartbeat's answer: also what was never stored
+	p.ping()
+	assert.ElementsMatch(t, []string{"at login", "never stored"}, receipts())
+
+	owed("known", time.Hour)
+	known := p.data().PersistentID
+	p.nc.Close()
+	p = w.login(known)
+	p.ping()
+	require.Eventually(t, func() bool { return assert.ObjectsAreEqual([]string{"known"}, receipts()) }, patience, time.Millisecond)
+	assert.Zero(t, w.waiting())
 }

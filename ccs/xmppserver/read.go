@@ -3,7 +3,6 @@ package xmppserver
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"go.uber.org/zap"
 	xstanza "mellium.im/xmpp/stanza"
@@ -101,36 +100,22 @@ func (s *session) isDraining() bool {
 
 // handOver gives serveLoop the messages that were decoded, and the store the acks.
 func (s *session) handOver(ctx context.Context) {
-	if len(s.acked) > 0 {
-		if err := s.box.Ack(ctx, s.acked...); err != nil {
-			// Redelivered later: the app server meets it a second time, which the contract permits.
-			s.log.Warn("forget acknowledged messages", zap.Int("messages", len(s.acked)), zap.Error(err))
+	if len(s.batch) > 0 {
+		s.mu.Lock()
+		if len(s.pending) == 0 {
+			s.pending, s.batch = s.batch, s.pending[:0]
+		} else {
+			s.pending = append(s.pending, s.batch...)
+			clear(s.batch)
+			s.batch = s.batch[:0]
 		}
-		s.acked = s.acked[:0]
+		s.mu.Unlock()
+		s.signal()
 	}
-	if s.freed > 0 {
-		s.upstream.Give(s.freed)
-		s.freed = 0
-		if s.starved.CompareAndSwap(true, false) {
-			s.wakeUp.Store(true)
-			s.signal()
-		} else if s.isDraining() {
-			s.signal() // perhaps that was the last
-		}
+	upstream, receipts := s.upstream.settle(ctx), s.receipts.settle(ctx)
+	if (upstream || receipts) && s.isDraining() {
+		s.signal() // perhaps that was the last
 	}
-	if len(s.batch) == 0 {
-		return
-	}
-	s.mu.Lock()
-	if len(s.pending) == 0 {
-		s.pending, s.batch = s.batch, s.pending[:0]
-	} else {
-		s.pending = append(s.pending, s.batch...)
-		clear(s.batch)
-		s.batch = s.batch[:0]
-	}
-	s.mu.Unlock()
-	s.signal()
 }
 
 // reply leaves an answer for serveLoop to write, which frees slots once it is written. While too much
@@ -183,35 +168,12 @@ func (s *session) acknowledge(ctx context.Context, el *stanza.Element, in *stanz
 	if !in.HasTo {
 		return s.reply(ctx, stanza.AppendNack(nil, "", id, stanza.BadAck, "Missing Required Field: to"), 0)
 	}
-	o, ok := s.takeOutstanding(id, to)
-	if !ok {
+	// A receipt's ack comes with its prefix or without (CCS 3.4).
+	if !s.upstream.acknowledge(id, to) && !s.receipts.acknowledge(id, to) && !s.receipts.acknowledge(stanza.ReceiptPrefix+id, to) {
 		return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 406, xstanza.NotAcceptable, notOurs)), 0)
 	}
 	if in.Type == stanza.TypeNack {
 		s.log.Warn("the app server nacked a message, which counts as an ack", zap.String("message_id", id))
 	}
-	if o.id != 0 {
-		s.acked = append(s.acked, o.id)
-	}
-	s.freed++
 	return nil
-}
-
-// takeOutstanding finds and removes the outstanding message that an ack means. Devices choose the ids, so that two
-// may have chosen the same: then to decides (CCS 3.4).
-func (s *session) takeOutstanding(id, to string) (offered, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := s.outstanding[id]
-	if len(all) == 0 {
-		return offered{}, false
-	}
-	i := max(0, slices.IndexFunc(all, func(o offered) bool { return o.from == to }))
-	o := all[i]
-	if len(all) == 1 {
-		delete(s.outstanding, id)
-	} else {
-		s.outstanding[id] = slices.Delete(all, i, i+1)
-	}
-	return o, true
 }

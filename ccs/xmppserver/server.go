@@ -24,6 +24,7 @@ type Options struct {
 	AuthTimeout      time.Duration // from accept to bind; default 30s (CCS 1.6)
 	WriteTimeout     time.Duration // for a peer to take what is written; default 30s (CCS 4.1)
 	KeepAlive        time.Duration // without outbound traffic until a space is sent; default 60s (CCS 1.9)
+	ResendAfter      time.Duration // until an unacknowledged message is sent again, doubling; default 60s (CCS 4.3)
 	DrainMin         time.Duration // from the control message to the close, at least; default 1s (CCS 3.7)
 	DrainMax         time.Duration // and at most; default 30s
 	MaxConns         int           // connections at a time, negotiating ones included; default 10000
@@ -35,6 +36,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.AuthTimeout, 30*time.Second)
 	setDefault(&o.WriteTimeout, 30*time.Second)
 	setDefault(&o.KeepAlive, 60*time.Second)
+	setDefault(&o.ResendAfter, 60*time.Second)
 	setDefault(&o.DrainMin, time.Second)
 	setDefault(&o.DrainMax, 30*time.Second)
 	setDefault(&o.MaxConns, 10_000)

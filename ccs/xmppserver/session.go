@@ -23,58 +23,46 @@ import (
 type session struct {
 	// Static after newSession.
 	*conn
-	box   *ccs.Mailbox
-	bare  string // the address that upstream messages go to
-	rules stanza.Rules
-	ctx   context.Context
+	bare     string // the address that upstream messages go to
+	rules    stanza.Rules
+	window   *flowcontrol.Window // received and not answered (CCS 4.1)
+	upstream *feed
+	receipts *feed
 
 	// Owned by readLoop.
 	batch []stanza.Downstream // decoded since the last hand-over
-	acked []store.ID          // acknowledged since the last hand-over
-	freed int                 // upstream slots that came free with them
 
 	// Owned by serveLoop.
 	results   []ccs.Result
 	opened    time.Time
 	accepted  int // totals, for the log
 	refused   int
-	delivered int
 	drainedAt time.Time // when the control message was written, zero before
 
 	// Shared; safe for concurrent use.
-	window   *flowcontrol.Window // received and not answered (CCS 4.1)
-	upstream *flowcontrol.Window // offered and not acknowledged (CCS 4.2)
-	settled  atomic.Bool         // the peer is ready for upstream messages
-	wakeUp   atomic.Bool         // the queue may have more
-	starved  atomic.Bool         // it may, but no slot was free
-	notify   chan struct{}       // capacity 1: serveLoop has something to do
-	written  chan struct{}       // capacity 1: replies were taken
+	settled atomic.Bool   // the peer is ready for upstream messages
+	notify  chan struct{} // capacity 1: serveLoop has something to do
+	written chan struct{} // capacity 1: replies were taken
 
-	mu          sync.Mutex // never held over I/O
-	pending     []stanza.Downstream
-	replies     []byte // encoded answers of readLoop
-	slots       int    // of window, that those answers free once written
-	outstanding map[string][]offered
-	draining    bool
-	ended       error // why readLoop ended, nil while it runs
-}
-
-// offered is an upstream message that this connection carries and that is not acknowledged.
-type offered struct {
-	id   store.ID // zero if it was never stored
-	from string
+	mu       sync.Mutex // never held over I/O
+	pending  []stanza.Downstream
+	replies  []byte // encoded answers of readLoop
+	slots    int    // of window, that those answers free once written
+	draining bool
+	ended    error // why readLoop ended, nil while it runs
 }
 
 const (
-	claimBatch = 256       // upstream messages taken from the store at a time
 	maxReplies = 256 << 10 // bytes of readLoop's own answers that may wait; then it stops reading
 	maxScratch = 1 << 20   // a larger write buffer is not kept
-	claimRetry = time.Second
 
 	// settleTime is how long after bind upstream messages wait for the peer's first stanza. Clients that ask
 	// for the session, and ones that still set their handlers up, drop what comes before (CCS 1.7); but a
 	// client need not send anything.
 	settleTime = 500 * time.Millisecond
+
+	receiptWindow  = 100 // CCS 4.2
+	receiptResends = 3   // CCS 3.5: a few times
 )
 
 // What a session may end with besides errors of the connection.
@@ -83,33 +71,23 @@ var (
 	errSlowReader = errors.New("the peer does not read its answers")
 )
 
-// runSession attaches the bound connection to its queue and serves it until it ends.
+// runSession attaches the bound connection to its queues and serves it until it ends.
 func (c *conn) runSession(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := c.srv.router.Profile()
-	s := &session{
-		conn:        c,
-		bare:        string(c.user) + "@" + c.domain,
-		rules:       p.Payload,
-		ctx:         ctx,
-		opened:      time.Now(),
-		window:      flowcontrol.NewWindow(p.Window),
-		upstream:    flowcontrol.NewWindow(p.UpstreamWindow),
-		notify:      make(chan struct{}, 1),
-		written:     make(chan struct{}, 1),
-		outstanding: make(map[string][]offered),
+	s := c.newSession()
+	for _, q := range []struct {
+		feed *feed
+		key  store.Key
+	}{{s.upstream, c.user.Key()}, {s.receipts, c.user.ReceiptsKey()}} {
+		if err := attach(ctx, c.srv.router, q.key, q.feed, s.wakeable, cancel); err != nil {
+			c.farewell(err)
+			return err
+		}
+		defer q.feed.box.Detach(ctx)
 	}
-	s.log = c.log.With(zap.String("sender", string(c.user)), zap.String("conn", c.jid))
-	box, err := c.srv.router.Attach(ctx, c.user.Key(), sessionHandle{s, cancel})
-	if err != nil {
-		c.farewell(err)
-		return err
-	}
-	s.box = box
 	s.log.Info("session open", zap.Int("window", s.window.Size()))
 	c.bound(s)
-	s.wakeUp.Store(true) // what waited while no app server was there
 	soon := time.AfterFunc(settleTime, s.settle)
 	defer soon.Stop()
 
@@ -122,41 +100,38 @@ func (c *conn) runSession(ctx context.Context) error {
 		return nil // serveLoop still has to answer what was read
 	})
 	g.Go(func() error { return s.serveLoop(ctx) })
-	err = g.Wait()
-	box.Detach(ctx)
+	err := g.Wait()
 	s.log.Info("session closed", zap.Error(err), zap.Int("accepted", s.accepted), zap.Int("refused", s.refused),
-		zap.Int("delivered", s.delivered), zap.Duration("took", time.Since(s.opened)))
+		zap.Int("delivered", s.upstream.offeredTotal), zap.Int("receipts", s.receipts.offeredTotal),
+		zap.Duration("took", time.Since(s.opened)))
 	return err
 }
 
-// sessionHandle is what the router knows of a session.
-type sessionHandle struct {
-	s      *session
-	cancel context.CancelCauseFunc
+func (c *conn) newSession() *session {
+	p := c.srv.router.Profile()
+	s := &session{
+		conn:    c,
+		bare:    string(c.user) + "@" + c.domain,
+		rules:   p.Payload,
+		opened:  time.Now(),
+		window:  flowcontrol.NewWindow(p.Window),
+		notify:  make(chan struct{}, 1),
+		written: make(chan struct{}, 1),
+	}
+	s.log = c.log.With(zap.String("sender", string(c.user)), zap.String("conn", c.jid))
+	s.upstream = &feed{
+		window: flowcontrol.NewWindow(p.UpstreamWindow), signal: s.signal, log: s.log,
+		write: s.appendUpstream, resends: -1, firstGap: c.srv.opts.ResendAfter,
+	}
+	s.receipts = &feed{
+		window: flowcontrol.NewWindow(receiptWindow), signal: s.signal, log: s.log,
+		write: s.appendReceipt, prefix: stanza.ReceiptPrefix, resends: receiptResends, firstGap: c.srv.opts.ResendAfter,
+	}
+	return s
 }
 
-func (h sessionHandle) Wake() bool { return h.s.wake() }
-
-func (h sessionHandle) Close(reason error) { h.cancel(reason) }
-
-// wake is called by the router when the queue has more.
-func (s *session) wake() bool {
-	s.mu.Lock()
-	draining := s.draining
-	s.mu.Unlock()
-	if draining {
-		return false
-	}
-	if s.upstream.Free() == 0 {
-		s.starved.Store(true)
-		if s.upstream.Free() == 0 || !s.starved.CompareAndSwap(true, false) {
-			return false
-		}
-	}
-	s.wakeUp.Store(true)
-	s.signal()
-	return true
-}
+// wakeable reports whether the session takes anything new.
+func (s *session) wakeable() bool { return !s.isDraining() }
 
 // settle lets upstream messages go.
 func (s *session) settle() {
@@ -217,6 +192,9 @@ func (s *session) take(done work) work {
 func (s *session) serveLoop(ctx context.Context) error {
 	idle := time.NewTimer(s.srv.opts.KeepAlive)
 	defer idle.Stop()
+	resend := time.NewTicker(s.srv.opts.ResendAfter / resendChecks)
+	defer resend.Stop()
+	due := false
 	var out []byte
 	var w work
 	for {
@@ -228,11 +206,20 @@ func (s *session) serveLoop(ctx context.Context) error {
 		if w.draining && s.drainedAt.IsZero() {
 			out = stanza.AppendControl(out, "CONNECTION_DRAINING", "drain-"+randomHex(4))
 			s.drainedAt = time.Now()
-			s.log.Info("draining", zap.Int("unanswered", s.window.Pending()), zap.Int("unacked", s.upstream.Pending()))
+			s.log.Info("draining", zap.Int("unanswered", s.window.Pending()), zap.Int("unacked", s.upstream.window.Pending()))
+		}
+		if due {
+			due = false
+			wall, now := time.Now(), s.srv.router.Now()
+			out = s.upstream.resend(ctx, out, wall, now)
+			out = s.receipts.resend(ctx, out, wall, now)
 		}
 		more := false
-		if !w.draining && w.ended == nil {
-			out, more = s.offer(ctx, out)
+		if !w.draining && w.ended == nil && s.settled.Load() {
+			var moreReceipts bool
+			out, more = s.upstream.offer(ctx, out)
+			out, moreReceipts = s.receipts.offer(ctx, out)
+			more = more || moreReceipts
 		}
 		if len(out) > 0 {
 			if err := s.write(out); err != nil {
@@ -265,6 +252,8 @@ func (s *session) serveLoop(ctx context.Context) error {
 		select {
 		case <-s.notify:
 		case <-pause:
+		case <-resend.C:
+			due = true
 		case <-idle.C:
 			// A space is traffic to every client and no stanza to any (CCS 1.9).
 			if err := s.write([]byte(" ")); err != nil {
@@ -275,6 +264,9 @@ func (s *session) serveLoop(ctx context.Context) error {
 		}
 	}
 }
+
+// resendChecks is how often within ResendAfter a session looks for what was not acknowledged.
+const resendChecks = 6
 
 // drainPause says whether a draining session is over: nothing is outstanding in either direction, but
 // not before DrainMin, and at DrainMax anyway. If it is not, the channel tells when to look again.
@@ -290,12 +282,13 @@ func (s *session) drainPause() (again <-chan time.Time, done bool) {
 	case since < o.DrainMin:
 		return time.After(o.DrainMin - since), false
 	}
-	return time.After(o.DrainMax - since), s.window.Pending() == 0 && s.upstream.Pending() == 0
+	return time.After(o.DrainMax - since), s.window.Pending() == 0 && s.upstream.window.Pending() == 0
 }
 
 // route has the router take a batch on and appends the answers.
 func (s *session) route(ctx context.Context, out []byte, batch []stanza.Downstream) []byte {
-	s.results = s.srv.router.Send(ctx, s.user, batch, s.results[:0])
+	from := ccs.Source{Sender: s.user, Session: s.receipts.box.Lease()}
+	s.results = s.srv.router.Send(ctx, from, batch, s.results[:0])
 	for i := range batch {
 		m, res := &batch[i], &s.results[i]
 		from := m.To
@@ -326,50 +319,15 @@ func (s *session) appendNack(out []byte, from, id string, err error) []byte {
 	return stanza.AppendNack(out, from, id, refusal.Code, refusal.Description)
 }
 
-// offer claims upstream messages, as many as the window has room for, and appends them. More says that
-// the queue is not known to be empty.
-func (s *session) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
-	if !s.settled.Load() || !s.wakeUp.Swap(false) {
-		return out, false
-	}
-	n := min(s.upstream.Free(), claimBatch)
-	if n == 0 {
-		s.starved.Store(true)
-		if s.upstream.Free() > 0 && s.starved.CompareAndSwap(true, false) {
-			s.wakeUp.Store(true)
-			return out, true
-		}
-		return out, false
-	}
-	entries, err := s.box.Claim(ctx, n)
-	if err != nil && ctx.Err() == nil {
-		s.log.Error("claim upstream messages", zap.Error(err))
-		time.AfterFunc(claimRetry, func() { s.wakeUp.Store(true); s.signal() })
-	}
-	for i := range entries {
-		out = s.appendUpstream(ctx, out, &entries[i])
-	}
-	if err == nil && len(entries) == n {
-		s.wakeUp.Store(true)
-		return out, true
-	}
-	return out, false
-}
-
-func (s *session) appendUpstream(ctx context.Context, out []byte, e *store.Entry) []byte {
-	var m ccs.Message
-	if err := m.Decode(e.Body); err != nil {
-		s.log.Error("message in the queue cannot be read, dropped", zap.Uint64("id", uint64(e.ID)), zap.Error(err))
-		s.box.Ack(ctx, e.ID)
-		return out
-	}
-	s.upstream.Take(1)
-	s.mu.Lock()
-	s.outstanding[m.ID] = append(s.outstanding[m.ID], offered{id: e.ID, from: m.From})
-	s.mu.Unlock()
-	s.delivered++
+func (s *session) appendUpstream(out []byte, m *ccs.Message, _ *store.Entry) []byte {
 	return stanza.AppendUpstream(out, s.bare, &stanza.Upstream{
 		From: m.From, MessageID: m.ID, Category: m.App, TTL: m.TTL, Data: m.Data,
+	})
+}
+
+func (s *session) appendReceipt(out []byte, m *ccs.Message, e *store.Entry) []byte {
+	return stanza.AppendReceipt(out, s.bare, &stanza.Receipt{
+		OriginalID: m.ID, Token: m.From, Category: m.App, Sent: e.Accepted,
 	})
 }
 

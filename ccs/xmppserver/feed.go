@@ -1,0 +1,231 @@
+package xmppserver
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs"
+	"openccs/flowcontrol"
+	"openccs/store"
+)
+
+// feed is one queue that a session empties into its stream: upstream messages or receipts. Each has its own
+// window, so that a client that never acknowledges receipts, as many do, still gets messages (CCS 3.5).
+type feed struct {
+	// Static after newFeed.
+	box      *ccs.Mailbox
+	window   *flowcontrol.Window // offered and not acknowledged (CCS 4.2)
+	signal   func()              // tells serveLoop that there is something to do
+	write    func(b []byte, m *ccs.Message, e *store.Entry) []byte
+	prefix   string // of the message_id on the wire
+	resends  int    // how often an entry is sent again before it is given up; negative for no limit
+	firstGap time.Duration
+	log      *zap.Logger
+
+	// Owned by readLoop.
+	acked []store.ID // acknowledged since the last settle
+	freed int        // slots that came free with them
+
+	// Owned by serveLoop.
+	offeredTotal int
+
+	// Shared.
+	wakeUp  atomic.Bool // the queue may have more
+	starved atomic.Bool // it may, but no slot was free
+
+	mu          sync.Mutex // never held over I/O
+	outstanding map[string][]*offered
+}
+
+// offered is an entry that this connection carries and that is not acknowledged.
+type offered struct {
+	entry store.Entry
+	m     ccs.Message // shares memory with entry.Body
+	due   time.Time   // when it is sent again
+	gap   time.Duration
+	sent  int
+}
+
+const (
+	claimBatch = 256 // entries taken from the store at a time
+	claimRetry = time.Second
+)
+
+// attach opens the feed of a queue. wakeable says whether the session takes anything new.
+func attach(ctx context.Context, router *ccs.Router, k store.Key, f *feed, wakeable func() bool, end func(error)) error {
+	f.outstanding = make(map[string][]*offered)
+	box, err := router.Attach(ctx, k, feedHandle{f, wakeable, end})
+	if err != nil {
+		return err
+	}
+	f.box = box
+	f.wakeUp.Store(true) // what waited while no app server was there
+	return nil
+}
+
+// feedHandle is what the router knows of a feed's session.
+type feedHandle struct {
+	f        *feed
+	wakeable func() bool
+	end      func(error)
+}
+
+func (h feedHandle) Wake() bool         { return h.wakeable() && h.f.wake() }
+func (h feedHandle) Close(reason error) { h.end(reason) }
+
+func (f *feed) wake() bool {
+	if f.window.Free() == 0 && !f.starve() {
+		return false
+	}
+	f.wakeUp.Store(true)
+	f.signal()
+	return true
+}
+
+// starve notes that the feed is to be woken by the next slot that comes free. False if none is free still;
+// true if one came free meanwhile, and the note is taken back.
+func (f *feed) starve() bool {
+	f.starved.Store(true)
+	return f.window.Free() > 0 && f.starved.CompareAndSwap(true, false)
+}
+
+// offer claims entries, as many as the window has room for, and appends them to out. More says that the
+// queue is not known to be empty.
+func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
+	if !f.wakeUp.Swap(false) {
+		return out, false
+	}
+	n := min(f.window.Free(), claimBatch)
+	if n == 0 {
+		if f.starve() {
+			f.wakeUp.Store(true)
+			return out, true
+		}
+		return out, false
+	}
+	entries, err := f.box.Claim(ctx, n)
+	if err != nil && ctx.Err() == nil {
+		f.log.Error("claim messages for the app server", zap.Error(err))
+		time.AfterFunc(claimRetry, func() { f.wakeUp.Store(true); f.signal() })
+	}
+	now := time.Now()
+	for i := range entries {
+		o := &offered{entry: entries[i], due: now.Add(f.firstGap), gap: f.firstGap, sent: 1}
+		if err := o.m.Decode(o.entry.Body); err != nil {
+			f.log.Error("message in the queue cannot be read, dropped", zap.Uint64("id", uint64(o.entry.ID)), zap.Error(err))
+			f.box.Ack(ctx, o.entry.ID)
+			continue
+		}
+		f.window.Take(1)
+		f.offeredTotal++
+		id := f.prefix + o.m.ID
+		f.mu.Lock()
+		f.outstanding[id] = append(f.outstanding[id], o)
+		f.mu.Unlock()
+		out = f.write(out, &o.m, &o.entry)
+	}
+	if err == nil && len(entries) == n {
+		f.wakeUp.Store(true)
+		return out, true
+	}
+	return out, false
+}
+
+// maxGap is the longest wait between two sendings of a message on a living connection (CCS 4.3).
+const maxGap = 15 * time.Minute
+
+// resend appends what was not acknowledged for too long, and gives up what has expired or was sent often
+// enough (CCS 3.5, 4.3).
+func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []byte {
+	var gone []store.ID
+	dropped := 0
+	f.mu.Lock()
+	for id, all := range f.outstanding {
+		kept := all[:0]
+		for _, o := range all {
+			expired := !o.entry.Expires.IsZero() && !now.Before(o.entry.Expires)
+			due := !wall.Before(o.due)
+			switch {
+			case due && (expired || f.resends >= 0 && o.sent > f.resends):
+				dropped++
+				if o.entry.ID != 0 {
+					gone = append(gone, o.entry.ID)
+				}
+				continue
+			case due:
+				o.sent++
+				o.gap = min(2*o.gap, maxGap)
+				o.due = wall.Add(o.gap)
+				out = f.write(out, &o.m, &o.entry)
+			}
+			kept = append(kept, o)
+		}
+		clear(all[len(kept):])
+		if len(kept) == 0 {
+			delete(f.outstanding, id)
+		} else {
+			f.outstanding[id] = kept
+		}
+	}
+	f.mu.Unlock()
+	if dropped == 0 {
+		return out
+	}
+	if err := f.box.Ack(ctx, gone...); err != nil {
+		f.log.Warn("forget messages that were given up", zap.Int("messages", len(gone)), zap.Error(err))
+	}
+	f.window.Give(dropped)
+	if f.starved.CompareAndSwap(true, false) {
+		f.wakeUp.Store(true)
+	}
+	return out
+}
+
+// acknowledge takes an ack for an entry that this connection carries. Devices choose the ids, so that two
+// may have chosen the same: then to decides (CCS 3.4). False if there is none.
+func (f *feed) acknowledge(id, to string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.outstanding[id]
+	if len(all) == 0 {
+		return false
+	}
+	i := max(0, slices.IndexFunc(all, func(o *offered) bool { return o.m.From == to }))
+	if entry := all[i].entry.ID; entry != 0 {
+		f.acked = append(f.acked, entry)
+	}
+	f.freed++
+	if len(all) == 1 {
+		delete(f.outstanding, id)
+	} else {
+		f.outstanding[id] = slices.Delete(all, i, i+1)
+	}
+	return true
+}
+
+// settle lets the store forget what was acknowledged, and gives its slots back. It reports whether there was
+// any.
+func (f *feed) settle(ctx context.Context) bool {
+	if len(f.acked) > 0 {
+		if err := f.box.Ack(ctx, f.acked...); err != nil {
+			// Redelivered later: the app server meets it a second time, which the contract permits.
+			f.log.Warn("forget acknowledged messages", zap.Int("messages", len(f.acked)), zap.Error(err))
+		}
+		f.acked = f.acked[:0]
+	}
+	if f.freed == 0 {
+		return false
+	}
+	f.window.Give(f.freed)
+	f.freed = 0
+	if f.starved.CompareAndSwap(true, false) {
+		f.wakeUp.Store(true)
+		f.signal()
+	}
+	return true
+}
