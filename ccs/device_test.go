@@ -55,9 +55,19 @@ func TestTokensAreSafeForEveryClient(t *testing.T) {
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
-	require.NoError(t, w.Login(t.Context(), sender, "key-"+string(sender)))
-	assert.ErrorIs(t, w.Login(t.Context(), sender, "key-"+string(other)), ccs.ErrWrongKey)
-	assert.ErrorIs(t, w.Login(t.Context(), "123", "key-"+string(other)), ccs.ErrUnknownSender)
+	id, err := w.Login(t.Context(), sender, "key-"+string(sender))
+	require.NoError(t, err)
+	assert.Equal(t, "1", id)
+	_, err = w.Login(t.Context(), sender, "key-"+string(other))
+	assert.ErrorIs(t, err, ccs.ErrWrongKey)
+	_, err = w.Login(t.Context(), "123", "key-"+string(other))
+	assert.ErrorIs(t, err, ccs.ErrUnknownSender)
+	keys, err := w.Keys(t.Context(), sender)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1"}, keys)
+	keys, err = w.Keys(t.Context(), "123")
+	require.NoError(t, err)
+	assert.Empty(t, keys)
 }
 
 func TestParseSenderID(t *testing.T) {

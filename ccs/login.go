@@ -11,18 +11,36 @@ import (
 // nobody stands in for an unknown sender, so that a login takes as long for one as for a wrong key.
 var nobody = &store.Project{Keys: make([]store.APIKey, 1)}
 
-// Login checks an app server's credential: a sender ID and one of its API keys. ErrUnknownSender and
-// ErrWrongKey are for the log; the peer is told the same for both.
-func (r *Router) Login(ctx context.Context, sender SenderID, key string) error {
+// Login checks an app server's credential: a sender ID and one of its API keys. It returns which key it
+// was. ErrUnknownSender and ErrWrongKey are for the log; the peer is told the same for both.
+func (r *Router) Login(ctx context.Context, sender SenderID, key string) (keyID string, err error) {
 	p, err := r.store.Project(ctx, string(sender))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		nobody.Key(key)
-		return ErrUnknownSender
+		return "", ErrUnknownSender
 	case err != nil:
-		return fmt.Errorf("look up sender %s: %w", sender, err)
-	case p.Key(key) == nil:
-		return ErrWrongKey
+		return "", fmt.Errorf("look up sender %s: %w", sender, err)
 	}
-	return nil
+	found := p.Key(key)
+	if found == nil {
+		return "", ErrWrongKey
+	}
+	return found.ID, nil
+}
+
+// Keys lists the ids of a sender's keys, none for a sender that is gone.
+func (r *Router) Keys(ctx context.Context, sender SenderID) ([]string, error) {
+	p, err := r.store.Project(ctx, string(sender))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look up sender %s: %w", sender, err)
+	}
+	ids := make([]string, len(p.Keys))
+	for i := range p.Keys {
+		ids[i] = p.Keys[i].ID
+	}
+	return ids, nil
 }

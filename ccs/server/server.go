@@ -103,12 +103,14 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 		PID:      os.Getpid(),
 		Started:  time.Now(),
 	}
-	projects := control.NewProjects(s.store, control.Options{})
+	projects := control.NewProjects(s.store, control.Options{OnKeyRevoked: s.keysChanged})
 	if err := s.firstProject(ctx, projects); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	control.ProjectRoutes(mux, projects)
+	control.DrainRoute(mux, s.DrainConnections)
+	s.makeEndpoints(tlsConf)
 	if s.control, err = control.Start(conf.DataDir, mux, conf.Logger); err != nil {
 		return nil, err
 	}
@@ -225,12 +227,30 @@ func (s *Server) firstProject(ctx context.Context, projects *control.Projects) e
 	return nil
 }
 
-func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
+func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
 		TLS: tlsConf, Logger: s.conf.Logger, Domain: s.conf.Domain, DrainMax: s.conf.DrainTimeout,
 	})
 	s.mcs = mcsserver.New(s.router, mcsserver.Options{TLS: tlsConf, Logger: s.conf.Logger})
 	s.http = httpserver.New(s.router, httpserver.Options{Logger: s.conf.Logger})
+}
+
+// keysChanged ends what a revoked key has opened.
+func (s *Server) keysChanged(sender string) {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if err := s.xmpp.KeysChanged(ctx, ccs.SenderID(sender)); err != nil {
+		s.log.Error("look for connections of a revoked key", zap.String("sender", sender), zap.Error(err))
+	}
+}
+
+// DrainConnections starts to drain the app servers' connections of a sender, "" for any, with a bound
+// address or resource, "" for any, and returns how many those are (CCS 3.7). It does not wait for them.
+func (s *Server) DrainConnections(sender, conn string) int {
+	return s.xmpp.DrainSome(ccs.SenderID(sender), conn)
+}
+
+func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	s.running, s.failed = errgroup.WithContext(context.Background())

@@ -33,9 +33,29 @@ type conn struct {
 	jid    string // bound address, "" before
 
 	mu       sync.Mutex
+	who      principal // set once logged in
 	draining bool
 	session  *session // nil before bind
 	cancel   context.CancelCauseFunc
+}
+
+// principal is whom a connection speaks for, and by which right.
+type principal struct {
+	sender ccs.SenderID
+	keyID  string
+	jid    string // "" before bind
+}
+
+func (c *conn) identify(who principal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.who = who
+}
+
+func (c *conn) principal() principal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.who
 }
 
 func newConn(s *Server, tcp net.Conn, log *zap.Logger) *conn {
@@ -47,10 +67,14 @@ func newConn(s *Server, tcp net.Conn, log *zap.Logger) *conn {
 	}
 }
 
-// drain ends the connection the friendly way; one that is not bound yet has nothing to lose.
-func (c *conn) drain() {
+// drain ends the connection the friendly way; one that is not bound yet has nothing to lose. False if it
+// is doing so already.
+func (c *conn) drain() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.draining {
+		return false
+	}
 	c.draining = true
 	switch {
 	case c.session != nil:
@@ -58,6 +82,7 @@ func (c *conn) drain() {
 	case c.cancel != nil:
 		c.cancel(ccs.ErrShuttingDown)
 	}
+	return true
 }
 
 // begin makes the connection known to drain.
@@ -106,6 +131,7 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	c.in = stanza.NewReader(c.nc, stanza.BeforeBind)
 	err := c.negotiate(ctx)
+	defer c.srv.leave(c.user)
 	if err == nil {
 		c.nc.SetDeadline(time.Time{})
 		if ctx.Err() != nil {

@@ -204,8 +204,12 @@ func (c *conn) check(ctx context.Context, user, key, identity string) (failure s
 		c.log.Info("login refused", append(fields, zap.String("reason", reason), zap.String("user", user))...)
 		return condition
 	}
+	if c.srv.throttle.blocked(c.address()) {
+		return refuse(failTemporary, "too many failed logins from the address")
+	}
 	sender, err := ccs.ParseSenderID(user)
 	if err != nil {
+		c.srv.throttle.failed(c.address(), "")
 		return refuse(failNotAuthorized, "the user name is no sender ID", zap.Error(err))
 	}
 	_, domain, named := strings.Cut(user, "@")
@@ -215,13 +219,19 @@ func (c *conn) check(ctx context.Context, user, key, identity string) (failure s
 	if local, _, _ := strings.Cut(identity, "@"); identity != "" && local != string(sender) {
 		return refuse(failInvalidAuthzid, "authzid names another sender", zap.String("authzid", identity))
 	}
-	switch err := c.srv.router.Login(ctx, sender, key); {
+	keyID, err := c.srv.router.Login(ctx, sender, key)
+	switch {
 	case errors.Is(err, ccs.ErrUnknownSender), errors.Is(err, ccs.ErrWrongKey):
+		c.srv.throttle.failed(c.address(), sender)
+		c.srv.throttle.delay(ctx, sender)
 		return refuse(failNotAuthorized, err.Error())
 	case err != nil:
 		return refuse(failTemporary, "the store cannot answer", zap.Error(err))
+	case !c.srv.enter(sender):
+		return refuse(failTemporary, "too many connections of the sender", zap.Int("limit", c.srv.opts.MaxPerSender))
 	}
 	c.user = sender
+	c.identify(principal{sender: sender, keyID: keyID})
 	c.domain = c.srv.opts.Domain
 	// The bound address keeps the two domains that Google's did (CCS 1.7).
 	if d := strings.ToLower(domain); d == "gcm.googleapis.com" || d == "fcm.googleapis.com" {
@@ -252,6 +262,9 @@ func (c *conn) bind() error {
 		}
 	}
 	c.in.SetLimits(stanza.AfterBind)
+	who := c.principal()
+	who.jid = c.jid
+	c.identify(who)
 	return nil
 }
 

@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"openccs/ccs"
 	"openccs/ccs/conns"
+	"openccs/flowcontrol"
 )
 
 // Options are what a Server may be told. The zero value of a field means its default; TLS is needed.
@@ -20,14 +24,16 @@ type Options struct {
 	Domain  string   // domain of our addresses; default gcm.googleapis.com
 	Domains []string // further domains that a login may name (CCS 1.6)
 
-	HandshakeTimeout time.Duration // from accept to the end of the TLS handshake; default 10s (CCS 1.6)
-	AuthTimeout      time.Duration // from accept to bind; default 30s (CCS 1.6)
-	WriteTimeout     time.Duration // for a peer to take what is written; default 30s (CCS 4.1)
-	KeepAlive        time.Duration // without outbound traffic until a space is sent; default 60s (CCS 1.9)
-	ResendAfter      time.Duration // until an unacknowledged message is sent again, doubling; default 60s (CCS 4.3)
-	DrainMin         time.Duration // from the control message to the close, at least; default 1s (CCS 3.7)
-	DrainMax         time.Duration // and at most; default 30s
-	MaxConns         int           // connections at a time, negotiating ones included; default 10000
+	HandshakeTimeout time.Duration    // from accept to the end of the TLS handshake; default 10s (CCS 1.6)
+	AuthTimeout      time.Duration    // from accept to bind; default 30s (CCS 1.6)
+	WriteTimeout     time.Duration    // for a peer to take what is written; default 30s (CCS 4.1)
+	KeepAlive        time.Duration    // without outbound traffic until a space is sent; default 60s (CCS 1.9)
+	ResendAfter      time.Duration    // until an unacknowledged message is sent again, doubling; default 60s (CCS 4.3)
+	DrainMin         time.Duration    // from the control message to the close, at least; default 1s (CCS 3.7)
+	DrainMax         time.Duration    // and at most; default 30s
+	MaxConns         int              // connections at a time, negotiating ones included; default 10000
+	MaxPerSender     int              // logged-in connections of one sender; default 1000 (CCS 4.5)
+	FailedLogins     flowcontrol.Rate // of one address; default one a second, 100 at once (CCS 1.6)
 }
 
 func (o Options) withDefaults() Options {
@@ -40,6 +46,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.DrainMin, time.Second)
 	setDefault(&o.DrainMax, 30*time.Second)
 	setDefault(&o.MaxConns, 10_000)
+	setDefault(&o.MaxPerSender, 1000)
+	setDefault(&o.FailedLogins, flowcontrol.Rate{Every: time.Second, Burst: 100})
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
@@ -72,6 +80,11 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	conns  *conns.Set[*conn]
+
+	throttle *throttle
+
+	mu      sync.Mutex
+	senders map[ccs.SenderID]int // logged-in connections
 }
 
 // New makes a server for a router.
@@ -82,6 +95,9 @@ func New(router *ccs.Router, o Options) *Server {
 		opts:    o,
 		log:     o.Logger.Named("xmpp"),
 		domains: map[string]bool{o.Domain: true},
+		senders: make(map[ccs.SenderID]int),
+
+		throttle: newThrottle(o.FailedLogins),
 	}
 	s.conns = conns.New[*conn](o.MaxConns, s.log)
 	for _, d := range loginDomains {
@@ -101,10 +117,66 @@ func (s *Server) Serve(l net.Listener, name string) error {
 	return s.conns.Serve(l, func(tcp net.Conn) *conn { return newConn(s, tcp, log) }, func(c *conn) { c.serve(s.ctx) })
 }
 
+// enter counts a login, unless the sender has as many connections as it may: its client is to back off,
+// and no older connection is ended for it (CCS 4.5).
+func (s *Server) enter(sender ccs.SenderID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.senders[sender] >= s.opts.MaxPerSender {
+		return false
+	}
+	s.senders[sender]++
+	return true
+}
+
+// leave undoes enter; the sender is "" for a connection that never logged in.
+func (s *Server) leave(sender ccs.SenderID) {
+	if sender == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.senders[sender]--; s.senders[sender] == 0 {
+		delete(s.senders, sender)
+	}
+}
+
+// DrainSome starts to drain the logged-in connections of a sender, "" for any, with a bound address,
+// "" for any, and returns how many those are (CCS 3.7). A connection may be named by its resource alone.
+func (s *Server) DrainSome(sender ccs.SenderID, jid string) int {
+	n := 0
+	s.conns.Each(func(c *conn) {
+		who := c.principal()
+		_, resource, _ := strings.Cut(who.jid, "/")
+		if who.sender == "" || sender != "" && who.sender != sender || jid != "" && jid != who.jid && jid != resource {
+			return
+		}
+		if c.drain() {
+			n++
+		}
+	})
+	return n
+}
+
+// KeysChanged drains the connections of a sender that logged in with a key that it no longer has.
+func (s *Server) KeysChanged(ctx context.Context, sender ccs.SenderID) error {
+	keys, err := s.router.Keys(ctx, sender)
+	if err != nil {
+		return err
+	}
+	s.conns.Each(func(c *conn) {
+		if who := c.principal(); who.sender == sender && !slices.Contains(keys, who.keyID) {
+			s.log.Info("key revoked", zap.String("sender", string(sender)), zap.String("key", who.keyID), zap.String("conn", who.jid))
+			c.drain()
+		}
+	})
+	return nil
+}
+
 // Drain stops accepting, sends every session CONNECTION_DRAINING, and returns when all have ended or ctx
 // has (CCS 3.7). Connections that are not bound yet are closed.
 func (s *Server) Drain(ctx context.Context) error {
-	s.conns.Close((*conn).drain)
+	s.conns.Close(func(c *conn) { c.drain() })
 	done := make(chan struct{})
 	go func() {
 		s.conns.Wait()

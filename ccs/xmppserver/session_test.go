@@ -12,7 +12,9 @@ import (
 
 	"openccs/ccs"
 	"openccs/ccs/xmppserver"
+	"openccs/flowcontrol"
 	"openccs/stanza"
+	"openccs/store"
 )
 
 const (
@@ -270,4 +272,86 @@ func TestDrainEndsAtItsLimit(t *testing.T) {
 	p.until("</message>")
 	require.NoError(t, w.server.Drain(context.Background()))
 	assert.Contains(t, p.rest(), "CONNECTION_DRAINING")
+}
+
+// CCS 3.7: one connection, or all of a sender, by command.
+func TestDrainSome(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{DrainMin: 10 * time.Millisecond}, ccs.Options{})
+	p := w.dial()
+	p.send(clientHeader + plainAuth("\x00"+testSender+"\x00"+testKey) + clientHeader + clientBind)
+	p.until(bindPrefix)
+	jid := strings.TrimSuffix(p.until("</jid>"), "</jid>")
+	p.until("</iq>")
+	other := w.login()
+	assert.Zero(t, w.server.DrainSome("999999999999", ""))
+	assert.Zero(t, w.server.DrainSome("", "nobody"))
+	assert.Equal(t, 1, w.server.DrainSome("", jid))
+	assert.Contains(t, p.rest(), "CONNECTION_DRAINING")
+	other.quiet()
+	assert.Equal(t, 1, w.server.DrainSome(testSender, ""))
+	assert.Contains(t, other.rest(), "CONNECTION_DRAINING")
+	w.login().quiet() // the server itself goes on
+}
+
+func TestARevokedKeysConnectionsDrain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{DrainMin: 10 * time.Millisecond}, ccs.Options{})
+	ctx := context.Background()
+	require.NoError(t, w.store.UpdateProject(ctx, testSender, func(p *store.Project) error {
+		p.Keys = append(p.Keys, store.APIKey{ID: "k2", Hash: store.HashKey("second")})
+		return nil
+	}))
+	first := w.login()
+	require.NoError(t, w.server.KeysChanged(ctx, testSender))
+	first.quiet()
+	require.NoError(t, w.store.UpdateProject(ctx, testSender, func(p *store.Project) error {
+		p.Keys = p.Keys[1:]
+		return nil
+	}))
+	require.NoError(t, w.server.KeysChanged(ctx, testSender))
+	assert.Contains(t, first.rest(), "CONNECTION_DRAINING")
+	p := w.dial()
+	p.send(clientHeader + plainAuth("\x00"+testSender+"\x00second"))
+	p.until(`<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>`)
+}
+
+// CCS 4.5: one connection too many is told to come back, and no other suffers.
+func TestConnectionsOfASender(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{MaxPerSender: 2}, ccs.Options{})
+	first, second := w.login(), w.login()
+	p := w.dial()
+	p.send(clientHeader)
+	p.until("</stream:features>")
+	p.send(plainAuth("\x00" + testSender + "\x00" + testKey))
+	assert.Equal(t, `<failure xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><temporary-auth-failure/></failure>`, p.until("</failure>"))
+	first.quiet()
+	second.send("</stream:stream>")
+	second.rest()
+	second.nc.Close()
+	require.Eventually(t, func() bool {
+		p := w.dial()
+		p.send(clientHeader)
+		p.until("</stream:features>")
+		p.send(plainAuth("\x00" + testSender + "\x00" + testKey))
+		return strings.Contains(p.until("/>"), "success")
+	}, patience, 10*time.Millisecond, "a place comes free with the connection")
+}
+
+// CCS 1.6: who fails again and again is turned away for a while, whatever the key.
+func TestFailedLoginsAreThrottled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{FailedLogins: flowcontrol.Rate{Every: time.Hour, Burst: 2}}, ccs.Options{})
+	try := func(key string) string {
+		p := w.dial()
+		p.send(clientHeader)
+		p.until("</stream:features>")
+		p.send(plainAuth("\x00" + testSender + "\x00" + key))
+		return p.until("/>")
+	}
+	assert.Contains(t, try("wrong"), "not-authorized")
+	assert.Contains(t, try(testKey), "success")
+	assert.Contains(t, try("wrong"), "not-authorized")
+	assert.Contains(t, try(testKey), "temporary-auth-failure")
 }

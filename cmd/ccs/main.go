@@ -41,6 +41,7 @@ type cli struct {
 	Device  deviceCmd  `cmd:"" help:"Be a device: register, print what arrives, send upstream."`
 	Send    sendCmd    `cmd:"" help:"Be an app server: send to a device."`
 	Listen  listenCmd  `cmd:"" help:"Be an app server: print and acknowledge what devices send."`
+	Drain   drainCmd   `cmd:"" help:"Drain app servers' connections."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -121,7 +121,7 @@ func (c *projectListCmd) Run(ctx context.Context, out *output) error {
 }
 
 type projectKeyCmd struct {
-	Add    projectKeyAddCmd    `cmd:"" help:"Give a project one more API key."`
+	Add    projectKeyAddCmd    `cmd:"" default:"withargs" help:"Give a project one more API key; add may be left out."`
 	Revoke projectKeyRevokeCmd `cmd:"" help:"Take an API key from a project."`
 }
 

@@ -1,0 +1,80 @@
+package xmppserver
+
+import (
+	"context"
+	"net"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"openccs/ccs"
+	"openccs/flowcontrol"
+)
+
+// throttle slows down who fails to log in again and again (CCS 1.6). An address is turned away until its bucket
+// has filled again. A sender is not, since strangers could keep it out so: the answers to its failures are
+// late, and a right key is let in at once.
+type throttle struct {
+	perAddress flowcontrol.Rate
+	addresses  *lru.Cache[string, *flowcontrol.Bucket]
+	senders    *lru.Cache[ccs.SenderID, *flowcontrol.Bucket]
+}
+
+const (
+	maxThrottled = 10_000 // addresses, and senders, that are remembered; the least recent is forgotten
+	failDelay    = 2 * time.Second
+)
+
+// perSender is how many failures of one sender are answered without delay.
+var perSender = flowcontrol.Rate{Every: time.Second, Burst: 100}
+
+func newThrottle(perAddress flowcontrol.Rate) *throttle {
+	t := &throttle{perAddress: perAddress}
+	t.addresses, _ = lru.New[string, *flowcontrol.Bucket](maxThrottled) // fails for a size below one alone
+	t.senders, _ = lru.New[ccs.SenderID, *flowcontrol.Bucket](maxThrottled)
+	return t
+}
+
+// blocked reports whether an address may not try now.
+func (t *throttle) blocked(address string) bool {
+	b, ok := t.addresses.Get(address)
+	return ok && b.Empty(t.perAddress, time.Now())
+}
+
+// failed notes a failure; the sender is "" where none was named.
+func (t *throttle) failed(address string, sender ccs.SenderID) {
+	now := time.Now()
+	bucket(t.addresses, address).Take(t.perAddress, 1, now)
+	if sender != "" {
+		bucket(t.senders, sender).Take(perSender, 1, now)
+	}
+}
+
+// delay holds back the answer to a failure of a sender that has had too many.
+func (t *throttle) delay(ctx context.Context, sender ccs.SenderID) {
+	if b, ok := t.senders.Get(sender); !ok || !b.Empty(perSender, time.Now()) {
+		return
+	}
+	select {
+	case <-time.After(failDelay):
+	case <-ctx.Done():
+	}
+}
+
+func bucket[K comparable](of *lru.Cache[K, *flowcontrol.Bucket], key K) *flowcontrol.Bucket {
+	b := new(flowcontrol.Bucket)
+	if old, ok, _ := of.PeekOrAdd(key, b); ok {
+		of.Get(key) // it is in use
+		return old
+	}
+	return b
+}
+
+// address is the peer's without its port.
+func (c *conn) address() string {
+	host, _, err := net.SplitHostPort(c.tcp.RemoteAddr().String())
+	if err != nil {
+		return c.tcp.RemoteAddr().String()
+	}
+	return host
+}

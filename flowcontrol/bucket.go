@@ -1,0 +1,54 @@
+package flowcontrol
+
+import (
+	"sync"
+	"time"
+)
+
+// Bucket is a token bucket: bursts up to a size, and in the long run no more than a rate. It holds no clock:
+// the caller says what time it is. The zero value is a bucket that has never been used.
+type Bucket struct {
+	mu   sync.Mutex
+	debt time.Duration // how much of the burst is used, as the time that it takes to come back
+	last time.Time
+}
+
+// Rate says how fast a Bucket fills and how much it holds.
+type Rate struct {
+	Every time.Duration // time in which one token comes back; zero for no limit
+	Burst int           // tokens of a full bucket, above zero
+}
+
+// Take takes n tokens, or none if there are too few.
+func (b *Bucket) Take(r Rate, n int, now time.Time) bool {
+	if r.Every <= 0 {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	debt := b.settle(now) + time.Duration(n)*r.Every
+	if debt > time.Duration(r.Burst)*r.Every {
+		return false
+	}
+	b.debt = debt
+	return true
+}
+
+// Empty reports whether not one token is left.
+func (b *Bucket) Empty(r Rate, now time.Time) bool {
+	if r.Every <= 0 {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.settle(now)+r.Every > time.Duration(r.Burst)*r.Every
+}
+
+// settle lets the bucket fill up to now.
+func (b *Bucket) settle(now time.Time) time.Duration {
+	if passed := now.Sub(b.last); passed > 0 {
+		b.debt = max(0, b.debt-passed)
+		b.last = now
+	}
+	return b.debt
+}
