@@ -14,10 +14,11 @@ type Profile struct {
 
 	Payload stanza.Rules // what a downstream message may hold (CCS 2.4, 2.6)
 
-	AwayMessages  int // messages without collapse key that wait for an app instance whose device is away; default 100 (CCS 5.5)
-	CollapseKeys  int // collapse keys that wait for an app instance; default 4 (CCS 5.3)
-	DeviceBacklog int // messages that may wait while the device is connected; default 10000
-	SenderBacklog int // upstream messages that may wait for a sender; default 100000 (CCS 4.3)
+	AwayMessages  int              // messages without collapse key that wait for an app instance whose device is away; default 100 (CCS 5.5)
+	CollapseKeys  int              // collapse keys that wait for an app instance; default 4 (CCS 5.3)
+	DeviceBacklog int              // messages that may wait while the device is connected; default 10000
+	DeviceRate    flowcontrol.Rate // downstream messages to one device; default no limit (CCS 5.10)
+	SenderBacklog int              // upstream messages that may wait for a sender; default 100000 (CCS 4.3)
 
 	UpstreamPayload int           // bytes of keys and values of an upstream message; default 4096 (DEV 10)
 	UpstreamTTL     time.Duration // longest life of an upstream message; default 4 weeks (CCS 9 no. 7)

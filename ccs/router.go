@@ -38,7 +38,11 @@ type Router struct {
 	log      *zap.Logger
 	devices  deviceKeys
 	comeBack time.Duration
-	started  time.Time // by the wall
+	repeats  *repeats
+
+	deviceRates *rates[uint64] // downstream messages to one device (CCS 5.10)
+
+	started time.Time // by the wall
 
 	leases   atomic.Uint64
 	stopping atomic.Bool
@@ -58,10 +62,12 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		clock:    o.Clock,
 		log:      o.Logger,
 		comeBack: o.ComeBack,
+		repeats:  newRepeats(),
 		started:  time.Now(),
 		expected: make(map[store.Key]struct{}),
 		hubs:     make(map[store.Key]*hub),
 	}
+	r.deviceRates = newRates[uint64](r.profile.DeviceRate)
 	if r.clock == nil {
 		r.clock = systemClock{}
 	}

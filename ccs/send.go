@@ -18,6 +18,8 @@ import (
 type Result struct {
 	Err       error  // nil: ours now, durably, and may be acknowledged. A *stanza.Error may be told to the peer, any other is ours
 	Canonical string // the token that superseded the addressed one, "" if none did (CCS 5.6)
+
+	repeat bool // of a message that was accepted before (CCS 4.3)
 }
 
 // supersededFor is how long a superseded token can still be sent to (CCS 5.6).
@@ -35,6 +37,7 @@ type sendScratch struct {
 	bodies  []byte
 	data    stanza.Data
 	wake    []store.Key
+	prints  []fingerprint
 }
 
 var sendScratches = sync.Pool{New: func() any { return new(sendScratch) }}
@@ -51,7 +54,7 @@ func (s *sendScratch) done() {
 	clear(s.entries)
 	*s = sendScratch{
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
-		ends: s.ends[:0], bodies: s.bodies[:0], data: s.data[:0], wake: s.wake[:0],
+		ends: s.ends[:0], bodies: s.bodies[:0], data: s.data[:0], wake: s.wake[:0], prints: s.prints[:0],
 	}
 	sendScratches.Put(s)
 }
@@ -79,37 +82,66 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	}
 	now := r.clock.Now()
 	for i := range batch {
+		s.prints = append(s.prints, r.repeats.of(from.Sender, &batch[i]))
+	}
+	r.repeats.known(s.prints, now, func(i int) { results[i].repeat = true })
+	for i := range batch {
 		m, reg := &batch[i], s.regs[i]
-		if isTopic(m) {
-			continue // accepted for delivery to its subscribers, of which there are none
-		}
-		if err := r.mayReach(from.Sender, m, reg, now); err != nil {
-			results[i].Err = err
-			continue
-		}
-		results[i].Canonical = reg.Canonical
-		if !m.DryRun {
+		results[i].Canonical, results[i].Err = r.check(from.Sender, m, reg, now)
+		if results[i].Err == nil && reg != nil && !m.DryRun && !results[i].repeat {
 			r.compose(s, i, from, m, reg, now)
 		}
 	}
 	r.deliver(ctx, s, results, now)
+	// What may have been discarded at once is not remembered: to send it again is to try again.
+	r.repeats.add(s.prints, now, func(i int) bool { return results[i].Err == nil && !batch[i].DryRun && batch[i].TTL > 0 })
 	return dst
+}
+
+// check says whether a message may go where it wants to, and the newer token of a registration that has one
+// (CCS 3.3, 5.6). The stanza package has checked the message itself.
+func (r *Router) check(from SenderID, m *stanza.Downstream, reg *store.Registration, now time.Time) (canonical string, err error) {
+	if isTopic(m) {
+		return "", checkTopic(m) // accepted for delivery to its subscribers, of which there are none
+	}
+	switch {
+	case reg == nil, !reg.MaySend(string(from)):
+		return "", badRegistration(m.To)
+	case !reg.Unregistered.IsZero(), !reg.Superseded.IsZero() && now.Sub(reg.Superseded) > supersededFor:
+		return "", &stanza.Error{Code: stanza.DeviceUnregistered, Description: "The app instance is no longer registered"}
+	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
+		return "", &stanza.Error{Code: stanza.InvalidJSON, Description: "InvalidPackageName: the registration is not of " + m.RestrictedPackage}
+	case !r.deviceRates.allow(reg.Device, now):
+		return "", &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: rateExceeded}
+	}
+	return reg.Canonical, nil
+}
+
+const rateExceeded = "Downstream message rate exceeded for this registration id" // CCS 3.3
+
+func badRegistration(to string) error {
+	return &stanza.Error{Code: stanza.BadRegistration, Description: "Invalid token on 'to' field: " + to}
 }
 
 func isTopic(m *stanza.Downstream) bool {
 	return m.Condition != "" || strings.HasPrefix(m.To, topicPrefix)
 }
 
-// mayReach says why a message cannot go to a registration (CCS 3.3). The stanza package has checked the
-// message itself.
-func (r *Router) mayReach(from SenderID, m *stanza.Downstream, reg *store.Registration, now time.Time) error {
-	switch {
-	case reg == nil, !reg.MaySend(string(from)):
-		return &stanza.Error{Code: stanza.BadRegistration, Description: "Invalid token on 'to' field: " + m.To}
-	case !reg.Unregistered.IsZero(), !reg.Superseded.IsZero() && now.Sub(reg.Superseded) > supersededFor:
-		return &stanza.Error{Code: stanza.DeviceUnregistered, Description: "The app instance is no longer registered"}
-	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
-		return &stanza.Error{Code: stanza.InvalidJSON, Description: "InvalidPackageName: the registration is not of " + m.RestrictedPackage}
+// checkTopic refuses what can be no topic's name. Conditions are taken as they are until there are topics.
+func checkTopic(m *stanza.Downstream) error {
+	if m.Condition != "" {
+		return nil
+	}
+	name := m.To[len(topicPrefix):]
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-_.~%", c) >= 0:
+		default:
+			return badRegistration(m.To)
+		}
+	}
+	if name == "" {
+		return badRegistration(m.To)
 	}
 	return nil
 }
@@ -134,7 +166,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 	}
 	e := store.Entry{
 		Key:      reg.Key(),
-		Rank:     store.RankNormal,
+		Rank:     rank(msg.High),
 		App:      reg.Instance(),
 		Accepted: now,
 		Expires:  now.Add(m.TTL),
@@ -156,6 +188,15 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 	s.entries = append(s.entries, e)
 	s.results = append(s.results, i)
 	s.ends = append(s.ends, len(s.bodies))
+}
+
+// rank puts messages of high priority before the others of a device; within each, the order is that of
+// acceptance. delay_while_idle is taken as false, for no device here tells when it is idle (CCS 5.4).
+func rank(high bool) store.Rank {
+	if high {
+		return store.RankHigh
+	}
+	return store.RankNormal
 }
 
 // deliverNow gives a message with TTL 0 to the session that is there, or to nobody (CCS 5.2). It is the
@@ -207,7 +248,7 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 // overflow is what a full queue means to whoever sent the message.
 func overflow(k store.Key) error {
 	if k.Kind == store.KindDevice {
-		return &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: "Downstream message rate exceeded for this registration id"}
+		return &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: rateExceeded}
 	}
 	return ErrQueueFull
 }

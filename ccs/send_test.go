@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"openccs/ccs"
+	"openccs/flowcontrol"
 	"openccs/stanza"
 	"openccs/store"
 )
@@ -230,4 +231,67 @@ func TestStoreTroubleIsToldAsSuch(t *testing.T) {
 	w := newWorld(t, ccs.Options{})
 	require.NoError(t, w.store.Close())
 	assert.Equal(t, stanza.ServiceUnavailable, refused(t, w.send(data("m-1")).Err).Code)
+}
+
+// CCS 4.3: a client that missed the answer sends the same again, and the device does not get it twice.
+func TestARepeatIsAcceptedAndNotDelivered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	m := data("m-1")
+	changed := m
+	changed.Data = `{"id":"other"}`
+	for _, x := range []stanza.Downstream{m, m, changed} {
+		require.NoError(t, w.send(x).Err)
+	}
+	ids, entries := take(t, w.attach(device.Key(), newSession()))
+	require.Equal(t, []string{"m-1", "m-1"}, ids, "the same id with other content is another message")
+	assert.NotEqual(t, entries[0].Body, entries[1].Body)
+	w.clock.advance(21 * time.Minute)
+	m.TTL = time.Hour
+	require.NoError(t, w.send(m).Err)
+	w.clock.advance(9 * time.Minute)
+	require.NoError(t, w.send(m).Err)
+	w.clock.advance(21 * time.Minute)
+	require.NoError(t, w.send(m).Err, "after a while it is another message")
+	stored, err := w.store.Claim(t.Context(), device.Key(), 99, 100, w.clock.Now())
+	require.NoError(t, err)
+	assert.Len(t, stored, 2)
+}
+
+func TestPriority(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	for _, id := range []string{"n-1", "h-1", "n-2", "h-2"} {
+		m := data(id)
+		if id[0] == 'h' {
+			m.Priority = stanza.PriorityHigh
+		}
+		require.NoError(t, w.send(m).Err)
+	}
+	ids, _ := take(t, w.attach(device.Key(), newSession()))
+	assert.Equal(t, []string{"h-1", "h-2", "n-1", "n-2"}, ids)
+}
+
+func TestTopicsAreAnswered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	topic := data("m-1")
+	topic.To = "/topics/news.sport-1_a~b%20"
+	require.NoError(t, w.send(topic).Err)
+	require.NoError(t, w.send(stanza.Downstream{Condition: "'a' in topics", MessageID: "m-2", TTL: time.Minute}).Err)
+	for _, to := range []string{"/topics/", "/topics/a b", "/topics/a/b"} {
+		topic.To = to
+		assert.Equal(t, stanza.BadRegistration, refused(t, w.send(topic).Err).Code)
+	}
+}
+
+func TestDeviceRate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{Profile: ccs.Profile{DeviceRate: flowcontrol.Rate{Every: time.Second, Burst: 2}}})
+	require.NoError(t, w.send(data("m-1")).Err)
+	require.NoError(t, w.send(data("m-2")).Err)
+	e := refused(t, w.send(data("m-3")).Err)
+	assert.Equal(t, &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: "Downstream message rate exceeded for this registration id"}, e)
+	w.clock.advance(time.Second)
+	require.NoError(t, w.send(data("m-3")).Err)
 }

@@ -73,12 +73,15 @@ const (
 	Refuse Overflow = iota
 	// Discard throws away every counted entry and the new one, and leaves one marker that counts them
 	// all (CCS 5.5). Only entries without a collapse key that were themselves put under Discard count,
-	// per app instance: those are the messages that came while the device was away. What had been
-	// offered to a connected device and is not acknowledged yet is not thrown away with them.
+	// per app instance: those are the messages that came while the device was away. What a lease holds
+	// at that moment neither counts nor is thrown away. A marker of the app that still waits is thrown
+	// away too and its count carried over; one that a lease holds stays as it is. A marker expires with
+	// the last of those it stands for.
 	Discard
 )
 
-// Limit bounds what a queue may hold after a Put. A zero number means no limit.
+// Limit bounds what a queue may hold after a Put. A zero number means no limit. Entries that have expired
+// do not count, swept or not.
 type Limit struct {
 	Messages     int // entries; what happens beyond is up to Overflow
 	CollapseKeys int // different collapse keys per app instance; beyond, the least recently put one is evicted (CCS 5.3)
@@ -92,7 +95,7 @@ type Entry struct {
 	Rank     Rank          // RankHigh or RankNormal when put
 	App      string        // the app instance that Limit counts by
 	Collapse string        // collapse key, "" for none: a new entry replaces the old one of the same (Key, App, Collapse), place and all
-	Dedup    string        // "" for none: a second entry of the same (Key, Dedup) is reported as Duplicate and not kept
+	Dedup    string        // "" for none: a second entry of the same (Key, Dedup) is reported as Duplicate and not kept; a Refused one is not remembered, a Discarded one is
 	DedupFor time.Duration // how long Dedup is remembered; at least one day for upstream messages (DEV 7.3)
 	Accepted time.Time     // when ccs took the message on, to the microsecond
 	Expires  time.Time     // never offered at or after this time; to the millisecond
@@ -140,11 +143,13 @@ type Queue interface {
 	// place. An unknown lease is no error.
 	Release(ctx context.Context, k Key, l Lease) error
 
-	// Purge forgets all entries of one app instance (CCS 5.7: it was unregistered).
+	// Purge forgets all entries of one app instance, claimed ones and markers included (CCS 5.7: it was
+	// unregistered).
 	Purge(ctx context.Context, k Key, app string) error
 
 	// Expire looks at no more than max entries, going on where the last call stopped, forgets those
-	// that have expired and returns them. A sweep is over when more is false.
+	// that have expired and returns them. One that is claimed is left to its lease: acknowledged, or
+	// released and then forgotten. A sweep is over when more is false.
 	Expire(ctx context.Context, now time.Time, max int) (expired []Entry, more bool, err error)
 }
 

@@ -116,6 +116,14 @@ var expiryCases = []testCase{
 		assert.Equal(f, store.Refused, f.putAt(start.Add(time.Minute), message("f", two))[0].Result,
 			"sweeping it must not make room again")
 	}},
+	{"an expired entry is not replaced, but swept", func(f fixture) {
+		f.keep(message("k1", collapse("k"), expires(start.Add(time.Second))))
+		later := start.Add(time.Minute)
+		assert.Equal(f, store.Stored, f.putAt(later, message("k2", collapse("k")))[0].Result)
+		assert.Equal(f, []string{"k1"}, bodies(f.sweep(later, 10)))
+		assert.Equal(f, store.Collapsed, f.putAt(later, message("k3", collapse("k")))[0].Result)
+		assert.Equal(f, []string{"k3"}, bodies(f.claimAt(later, device, 1, 10)))
+	}},
 	{"a marker expires with the last of those it stands for", func(f fixture) {
 		f.fill(99, away, expires(start.Add(time.Hour)))
 		f.keep(message("long", away, expires(start.Add(2*time.Hour))))

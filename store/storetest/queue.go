@@ -56,11 +56,14 @@ var queueCases = []testCase{
 		f.keep(message("h1", high))
 		assert.Equal(f, []string{"h1", "n2"}, bodies(f.claim(device, 1, 10)))
 	}},
-	{"a rank that is not for messages is an error", func(f fixture) {
-		e := message("m")
-		e.Rank = store.RankMarker
-		_, err := f.Put(context.Background(), []store.Entry{e}, start)
-		require.Error(f, err)
+	{"a marker cannot be put", func(f fixture) {
+		for _, change := range []func(*store.Entry){
+			func(e *store.Entry) { e.Rank = store.RankMarker },
+			func(e *store.Entry) { e.Deleted = 1 },
+		} {
+			_, err := f.Put(context.Background(), []store.Entry{message("a"), message("m", change)}, start)
+			require.Error(f, err)
+		}
 		assert.Empty(f, f.waiting(device))
 	}},
 	{"IDs grow with every put and carry the rank", func(f fixture) {
@@ -177,6 +180,15 @@ var leaseCases = []testCase{
 		f.release(device, 3)
 		assert.Equal(f, []string{"000", "001", "002", "005", "006", "007"}, bodies(f.claim(device, 2, 6)))
 		assert.Equal(f, []string{"008", "009"}, bodies(f.claim(device, 4, 6)))
+	}},
+	{"a second release does not hide what the first gave back", func(f fixture) {
+		f.fill(9)
+		f.claim(device, 1, 3)
+		f.claim(device, 2, 3)
+		f.release(device, 1)
+		assert.Equal(f, []string{"000"}, bodies(f.claim(device, 3, 1)))
+		f.release(device, 2)
+		assert.Equal(f, []string{"001", "002", "003", "004", "005", "006", "007", "008"}, bodies(f.claim(device, 4, 10)))
 	}},
 	{"release does not give back what was acknowledged", func(f fixture) {
 		ids := f.keep(message("a"), message("b"), message("c"))

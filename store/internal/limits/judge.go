@@ -10,13 +10,13 @@ import (
 // Judge says what becomes of a new entry. It changes nothing but what the summary knows of expired
 // entries; the caller tells what it has done with Remove and Add.
 func (s *Summary) Judge(e *store.Entry, now int64, src Source) (Verdict, error) {
-	v, reached := s.judge(e)
+	v, reached := s.judge(e, now)
 	if reached && s.total > 0 && now >= s.soonest {
 		// Some of what was counted has expired, and expired entries fill no queue.
 		if err := s.Rebuild(now, src); err != nil {
 			return Verdict{}, err
 		}
-		v, _ = s.judge(e)
+		v, _ = s.judge(e, now)
 	}
 	if v.Result != store.Discarded {
 		return v, nil
@@ -25,13 +25,13 @@ func (s *Summary) Judge(e *store.Entry, now int64, src Source) (Verdict, error) 
 }
 
 // judge goes by the summary alone, and says whether the entry reached a limit.
-func (s *Summary) judge(e *store.Entry) (v Verdict, reached bool) {
+func (s *Summary) judge(e *store.Entry, now int64) (v Verdict, reached bool) {
 	a := s.app(e.App)
 	if a == nil {
 		a = &app{}
 	}
 	if e.Collapse != "" {
-		v, reached = a.collapse(e)
+		v, reached = a.collapse(e, now)
 	}
 	if e.Limit.Messages <= 0 {
 		return v, reached
@@ -48,10 +48,11 @@ func (s *Summary) judge(e *store.Entry) (v Verdict, reached bool) {
 	return v, reached
 }
 
-// collapse says which entries a new one with a collapse key replaces, or evicts (CCS 5.3).
-func (a *app) collapse(e *store.Entry) (v Verdict, reached bool) {
+// collapse says which entries a new one with a collapse key replaces, or evicts (CCS 5.3). What has expired
+// is not there to be replaced, and left to the sweep.
+func (a *app) collapse(e *store.Entry, now int64) (v Verdict, reached bool) {
 	for _, k := range a.keys {
-		if k.name == e.Collapse {
+		if k.name == e.Collapse && k.Expires > now {
 			return Verdict{Result: store.Collapsed, Remove: []Gone{k.Gone}}, false
 		}
 	}

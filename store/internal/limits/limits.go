@@ -4,8 +4,10 @@
 package limits
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"openccs/store"
 )
@@ -25,6 +27,26 @@ func HeadOf(e *store.Entry, id store.ID) Head {
 	return Head{
 		ID: id, Expires: e.Expires.UnixMilli(), App: e.App, Collapse: e.Collapse, Deleted: e.Deleted,
 		Away: IsAway(e),
+	}
+}
+
+// Check refuses what only stores may put.
+func Check(e *store.Entry) error {
+	if e.Rank != store.RankHigh && e.Rank != store.RankNormal {
+		return fmt.Errorf("put into %s: rank %d is not for messages", e.Key, e.Rank)
+	}
+	if e.Deleted != 0 {
+		return fmt.Errorf("put into %s: only a store makes markers", e.Key)
+	}
+	return nil
+}
+
+// Marker is the entry that stands for what a verdict has thrown away. It shares nothing with the entry
+// that was judged.
+func Marker(e *store.Entry, v Verdict, now int64) *store.Entry {
+	return &store.Entry{
+		Key: e.Key, Rank: store.RankMarker, App: strings.Clone(e.App), Deleted: v.Deleted,
+		Accepted: time.UnixMilli(now), Expires: time.UnixMilli(v.Expires),
 	}
 }
 

@@ -1,97 +1,65 @@
-// Command xmppo is an app server on the go-xmpp library: it sends messages with a window of its own and
-// prints, as JSON, how often each was answered.
+// Command xmppo is an app server on github.com/xmppo/go-xmpp, as of 2025.
 package main
 
 import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"log"
 	"os"
 
 	"github.com/xmppo/go-xmpp"
+
+	"openccs/testdata/interop/appserver"
 )
 
-type answer struct {
-	Type  string `json:"message_type"`
-	ID    string `json:"message_id"`
-	Error string `json:"error"`
-}
-
 func main() {
-	log.SetFlags(0)
 	log.SetPrefix("xmppo: ")
-	addr := flag.String("addr", "", "host:port of the server")
-	ca := flag.String("ca", "", "PEM file of the CA to trust")
-	sender := flag.String("sender", "", "sender ID")
-	key := flag.String("key", "", "API key")
-	token := flag.String("token", "", "registration token to send to")
-	count := flag.Int("count", 10_000, "messages to send")
-	window := flag.Int("window", 1000, "messages in flight")
-	flag.Parse()
-
-	pem, err := os.ReadFile(*ca)
+	o := appserver.ParseFlags()
+	pem, err := os.ReadFile(o.CA)
 	if err != nil {
 		log.Fatal(err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	client, err := xmpp.Options{
-		Host:      *addr,
-		User:      *sender + "@gcm.googleapis.com",
-		Password:  *key,
+		Host:      o.Addr,
+		User:      o.Sender + "@gcm.googleapis.com",
+		Password:  o.Key,
 		TLSConfig: &tls.Config{RootCAs: roots, ServerName: "gcm.googleapis.com"},
-		Mechanism: "PLAIN",
+		Mechanism: "PLAIN", // left alone it picks X-OAUTH2, and for want of a token sends nothing at all
 		Session:   true,
 	}.NewClient()
 	if err != nil {
 		log.Fatal("log in: ", err)
 	}
 
-	slots := make(chan struct{}, *window)
+	send := func(m *appserver.Message) error {
+		text, _ := json.Marshal(m) // escapes what XML would have to
+		_, err := client.SendOrg(fmt.Sprintf(`<message id=""><gcm xmlns="google:mobile:data">%s</gcm></message>`, text))
+		return err
+	}
+	app := appserver.New("github.com/xmppo/go-xmpp", "github.com/xmppo/go-xmpp", o, send)
 	go func() {
-		for i := range *count {
-			slots <- struct{}{}
-			_, err := client.SendOrg(fmt.Sprintf(`<message id=""><gcm xmlns="google:mobile:data">{"to":"%s","message_id":"m-%d","data":{"n":"%d"}}</gcm></message>`+"\n", *token, i, i))
+		defer app.Ended()
+		for {
+			stanza, err := client.Recv()
 			if err != nil {
-				log.Fatal("send: ", err)
+				log.Print("receive: ", err)
+				return
+			}
+			chat, ok := stanza.(xmpp.Chat)
+			if !ok || len(chat.Other) == 0 {
+				continue
+			}
+			if ack := app.Handle(chat.Type, []byte(chat.Other[0])); ack != nil {
+				if err := send(ack); err != nil {
+					log.Print("acknowledge: ", err)
+				}
 			}
 		}
 	}()
-	acks := make(map[string]int, *count)
-	nacks := map[string]int{}
-	for answered := 0; answered < *count; {
-		got, err := client.Recv()
-		if err != nil {
-			log.Fatalf("receive after %d answers: %v", answered, err)
-		}
-		chat, ok := got.(xmpp.Chat)
-		if !ok || len(chat.OtherElem) == 0 {
-			continue
-		}
-		var a answer
-		if err := json.Unmarshal([]byte(chat.OtherElem[0].InnerXML), &a); err != nil {
-			log.Fatalf("answer %q: %v", chat.OtherElem[0].InnerXML, err)
-		}
-		switch a.Type {
-		case "ack":
-			acks[a.ID]++
-		case "nack":
-			nacks[a.Error]++
-		default:
-			continue
-		}
-		answered++
-		<-slots
-	}
+	app.Run("")
 	client.Close()
-	twice := 0
-	for _, n := range acks {
-		if n > 1 {
-			twice++
-		}
-	}
-	json.NewEncoder(os.Stdout).Encode(map[string]any{"sent": *count, "acked_once": len(acks) - twice, "acked_twice": twice, "nacked": nacks})
 }

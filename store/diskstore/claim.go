@@ -1,0 +1,235 @@
+package diskstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"openccs/store"
+)
+
+// Claim hands entries to a lease. It reads from disk only what is not in memory.
+func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	c := claim{t: &s.queues, lease: l, max: max, now: now.UnixMilli()}
+	sh := s.queues.shard(k)
+	sh.mu.Lock()
+	q := sh.open(k, l)
+	if c.take(q) {
+		sh.mu.Unlock()
+		return c.entries, nil
+	}
+	q.readers++
+	sh.mu.Unlock()
+
+	q.reading.Lock()
+	err := s.claimFromDisk(ctx, &c, sh, q, k)
+	q.reading.Unlock()
+
+	sh.mu.Lock()
+	q.endRead()
+	s.queues.drop(sh, k, q)
+	sh.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("claim %s: %w", k, err)
+	}
+	return c.entries, nil
+}
+
+// claim is a call of Claim.
+type claim struct {
+	t       *table
+	lease   store.Lease
+	max     int
+	now     int64
+	entries []store.Entry
+}
+
+// take claims what is in memory, and reports whether that is all there is to claim. It is called under
+// the shard's lock.
+func (c *claim) take(q *queue) bool {
+	for r := range q.lanes {
+		n := &q.lanes[r]
+		for !n.empty() && len(c.entries) < c.max {
+			e := n.pop()
+			c.t.account(q, -cost(&e))
+			if expires := e.Expires.UnixMilli(); expires > c.now {
+				q.setMark(e.ID, mark{lease: c.lease, expires: expires})
+				c.entries = append(c.entries, e)
+			}
+		}
+		if len(c.entries) >= c.max {
+			return true
+		}
+		if !n.whole {
+			return false
+		}
+	}
+	return true
+}
+
+// claimFromDisk fills the lanes from disk and claims from them until there is nothing more to claim.
+func (s *Store) claimFromDisk(ctx context.Context, c *claim, sh *tableShard, q *queue, k store.Key) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		sh.mu.Lock()
+		if !slices.Contains(q.leases, c.lease) {
+			// Released meanwhile, together with what was claimed before.
+			sh.mu.Unlock()
+			c.entries = nil
+			return nil
+		}
+		if c.take(q) {
+			sh.mu.Unlock()
+			return nil
+		}
+		p := newPassage(q, k, c)
+		sh.mu.Unlock()
+
+		if err := p.read(s.db); err != nil {
+			return err
+		}
+
+		sh.mu.Lock()
+		p.fill(c.t, q)
+		sh.mu.Unlock()
+	}
+}
+
+// passage is a part of a queue that is read from disk.
+type passage struct {
+	key   store.Key
+	now   int64
+	count int // entries to read at least, if there are so many
+	bytes int // to read at most beyond that
+	lanes [laneCount]passageLane
+}
+
+// passageLane is the part of one lane.
+type passageLane struct {
+	wanted    bool
+	from, put store.ID // the lane's end and put when the reading began
+	entries   []store.Entry
+	end       store.ID // the last ID that was read
+	whole     bool     // there was none behind it
+}
+
+// newPassage plans to read from the first lane on that has nothing in memory. It is called under the
+// shard's lock.
+func newPassage(q *queue, k store.Key, c *claim) *passage {
+	p := &passage{
+		key: k, now: c.now, count: c.max - len(c.entries),
+		bytes: min(bufferedPerQueue-q.buffered, bufferedTotal-int(c.t.buffered.Load())),
+	}
+	for r := range q.lanes {
+		n := &q.lanes[r]
+		p.lanes[r] = passageLane{wanted: n.empty() && !n.whole, from: n.end, put: n.put}
+	}
+	return p
+}
+
+func (p *passage) read(db *pebble.DB) error {
+	it, err := db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	size, count := 0, 0
+	for r := range p.lanes {
+		n := &p.lanes[r]
+		if !n.wanted {
+			continue
+		}
+		n.end = n.from
+		first := keyOf(p.key, max(n.from+1, store.MakeID(store.Rank(r), 0)))
+		for it.SeekPrefixGE(first[:]); ; it.Next() {
+			if !it.Valid() {
+				n.whole = true
+				break
+			}
+			_, id := parseEntryKey(it.Key())
+			if int(id.Rank()) != r {
+				n.whole = true
+				break
+			}
+			if count >= p.count && size >= p.bytes {
+				return errors.Join(it.Error(), it.Close())
+			}
+			n.end = id
+			value, err := it.ValueAndErr()
+			if err != nil {
+				return errors.Join(err, it.Close())
+			}
+			rec, err := parseRecord(value)
+			if err != nil {
+				return errors.Join(fmt.Errorf("entry %d: %w", id, err), it.Close())
+			}
+			if rec.expires <= p.now {
+				continue // left to the sweep
+			}
+			e := rec.entry(p.key, id)
+			n.entries = append(n.entries, e)
+			size += cost(&e)
+			count++
+		}
+		if err := it.Error(); err != nil {
+			return errors.Join(err, it.Close())
+		}
+	}
+	return it.Close()
+}
+
+// fill puts what was read into the lanes, without what has a mark. A lane that a Release has turned back
+// meanwhile is left to the next passage, and so are those behind it. It is called under the shard's lock.
+func (p *passage) fill(t *table, q *queue) {
+	for r := range p.lanes {
+		n, read := &q.lanes[r], &p.lanes[r]
+		if !read.wanted {
+			continue
+		}
+		if n.end != read.from || !n.empty() {
+			return
+		}
+		for i := range read.entries {
+			e := &read.entries[i]
+			if _, taken := q.marks[e.ID]; taken {
+				continue
+			}
+			t.account(q, cost(e))
+			n.push(*e)
+		}
+		n.end = max(n.end, read.end)
+		if read.whole {
+			// All that was put before the reading began was there to be read, or has gone.
+			n.end = max(n.end, read.put)
+			n.whole = n.put <= n.end
+		}
+		if !read.whole {
+			return
+		}
+	}
+}
+
+// Release ends a lease.
+func (s *Store) Release(ctx context.Context, k store.Key, l store.Lease) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	sh := s.queues.shard(k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if q := sh.queues[k]; q != nil {
+		s.queues.release(q, l)
+		s.queues.drop(sh, k, q)
+	}
+	return nil
+}

@@ -1,0 +1,2 @@
+// Package diskstore keeps everything on the disk.
+package diskstore

@@ -1,0 +1,12 @@
+package diskstore
+
+import "github.com/cockroachdb/pebble/v2/vfs"
+
+// WithFS makes the store use a file system that a test can break.
+func (o Options) WithFS(fs vfs.FS) Options {
+	o.fs = fs
+	return o
+}
+
+// Comparer is the order of keys in the database.
+var Comparer = comparer

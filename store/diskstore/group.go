@@ -1,0 +1,277 @@
+package diskstore
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"openccs/store"
+	"openccs/store/internal/limits"
+)
+
+// group is work that is applied as one batch. It belongs to the committer, and after that to the finisher.
+type group struct {
+	c       *committer
+	s       *Store
+	batch   *pebble.Batch
+	works   []work
+	waiters []waiter
+	broken  error // the batch could not be applied
+
+	// What the batch changes, until it is applied.
+	placed  []placed
+	gone    []place
+	dedups  map[dedupKey]int64
+	records []*store.Registration
+
+	it       *pebble.Iterator // over all that was applied; nil until it is needed
+	flushed  bool             // a part of the group is applied already
+	unsynced bool             // the batch must be waited for
+}
+
+// waiter is work that waits for the disk.
+type waiter struct {
+	work
+	err error // of the work alone
+}
+
+// placed is an entry of the batch; it is nil if the same batch removes it again.
+type placed struct {
+	entry *store.Entry
+	id    store.ID
+}
+
+type place struct {
+	key store.Key
+	id  store.ID
+}
+
+func newGroup(c *committer, works []work) *group {
+	return &group{c: c, s: c.s, batch: c.s.db.NewBatch(), works: works}
+}
+
+// write stages all work and applies it. The engine panics when it cannot write its log.
+func (g *group) write() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("commit: %v", p)
+		}
+	}()
+	if err := g.c.failure(); err != nil {
+		return err
+	}
+	durable := false
+	g.waiters = make([]waiter, 0, len(g.works))
+	for _, w := range g.works {
+		err := w.stage(g)
+		if g.broken != nil {
+			return g.broken
+		}
+		durable = durable || w.durable()
+		g.waiters = append(g.waiters, waiter{w, err})
+	}
+	if err := g.closeIter(); err != nil {
+		return err
+	}
+	if !durable || g.s.opts.NoSync {
+		return g.apply()
+	}
+	if g.batch.Empty() && g.flushed {
+		if err := g.batch.LogData(nil, nil); err != nil {
+			return err
+		}
+	}
+	if !g.batch.Empty() {
+		if err := g.s.db.ApplyNoSyncWait(g.batch, pebble.Sync); err != nil {
+			return err
+		}
+		g.unsynced = true
+	}
+	g.publish()
+	return nil
+}
+
+// apply applies the batch without waiting for the disk.
+func (g *group) apply() error {
+	if !g.batch.Empty() {
+		if err := g.s.db.Apply(g.batch, pebble.NoSync); err != nil {
+			return err
+		}
+	}
+	g.publish()
+	return nil
+}
+
+// flush makes all that was staged so far visible to reads of the database, for work that has to look.
+func (g *group) flush() error {
+	if g.batch.Empty() {
+		return nil
+	}
+	if g.broken = errors.Join(g.closeIter(), g.apply()); g.broken != nil {
+		return g.broken
+	}
+	g.flushed = true
+	batch := g.batch
+	g.batch = g.s.db.NewBatch()
+	return batch.Close()
+}
+
+// iter returns an iterator over all that was applied before the group, or by its last flush. It is shared
+// by all that the group looks for; each seeks its own prefix.
+func (g *group) iter() (*pebble.Iterator, error) {
+	if g.it != nil {
+		return g.it, nil
+	}
+	var err error
+	g.it, err = g.s.db.NewIter(nil)
+	return g.it, err
+}
+
+func (g *group) closeIter() error {
+	if g.it == nil {
+		return nil
+	}
+	it := g.it
+	g.it = nil
+	return it.Close()
+}
+
+// flushQueue makes what was staged for a queue visible to reads of the database.
+func (g *group) flushQueue(k store.Key) error {
+	for i := range g.placed {
+		if e := g.placed[i].entry; e == nil || e.Key == k {
+			return g.flush()
+		}
+	}
+	for i := range g.gone {
+		if g.gone[i].key == k {
+			return g.flush()
+		}
+	}
+	return nil
+}
+
+// settle finishes the work that waits for no disk, and keeps the others.
+func (g *group) settle() {
+	if g.s.opts.NoSync {
+		for _, w := range g.waiters {
+			w.finish(w.err)
+		}
+		g.waiters = nil
+	}
+	g.waiters = slices.DeleteFunc(g.waiters, func(w waiter) bool {
+		if w.durable() {
+			return false
+		}
+		w.finish(w.err)
+		return true
+	})
+	if len(g.waiters) == 0 {
+		g.batch.Close()
+	}
+}
+
+// sync waits until the batch is on disk. Groups are waited for in order: one that wrote nothing answers
+// after those before it, which it may have gone by.
+func (g *group) sync() error {
+	if !g.unsynced {
+		return g.batch.Close()
+	}
+	return errors.Join(g.batch.SyncWait(), g.batch.Close())
+}
+
+// publish tells the queues in memory what has been applied.
+func (g *group) publish() {
+	for _, p := range g.placed {
+		if p.entry == nil {
+			continue
+		}
+		sh := g.s.queues.shard(p.entry.Key)
+		sh.mu.Lock()
+		if q := sh.queues[p.entry.Key]; q != nil {
+			g.s.queues.arrived(q, p.entry, p.id)
+		}
+		sh.mu.Unlock()
+	}
+	for _, p := range g.gone {
+		sh := g.s.queues.shard(p.key)
+		sh.mu.Lock()
+		if q := sh.queues[p.key]; q != nil {
+			q.unmark(p.id)
+			g.s.queues.drop(sh, p.key, q)
+		}
+		sh.mu.Unlock()
+	}
+	g.s.records.replace(g.records)
+	g.placed, g.gone, g.records = g.placed[:0], g.gone[:0], g.records[:0]
+	clear(g.dedups)
+}
+
+// place stages an entry under a new ID. The entry must stay as it is until the group is applied.
+func (g *group) place(e *store.Entry) (store.ID, error) {
+	seq, err := g.c.nextSeq()
+	if err != nil {
+		g.broken = err
+		return 0, err
+	}
+	id := store.MakeID(e.Rank, seq)
+	key := keyOf(e.Key, id)
+	op := g.batch.SetDeferred(len(key), recordLen(e))
+	copy(op.Key, key[:])
+	putRecord(op.Value, e)
+	if err := op.Finish(); err != nil {
+		return 0, err
+	}
+	g.placed = append(g.placed, placed{e, id})
+	return id, nil
+}
+
+// remove stages the removal of an entry that is there, and keeps it from being claimed until then.
+func (g *group) remove(k store.Key, gone limits.Gone) error {
+	sh := g.s.queues.shard(k)
+	sh.mu.Lock()
+	if q := sh.queues[k]; q != nil {
+		q.setMark(gone.ID, mark{removed: true, expires: gone.Expires})
+		g.s.queues.discard(q, gone.ID)
+	}
+	sh.mu.Unlock()
+	if i, found := slices.BinarySearchFunc(g.placed, gone.ID.Seq(), func(p placed, seq uint64) int {
+		return int(int64(p.id.Seq()) - int64(seq))
+	}); found {
+		g.placed[i].entry = nil
+	}
+	return g.erase(k, gone)
+}
+
+// erase stages the removal of an entry that is marked already. An entry's key is written once and erased
+// once, so that the engine may drop both as soon as they meet.
+func (g *group) erase(k store.Key, gone limits.Gone) error {
+	key := keyOf(k, gone.ID)
+	if err := g.batch.SingleDelete(key[:], nil); err != nil {
+		return err
+	}
+	g.gone = append(g.gone, place{k, gone.ID})
+	if sum := g.c.summaries.peek(k); sum != nil {
+		sum.Remove(gone)
+	}
+	return nil
+}
+
+// read reads an entry that may be there.
+func (g *group) read(k store.Key, id store.ID) (e store.Entry, found bool, err error) {
+	if err := g.flushQueue(k); err != nil {
+		return e, false, err
+	}
+	key := keyOf(k, id)
+	value, closer, err := g.s.db.Get(key[:])
+	if errors.Is(err, pebble.ErrNotFound) {
+		return e, false, nil
+	}
+	if err != nil {
+		return e, false, err
+	}
+	e, err = entryOf(key[:], value)
+	return e, true, errors.Join(err, closer.Close())
+}

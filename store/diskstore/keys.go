@@ -1,0 +1,108 @@
+package diskstore
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"openccs/store"
+)
+
+// The first byte of a key says what it is. Entries and remembered strings lie side by side, so that one
+// sweep walks over both.
+const (
+	prefixDevice   = 'D' // device, token -> nothing
+	prefixMeta     = 'm' // name -> value
+	prefixPresent  = 'P' // run, queue -> nothing
+	prefixProject  = 'p' // sender ID -> project
+	prefixEntry    = 'q' // queue, ID -> entry
+	prefixDedup    = 'r' // queue, hash -> when it is forgotten
+	prefixSlot     = 'S' // slot -> its newest token
+	prefixToken    = 't' // token -> registration
+	prefixSecret   = 'x' // name -> secret
+	sweepEnd       = prefixDedup + 1
+	queueKeyLen    = 1 + 1 + 8
+	entryKeyLen    = queueKeyLen + 8
+	dedupHashLen   = 16 // half a SHA-256: nobody finds two strings with the same
+	dedupKeyLen    = queueKeyLen + dedupHashLen
+	presentRunLen  = 8
+	presentKeyLen  = 1 + presentRunLen + 1 + 8
+	deviceTokenOff = 1 + 8
+)
+
+var (
+	metaFormat = []byte{prefixMeta, 'f'} // version of this layout
+	metaSeq    = []byte{prefixMeta, 's'} // no sequence number above this one was given out
+	metaRun    = []byte{prefixMeta, 'r'} // how often the store was opened
+)
+
+// comparer is bytewise order that knows which entries belong to one queue, so that a queue can be looked
+// for in the tables' filters. Its name is on disk.
+var comparer = func() *pebble.Comparer {
+	c := *pebble.DefaultComparer
+	c.Name = "openccs.queue.1"
+	c.Split = func(key []byte) int {
+		if len(key) > queueKeyLen && key[0] == prefixEntry {
+			return queueKeyLen
+		}
+		return len(key)
+	}
+	return &c
+}()
+
+type entryKey [entryKeyLen]byte
+
+type dedupKey [dedupKeyLen]byte
+
+func putQueueKey(dst []byte, prefix byte, k store.Key) {
+	dst[0], dst[1] = prefix, byte(k.Kind)
+	binary.BigEndian.PutUint64(dst[2:], k.ID)
+}
+
+// keyOf is where an entry is kept. The keys of a queue are in the order of its IDs.
+func keyOf(k store.Key, id store.ID) (key entryKey) {
+	putQueueKey(key[:], prefixEntry, k)
+	binary.BigEndian.PutUint64(key[queueKeyLen:], uint64(id))
+	return key
+}
+
+func parseEntryKey(key []byte) (store.Key, store.ID) {
+	return parseQueueKey(key), store.ID(binary.BigEndian.Uint64(key[queueKeyLen:]))
+}
+
+func parseQueueKey(key []byte) store.Key {
+	return store.Key{Kind: store.Kind(key[1]), ID: binary.BigEndian.Uint64(key[2:])}
+}
+
+func dedupKeyOf(k store.Key, dedup string) (key dedupKey) {
+	putQueueKey(key[:], prefixDedup, k)
+	var buf [256]byte // on the stack for all but long strings
+	sum := sha256.Sum256(append(buf[:0], dedup...))
+	copy(key[queueKeyLen:], sum[:dedupHashLen])
+	return key
+}
+
+func presentKey(run uint64, k store.Key) []byte {
+	key := make([]byte, presentKeyLen)
+	key[0] = prefixPresent
+	binary.BigEndian.PutUint64(key[1:], run)
+	key[1+presentRunLen] = byte(k.Kind)
+	binary.BigEndian.PutUint64(key[2+presentRunLen:], k.ID)
+	return key
+}
+
+func parsePresentKey(key []byte) store.Key {
+	return store.Key{
+		Kind: store.Kind(key[1+presentRunLen]), ID: binary.BigEndian.Uint64(key[2+presentRunLen:]),
+	}
+}
+
+func textKey(prefix byte, text string) []byte {
+	return append([]byte{prefix}, text...)
+}
+
+func deviceKey(device uint64, token string) []byte {
+	key := binary.BigEndian.AppendUint64([]byte{prefixDevice}, device)
+	return append(key, token...)
+}

@@ -1,0 +1,229 @@
+package diskstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+
+	"openccs/store"
+)
+
+// formatVersion is the version of the layout in keys.go and record.go. A store of a newer one is not
+// opened.
+const formatVersion = 1
+
+const (
+	dirMode             = 0o700 // messages are nobody else's business
+	bloomBitsPerKey     = 10
+	memTablesBeforeStop = 4
+	l0CompactionFiles   = 4
+	l0StopFiles         = 24
+	maxOpenFiles        = 500
+	walBytesPerSync     = 512 << 10 // smooths what NoSync and large groups write
+	maxManifestBytes    = 16 << 20
+)
+
+// openDir locks a directory and opens the database in it.
+func (s *Store) openDir(dir string) error {
+	if err := s.opts.fs.MkdirAll(dir, dirMode); err != nil {
+		return fmt.Errorf("%w; choose a directory that the server may write to", err)
+	}
+	// The lock knows directories by their names, so there may be one name only.
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	if err := s.checkForeign(dir); err != nil {
+		return err
+	}
+	s.lock, err = pebble.LockDirectory(dir, s.opts.fs)
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &path):
+		return fmt.Errorf("%w; choose a directory that the server may write to", err)
+	case err != nil:
+		return fmt.Errorf("%w (%w); stop the other server, or give this one its own directory", store.ErrLocked, err)
+	}
+	s.db, err = pebble.Open(dir, s.engineOptions())
+	if err != nil {
+		return errors.Join(explain(err), s.lock.Close())
+	}
+	return nil
+}
+
+func (s *Store) engineOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS:                          s.opts.fs,
+		Lock:                        s.lock,
+		Comparer:                    comparer,
+		FormatMajorVersion:          pebble.FormatTableFormatV6,
+		CacheSize:                   s.opts.CacheBytes,
+		MemTableSize:                uint64(s.opts.MemTableBytes),
+		MemTableStopWritesThreshold: memTablesBeforeStop,
+		L0CompactionThreshold:       l0CompactionFiles,
+		L0StopWritesThreshold:       l0StopFiles,
+		MaxOpenFiles:                maxOpenFiles,
+		MaxManifestFileSize:         maxManifestBytes,
+		WALBytesPerSync:             walBytesPerSync,
+		Logger:                      engineLogger{s.opts.Logger},
+	}
+	// The entries of a queue are no versions of each other: their values belong beside their keys.
+	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
+		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
+	}
+	// Queues and remembered strings are looked for one by one, and mostly are not there. The last level
+	// has no filter: it would be larger than the cache.
+	for i := range len(o.Levels) - 1 {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
+	}
+	return o
+}
+
+var errForeign = errors.New("it holds another program's data; give an empty directory")
+
+// explain adds what to do to an error of opening.
+func explain(err error) error {
+	switch {
+	case pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the data is damaged: %w; restore a copy, or move the directory away to start with an empty store", err)
+	case strings.Contains(err.Error(), "comparer name"):
+		return fmt.Errorf("%w (%w)", errForeign, err)
+	case strings.Contains(err.Error(), "format major version"):
+		return fmt.Errorf("%w; it was written by a newer ccs: use that, or give this one another directory", err)
+	}
+	return err
+}
+
+// checkForeign refuses a directory in which something else lives.
+func (s *Store) checkForeign(dir string) error {
+	names, err := s.opts.fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !engineFile(name) {
+			return fmt.Errorf("%s is not part of a store; give an empty directory", filepath.Join(dir, name))
+		}
+	}
+	return nil
+}
+
+// engineFile reports whether a name is one of those that a store's directory may hold.
+func engineFile(name string) bool {
+	for _, prefix := range []string{"MANIFEST-", "OPTIONS-", "CURRENT", "LOCK", "marker.", "temporary.", "lost+found", "."} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	for _, suffix := range []string{".sst", ".log", ".blob", ".dbtmp"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// readMeta checks the format, counts this run, and returns the sequence number to go on from.
+func (s *Store) readMeta() (seq uint64, err error) {
+	format, found, err := s.getNumber(metaFormat)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case !found:
+		if err := s.checkEmpty(); err != nil {
+			return 0, err
+		}
+	case format != formatVersion:
+		return 0, fmt.Errorf("its format is %d and this ccs knows %d; use the ccs that wrote it, or another directory",
+			format, formatVersion)
+	}
+	run, _, err := s.getNumber(metaRun)
+	if err != nil {
+		return 0, err
+	}
+	s.run = run + 1
+	seq, _, err = s.getNumber(metaSeq)
+	if err != nil {
+		return 0, err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := errors.Join(
+		b.Set(metaFormat, number(formatVersion), nil),
+		b.Set(metaRun, number(s.run), nil),
+		s.db.Apply(b, s.writeOptions()),
+	); err != nil {
+		return 0, err
+	}
+	return seq, nil
+}
+
+// checkEmpty refuses a database that has no format but has something in it.
+func (s *Store) checkEmpty() error {
+	it, err := s.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	if it.First() {
+		return errors.Join(errForeign, it.Close())
+	}
+	return it.Close()
+}
+
+func (s *Store) writeOptions() *pebble.WriteOptions {
+	if s.opts.NoSync {
+		return pebble.NoSync
+	}
+	return pebble.Sync
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func (s *Store) getNumber(key []byte) (n uint64, found bool, err error) {
+	value, found, err := s.get(key)
+	if err != nil || !found {
+		return 0, false, err
+	}
+	if len(value) != 8 {
+		return 0, false, fmt.Errorf("key %q: %w", key, errDamaged)
+	}
+	return binary.BigEndian.Uint64(value), true, nil
+}
+
+// get returns a copy of a value.
+func (s *Store) get(key []byte) (value []byte, found bool, err error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	value = append([]byte{}, v...)
+	return value, true, closer.Close()
+}
+
+// engineLogger hands the engine's messages on.
+type engineLogger struct {
+	log func(format string, args ...any)
+}
+
+func (l engineLogger) Infof(format string, args ...any)  { l.log(format, args...) }
+func (l engineLogger) Errorf(format string, args ...any) { l.log(format, args...) }
+
+// Fatalf must not return. In the committer the panic is caught and fails the store; in the engine's own
+// goroutines it ends the process, which is safe at any time and better than to go on.
+func (l engineLogger) Fatalf(format string, args ...any) {
+	l.log(format, args...)
+	panic(fmt.Errorf(format, args...))
+}

@@ -1,0 +1,92 @@
+package diskstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"openccs/store"
+)
+
+// SetPresent notes that a queue has a session. It does not wait for the disk.
+func (s *Store) SetPresent(ctx context.Context, k store.Key, present bool) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	weight, err := s.committer.reserve(ctx, ackWeight)
+	if err != nil {
+		return fmt.Errorf("set present %s: %w", k, err)
+	}
+	s.committer.push(&presentWork{key: presentKey(s.run, k), present: present, committer: &s.committer, weight: weight})
+	return nil
+}
+
+// presentWork is a call of SetPresent.
+type presentWork struct {
+	key       []byte
+	present   bool
+	committer *committer
+	weight    int64
+}
+
+func (w *presentWork) size() (entries, bytes int) { return 1, ackWeight }
+func (w *presentWork) durable() bool              { return false }
+func (w *presentWork) finish(error)               { w.committer.release(w.weight) }
+
+func (w *presentWork) stage(g *group) error {
+	if w.present {
+		return g.batch.Set(w.key, nil, nil)
+	}
+	return g.batch.Delete(w.key, nil)
+}
+
+// Present lists the queues that had a session when the store was last used, and forgets them. What
+// SetPresent noted since Open is not touched.
+func (s *Store) Present(ctx context.Context) (keys []store.Key, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	first, end := []byte{prefixPresent}, presentKey(s.run, store.Key{})
+	seen := map[store.Key]bool{}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: first, UpperBound: end})
+	if err != nil {
+		return nil, fmt.Errorf("present: %w", err)
+	}
+	for it.First(); it.Valid(); it.Next() {
+		if k := parsePresentKey(it.Key()); !seen[k] {
+			seen[k] = true
+			keys = append(keys, k)
+		}
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return nil, fmt.Errorf("present: %w", err)
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	forget := func(g *group) error { return g.batch.DeleteRange(first, end, nil) }
+	if err := s.committer.do(ctx, newChange(forget)); err != nil {
+		return nil, fmt.Errorf("present: %w", err)
+	}
+	return keys, nil
+}
+
+// change is work of the rarer kinds, which somebody waits for.
+type change struct {
+	fn func(g *group) error
+	waiting
+}
+
+// changeWeight is what a change counts in bytes.
+const changeWeight = 1 << 10
+
+func newChange(fn func(g *group) error) *change {
+	return &change{fn: fn, waiting: make(chan error, 1)}
+}
+
+func (w *change) size() (entries, bytes int) { return 1, changeWeight }
+func (w *change) stage(g *group) error       { return w.fn(g) }

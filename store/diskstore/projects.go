@@ -1,0 +1,169 @@
+package diskstore
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"openccs/store"
+)
+
+// CreateProject keeps a new project.
+func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
+	return s.changeProject(ctx, p.Sender, func(g *group, key []byte) error {
+		_, found, err := s.get(key)
+		if err != nil {
+			return err
+		}
+		if found {
+			return fmt.Errorf("project %s: %w", p.Sender, store.ErrExists)
+		}
+		return g.setProject(key, p)
+	})
+}
+
+// Project returns a project.
+func (s *Store) Project(ctx context.Context, sender string) (*store.Project, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	return s.readProject(textKey(prefixProject, sender))
+}
+
+// Projects lists all, by sender ID.
+func (s *Store) Projects(ctx context.Context) (all []*store.Project, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixProject}, UpperBound: []byte{prefixProject + 1}})
+	if err != nil {
+		return nil, fmt.Errorf("projects: %w", err)
+	}
+	for it.First(); it.Valid(); it.Next() {
+		p, err := s.readProject(it.Key())
+		if err != nil {
+			return nil, errors.Join(err, it.Close())
+		}
+		all = append(all, p)
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return nil, fmt.Errorf("projects: %w", err)
+	}
+	slices.SortFunc(all, func(a, b *store.Project) int {
+		return cmp.Or(cmp.Compare(len(a.Sender), len(b.Sender)), strings.Compare(a.Sender, b.Sender))
+	})
+	return all, nil
+}
+
+// UpdateProject changes a project. fn is called by the caller's goroutine, not the committer's, and
+// again if the project was changed meanwhile.
+func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store.Project) error) error {
+	for {
+		before, err := s.Project(ctx, sender)
+		if err != nil {
+			return err
+		}
+		p := before.Clone()
+		if err := fn(p); err != nil {
+			return err
+		}
+		p.Sender = sender
+		err = s.changeProject(ctx, sender, func(g *group, key []byte) error {
+			now, err := s.readProject(key)
+			switch {
+			case err != nil:
+				return err
+			case !reflect.DeepEqual(now, before):
+				return errOvertaken
+			}
+			return g.setProject(key, p)
+		})
+		if !errors.Is(err, errOvertaken) {
+			return err
+		}
+	}
+}
+
+var errOvertaken = errors.New("changed meanwhile")
+
+// DeleteProject forgets a project.
+func (s *Store) DeleteProject(ctx context.Context, sender string) error {
+	return s.changeProject(ctx, sender, func(g *group, key []byte) error {
+		if _, err := s.readProject(key); err != nil {
+			return err
+		}
+		return g.batch.Delete(key, nil)
+	})
+}
+
+// changeProject has the committer change a project, after all earlier changes.
+func (s *Store) changeProject(ctx context.Context, sender string, fn func(g *group, key []byte) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	return s.committer.do(ctx, newChange(func(g *group) error {
+		if err := g.flush(); err != nil {
+			return err
+		}
+		return fn(g, textKey(prefixProject, sender))
+	}))
+}
+
+func (s *Store) readProject(key []byte) (*store.Project, error) {
+	sender := string(key[1:])
+	value, found, err := s.get(key)
+	if err != nil {
+		return nil, fmt.Errorf("project %s: %w", sender, err)
+	}
+	if !found {
+		return nil, fmt.Errorf("project %s: %w", sender, store.ErrNotFound)
+	}
+	p := &store.Project{}
+	if err := json.Unmarshal(value, p); err != nil {
+		return nil, fmt.Errorf("project %s: %w: %w", sender, errDamaged, err)
+	}
+	return p, nil
+}
+
+func (g *group) setProject(key []byte, p *store.Project) error {
+	value, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return g.batch.Set(key, value, nil)
+}
+
+// Secret returns the secret of that name, which is fresh if there was none.
+func (s *Store) Secret(ctx context.Context, name string, fresh []byte) (secret []byte, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	err = s.committer.do(ctx, newChange(func(g *group) error {
+		if err := g.flush(); err != nil {
+			return err
+		}
+		key := textKey(prefixSecret, name)
+		old, found, err := s.get(key)
+		if err != nil || found {
+			secret = old
+			return err
+		}
+		secret = slices.Clone(fresh)
+		return g.batch.Set(key, fresh, nil)
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", name, err)
+	}
+	return secret, nil
+}

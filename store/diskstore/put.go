@@ -1,0 +1,141 @@
+package diskstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"openccs/store"
+	"openccs/store/internal/limits"
+)
+
+const (
+	entryWeight = 64 // bytes that an entry counts besides its record
+	ackWeight   = 32 // bytes that an acknowledgement counts
+)
+
+// Put stores a batch and returns when it is on disk.
+func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
+	bytes := 0
+	for i := range batch {
+		if err := limits.Check(&batch[i]); err != nil {
+			return nil, err
+		}
+		bytes += entryWeight + recordLen(&batch[i])
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	// The committer reads the batch where it is, so from here on the call cannot be cut short.
+	w := &putWork{
+		batch: batch, now: now.UnixMilli(), bytes: bytes,
+		outcomes: make([]store.Outcome, len(batch)), waiting: make(chan error, 1),
+	}
+	if err := s.committer.do(ctx, w); err != nil {
+		return nil, fmt.Errorf("put: %w", err)
+	}
+	return w.outcomes, nil
+}
+
+// putWork is a call of Put.
+type putWork struct {
+	batch    []store.Entry
+	now      int64
+	bytes    int
+	outcomes []store.Outcome
+	waiting
+}
+
+func (w *putWork) size() (entries, bytes int) { return len(w.batch), w.bytes }
+
+func (w *putWork) stage(g *group) error {
+	for i := range w.batch {
+		var err error
+		if w.outcomes[i], err = g.put(&w.batch[i], w.now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put decides what becomes of an entry and stages it.
+func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
+	var dedup dedupKey
+	if e.Dedup != "" {
+		dedup = dedupKeyOf(e.Key, e.Dedup)
+		if seen, err := g.seen(dedup, now); err != nil || seen {
+			return store.Outcome{Result: store.Duplicate}, err
+		}
+	}
+	// A queue without limits needs no summary, but one that is there has to stay right.
+	sum := g.c.summaries.peek(e.Key)
+	if e.Limit != (store.Limit{}) || e.Collapse != "" {
+		var err error
+		if sum, err = g.c.summaries.of(e.Key, now, source{g, e.Key}); err != nil {
+			return store.Outcome{}, err
+		}
+	}
+	var v limits.Verdict
+	if sum != nil {
+		var err error
+		if v, err = sum.Judge(e, now, source{g, e.Key}); err != nil || v.Result == store.Refused {
+			return store.Outcome{Result: v.Result}, err
+		}
+		for _, gone := range v.Remove {
+			if err := g.remove(e.Key, gone); err != nil {
+				return store.Outcome{}, err
+			}
+		}
+	}
+	if e.Dedup != "" {
+		if err := g.remember(dedup, now+e.DedupFor.Milliseconds()); err != nil {
+			return store.Outcome{}, err
+		}
+	}
+	if v.Result == store.Discarded {
+		e = limits.Marker(e, v, now)
+	}
+	id, err := g.place(e)
+	if err != nil {
+		return store.Outcome{}, err
+	}
+	if sum != nil {
+		sum.Add(limits.HeadOf(e, id))
+		g.c.summaries.weigh(sum)
+	}
+	return store.Outcome{ID: id, Result: v.Result}, nil
+}
+
+// remember stages a string that is remembered until a time in milliseconds.
+func (g *group) remember(key dedupKey, until int64) error {
+	if g.dedups == nil {
+		g.dedups = map[dedupKey]int64{}
+	}
+	g.dedups[key] = until
+	return g.batch.Set(key[:], number(uint64(until)), nil)
+}
+
+// seen reports whether a string is remembered.
+func (g *group) seen(key dedupKey, now int64) (bool, error) {
+	if until, ok := g.dedups[key]; ok {
+		return now < until, nil
+	}
+	it, err := g.iter()
+	if err != nil {
+		return false, err
+	}
+	if !it.SeekPrefixGE(key[:]) {
+		return false, it.Error()
+	}
+	value, err := it.ValueAndErr()
+	if err != nil || len(value) != 8 {
+		return false, errors.Join(err, errDamaged)
+	}
+	return now < int64(binary.BigEndian.Uint64(value)), nil
+}

@@ -1,0 +1,223 @@
+package diskstore
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"openccs/store"
+)
+
+// What is kept in memory of queues that have a lease. The rest of a queue is on disk only.
+const (
+	tableShards       = 256
+	tableShardBits    = 8
+	laneCount         = int(store.RankNormal) + 1
+	bufferedPerQueue  = 64 << 10 // bytes of entries that wait in memory to be claimed
+	bufferedTotal     = 32 << 20 // the same, of all queues
+	bufferedOverhead  = 128      // of an entry, besides its body and texts
+	bufferCompactFrom = 32       // a buffer shorter than this is not moved to its front
+)
+
+// table is the queues that have a lease, or an acknowledgement that is not applied yet. Nothing else is
+// done under a shard's lock than to change what is in memory.
+type table struct {
+	shards   [tableShards]tableShard
+	buffered atomic.Int64 // bytes in all lanes
+}
+
+type tableShard struct {
+	mu     sync.Mutex
+	queues map[store.Key]*queue
+}
+
+func (t *table) init() {
+	for i := range t.shards {
+		t.shards[i].queues = map[store.Key]*queue{}
+	}
+}
+
+func (t *table) shard(k store.Key) *tableShard {
+	// The multiplier spreads IDs that differ in few bits (Fibonacci hashing).
+	h := (k.ID ^ uint64(k.Kind)<<56) * 0x9E3779B97F4A7C15
+	return &t.shards[h>>(64-tableShardBits)]
+}
+
+// queue is a queue with leases. Its fields belong to whoever holds the shard's lock.
+type queue struct {
+	leases []store.Lease
+	marks  map[store.ID]mark
+	lanes  [laneCount]lane
+
+	buffered int // bytes in the lanes
+
+	// reading is held by a Claim that reads from disk, so that two do not read the same. It is taken
+	// before the shard's lock.
+	reading sync.Mutex
+	readers int        // how many Claims hold reading or wait for it; the queue is kept while there are any
+	stale   []store.ID // marks to forget when the last of them has ended: it may have read their entries
+}
+
+// mark is on an entry that is not free to be claimed.
+type mark struct {
+	lease   store.Lease // that holds it; 0 when it is leaving
+	removed bool        // it is leaving, and its removal is already part of a group
+	expires int64
+}
+
+// lane is the entries of one rank that nobody has claimed. Those up to end are in buf, unless they have a
+// mark or have expired; those beyond are on disk.
+type lane struct {
+	buf   []store.Entry
+	next  int      // of buf: what comes before was handed out
+	end   store.ID // 0 when nothing was read yet
+	whole bool     // nothing is beyond end
+	put   store.ID // the highest ID that was put since the queue is in memory
+}
+
+// open returns a queue, with a lease in it.
+func (sh *tableShard) open(k store.Key, l store.Lease) *queue {
+	q := sh.queues[k]
+	if q == nil {
+		q = &queue{}
+		sh.queues[k] = q
+	}
+	if !slices.Contains(q.leases, l) {
+		q.leases = append(q.leases, l)
+	}
+	return q
+}
+
+// drop forgets a queue that nobody needs in memory any more.
+func (t *table) drop(sh *tableShard, k store.Key, q *queue) {
+	if len(q.leases) > 0 || len(q.marks) > 0 || q.readers > 0 || sh.queues[k] != q {
+		return
+	}
+	delete(sh.queues, k)
+	t.buffered.Add(-int64(q.buffered))
+}
+
+func (q *queue) setMark(id store.ID, m mark) {
+	if q.marks == nil {
+		q.marks = map[store.ID]mark{}
+	}
+	q.marks[id] = m
+}
+
+// unmark forgets the mark of an entry that has gone from the disk.
+func (q *queue) unmark(id store.ID) {
+	if q.readers > 0 {
+		q.stale = append(q.stale, id)
+		return
+	}
+	delete(q.marks, id)
+}
+
+// endRead is the end of a Claim that read from disk.
+func (q *queue) endRead() {
+	if q.readers--; q.readers > 0 {
+		return
+	}
+	for _, id := range q.stale {
+		delete(q.marks, id)
+	}
+	q.stale = nil
+}
+
+// release ends a lease. What it held is read from disk again, at its old place.
+func (t *table) release(q *queue, l store.Lease) {
+	i := slices.Index(q.leases, l)
+	if i < 0 {
+		return
+	}
+	q.leases = slices.Delete(q.leases, i, i+1)
+	for id, m := range q.marks {
+		if m.lease != l {
+			continue
+		}
+		delete(q.marks, id)
+		if n := &q.lanes[id.Rank()]; id <= n.end {
+			t.turnBack(q, n, id)
+		}
+	}
+}
+
+// turnBack makes a lane begin again at an entry, or before it at the first that waits in memory.
+func (t *table) turnBack(q *queue, n *lane, id store.ID) {
+	if !n.empty() {
+		id = min(id, n.buf[n.next].ID)
+	}
+	freed := 0
+	for i := range n.buf[n.next:] {
+		freed += cost(&n.buf[n.next+i])
+	}
+	t.account(q, -freed)
+	n.buf, n.next, n.whole = nil, 0, false
+	n.end = id - 1
+}
+
+// arrived adds an entry that was just stored to its lane, if the lane reaches that far.
+func (t *table) arrived(q *queue, e *store.Entry, id store.ID) {
+	n := &q.lanes[id.Rank()]
+	n.put = max(n.put, id)
+	if !n.whole || id <= n.end {
+		return
+	}
+	size := cost(e)
+	if q.buffered+size > bufferedPerQueue || t.buffered.Load()+int64(size) > bufferedTotal {
+		n.whole = false
+		return
+	}
+	n.push(copyOf(e, id))
+	n.end = id
+	t.account(q, size)
+}
+
+func (t *table) account(q *queue, size int) {
+	q.buffered += size
+	t.buffered.Add(int64(size))
+}
+
+func (n *lane) empty() bool { return n.next == len(n.buf) }
+
+func (n *lane) push(e store.Entry) {
+	if n.empty() {
+		n.buf, n.next = n.buf[:0], 0
+	} else if n.next >= bufferCompactFrom && n.next > len(n.buf)/2 {
+		moved := copy(n.buf, n.buf[n.next:])
+		clear(n.buf[moved:])
+		n.buf, n.next = n.buf[:moved], 0
+	}
+	n.buf = append(n.buf, e)
+}
+
+func (n *lane) pop() store.Entry {
+	e := n.buf[n.next]
+	n.buf[n.next] = store.Entry{}
+	n.next++
+	return e
+}
+
+// discard takes an entry out that is being removed.
+func (t *table) discard(q *queue, id store.ID) {
+	n := &q.lanes[id.Rank()]
+	i, found := slices.BinarySearchFunc(n.buf[n.next:], id, func(e store.Entry, id store.ID) int {
+		switch {
+		case e.ID < id:
+			return -1
+		case e.ID > id:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		return
+	}
+	t.account(q, -cost(&n.buf[n.next+i]))
+	n.buf = slices.Delete(n.buf, n.next+i, n.next+i+1)
+}
+
+// cost is about what an entry takes in memory.
+func cost(e *store.Entry) int {
+	return bufferedOverhead + len(e.App) + len(e.Collapse) + len(e.Dedup) + len(e.Body)
+}

@@ -1,0 +1,157 @@
+package diskstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"openccs/store"
+	"openccs/store/internal/limits"
+)
+
+// An entry on disk: flags (1 byte), expiry in milliseconds (8), acceptance in microseconds (8), what a
+// marker counts (uvarint), app, collapse and dedup (each a length and the bytes), and the body.
+const (
+	flagAway        = 1 << 0
+	recordFixed     = 1 + 8 + 8
+	offsetExpires   = 1
+	offsetAccepted  = 9
+	recordMinLength = recordFixed + 4
+)
+
+var errDamaged = errors.New("entry on disk is damaged")
+
+// recordLen is the length of an entry's record.
+func recordLen(e *store.Entry) int {
+	return recordFixed + uvarintLen(uint64(e.Deleted)) + textLen(e.App) + textLen(e.Collapse) + textLen(e.Dedup) +
+		len(e.Body)
+}
+
+func textLen(s string) int { return uvarintLen(uint64(len(s))) + len(s) }
+
+func uvarintLen(v uint64) int {
+	n := 1
+	for ; v >= 0x80; v >>= 7 {
+		n++
+	}
+	return n
+}
+
+// putRecord writes an entry's record to dst, which is recordLen long.
+func putRecord(dst []byte, e *store.Entry) {
+	dst[0] = 0
+	if limits.IsAway(e) {
+		dst[0] = flagAway
+	}
+	binary.BigEndian.PutUint64(dst[offsetExpires:], uint64(e.Expires.UnixMilli()))
+	binary.BigEndian.PutUint64(dst[offsetAccepted:], uint64(e.Accepted.UnixMicro()))
+	b := binary.AppendUvarint(dst[:recordFixed], uint64(e.Deleted))
+	b = appendText(b, e.App)
+	b = appendText(b, e.Collapse)
+	b = appendText(b, e.Dedup)
+	copy(dst[len(b):], e.Body)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// record is an entry's record taken apart. Its slices are parts of what was read.
+type record struct {
+	flags                byte
+	expires, accepted    int64
+	deleted              int
+	app, collapse, dedup []byte
+	body                 []byte
+}
+
+func parseRecord(b []byte) (r record, err error) {
+	if len(b) < recordMinLength {
+		return r, errDamaged
+	}
+	r.flags = b[0]
+	r.expires = int64(binary.BigEndian.Uint64(b[offsetExpires:]))
+	r.accepted = int64(binary.BigEndian.Uint64(b[offsetAccepted:]))
+	deleted, n := binary.Uvarint(b[recordFixed:])
+	if n <= 0 {
+		return r, errDamaged
+	}
+	r.deleted = int(deleted)
+	b = b[recordFixed+n:]
+	for _, part := range []*[]byte{&r.app, &r.collapse, &r.dedup} {
+		if *part, b, err = cutText(b); err != nil {
+			return r, err
+		}
+	}
+	r.body = b
+	return r, nil
+}
+
+func cutText(b []byte) (text, rest []byte, err error) {
+	length, n := binary.Uvarint(b)
+	if n <= 0 || uint64(len(b)-n) < length {
+		return nil, nil, errDamaged
+	}
+	return b[n : n+int(length)], b[n+int(length):], nil
+}
+
+// expiresOf is the expiry of a record that is not taken apart.
+func expiresOf(b []byte) (int64, error) {
+	if len(b) < recordMinLength {
+		return 0, errDamaged
+	}
+	return int64(binary.BigEndian.Uint64(b[offsetExpires:])), nil
+}
+
+// entry makes an entry that shares nothing with what was read.
+func (r *record) entry(k store.Key, id store.ID) store.Entry {
+	var text strings.Builder
+	text.Grow(len(r.app) + len(r.collapse) + len(r.dedup))
+	text.Write(r.app)
+	text.Write(r.collapse)
+	text.Write(r.dedup)
+	return r.withText(k, id, text.String(), len(r.app), len(r.collapse))
+}
+
+// withText makes an entry with a text that is its app, collapse key and dedup string in a row: one
+// allocation for the three, and one for the body.
+func (r *record) withText(k store.Key, id store.ID, text string, app, collapse int) store.Entry {
+	return store.Entry{
+		Key: k, ID: id, Rank: id.Rank(),
+		App: text[:app], Collapse: text[app : app+collapse], Dedup: text[app+collapse:],
+		Accepted: time.UnixMicro(r.accepted), Expires: time.UnixMilli(r.expires), Deleted: r.deleted,
+		Body: append(make([]byte, 0, len(r.body)), r.body...),
+	}
+}
+
+// copyOf makes an entry as Claim returns it of one that is being put, sharing nothing with it.
+func copyOf(e *store.Entry, id store.ID) store.Entry {
+	r := record{
+		expires: e.Expires.UnixMilli(), accepted: e.Accepted.UnixMicro(), deleted: e.Deleted, body: e.Body,
+	}
+	var text strings.Builder
+	text.Grow(len(e.App) + len(e.Collapse) + len(e.Dedup))
+	text.WriteString(e.App)
+	text.WriteString(e.Collapse)
+	text.WriteString(e.Dedup)
+	return r.withText(e.Key, id, text.String(), len(e.App), len(e.Collapse))
+}
+
+func (r *record) head(id store.ID) limits.Head {
+	return limits.Head{
+		ID: id, Expires: r.expires, App: string(r.app), Collapse: string(r.collapse),
+		Away: r.flags&flagAway != 0, Deleted: r.deleted,
+	}
+}
+
+// entryOf makes an entry of a key and a value that were read.
+func entryOf(key, value []byte) (store.Entry, error) {
+	k, id := parseEntryKey(key)
+	r, err := parseRecord(value)
+	if err != nil {
+		return store.Entry{}, fmt.Errorf("%s: entry %d: %w", k, id, err)
+	}
+	return r.entry(k, id), nil
+}

@@ -1,0 +1,203 @@
+package diskstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"openccs/store"
+	"openccs/store/internal/limits"
+)
+
+// purgeStep is how many entries of an app instance are removed in one go.
+const purgeStep = 1000
+
+// Ack forgets entries. What a lease holds is out of sight at once and goes from the disk with one of the
+// next groups; for the rest the call waits for the committer.
+func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	if len(ids) == 0 {
+		return nil
+	}
+	// There must be room before an entry is marked: a mark without work would never go away.
+	weight, err := s.committer.reserve(ctx, len(ids)*ackWeight)
+	if err != nil {
+		return fmt.Errorf("ack %s: %w", k, err)
+	}
+	held, others := s.acknowledge(k, ids)
+	if len(held) > 0 {
+		s.committer.push(&ackWork{key: k, ids: held, committer: &s.committer, weight: weight})
+	} else {
+		s.committer.release(weight)
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	if err := s.drop(ctx, &dropWork{places: others}); err != nil {
+		return fmt.Errorf("ack %s: %w", k, err)
+	}
+	return nil
+}
+
+// acknowledge marks those entries that a lease holds as leaving. The others are not in memory.
+func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, others []place) {
+	sh := s.queues.shard(k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	q := sh.queues[k]
+	held = make([]store.ID, 0, len(ids))
+	for _, id := range ids {
+		var m mark
+		var marked bool
+		if q != nil {
+			m, marked = q.marks[id]
+		}
+		switch {
+		case !marked:
+			others = append(others, place{k, id})
+		case m.lease != 0:
+			m.lease = 0
+			q.marks[id] = m
+			held = append(held, id)
+		}
+	}
+	return held, others
+}
+
+// ackWork is the removal of entries that are marked as leaving.
+type ackWork struct {
+	key       store.Key
+	ids       []store.ID
+	committer *committer
+	weight    int64
+}
+
+func (w *ackWork) size() (entries, bytes int) { return len(w.ids), len(w.ids) * ackWeight }
+func (w *ackWork) durable() bool              { return false }
+func (w *ackWork) finish(error)               { w.committer.release(w.weight) }
+
+func (w *ackWork) stage(g *group) error {
+	leaving := make([]limits.Gone, 0, len(w.ids))
+	sh := g.s.queues.shard(w.key)
+	sh.mu.Lock()
+	if q := sh.queues[w.key]; q != nil {
+		for _, id := range w.ids {
+			// Something else, such as a replacement, may have removed it before.
+			if m, ok := q.marks[id]; ok && !m.removed {
+				m.removed = true
+				q.marks[id] = m
+				leaving = append(leaving, limits.Gone{ID: id, Expires: m.expires})
+			}
+		}
+	}
+	sh.mu.Unlock()
+	for _, gone := range leaving {
+		if err := g.erase(w.key, gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropWork is the removal of entries that may be there.
+type dropWork struct {
+	places  []place
+	strings []dedupKey // remembered strings to be forgotten, if they are over
+	now     int64      // for strings
+	sparing bool       // leave alone what a lease holds
+
+	dropped []store.Entry // what was there and is removed
+	waiting
+}
+
+func (w *dropWork) size() (entries, bytes int) {
+	n := len(w.places) + len(w.strings)
+	return n, n * ackWeight
+}
+
+func (w *dropWork) stage(g *group) error {
+	for _, p := range w.places {
+		if w.sparing && (source{g, p.key}).Claimed(p.id) {
+			continue
+		}
+		e, found, err := g.read(p.key, p.id)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		if err := g.remove(p.key, limits.Gone{ID: p.id, Expires: e.Expires.UnixMilli()}); err != nil {
+			return err
+		}
+		w.dropped = append(w.dropped, e)
+	}
+	for _, key := range w.strings {
+		seen, err := g.seen(key, w.now)
+		if err != nil {
+			return err
+		}
+		if !seen {
+			if err := g.batch.Delete(key[:], nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) drop(ctx context.Context, w *dropWork) error {
+	w.waiting = make(chan error, 1)
+	return s.committer.do(ctx, w)
+}
+
+// Purge forgets the entries of an app instance, claimed ones and markers included.
+func (s *Store) Purge(ctx context.Context, k store.Key, app string) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	for next := store.ID(0); ; {
+		w := &dropWork{}
+		var err error
+		if next, err = s.entriesOf(k, app, next, w); err == nil && len(w.places) > 0 {
+			err = s.drop(ctx, w)
+		}
+		if err != nil {
+			return fmt.Errorf("purge %s: %w", k, err)
+		}
+		if next == 0 {
+			return nil
+		}
+	}
+}
+
+// entriesOf collects entries of an app instance, and returns where to go on, or 0 at the end.
+func (s *Store) entriesOf(k store.Key, app string, from store.ID, w *dropWork) (next store.ID, err error) {
+	it, err := s.db.NewIter(nil)
+	if err != nil {
+		return 0, err
+	}
+	first := keyOf(k, from)
+	for it.SeekPrefixGE(first[:]); it.Valid(); it.Next() {
+		_, id := parseEntryKey(it.Key())
+		if len(w.places) == purgeStep {
+			return id, it.Close()
+		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return 0, errors.Join(err, it.Close())
+		}
+		r, err := parseRecord(value)
+		if err != nil {
+			return 0, errors.Join(err, it.Close())
+		}
+		if string(r.app) == app {
+			w.places = append(w.places, place{k, id})
+		}
+	}
+	return 0, errors.Join(it.Error(), it.Close())
+}
