@@ -199,9 +199,9 @@ func rank(high bool) store.Rank {
 	return store.RankNormal
 }
 
-// deliverNow gives a message with TTL 0 to the session that is there, or to nobody (CCS 5.2). It is the
-// last in s.bodies and leaves them.
-func (r *Router) deliverNow(s *sendScratch, e store.Entry) {
+// deliverNow gives a message with TTL 0 to the session that is there; false if there is none, which is the
+// end of the message (CCS 5.2). It is the last in s.bodies and leaves them.
+func (r *Router) deliverNow(s *sendScratch, e store.Entry) bool {
 	start := 0
 	if n := len(s.ends); n > 0 {
 		start = s.ends[n-1]
@@ -209,7 +209,7 @@ func (r *Router) deliverNow(s *sendScratch, e store.Entry) {
 	e.Body = append([]byte(nil), s.bodies[start:]...)
 	s.bodies = s.bodies[:start]
 	e.Expires = time.Time{}
-	r.offer(e)
+	return r.offer(e)
 }
 
 // deliver stores the entries of s, wakes the sessions that wait for them, and reports.

@@ -93,6 +93,7 @@ func TestUpstream(t *testing.T) {
 		with(func(m *ccs.Upstream) { m.ID, m.Data, m.PersistentID = "big", big, "p-5" }),
 		with(func(m *ccs.Upstream) { m.Category, m.PersistentID = "com.google.android.gsf.gtalkservice", "p-6" }),
 		with(func(m *ccs.Upstream) { m.ID, m.PersistentID, m.TTL, m.HasTTL = "u-2", "p-7", time.Hour, true }),
+		with(func(m *ccs.Upstream) { m.ID, m.PersistentID, m.HasTTL = "nobody there", "", true }),
 		with(func(m *ccs.Upstream) { m.ID, m.PersistentID = "one too many", "p-8" }),
 	}))
 	ids, entries := take(t, w.attach(sender.Key(), newSession()))
@@ -102,7 +103,7 @@ func TestUpstream(t *testing.T) {
 	assert.Equal(t, ccs.Message{Kind: ccs.DataMessage, TTL: 24 * time.Hour, From: w.token, To: good.To, App: app, ID: "u-1", Data: good.Data}, m)
 
 	ids, entries = take(t, w.attach(device.Key(), newSession()))
-	assert.Equal(t, []string{"nobody", "no sender", "other", "big", "one too many"}, ids, "the device is told of each that came to nothing")
+	assert.Equal(t, []string{"nobody", "no sender", "other", "big", "nobody there", "one too many"}, ids, "the device is told of each that came to nothing")
 	for _, e := range entries {
 		require.NoError(t, m.Decode(e.Body))
 		assert.Equal(t, ccs.SendError, m.Kind)

@@ -35,7 +35,8 @@ var (
 	errUnknownDestination = errors.New("InvalidParameters: no such sender ID")
 	errNotRegistered      = errors.New("NotRegistered: the app is not registered for this sender ID")
 	errUpstreamTooBig     = errors.New("MessageTooBig")
-	errUpstreamTTL        = errors.New("TtlExceeded: bad time to live")
+	errUpstreamTTL        = errors.New("InvalidTtl: below zero")
+	errNobodyThere        = errors.New("TtlExceeded: no app server is connected")
 )
 
 // dedupFor is how long a device's repeats are known: the longest that a client keeps an unacknowledged
@@ -138,7 +139,9 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 		e.DedupFor = dedupFor
 	}
 	if ttl == 0 {
-		r.deliverNow(s, e)
+		if !r.deliverNow(s, e) {
+			return &upstreamError{errNobodyThere}
+		}
 		return nil
 	}
 	s.entries = append(s.entries, e)

@@ -181,7 +181,7 @@ func TestARestartForgetsTheOldStream(t *testing.T) {
 	require.NoError(t, err)
 	var se *stanza.StreamError
 	require.ErrorAs(t, r.Next(&e), &se)
-	assert.Equal(t, "bad-namespace-prefix", se.Condition)
+	assert.Equal(t, "invalid-xml", se.Condition)
 }
 
 func TestReadErrors(t *testing.T) {

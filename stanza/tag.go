@@ -60,7 +60,7 @@ func (r *Reader) finishTag() {
 	}
 	space, ok := r.resolve(prefix)
 	if !ok {
-		r.fail("bad-namespace-prefix", nameStart, fmt.Sprintf("undeclared prefix %q", prefix))
+		r.fail("invalid-xml", nameStart, fmt.Sprintf("undeclared prefix %q", prefix))
 		return
 	}
 	if !r.checkAttributes() {
@@ -362,7 +362,7 @@ func (r *Reader) checkAttributes() bool {
 		if a.prefix != "" && a.prefix != "xmlns" {
 			var ok bool
 			if space, ok = r.resolve(a.prefix); !ok {
-				r.fail("bad-namespace-prefix", a.at, fmt.Sprintf("undeclared prefix %q", a.prefix))
+				r.fail("invalid-xml", a.at, fmt.Sprintf("undeclared prefix %q", a.prefix))
 				return false
 			}
 		}

@@ -1,3 +1,5 @@
+//go:build interop
+
 package ccstest_test
 
 import (
@@ -46,7 +48,7 @@ func requireInteropTools(t *testing.T) {
 			missing = append(missing, fmt.Sprintf("%s: %v\n%s", strings.Join(check, " "), err, out))
 		}
 	}
-	require.Empty(t, missing, "tools are missing: run testdata/interop/install.sh, or go test -short")
+	require.Empty(t, missing, "tools are missing: make interop installs them")
 }
 
 // buildInterop builds the programs in Go and returns their directory.

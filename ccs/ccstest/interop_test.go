@@ -1,3 +1,5 @@
+//go:build interop
+
 package ccstest_test
 
 import (
@@ -104,9 +106,6 @@ func (c *interopClient) want() interopReport {
 
 // Published clients, unmodified and in processes of their own, against a whole server (CCS 1.11, 10.3).
 func TestInterop(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short leaves out the clients that are not ours")
-	}
 	requireInteropTools(t)
 	programs := buildInterop(t)
 	took := make([]string, len(interopClients))

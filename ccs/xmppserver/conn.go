@@ -31,8 +31,10 @@ type conn struct {
 	user   ccs.SenderID
 	domain string // of the bound address
 	jid    string // bound address, "" before
+	broken bool   // a write has failed, so that nothing can be written any more
 
 	mu       sync.Mutex
+	lastWord time.Time // no write may go on for longer; zero while there is no end in sight
 	who      principal // set once logged in
 	draining bool
 	session  *session // nil before bind
@@ -71,18 +73,17 @@ func newConn(s *Server, tcp net.Conn, log *zap.Logger) *conn {
 // is doing so already.
 func (c *conn) drain() bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.draining {
-		return false
-	}
+	already, bound, cancel := c.draining, c.session, c.cancel
 	c.draining = true
+	c.mu.Unlock()
 	switch {
-	case c.session != nil:
-		c.session.drain()
-	case c.cancel != nil:
-		c.cancel(ccs.ErrShuttingDown)
+	case already:
+	case bound != nil:
+		bound.drain()
+	case cancel != nil:
+		cancel(ccs.ErrShuttingDown)
 	}
-	return true
+	return !already
 }
 
 // begin makes the connection known to drain.
@@ -98,9 +99,10 @@ func (c *conn) begin(cancel context.CancelCauseFunc) {
 // bound makes the session known to drain.
 func (c *conn) bound(s *session) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.session = s
-	if c.draining {
+	draining := c.draining
+	c.mu.Unlock()
+	if draining {
 		s.drain()
 	}
 }
@@ -168,8 +170,35 @@ func (c *conn) farewell(err error) {
 	default:
 		b = append(b, streamEnd...)
 	}
-	c.nc.SetWriteDeadline(time.Now().Add(farewellTimeout))
-	c.nc.Write(b)
+	if c.broken {
+		return
+	}
+	c.setWriteDeadline(time.Now().Add(farewellTimeout))
+	if _, err := c.nc.Write(b); err != nil {
+		c.broken = true
+	}
+}
+
+// setWriteDeadline sets the deadline of the next write, which is not to outlast the connection's own.
+func (c *conn) setWriteDeadline(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.lastWord.IsZero() && c.lastWord.Before(t) {
+		t = c.lastWord
+	}
+	c.nc.SetWriteDeadline(t)
+}
+
+// endWrites has every write end within a time, the one under way included: a peer that does not read must
+// not hold up the end of the server.
+func (c *conn) endWrites(within time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := time.Now().Add(within)
+	if c.lastWord.IsZero() || last.Before(c.lastWord) {
+		c.lastWord = last
+		c.nc.SetWriteDeadline(last)
+	}
 }
 
 // condition is the stream error that an end means to the peer; false if it means a plain end.
@@ -205,8 +234,7 @@ const (
 // hangUp closes our side and reads what the peer still sends, for a moment: closing with unread bytes
 // would reset the connection and take our last words with it.
 func (c *conn) hangUp() {
-	c.nc.SetWriteDeadline(time.Now().Add(farewellTimeout))
-	if c.nc.CloseWrite() != nil {
+	if c.broken || c.nc.CloseWrite() != nil {
 		return
 	}
 	if t, ok := c.tcp.(*net.TCPConn); ok {

@@ -240,25 +240,23 @@ func (c *conn) check(ctx context.Context, user, key, identity string) (failure s
 	return ""
 }
 
-// bind answers requests until one has bound an address. Some clients ask for the session before (CCS 1.7).
+// bind answers requests until one has bound an address. Some clients ask for the session before (CCS 1.7);
+// anything else has to wait (CCS 1.8).
 func (c *conn) bind() error {
 	var el stanza.Element
 	for c.jid == "" {
 		if err := c.next(&el); err != nil {
 			return err
 		}
-		switch {
-		case el.Space == nsClient && el.Local == "presence":
-		case el.Space == nsClient && el.Local == "iq":
-			reply, err := c.answerIQ(nil, &el)
-			if err != nil {
-				return err
-			}
-			if err := c.write(reply); err != nil {
-				return err
-			}
-		default:
+		if el.Space != nsClient || el.Local != "iq" || el.ChildSpace != nsBind && el.ChildSpace != nsSession {
 			return fmt.Errorf("<%s> before bind: %w", el.Local, stream.NotAuthorized)
+		}
+		reply, err := c.answerIQ(nil, &el)
+		if err != nil {
+			return err
+		}
+		if err := c.write(reply); err != nil {
+			return err
 		}
 	}
 	c.in.SetLimits(stanza.AfterBind)

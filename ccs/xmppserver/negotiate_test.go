@@ -177,6 +177,17 @@ func TestBind(t *testing.T) {
 		assert.Equal(t, `<iq id="a1" type="result"/>`, p.until("/>"))
 		assert.Contains(t, p.until("</iq>"), bindPrefix)
 	})
+	for name, stanza := range map[string]string{
+		"a ping":     `<iq id="1" type="get"><ping xmlns="urn:xmpp:ping"/></iq>`,
+		"a presence": `<presence/>`,
+		"a message":  gcm(`{}`),
+	} {
+		t.Run(name+" before bind ends the stream", func(t *testing.T) {
+			p := loggedIn(t, s)
+			p.send(stanza)
+			assert.Equal(t, `<stream:error><not-authorized xmlns="urn:ietf:params:xml:ns:xmpp-streams"/></stream:error></stream:stream>`, p.rest())
+		})
+	}
 	t.Run("everything in one write", func(t *testing.T) {
 		p := w.dial()
 		p.t = t

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,7 +93,10 @@ func (c *conn) runSession(ctx context.Context) error {
 	defer soon.Stop()
 
 	g, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { s.nc.SetReadDeadline(longAgo) })
+	stop := context.AfterFunc(ctx, func() {
+		s.nc.SetReadDeadline(longAgo)
+		s.endWrites(farewellTimeout)
+	})
 	defer stop()
 	g.Go(func() error {
 		err := s.readLoop(ctx)
@@ -153,6 +157,7 @@ func (s *session) drain() {
 	s.draining = true
 	s.mu.Unlock()
 	s.signal()
+	s.endWrites(s.srv.opts.DrainMax)
 }
 
 func (s *session) end(err error) {
@@ -320,9 +325,20 @@ func (s *session) appendNack(out []byte, from, id string, err error) []byte {
 }
 
 func (s *session) appendUpstream(out []byte, m *ccs.Message, _ *store.Entry) []byte {
-	return stanza.AppendUpstream(out, s.bare, &stanza.Upstream{
+	return stanza.AppendUpstream(out, s.addressee(m.To), &stanza.Upstream{
 		From: m.From, MessageID: m.ID, Category: m.App, TTL: m.TTL, Data: m.Data,
 	})
+}
+
+// addressee is the bare address that the device used, if it is one of the two that Google's service had
+// (CCS 3.1).
+func (s *session) addressee(to string) string {
+	for _, domain := range [...]string{"gcm.googleapis.com", "fcm.googleapis.com"} {
+		if local, ok := strings.CutSuffix(to, "@"+domain); ok && local == string(s.user) {
+			return to
+		}
+	}
+	return s.bare
 }
 
 func (s *session) appendReceipt(out []byte, m *ccs.Message, e *store.Entry) []byte {
@@ -332,8 +348,9 @@ func (s *session) appendReceipt(out []byte, m *ccs.Message, e *store.Entry) []by
 }
 
 func (s *session) write(b []byte) error {
-	s.nc.SetWriteDeadline(time.Now().Add(s.srv.opts.WriteTimeout))
+	s.setWriteDeadline(time.Now().Add(s.srv.opts.WriteTimeout))
 	if _, err := s.nc.Write(b); err != nil {
+		s.broken = true
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() {
 			return fmt.Errorf("%w for %s: %w", errSlowReader, s.srv.opts.WriteTimeout, err)

@@ -355,3 +355,37 @@ func TestFailedLoginsAreThrottled(t *testing.T) {
 	assert.Contains(t, try("wrong"), "not-authorized")
 	assert.Contains(t, try(testKey), "temporary-auth-failure")
 }
+
+// A client that does not read holds up the end no longer than DrainMax.
+func TestDrainOfAPeerThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{DrainMin: 10 * time.Millisecond, DrainMax: 300 * time.Millisecond}, ccs.Options{})
+	p := w.login()
+	flood := []byte(strings.Repeat(send("nobody", "m", ""), 1000))
+	p.nc.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)) // by then the sockets are full
+	for {
+		if _, err := p.nc.Write(flood); err != nil {
+			break
+		}
+	}
+	began := time.Now()
+	require.NoError(t, w.server.Drain(context.Background()))
+	assert.Less(t, time.Since(began), 5*time.Second)
+}
+
+// The address on an upstream message is the one that the device used (CCS 3.1).
+func TestUpstreamAddress(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
+	p := w.login()
+	p.quiet()
+	for i, row := range []struct{ used, want string }{
+		{testSender + "@fcm.googleapis.com", testSender + "@fcm.googleapis.com"},
+		{testSender + "@gcm.googleapis.com", testSender + "@gcm.googleapis.com"},
+		{testSender, testSender + "@gcm.googleapis.com"},
+		{testSender + "@<evil>", testSender + "@gcm.googleapis.com"},
+	} {
+		w.upstream(fmt.Sprint("u-", i), func(m *ccs.Upstream) { m.To = row.used })
+		assert.Contains(t, p.until("</message>"), `<message to="`+row.want+`" from=`)
+	}
+}

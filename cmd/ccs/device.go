@@ -251,6 +251,9 @@ func (d *device) sendAll(ctx context.Context, client upstreamSender, p *devicePr
 	results := make(chan error, d.cmd.Count)
 	for i := 1; i <= d.cmd.Count; i++ {
 		m := &mcsclient.Upstream{ID: d.cmd.id(i), To: d.cmd.Sender, Category: d.cmd.App, TTL: d.ttl()}
+		if m.TTL != mcsclient.NowOrNever {
+			m.PersistentID = m.ID // so that the same ID, sent again, is known to be the same message (CCS 3.6)
+		}
 		for key, value := range d.data {
 			m.Data = append(m.Data, mcsclient.Pair{Key: key, Value: value})
 		}

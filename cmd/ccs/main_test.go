@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,11 +129,26 @@ func TestSignalsEndTheProgram(t *testing.T) {
 				_, err := os.Stat(file)
 				return err == nil
 			}, patience, time.Millisecond)
+			second := exec.CommandContext(t.Context(), os.Args[0], "serve", "--data", program.Args[3], "--store", "memory:",
+				"--xmpp-listen", "127.0.0.1:0", "--mcs-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ready-file", file)
+			second.Env = program.Env
+			assert.Error(t, second.Run(), "a second server on the directory is refused")
+			assert.FileExists(t, file, "and leaves the ready file of the first alone")
 			require.NoError(t, program.Process.Signal(signal))
 			assert.NoError(t, program.Wait(), "it ends with exit code 0")
 			assert.NoFileExists(t, file)
 		})
 	}
+}
+
+func TestAReadyFileOfAKilledServerIsRemoved(t *testing.T) {
+	dead := exec.Command("true")
+	require.NoError(t, dead.Run())
+	file := filepath.Join(t.TempDir(), "ready.json")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `{"pid":%d}`, dead.Process.Pid), 0o600))
+	got := ccs(t, "serve", "--data", file, "--ready-file", file) // fails: the data directory is a file
+	assert.Equal(t, exitFailed, got.code)
+	assert.NoFileExists(t, file)
 }
 
 // commands lists all of them, as words.

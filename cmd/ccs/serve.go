@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -88,7 +89,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	if err := conf.Validate(); err != nil {
 		return &usageError{err: err, hint: "ccs serve --help shows the defaults"}
 	}
-	if err := c.removeReadyFile(); err != nil {
+	if err := c.removeStaleReadyFile(); err != nil {
 		return err
 	}
 	s, err := server.Start(ctx, conf)
@@ -173,8 +174,24 @@ type ready struct {
 	PID      int    `json:"pid"`
 }
 
-// removeReadyFile takes away a ready file that does not hold any more, such as one that a killed server
-// has left.
+// removeStaleReadyFile takes away the ready file of a server that was killed: who waits for the file must not
+// find the old one. That of a server that runs stays, for this one will not come up beside it.
+func (c *serveCmd) removeStaleReadyFile() error {
+	if c.ReadyFile == "" {
+		return nil
+	}
+	b, err := os.ReadFile(c.ReadyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var old ready
+	if err == nil && json.Unmarshal(b, &old) == nil && old.PID > 0 && old.PID != os.Getpid() && syscall.Kill(old.PID, 0) != syscall.ESRCH {
+		return nil
+	}
+	return c.removeReadyFile()
+}
+
+// removeReadyFile takes away the ready file, which does not hold any more.
 func (c *serveCmd) removeReadyFile() error {
 	if c.ReadyFile == "" {
 		return nil

@@ -21,7 +21,7 @@ type Options struct {
 	// machine loses messages that were acknowledged.
 	NoSync bool
 
-	CacheBytes    int64 // of blocks read from disk; default 24 MiB, of which the tables in memory take their part
+	CacheBytes    int64 // of blocks read from disk; default 16 MiB, of which the tables in memory take their part
 	MemTableBytes int   // gathered in memory before a table is written; default 8 MiB
 	Registrations int   // records kept in memory for lookups; default 65536
 	SummaryBytes  int   // what is remembered of queues that have limits; default 16 MiB
@@ -31,7 +31,7 @@ type Options struct {
 
 // The defaults of Options.
 const (
-	defaultCacheBytes    = 24 << 20
+	defaultCacheBytes    = 16 << 20
 	defaultMemTableBytes = 8 << 20
 	defaultRegistrations = 1 << 16
 	defaultSummaryBytes  = 16 << 20
