@@ -55,9 +55,9 @@ func TestTokensAreSafeForEveryClient(t *testing.T) {
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
-	id, err := w.Login(t.Context(), sender, "key-"+string(sender))
+	grant, err := w.Login(t.Context(), sender, "key-"+string(sender))
 	require.NoError(t, err)
-	assert.Equal(t, "1", id)
+	assert.Equal(t, ccs.Grant{KeyID: "1"}, grant)
 	_, err = w.Login(t.Context(), sender, "key-"+string(other))
 	assert.ErrorIs(t, err, ccs.ErrWrongKey)
 	_, err = w.Login(t.Context(), "123", "key-"+string(other))

@@ -11,22 +11,27 @@ import (
 // nobody stands in for an unknown sender, so that a login takes as long for one as for a wrong key.
 var nobody = &store.Project{Keys: make([]store.APIKey, 1)}
 
-// Login checks an app server's credential: a sender ID and one of its API keys. It returns which key it
-// was. ErrUnknownSender and ErrWrongKey are for the log; the peer is told the same for both.
-func (r *Router) Login(ctx context.Context, sender SenderID, key string) (keyID string, err error) {
+// Grant is what a login gives.
+type Grant struct {
+	KeyID  string // which key it was
+	Limits store.Limits
+}
+
+// Login checks an app server's credential: a sender ID and one of its API keys. ErrUnknownSender and ErrWrongKey are for the log; the peer is told the same for both.
+func (r *Router) Login(ctx context.Context, sender SenderID, key string) (Grant, error) {
 	p, err := r.store.Project(ctx, string(sender))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		nobody.Key(key)
-		return "", ErrUnknownSender
+		return Grant{}, ErrUnknownSender
 	case err != nil:
-		return "", fmt.Errorf("look up sender %s: %w", sender, err)
+		return Grant{}, fmt.Errorf("look up sender %s: %w", sender, err)
 	}
 	found := p.Key(key)
 	if found == nil {
-		return "", ErrWrongKey
+		return Grant{}, ErrWrongKey
 	}
-	return found.ID, nil
+	return Grant{KeyID: found.ID, Limits: p.Limits}, nil
 }
 
 // Keys lists the ids of a sender's keys, none for a sender that is gone.

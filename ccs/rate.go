@@ -13,21 +13,17 @@ const maxRates = 100_000
 
 // rates limits how often something happens for each of many parties.
 type rates[K comparable] struct {
-	rate    flowcontrol.Rate
-	buckets *lru.Cache[K, *flowcontrol.Bucket] // nil without a limit
+	buckets *lru.Cache[K, *flowcontrol.Bucket]
 }
 
-func newRates[K comparable](rate flowcontrol.Rate) *rates[K] {
-	r := &rates[K]{rate: rate}
-	if rate.Every > 0 {
-		r.buckets, _ = lru.New[K, *flowcontrol.Bucket](maxRates) // fails for a size below one alone
-	}
-	return r
+func newRates[K comparable]() *rates[K] {
+	buckets, _ := lru.New[K, *flowcontrol.Bucket](maxRates) // fails for a size below one alone
+	return &rates[K]{buckets}
 }
 
-// allow reports whether it may happen once more now, and counts it.
-func (r *rates[K]) allow(k K, now time.Time) bool {
-	if r.buckets == nil {
+// allow reports whether it may happen once more now, and counts it. Without a rate it may, for nothing.
+func (r *rates[K]) allow(k K, rate flowcontrol.Rate, now time.Time) bool {
+	if rate.Every <= 0 {
 		return true
 	}
 	b, ok := r.buckets.Get(k)
@@ -37,5 +33,13 @@ func (r *rates[K]) allow(k K, now time.Time) bool {
 			b = old
 		}
 	}
-	return b.Take(r.rate, 1, now)
+	return b.Take(rate, 1, now)
+}
+
+// quota is so many a second, as many at once.
+func quota(perSecond int) flowcontrol.Rate {
+	if perSecond <= 0 {
+		return flowcontrol.Rate{}
+	}
+	return flowcontrol.Rate{Every: time.Second / time.Duration(perSecond), Burst: perSecond}
 }

@@ -40,7 +40,8 @@ type Router struct {
 	comeBack time.Duration
 	repeats  *repeats
 
-	deviceRates *rates[uint64] // downstream messages to one device (CCS 5.10)
+	deviceRates *rates[uint64]   // downstream messages to one device (CCS 5.10)
+	quotas      *rates[SenderID] // downstream messages of one sender
 
 	started time.Time // by the wall
 
@@ -67,7 +68,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		expected: make(map[store.Key]struct{}),
 		hubs:     make(map[store.Key]*hub),
 	}
-	r.deviceRates = newRates[uint64](r.profile.DeviceRate)
+	r.deviceRates, r.quotas = newRates[uint64](), newRates[SenderID]()
 	if r.clock == nil {
 		r.clock = systemClock{}
 	}
@@ -117,15 +118,20 @@ const (
 	sweepBatch = 10_000 // entries that one sweep looks at
 )
 
-// Run removes expired messages until ctx ends. Each sweep looks at a bounded number of entries and the
+// Run removes expired messages until ctx ends, and counts devices as away that did not come back. Each sweep looks at a bounded number of entries and the
 // next goes on from there: what has expired is never delivered anyway, so that only space is at stake.
 func (r *Router) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	late := time.NewTimer(r.comeBack - time.Since(r.started))
+	defer late.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-late.C:
+			r.giveUpOnTheExpected(ctx)
+			continue
 		case <-tick.C:
 		}
 		expired, _, err := r.store.Expire(ctx, r.clock.Now(), sweepBatch)

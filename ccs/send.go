@@ -63,6 +63,8 @@ func (s *sendScratch) done() {
 type Source struct {
 	Sender  SenderID
 	Session store.Lease // of the session's receipts mailbox, which gets the receipts if it can; zero for none
+
+	PerSecond int // messages a second that the sender may send, over all sessions; zero for no limit
 }
 
 // Send takes a batch of downstream messages on, in order, and appends a result for each to dst (CCS 2, 5).
@@ -87,7 +89,7 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	r.repeats.known(s.prints, now, func(i int) { results[i].repeat = true })
 	for i := range batch {
 		m, reg := &batch[i], s.regs[i]
-		results[i].Canonical, results[i].Err = r.check(from.Sender, m, reg, now)
+		results[i].Canonical, results[i].Err = r.check(from, m, reg, now)
 		if results[i].Err == nil && reg != nil && !m.DryRun && !results[i].repeat {
 			r.compose(s, i, from, m, reg, now)
 		}
@@ -100,18 +102,21 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 
 // check says whether a message may go where it wants to, and the newer token of a registration that has one
 // (CCS 3.3, 5.6). The stanza package has checked the message itself.
-func (r *Router) check(from SenderID, m *stanza.Downstream, reg *store.Registration, now time.Time) (canonical string, err error) {
+func (r *Router) check(from Source, m *stanza.Downstream, reg *store.Registration, now time.Time) (canonical string, err error) {
+	if !r.quotas.allow(from.Sender, quota(from.PerSecond), now) {
+		return "", &stanza.Error{Code: stanza.ServiceUnavailable, Description: fmt.Sprintf("The quota of %d messages a second is used up", from.PerSecond)}
+	}
 	if isTopic(m) {
 		return "", checkTopic(m) // accepted for delivery to its subscribers, of which there are none
 	}
 	switch {
-	case reg == nil, !reg.MaySend(string(from)):
+	case reg == nil, !reg.MaySend(string(from.Sender)):
 		return "", badRegistration(m.To)
 	case !reg.Unregistered.IsZero(), !reg.Superseded.IsZero() && now.Sub(reg.Superseded) > supersededFor:
 		return "", &stanza.Error{Code: stanza.DeviceUnregistered, Description: "The app instance is no longer registered"}
 	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
 		return "", &stanza.Error{Code: stanza.InvalidJSON, Description: "InvalidPackageName: the registration is not of " + m.RestrictedPackage}
-	case !r.deviceRates.allow(reg.Device, now):
+	case !r.deviceRates.allow(reg.Device, r.profile.DeviceRate, now):
 		return "", &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: rateExceeded}
 	}
 	return reg.Canonical, nil

@@ -166,6 +166,17 @@ func (r *Router) connected(k store.Key) bool {
 	return expected && time.Since(r.started) < r.comeBack
 }
 
+// giveUpOnTheExpected notes that the devices that are not back by now are away.
+func (r *Router) giveUpOnTheExpected(ctx context.Context) {
+	r.mu.Lock()
+	expected := r.expected
+	r.expected = make(map[store.Key]struct{})
+	r.mu.Unlock()
+	for k := range expected {
+		r.setPresent(ctx, k, false)
+	}
+}
+
 func (r *Router) setPresent(ctx context.Context, k store.Key, present bool) {
 	p, ok := r.store.(store.Presence)
 	if !ok {

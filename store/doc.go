@@ -11,8 +11,7 @@
 //     milliseconds.
 //   - Calls take batches. What one read brought in is routed as one, stored as one and answered as one.
 //   - When Put returns without an error, what it reports as kept survives kill -9. That is what an ACK
-//     promises (CCS 3.2). Ack and Release may reach the disk later: losing one costs a repeated
-//     delivery, never a message.
+//     promises (CCS 3.2). The same holds for Ack. Release may reach the disk later.
 //
 // All methods may be called from any goroutine.
 package store

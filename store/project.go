@@ -10,10 +10,19 @@ import (
 
 // Project is an account that sends: a sender ID and its API keys.
 type Project struct {
-	Sender  string // sender ID: decimal, no leading zero, at most 19 digits
+	Sender  string // sender ID: decimal, no leading zero, at most 18 digits
 	Name    string
 	Created time.Time
 	Keys    []APIKey
+	Limits  Limits
+}
+
+// Limits are what one project may do, where that differs from what the server is set to. Zero means no
+// difference.
+type Limits struct {
+	Window         int // downstream messages of a connection not yet answered (CCS 4.1)
+	UpstreamWindow int // upstream messages of a connection not yet acknowledged (CCS 4.2)
+	PerSecond      int // downstream messages a second, over all connections
 }
 
 // APIKey is one key of a project. The key itself is not kept, only its hash: a key has over 200 random

@@ -136,7 +136,8 @@ type Queue interface {
 	// what is claimed already and what has expired. The caller owns what it gets.
 	Claim(ctx context.Context, k Key, l Lease, max int, now time.Time) ([]Entry, error)
 
-	// Ack forgets entries. IDs that are not there are passed over.
+	// Ack forgets entries. IDs that are not there are passed over. When it returns, that survives kill -9:
+	// the peer may be told that its acknowledgement arrived, and need not repeat it (DEV 7.2).
 	Ack(ctx context.Context, k Key, ids ...ID) error
 
 	// Release ends a lease: what it claimed and did not acknowledge may be claimed again, at its old
@@ -158,6 +159,7 @@ type Queue interface {
 type Presence interface {
 	// SetPresent notes that a queue has a session, or has none any more. It need not be durable at once.
 	SetPresent(ctx context.Context, k Key, present bool) error
-	// Present lists the queues that had a session when the store was last used, and forgets them.
+	// Present lists the queues that had a session when the store was last used, before it was opened. They
+	// stay noted until SetPresent says otherwise, so that a second crash does not lose them.
 	Present(ctx context.Context) ([]Key, error)
 }

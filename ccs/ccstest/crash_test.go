@@ -172,7 +172,10 @@ func TestKillNine(t *testing.T) {
 		case <-progress:
 			time.Sleep(time.Millisecond)
 		case <-late:
-			require.FailNow(t, "acknowledged messages are lost", "%d of %d", missing(), len(l.acked))
+			l.mu.Lock()
+			markers := l.delivered[mcsclient.TypeDeletedMessages]
+			l.mu.Unlock()
+			require.FailNow(t, "acknowledged messages are lost", "%d of %d; deleted_messages came %d times", missing(), len(l.acked), markers)
 		}
 	}
 	cancel()

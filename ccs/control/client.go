@@ -88,6 +88,11 @@ func (c *Client) AddKey(ctx context.Context, sender, name string) (*Credentials,
 	return &out, c.Do(ctx, http.MethodPost, "/projects/"+url.PathEscape(sender)+"/keys", keyRequest{Name: name}, &out)
 }
 
+// SetLimits is Projects.SetLimits.
+func (c *Client) SetLimits(ctx context.Context, sender string, l Limits) error {
+	return c.Do(ctx, http.MethodPut, "/projects/"+url.PathEscape(sender)+"/limits", l, nil)
+}
+
 // RevokeKey is Projects.RevokeKey.
 func (c *Client) RevokeKey(ctx context.Context, sender, keyID string) error {
 	path := "/projects/" + url.PathEscape(sender) + "/keys/" + url.PathEscape(keyID)

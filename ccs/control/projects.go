@@ -32,7 +32,19 @@ type Project struct {
 	Name     string    `json:"name"`
 	Created  time.Time `json:"created"`
 	Keys     []Key     `json:"keys"`
+	Limits   Limits    `json:"limits"`
 }
+
+// Limits are what one project may do, where that differs from what the server is set to; zero for no
+// difference.
+type Limits struct {
+	Window         int `json:"window"`
+	UpstreamWindow int `json:"upstream_window"`
+	PerSecond      int `json:"per_second"`
+}
+
+// maxLimit bounds each of Limits: a window is memory.
+const maxLimit = 1_000_000
 
 // Key is one API key of a project.
 type Key struct {
@@ -107,7 +119,7 @@ func (p *Projects) List(ctx context.Context) ([]Project, error) {
 	}
 	list := make([]Project, 0, len(stored))
 	for _, s := range stored {
-		shown := Project{SenderID: s.Sender, Name: s.Name, Created: s.Created, Keys: []Key{}}
+		shown := Project{SenderID: s.Sender, Name: s.Name, Created: s.Created, Keys: []Key{}, Limits: Limits(s.Limits)}
 		for _, k := range s.Keys {
 			shown.Keys = append(shown.Keys, Key{ID: k.ID, Name: k.Name, Created: k.Created})
 		}
@@ -130,6 +142,23 @@ func (p *Projects) AddKey(ctx context.Context, sender, name string) (*Credential
 		return nil, fmt.Errorf("add a key to project %s: %w", sender, err)
 	}
 	return c, nil
+}
+
+// SetLimits changes what a project may do. Connections that are open keep their windows.
+func (p *Projects) SetLimits(ctx context.Context, sender string, l Limits) error {
+	for _, n := range [...]int{l.Window, l.UpstreamWindow, l.PerSecond} {
+		if n < 0 || n > maxLimit {
+			return fmt.Errorf("%w: limit %d: use 0 (none of its own) to %d", ErrInvalid, n, maxLimit)
+		}
+	}
+	err := p.store.UpdateProject(ctx, sender, func(s *store.Project) error {
+		s.Limits = store.Limits(l)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("limit project %s: %w", sender, err)
+	}
+	return nil
 }
 
 // RevokeKey takes a key from a project, by its ID; store.ErrNotFound if there is no such project or key.
@@ -158,12 +187,12 @@ func (p *Projects) Delete(ctx context.Context, sender string) error {
 	return nil
 }
 
-// checkSender holds the rule of store.Project: a positive number of at most 19 digits.
+// checkSender holds the rule of store.Project: a positive number of at most 18 digits.
 func checkSender(sender string) error {
-	if len(sender) <= 19 && sender[0] != '0' && strings.Trim(sender, "0123456789") == "" {
+	if len(sender) <= 18 && sender[0] != '0' && strings.Trim(sender, "0123456789") == "" {
 		return nil
 	}
-	return fmt.Errorf("%w: sender ID %q: use 1 to 19 digits, the first of them not 0", ErrInvalid, sender)
+	return fmt.Errorf("%w: sender ID %q: use 1 to 18 digits, the first of them not 0", ErrInvalid, sender)
 }
 
 // newSender is a random number of 12 digits.

@@ -83,8 +83,8 @@ func TestCreateWithASenderID(t *testing.T) {
 		want         error
 	}{
 		{name: "one digit", sender: "7"},
-		{name: "nineteen digits", sender: "1234567890123456789"},
-		{name: "twenty digits are too many", sender: "12345678901234567890", want: control.ErrInvalid},
+		{name: "eighteen digits", sender: "123456789012345678"},
+		{name: "nineteen digits are too many", sender: "1234567890123456789", want: control.ErrInvalid},
 		{name: "a leading zero", sender: "0123", want: control.ErrInvalid},
 		{name: "a letter", sender: "12a4", want: control.ErrInvalid},
 		{name: "a sign", sender: "-1", want: control.ErrInvalid},

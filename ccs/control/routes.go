@@ -41,6 +41,13 @@ func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	mux.Handle("DELETE /projects/{sender}", Handler(func(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, p.Delete(r.Context(), r.PathValue("sender"))
 	}))
+	mux.Handle("PUT /projects/{sender}/limits", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
+		var in Limits
+		if err := decode(w, r, &in); err != nil {
+			return nil, err
+		}
+		return nil, p.SetLimits(r.Context(), r.PathValue("sender"), in)
+	}))
 	mux.Handle("POST /projects/{sender}/keys", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		var in keyRequest
 		if err := decode(w, r, &in); err != nil {

@@ -12,8 +12,9 @@ const (
 	// a Web Push body of 4 KiB with its fields still fits.
 	MaxFrame = 16 << 10
 	// MaxLogin is for a connection's first frame: a LoginRequest lists every message that the device
-	// received and does not know to be acknowledged, and needs 64 KiB at least (DEV 4).
-	MaxLogin = 128 << 10
+	// received and does not know to be acknowledged (DEV 4, 6). That may be all of the 10,000 that a
+	// server lets be so, at 37 bytes each.
+	MaxLogin = 512 << 10
 )
 
 // Tag says which message a frame holds (DEV 4).

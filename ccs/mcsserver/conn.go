@@ -134,6 +134,10 @@ func (c *conn) login(in *mcs.Reader, log *zap.Logger) (*session, error) {
 	if s.box, err = c.srv.router.Attach(ctx, device.Key(), s); err != nil {
 		return nil, err
 	}
+	if err := s.dropKnown(req.ReceivedPersistentIDs); err != nil {
+		s.box.Detach(c.srv.ctx)
+		return nil, err
+	}
 	resp := mcs.LoginResponse{ID: req.ID, LastStreamID: 1, ServerTimestamp: time.Now().UnixMilli()}
 	if hb := c.srv.opts.Heartbeat; hb > 0 {
 		resp.HeartbeatConfig = &mcs.HeartbeatConfig{IntervalMS: int32(hb.Milliseconds())}

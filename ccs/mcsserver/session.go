@@ -37,6 +37,7 @@ type session struct {
 	sent      int32               // our frames so far, the LoginResponse included
 	delivered int                 // downstream messages in all
 	known     map[string]struct{} // persistent ids that the device listed at login, until the queue was gone through (DEV 7.2)
+	stash     []store.Entry       // claimed at login and not offered yet
 
 	mu        sync.Mutex // never held over I/O
 	pumping   bool       // a pump runs
@@ -66,6 +67,7 @@ type pid struct {
 }
 
 const (
+	maxInFlight = 10_000    // messages offered and not acknowledged; what a device lists of them fits into mcs.MaxLogin
 	claimBatch  = 256       // messages taken from the store at a time
 	maxBatch    = 256       // upstream messages stored at a time
 	maxPings    = 64        // heartbeats that may wait for an answer
@@ -81,11 +83,12 @@ func newSession(c *conn, in *mcs.Reader, device ccs.DeviceID, req *mcs.LoginRequ
 		device:    device,
 		android:   isAndroid(req.ID),
 		log:       log.With(zap.Stringer("device", device)),
-		window:    c.srv.router.Profile().DeviceBacklog,
+		window:    min(c.srv.router.Profile().DeviceBacklog, maxInFlight),
 		in:        in,
 		frames:    1,
 		sent:      1,
 		processed: 1,
+		pumping:   true, // nothing goes out before the login's answer
 	}
 	if n := len(req.ReceivedPersistentIDs); n > 0 {
 		s.known = make(map[string]struct{}, n)
@@ -99,7 +102,7 @@ func newSession(c *conn, in *mcs.Reader, device ccs.DeviceID, req *mcs.LoginRequ
 // run serves the device until its connection ends, and returns why.
 func (s *session) run() error {
 	s.log.Info("session open", zap.Int("known", len(s.known)))
-	s.kick(func() { s.wakeUp = true })
+	s.kick(func() { s.pumping, s.wakeUp = false, true })
 	err := s.readLoop()
 	s.mu.Lock()
 	s.ended = true
@@ -216,7 +219,7 @@ func (s *session) gather(b []byte) ([]byte, error) {
 
 // offer claims at most room messages and appends their frames.
 func (s *session) offer(b []byte, room int, processed int32) ([]byte, error) {
-	entries, err := s.box.Claim(s.srv.ctx, room)
+	entries, err := s.claim(room)
 	if err != nil {
 		if s.srv.ctx.Err() != nil || errors.Is(err, ccs.ErrDetached) {
 			return b, err
@@ -257,6 +260,61 @@ func (s *session) offer(b []byte, room int, processed int32) ([]byte, error) {
 	s.wakeUp = s.wakeUp || more
 	s.mu.Unlock()
 	return b, s.forget(has)
+}
+
+// claim takes entries to offer: first what login found on its way.
+func (s *session) claim(room int) ([]store.Entry, error) {
+	if len(s.stash) == 0 {
+		return s.box.Claim(s.srv.ctx, room)
+	}
+	n := min(room, len(s.stash))
+	entries := s.stash[:n]
+	if s.stash = s.stash[n:]; len(s.stash) == 0 {
+		s.stash = nil
+	}
+	var err error
+	if n < room {
+		var more []store.Entry
+		more, err = s.box.Claim(s.srv.ctx, room-n)
+		entries = append(entries, more...)
+	}
+	return entries, err
+}
+
+// dropKnown forgets what the device says that it has, before its login is answered: the answer tells it that
+// its list has arrived, and it does not send that again (DEV 7.2). Nothing behind the last of the list is
+// looked at.
+func (s *session) dropKnown(listed []string) error {
+	var last store.ID
+	for _, text := range listed {
+		if _, id, ok := mcs.ParsePersistentID(text); ok {
+			last = max(last, store.ID(id))
+		}
+	}
+	var has []offered
+	for more := last != 0; more; {
+		entries, err := s.box.Claim(s.srv.ctx, claimBatch)
+		if err != nil {
+			return err
+		}
+		more = len(entries) == claimBatch && entries[len(entries)-1].ID < last
+		for i := range entries {
+			e := &entries[i]
+			o := offered{id: e.ID, pid: pid{micros: e.Accepted.UnixMicro(), id: uint64(e.ID)}}
+			if !s.has(mcs.PersistentID(o.pid.micros, o.pid.id)) {
+				s.stash = append(s.stash, *e)
+				continue
+			}
+			var m ccs.Message
+			if e.Deleted == 0 && m.Decode(e.Body) == nil {
+				if receipt, ok := m.Receipt(e); ok {
+					o.receipt = &receipt
+				}
+			}
+			has = append(has, o)
+		}
+	}
+	return s.forget(has)
 }
 
 // forget ends the life of messages that the device has: first their receipts are owed, then they go.

@@ -385,3 +385,50 @@ func TestReceipts(t *testing.T) {
 	require.Eventually(t, func() bool { return assert.ObjectsAreEqual([]string{"known"}, receipts()) }, patience, time.Millisecond)
 	assert.Zero(t, w.waiting())
 }
+
+// However many messages come in while a device logs in, the first that it gets is the answer to its login.
+func TestNothingBeforeTheLoginsAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []stanza.Downstream{
+					{To: w.token, MessageID: fmt.Sprint(i), TTL: time.Hour, CollapseKey: "k"},
+				}, nil)
+			}
+		}
+	}()
+	var known []string
+	for range 100 {
+		p := w.login(known...) // which takes time to drop what the device has
+		known = append(known, p.data().PersistentID)
+		p.nc.Close()
+	}
+	close(stop)
+	<-stopped
+}
+
+// What the device lists at login is forgotten, receipts and all, before the login is answered.
+func TestTheListOfALoginIsDealtWithFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
+	p := w.login()
+	const total = 600 // more than are claimed at a time
+	for i := range total {
+		w.send(fmt.Sprint(i))
+	}
+	ids, persistent := p.ids(total)
+	p.nc.Close()
+	p = w.login(append(persistent[:200:200], persistent[400:]...)...)
+	got, again := p.ids(200)
+	assert.Equal(t, ids[200:400], got, "what it did not list, and in order")
+	assert.Equal(t, persistent[200:400], again)
+	p.ack()
+	assert.Zero(t, w.waiting())
+}

@@ -14,6 +14,7 @@ import (
 
 	"openccs/ccs"
 	"openccs/stanza"
+	"openccs/store"
 )
 
 // conn is one connection, from accept to close.
@@ -31,7 +32,8 @@ type conn struct {
 	user   ccs.SenderID
 	domain string // of the bound address
 	jid    string // bound address, "" before
-	broken bool   // a write has failed, so that nothing can be written any more
+	limits store.Limits
+	broken bool // a write has failed, so that nothing can be written any more
 
 	mu       sync.Mutex
 	lastWord time.Time // no write may go on for longer; zero while there is no end in sight

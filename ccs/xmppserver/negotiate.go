@@ -219,7 +219,7 @@ func (c *conn) check(ctx context.Context, user, key, identity string) (failure s
 	if local, _, _ := strings.Cut(identity, "@"); identity != "" && local != string(sender) {
 		return refuse(failInvalidAuthzid, "authzid names another sender", zap.String("authzid", identity))
 	}
-	keyID, err := c.srv.router.Login(ctx, sender, key)
+	grant, err := c.srv.router.Login(ctx, sender, key)
 	switch {
 	case errors.Is(err, ccs.ErrUnknownSender), errors.Is(err, ccs.ErrWrongKey):
 		c.srv.throttle.failed(c.address(), sender)
@@ -231,7 +231,8 @@ func (c *conn) check(ctx context.Context, user, key, identity string) (failure s
 		return refuse(failTemporary, "too many connections of the sender", zap.Int("limit", c.srv.opts.MaxPerSender))
 	}
 	c.user = sender
-	c.identify(principal{sender: sender, keyID: keyID})
+	c.identify(principal{sender: sender, keyID: grant.KeyID})
+	c.limits = grant.Limits
 	c.domain = c.srv.opts.Domain
 	// The bound address keeps the two domains that Google's did (CCS 1.7).
 	if d := strings.ToLower(domain); d == "gcm.googleapis.com" || d == "fcm.googleapis.com" {

@@ -1,6 +1,7 @@
 package xmppserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,13 +119,13 @@ func (c *conn) newSession() *session {
 		bare:    string(c.user) + "@" + c.domain,
 		rules:   p.Payload,
 		opened:  time.Now(),
-		window:  flowcontrol.NewWindow(p.Window),
+		window:  flowcontrol.NewWindow(cmp.Or(c.limits.Window, p.Window)),
 		notify:  make(chan struct{}, 1),
 		written: make(chan struct{}, 1),
 	}
 	s.log = c.log.With(zap.String("sender", string(c.user)), zap.String("conn", c.jid))
 	s.upstream = &feed{
-		window: flowcontrol.NewWindow(p.UpstreamWindow), signal: s.signal, log: s.log,
+		window: flowcontrol.NewWindow(cmp.Or(c.limits.UpstreamWindow, p.UpstreamWindow)), signal: s.signal, log: s.log,
 		write: s.appendUpstream, resends: -1, firstGap: c.srv.opts.ResendAfter,
 	}
 	s.receipts = &feed{
@@ -292,7 +293,7 @@ func (s *session) drainPause() (again <-chan time.Time, done bool) {
 
 // route has the router take a batch on and appends the answers.
 func (s *session) route(ctx context.Context, out []byte, batch []stanza.Downstream) []byte {
-	from := ccs.Source{Sender: s.user, Session: s.receipts.box.Lease()}
+	from := ccs.Source{Sender: s.user, Session: s.receipts.box.Lease(), PerSecond: s.limits.PerSecond}
 	s.results = s.srv.router.Send(ctx, from, batch, s.results[:0])
 	for i := range batch {
 		m, res := &batch[i], &s.results[i]

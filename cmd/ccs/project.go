@@ -17,6 +17,7 @@ type projectCmd struct {
 	Create projectCreateCmd `cmd:"" help:"Make a project with an API key."`
 	List   projectListCmd   `cmd:"" help:"List the projects."`
 	Key    projectKeyCmd    `cmd:"" help:"Add and revoke API keys."`
+	Limit  projectLimitCmd  `cmd:"" help:"Give a project windows and a quota of its own."`
 	Delete projectDeleteCmd `cmd:"" help:"Delete a project."`
 }
 
@@ -33,6 +34,7 @@ type projects interface {
 	List(ctx context.Context) ([]control.Project, error)
 	AddKey(ctx context.Context, sender, name string) (*control.Credentials, error)
 	RevokeKey(ctx context.Context, sender, keyID string) error
+	SetLimits(ctx context.Context, sender string, l control.Limits) error
 	Delete(ctx context.Context, sender string) error
 }
 
@@ -176,6 +178,44 @@ func (c *projectKeyRevokeCmd) Run(ctx context.Context, out *output) error {
 			return out.json(map[string]string{"sender_id": c.Project, "revoked": c.KeyID})
 		}
 		return out.printf("revoked key %s of project %s\n", c.KeyID, c.Project)
+	})
+}
+
+type projectLimitCmd struct {
+	projectFlags
+	Project        string `arg:"" help:"Sender ID of the project."`
+	Window         int    `env:"" placeholder:"N" help:"Messages from one connection that may be unanswered. Default: the server's."`
+	UpstreamWindow int    `env:"" placeholder:"N" help:"Messages to one connection that may be unacknowledged. Default: the server's."`
+	PerSecond      int    `env:"" placeholder:"N" help:"Messages a second, over all connections. Default: no limit."`
+}
+
+// Help shows how it is called.
+func (projectLimitCmd) Help() string {
+	return `What is left out goes back to its default. Connections that are open keep their windows.
+
+Examples:
+
+    ccs project limit 123456789012 --window 100 --upstream-window 100
+    ccs project limit 123456789012 --per-second 500
+    ccs project limit 123456789012
+`
+}
+
+// Run sets the limits.
+func (c *projectLimitCmd) Run(ctx context.Context, out *output) error {
+	return c.with(ctx, func(p projects) error {
+		l := control.Limits{Window: c.Window, UpstreamWindow: c.UpstreamWindow, PerSecond: c.PerSecond}
+		err := p.SetLimits(ctx, c.Project, l)
+		if errors.Is(err, control.ErrInvalid) {
+			return &usageError{err: err}
+		}
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return out.json(l)
+		}
+		return out.printf("window %d, upstream window %d, per second %d (0: the server's)\n", l.Window, l.UpstreamWindow, l.PerSecond)
 	})
 }
 

@@ -115,7 +115,7 @@ func BenchmarkPut(b *testing.B) {
 func BenchmarkCycle(b *testing.B) {
 	const callers = 8
 	for _, c := range []struct{ backlog, devices, batch int }{
-		{0, 1000, 32}, {0, 1000, 256}, {0, 1, 256}, {300_000, 1000, 32}, {300_000, 1000, 256},
+		{0, 1000, 32}, {0, 1000, 256}, {0, 8, 256}, {300_000, 1000, 32}, {300_000, 1000, 256},
 	} {
 		b.Run(fmt.Sprintf("backlog=%d/devices=%d/batch=%d", c.backlog, c.devices, c.batch), func(b *testing.B) {
 			s := open(b, b.TempDir())

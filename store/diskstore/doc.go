@@ -1,2 +1,55 @@
-// Package diskstore keeps everything on the disk.
+// Package diskstore is the store.Store of a server without Redis: a directory, kept by Pebble
+// (engineering notes §5 say why). Any goroutine may call it.
+//
+// # Writing
+//
+// One goroutine, the committer, decides and writes everything that must be decided one after the other:
+// limits, replacements, duplicates, registrations. It gathers what has arrived, applies it as one batch
+// and leaves the waiting for the disk to a second goroutine, so that the next group gathers meanwhile.
+// Put returns when its batch is synced. An entry may be claimed a moment before that; if the machine
+// crashes in between, the sender was promised nothing, and its ID is not given out again, because
+// sequence numbers are reserved on disk before they are used. Ack marks entries in memory, which hides
+// them at once, and leaves their removal to a later group, which nobody waits for; a crash may so bring
+// back what was acknowledged (CCS 5.11: at least once).
+//
+// An entry's key is written once and removed once, never overwritten: the engine may then drop both as
+// soon as they meet (SingleDelete), most of them before they reach a table. What changes gets a new ID; so
+// does a marker that is added to.
+//
+// A commit that fails leaves nobody knowing what is on disk: the store then fails all calls until it is
+// opened anew.
+//
+// # Reading
+//
+// Of a queue without a lease nothing is in memory. A queue with leases knows how far each rank was read,
+// has marks on the entries that leases hold or that are leaving, and keeps what was put or read ahead in
+// a bounded buffer, so that a session that keeps up causes no reads. When a lease ends, the rank is read
+// again from the first entry that it gives back.
+//
+// What limits need to know of a queue is a summary in a bounded cache, made again by reading the queue
+// when it is needed and not there. An expired entry does not count, swept or not. There is no index of
+// expiry: Expire walks over all entries, a part a call.
+//
+// # Locks
+//
+// A Claim that reads from disk holds its queue's reading lock, so that two do not read the same, and then
+// for moments the lock of the queue's shard. Nothing is read or written under a shard's lock, and the
+// committer takes no other. Close takes life, which every call holds for reading.
+//
+// # Cost
+//
+// Measured on 2 cores (Intel Xeon, ext4 on a VM disk, Go 1.26, other work beside it), 300-byte bodies,
+// synced, CPU of the whole process with the engine's background work:
+//
+//	go test -run '^$' -bench . -benchtime 1s ./store/diskstore
+//
+//	Put, 1 caller,   batches of 1, 32, 256      14 k, 228 k, 365 k msg/s    36, 5.3, 4.5 µs/msg
+//	Put, 8 callers,  batches of 1, 32, 256      61 k, 376 k, 410 k msg/s    12, 4.3, 4.2 µs/msg
+//	Put, 64 callers, batches of 1, 32, 256     196 k, 449 k, 514 k msg/s   6.6, 3.9, 3.4 µs/msg
+//	put, claim and ack, 1000 devices, 8 callers, batches of 32     245-300 k msg/s   4.6-5.5 µs/msg
+//	the same with a backlog of 300,000 messages                    200-240 k msg/s   6.5-7.7 µs/msg
+//	put, claim and ack, 8 devices, batches of 256                  430-470 k msg/s   3.4-3.6 µs/msg
+//	a million messages for 100,000 devices that are away: 39 MiB, opened again in 0.3 s
+//	a message for one of 100,000 such devices whose summary is not in memory: 30 µs
+//	a registration that is in memory: 45 ns, no allocation
 package diskstore

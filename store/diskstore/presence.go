@@ -43,8 +43,8 @@ func (w *presentWork) stage(g *group) error {
 	return g.batch.Delete(w.key, nil)
 }
 
-// Present lists the queues that had a session when the store was last used, and forgets them. What
-// SetPresent noted since Open is not touched.
+// Present lists the queues that had a session when the store was last used, and takes them over into this
+// run. What SetPresent noted since Open is not listed.
 func (s *Store) Present(ctx context.Context) (keys []store.Key, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -68,8 +68,15 @@ func (s *Store) Present(ctx context.Context) (keys []store.Key, err error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	forget := func(g *group) error { return g.batch.DeleteRange(first, end, nil) }
-	if err := s.committer.do(ctx, newChange(forget)); err != nil {
+	takeOver := func(g *group) error {
+		for _, k := range keys {
+			if err := g.batch.Set(presentKey(s.run, k), nil, nil); err != nil {
+				return err
+			}
+		}
+		return g.batch.DeleteRange(first, end, nil)
+	}
+	if err := s.committer.do(ctx, newChange(takeOver)); err != nil {
 		return nil, fmt.Errorf("present: %w", err)
 	}
 	return keys, nil

@@ -12,8 +12,8 @@ import (
 // purgeStep is how many entries of an app instance are removed in one go.
 const purgeStep = 1000
 
-// Ack forgets entries. What a lease holds is out of sight at once and goes from the disk with one of the
-// next groups; for the rest the call waits for the committer.
+// Ack forgets entries. What a lease holds is out of sight at once, without a look at the disk; the call
+// returns when it is gone from there too.
 func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -27,16 +27,18 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 	if err != nil {
 		return fmt.Errorf("ack %s: %w", k, err)
 	}
+	defer s.committer.release(weight)
 	held, others := s.acknowledge(k, ids)
+	var errs [2]error
 	if len(held) > 0 {
-		s.committer.push(&ackWork{key: k, ids: held, committer: &s.committer, weight: weight})
-	} else {
-		s.committer.release(weight)
+		w := &ackWork{key: k, ids: held, waiting: make(chan error, 1)}
+		s.committer.push(w)
+		errs[0] = w.wait()
 	}
-	if len(others) == 0 {
-		return nil
+	if len(others) > 0 {
+		errs[1] = s.drop(ctx, &dropWork{places: others})
 	}
-	if err := s.drop(ctx, &dropWork{places: others}); err != nil {
+	if err := errors.Join(errs[:]...); err != nil {
 		return fmt.Errorf("ack %s: %w", k, err)
 	}
 	return nil
@@ -69,15 +71,12 @@ func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, other
 
 // ackWork is the removal of entries that are marked as leaving.
 type ackWork struct {
-	key       store.Key
-	ids       []store.ID
-	committer *committer
-	weight    int64
+	key store.Key
+	ids []store.ID
+	waiting
 }
 
 func (w *ackWork) size() (entries, bytes int) { return len(w.ids), len(w.ids) * ackWeight }
-func (w *ackWork) durable() bool              { return false }
-func (w *ackWork) finish(error)               { w.committer.release(w.weight) }
 
 func (w *ackWork) stage(g *group) error {
 	leaving := make([]limits.Gone, 0, len(w.ids))

@@ -40,7 +40,5 @@ func (s *Store) Present(ctx context.Context) ([]store.Key, error) {
 	}
 	s.presence.mu.Lock()
 	defer s.presence.mu.Unlock()
-	keys := slices.Collect(maps.Keys(s.presence.keys))
-	clear(s.presence.keys)
-	return keys, nil
+	return slices.Collect(maps.Keys(s.presence.keys)), nil
 }
