@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"openccs/ccs"
+	"openccs/flowcontrol"
 )
 
 // Config is all that a server may be told. Default has the values that ccs serve starts from.
@@ -32,6 +33,9 @@ type Config struct {
 	Window         int           // downstream messages of a connection not yet answered (CCS 4.1)
 	UpstreamWindow int           // upstream messages of a connection not yet acknowledged (CCS 4.2)
 	DeviceBacklog  int           // messages that may wait for a connected device
+	WindowOverrun  string        // "wait" or "nack": what a client that sends more than its window meets (CCS 4.1)
+	DeviceRate     int           // downstream messages a minute to one device, 0 for no limit (CCS 5.10)
+	NoControlID    bool          // leave message_id out of the control message (CCS 3.7)
 	SenderBacklog  int           // upstream messages that may wait for a sender (CCS 4.3)
 	DrainTimeout   time.Duration // for app servers to finish when the server ends (CCS 3.7)
 
@@ -51,10 +55,28 @@ func Default() Config {
 		Domain:         "gcm.googleapis.com",
 		Window:         1000,
 		UpstreamWindow: 1000,
+		WindowOverrun:  overrunWait,
 		DeviceBacklog:  ccs.DefaultDeviceBacklog,
 		SenderBacklog:  ccs.DefaultSenderBacklog,
 		DrainTimeout:   30 * time.Second,
 	}
+}
+
+// What WindowOverrun may be.
+const (
+	overrunWait = "wait"
+	overrunNack = "nack"
+)
+
+// maxDeviceRate keeps the time between two messages at a microsecond and more.
+const maxDeviceRate = 60_000_000
+
+// deviceRate is DeviceRate as a bucket: a minute's worth at once.
+func (c *Config) deviceRate() flowcontrol.Rate {
+	if c.DeviceRate == 0 {
+		return flowcontrol.Rate{}
+	}
+	return flowcontrol.Rate{Every: time.Minute / time.Duration(c.DeviceRate), Burst: c.DeviceRate}
 }
 
 // ConfigError is one mistake in a Config.
@@ -124,6 +146,12 @@ func (c *Config) Validate() error {
 		if n.value <= 0 {
 			bad(n.flag, strconv.Itoa(n.value), "must be above zero", "leave it out for the default")
 		}
+	}
+	if c.WindowOverrun != overrunWait && c.WindowOverrun != overrunNack {
+		bad("window-overrun", c.WindowOverrun, "unknown", "use wait or nack")
+	}
+	if c.DeviceRate < 0 || c.DeviceRate > maxDeviceRate {
+		bad("device-rate", strconv.Itoa(c.DeviceRate), "not a rate", fmt.Sprintf("use 1 to %d messages a minute, or 0 for no limit", maxDeviceRate))
 	}
 	if c.DrainTimeout < time.Second {
 		bad("drain-timeout", c.DrainTimeout.String(), "must be at least 1s", "leave it out for the default")

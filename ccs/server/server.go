@@ -84,6 +84,7 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 			UpstreamWindow: conf.UpstreamWindow,
 			DeviceBacklog:  conf.DeviceBacklog,
 			SenderBacklog:  conf.SenderBacklog,
+			DeviceRate:     conf.deviceRate(),
 		},
 	})
 	if err != nil {
@@ -230,6 +231,7 @@ func (s *Server) firstProject(ctx context.Context, projects *control.Projects) e
 func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
 		TLS: tlsConf, Logger: s.conf.Logger, Domain: s.conf.Domain, DrainMax: s.conf.DrainTimeout,
+		RefuseOverrun: s.conf.WindowOverrun == overrunNack, NoControlID: s.conf.NoControlID,
 	})
 	s.mcs = mcsserver.New(s.router, mcsserver.Options{TLS: tlsConf, Logger: s.conf.Logger})
 	s.http = httpserver.New(s.router, httpserver.Options{Logger: s.conf.Logger})

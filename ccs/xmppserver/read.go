@@ -2,6 +2,7 @@ package xmppserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -65,8 +66,13 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 	case err == nil && in.Type != stanza.TypeDownstream:
 		return s.acknowledge(ctx, el, &in)
 	}
-	if err := s.takeSlot(ctx); err != nil {
-		return err
+	switch slotErr := s.takeSlot(ctx); {
+	case slotErr == errOverrun:
+		// The answer takes no slot: how many may wait is bounded by reply.
+		refusal := &stanza.Error{Code: stanza.ServiceUnavailable, Description: fmt.Sprintf("More than %d messages are unanswered on this connection", s.window.Size())}
+		return s.reply(ctx, s.appendNack(nil, m.To, m.MessageID, refusal), 0)
+	case slotErr != nil:
+		return slotErr
 	}
 	if err == nil {
 		if !s.isDraining() {
@@ -78,11 +84,17 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 	return s.reply(ctx, s.appendNack(nil, m.To, m.MessageID, err), 1)
 }
 
+// errOverrun says that the client sent more than the window, where that is not waited for.
+var errOverrun = errors.New("window overrun")
+
 // takeSlot takes a slot of the window for a message, waiting for one while all are taken: then nothing
 // more is read (CCS 4.1). Slots come free by our own work, so that this ends.
 func (s *session) takeSlot(ctx context.Context) error {
 	for s.window.Take(1) == 0 {
 		s.handOver(ctx)
+		if s.srv.opts.RefuseOverrun {
+			return errOverrun
+		}
 		select {
 		case <-s.window.Freed():
 		case <-ctx.Done():

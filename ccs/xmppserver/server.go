@@ -31,6 +31,8 @@ type Options struct {
 	ResendAfter      time.Duration    // until an unacknowledged message is sent again, doubling; default 60s (CCS 4.3)
 	DrainMin         time.Duration    // from the control message to the close, at least; default 1s (CCS 3.7)
 	DrainMax         time.Duration    // and at most; default 30s
+	RefuseOverrun    bool             // answer a message beyond the window with SERVICE_UNAVAILABLE instead of waiting; for tests of app servers (CCS 4.1)
+	NoControlID      bool             // leave message_id out of the control message, as Google did (CCS 3.7)
 	MaxConns         int              // connections at a time, negotiating ones included; default 10000
 	MaxPerSender     int              // logged-in connections of one sender; default 1000 (CCS 4.5)
 	FailedLogins     flowcontrol.Rate // of one address; default one a second, 100 at once (CCS 1.6)

@@ -210,7 +210,7 @@ func (s *session) serveLoop(ctx context.Context) error {
 			out = s.route(ctx, out, w.batch)
 		}
 		if w.draining && s.drainedAt.IsZero() {
-			out = stanza.AppendControl(out, "CONNECTION_DRAINING", "drain-"+randomHex(4))
+			out = stanza.AppendControl(out, "CONNECTION_DRAINING", s.controlID())
 			s.drainedAt = time.Now()
 			s.log.Info("draining", zap.Int("unanswered", s.window.Pending()), zap.Int("unacked", s.upstream.window.Pending()))
 		}
@@ -269,6 +269,14 @@ func (s *session) serveLoop(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// controlID is the message_id of a control message. Three clients do not look at JSON without one (CCS 3.7).
+func (s *session) controlID() string {
+	if s.srv.opts.NoControlID {
+		return ""
+	}
+	return "drain-" + randomHex(4)
 }
 
 // resendChecks is how often within ResendAfter a session looks for what was not acknowledged.

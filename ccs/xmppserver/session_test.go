@@ -389,3 +389,31 @@ func TestUpstreamAddress(t *testing.T) {
 		assert.Contains(t, p.until("</message>"), `<message to="`+row.want+`" from=`)
 	}
 }
+
+// With window-overrun=nack each message beyond the window is refused, by name of the window (CCS 4.1).
+func TestWindowOverrunIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{RefuseOverrun: true, NoControlID: true, DrainMin: time.Millisecond}, ccs.Options{Profile: ccs.Profile{Window: 3}})
+	p := w.login()
+	const total = 100
+	var all strings.Builder
+	for i := range total {
+		all.WriteString(send("/topics/x", fmt.Sprint("m-", i), ""))
+	}
+	p.send(all.String())
+	answered, refused := map[string]bool{}, 0
+	for range total {
+		got := p.until("</message>")
+		id := got[strings.Index(got, `"message_id":"`)+len(`"message_id":"`):]
+		answered[id[:strings.IndexByte(id, '"')]] = true
+		if strings.Contains(got, "nack") {
+			assert.Contains(t, got, `"error":"SERVICE_UNAVAILABLE","error_description":"More than 3 messages are unanswered on this connection"`)
+			refused++
+		}
+	}
+	assert.Len(t, answered, total)
+	assert.Positive(t, refused)
+	assert.LessOrEqual(t, refused, total-3)
+	go w.server.Drain(context.Background())
+	assert.Contains(t, p.rest(), `{"message_type":"control","control_type":"CONNECTION_DRAINING"}`)
+}

@@ -34,8 +34,11 @@ type serveCmd struct {
 
 	Window         int           `default:"${window}" placeholder:"N" help:"Messages from one app server connection that may be unanswered."`
 	UpstreamWindow int           `default:"${upstream_window}" placeholder:"N" help:"Messages to one app server connection that may be unacknowledged."`
+	WindowOverrun  string        `default:"${window_overrun}" placeholder:"WHAT" help:"What a connection that sends more than its window meets: wait, until there is room, or nack, for tests of app servers."`
+	DeviceRate     int           `placeholder:"N" help:"Messages a minute to one device. Default: no limit."`
 	DeviceBacklog  int           `default:"${device_backlog}" placeholder:"N" help:"Messages that may wait for a connected device."`
 	SenderBacklog  int           `default:"${sender_backlog}" placeholder:"N" help:"Messages that may wait for a sender's app servers."`
+	NoControlID    bool          `name:"no-control-message-id" help:"Send CONNECTION_DRAINING without a message_id, as Google did."`
 	DrainTimeout   time.Duration `default:"${drain_timeout}" placeholder:"TIME" help:"How long app servers get to finish when the server ends."`
 
 	ReadyFile string `placeholder:"FILE" help:"Write the addresses into this file, as JSON, once all listeners accept."`
@@ -55,6 +58,7 @@ func serveDefaults() kong.Vars {
 		"domain":          d.Domain,
 		"window":          strconv.Itoa(d.Window),
 		"upstream_window": strconv.Itoa(d.UpstreamWindow),
+		"window_overrun":  d.WindowOverrun,
 		"device_backlog":  strconv.Itoa(d.DeviceBacklog),
 		"sender_backlog":  strconv.Itoa(d.SenderBacklog),
 		"drain_timeout":   d.DrainTimeout.String(),
@@ -136,6 +140,9 @@ func (c *serveCmd) config() server.Config {
 		TLSKey:         c.TLSKey,
 		Window:         c.Window,
 		UpstreamWindow: c.UpstreamWindow,
+		WindowOverrun:  c.WindowOverrun,
+		DeviceRate:     c.DeviceRate,
+		NoControlID:    c.NoControlID,
 		DeviceBacklog:  c.DeviceBacklog,
 		SenderBacklog:  c.SenderBacklog,
 		DrainTimeout:   c.DrainTimeout,
