@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -34,7 +35,7 @@ type Mailbox struct {
 	router  *Router
 	key     store.Key
 	session Session
-	lease   store.Lease
+	lease   atomic.Uint64 // a store.Lease; only Yield changes it
 	gone    chan struct{} // closed when detached
 
 	mu       sync.Mutex
@@ -48,7 +49,8 @@ const maxVolatile = 1000
 // Attach gives a session its queue. A device's older session is closed first, and waited for: the
 // newest login wins (DEV 6), and never do two sessions claim for one device.
 func (r *Router) Attach(ctx context.Context, k store.Key, s Session) (*Mailbox, error) {
-	m := &Mailbox{router: r, key: k, session: s, lease: store.Lease(r.leases.Add(1)), gone: make(chan struct{})}
+	m := &Mailbox{router: r, key: k, session: s, gone: make(chan struct{})}
+	m.lease.Store(r.leases.Add(1))
 	for {
 		older := r.join(m)
 		if older == nil {
@@ -122,7 +124,7 @@ func (r *Router) wakeFirst(k store.Key, preferred store.Lease) {
 	defer h.mu.Unlock()
 	if preferred != 0 {
 		for _, m := range h.mailboxes {
-			if m.lease == preferred && m.session.Wake() {
+			if m.Lease() == preferred && m.session.Wake() {
 				return
 			}
 		}
@@ -188,7 +190,30 @@ func (r *Router) setPresent(ctx context.Context, k store.Key, present bool) {
 }
 
 // Lease names the mailbox among those of its queue.
-func (m *Mailbox) Lease() store.Lease { return m.lease }
+func (m *Mailbox) Lease() store.Lease { return store.Lease(m.lease.Load()) }
+
+// Shared reports whether the queue has another session.
+func (m *Mailbox) Shared() bool {
+	h := m.router.hub(m.key)
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.mailboxes) > 1
+}
+
+// Yield leaves what was claimed and is not acknowledged to the other sessions of the queue. The session goes
+// on, and must not be claiming meanwhile.
+func (m *Mailbox) Yield(ctx context.Context) error {
+	lease := m.Lease()
+	m.lease.Store(m.router.leases.Add(1))
+	if err := m.router.store.Release(ctx, m.key, lease); err != nil {
+		return fmt.Errorf("release %s: %w", m.key, err)
+	}
+	m.router.wake(m.key)
+	return nil
+}
 
 func (m *Mailbox) push(e store.Entry) bool {
 	m.mu.Lock()
@@ -218,7 +243,7 @@ func (m *Mailbox) Claim(ctx context.Context, max int) ([]store.Entry, error) {
 	if n == max {
 		return claimed, nil
 	}
-	stored, err := m.router.store.Claim(ctx, m.key, m.lease, max-n, m.router.clock.Now())
+	stored, err := m.router.store.Claim(ctx, m.key, m.Lease(), max-n, m.router.clock.Now())
 	if err != nil {
 		return claimed, fmt.Errorf("claim %s: %w", m.key, err)
 	}
@@ -254,7 +279,7 @@ func (m *Mailbox) Detach(ctx context.Context) {
 	if m.key.Kind == store.KindDevice && !m.router.stopping.Load() {
 		m.router.setPresent(ctx, m.key, false)
 	}
-	if err := m.router.store.Release(ctx, m.key, m.lease); err != nil {
+	if err := m.router.store.Release(ctx, m.key, m.Lease()); err != nil {
 		m.router.log.Error("release", zap.Stringer("queue", m.key), zap.Error(err))
 	}
 	m.router.leave(m)

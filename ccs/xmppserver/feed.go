@@ -35,8 +35,10 @@ type feed struct {
 	offeredTotal int
 
 	// Shared.
-	wakeUp  atomic.Bool // the queue may have more
-	starved atomic.Bool // it may, but no slot was free
+	wakeUp  atomic.Bool  // the queue may have more
+	starved atomic.Bool  // it may, but no slot was free
+	phantom atomic.Bool  // the peer does not seem to be there: others have its messages
+	lastAck atomic.Int64 // when an ack last came, in Unix nanoseconds by the wall; at first when the feed began
 
 	mu          sync.Mutex // never held over I/O
 	outstanding map[string][]*offered
@@ -46,6 +48,7 @@ type feed struct {
 type offered struct {
 	entry store.Entry
 	m     ccs.Message // shares memory with entry.Body
+	since time.Time   // when it was sent first
 	due   time.Time   // when it is sent again
 	gap   time.Duration
 	sent  int
@@ -59,6 +62,7 @@ const (
 // attach opens the feed of a queue. wakeable says whether the session takes anything new.
 func attach(ctx context.Context, router *ccs.Router, k store.Key, f *feed, wakeable func() bool, end func(error)) error {
 	f.outstanding = make(map[string][]*offered)
+	f.lastAck.Store(time.Now().UnixNano())
 	box, err := router.Attach(ctx, k, feedHandle{f, wakeable, end})
 	if err != nil {
 		return err
@@ -79,6 +83,9 @@ func (h feedHandle) Wake() bool         { return h.wakeable() && h.f.wake() }
 func (h feedHandle) Close(reason error) { h.end(reason) }
 
 func (f *feed) wake() bool {
+	if f.phantom.Load() {
+		return false
+	}
 	if f.window.Free() == 0 && !f.starve() {
 		return false
 	}
@@ -97,7 +104,7 @@ func (f *feed) starve() bool {
 // offer claims entries, as many as the window has room for, and appends them to out. More says that the
 // queue is not known to be empty.
 func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
-	if !f.wakeUp.Swap(false) {
+	if f.phantom.Load() || !f.wakeUp.Swap(false) {
 		return out, false
 	}
 	n := min(f.window.Free(), claimBatch)
@@ -115,7 +122,7 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	}
 	now := time.Now()
 	for i := range entries {
-		o := &offered{entry: entries[i], due: now.Add(f.firstGap), gap: f.firstGap, sent: 1}
+		o := &offered{entry: entries[i], since: now, due: now.Add(f.firstGap), gap: f.firstGap, sent: 1}
 		if err := o.m.Decode(o.entry.Body); err != nil {
 			f.log.Error("message in the queue cannot be read, dropped", zap.Uint64("id", uint64(o.entry.ID)), zap.Error(err))
 			f.box.Ack(ctx, o.entry.ID)
@@ -186,6 +193,63 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []by
 	return out
 }
 
+// phantomAfter is how long a full window may stay without an ack before the messages go to another connection
+// (CCS 4.4).
+func (f *feed) phantomAfter() time.Duration { return f.firstGap }
+
+// checkPhantom moves the messages of a peer that has left its whole window unacknowledged for too long over to
+// the sender's other connections, if there are any: its process may be gone while TCP lives on (CCS 4.4).
+// Some may be delivered twice, which the contract permits. It reports whether they were moved.
+func (f *feed) checkPhantom(ctx context.Context, wall time.Time) bool {
+	if f.phantom.Load() {
+		if !f.box.Shared() {
+			f.revive() // nobody else is left
+		}
+		return false
+	}
+	if f.window.Free() > 0 || !f.box.Shared() {
+		return false
+	}
+	last := time.Unix(0, f.lastAck.Load())
+	f.mu.Lock()
+	moved, newest := 0, time.Time{}
+	for _, all := range f.outstanding {
+		moved += len(all)
+		for _, o := range all {
+			if o.since.After(newest) {
+				newest = o.since
+			}
+		}
+	}
+	if newest.After(last) {
+		last = newest // the window has not been full for longer
+	}
+	silent := wall.Sub(last)
+	if silent >= f.phantomAfter() {
+		f.phantom.Store(true)
+		clear(f.outstanding)
+	}
+	f.mu.Unlock()
+	if !f.phantom.Load() {
+		return false
+	}
+	f.window.Give(moved)
+	if err := f.box.Yield(ctx); err != nil {
+		f.log.Error("leave messages to another connection", zap.Error(err))
+	}
+	f.log.Warn("phantom connection", zap.Int("moved", moved), zap.Duration("silent", silent))
+	return true
+}
+
+// revive lets a feed whose peer has shown itself have messages again.
+func (f *feed) revive() {
+	f.lastAck.Store(time.Now().UnixNano())
+	if f.phantom.CompareAndSwap(true, false) {
+		f.wakeUp.Store(true)
+		f.signal()
+	}
+}
+
 // acknowledge takes an ack for an entry that this connection carries. Devices choose the ids, so that two
 // may have chosen the same: then to decides (CCS 3.4). False if there is none.
 func (f *feed) acknowledge(id, to string) bool {
@@ -221,6 +285,7 @@ func (f *feed) settle(ctx context.Context) bool {
 	if f.freed == 0 {
 		return false
 	}
+	f.lastAck.Store(time.Now().UnixNano())
 	f.window.Give(f.freed)
 	f.freed = 0
 	if f.starved.CompareAndSwap(true, false) {

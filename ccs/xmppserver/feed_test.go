@@ -3,6 +3,7 @@ package xmppserver_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,3 +118,38 @@ type deviceSession struct{}
 
 func (deviceSession) Wake() bool  { return true }
 func (deviceSession) Close(error) {}
+
+// A connection whose window is full and that acknowledges nothing gives its messages to another one (CCS 4.4).
+func TestPhantomConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{ResendAfter: 300 * time.Millisecond}, ccs.Options{Profile: ccs.Profile{UpstreamWindow: 2}})
+	phantom := w.login()
+	phantom.quiet()
+	w.upstream("u-0")
+	w.upstream("u-1")
+	phantom.until("</message>")
+	phantom.until("</message>")
+	healthy := w.login()
+	healthy.quiet()
+	got := map[string]bool{}
+	for len(got) < 2 {
+		stanza := healthy.until("</message>")
+		for _, id := range []string{"u-0", "u-1"} {
+			if stanza == upstreamShape(id) {
+				got[id] = true
+				healthy.send(clientAck(testToken, id))
+			}
+		}
+	}
+	w.upstream("u-2")
+	for healthy.until("</message>") != upstreamShape("u-2") {
+	}
+	healthy.send(clientAck(testToken, "u-2"))
+	// It shows itself, too late for these two, and has its share again.
+	phantom.send(clientAck(testToken, "u-0"))
+	for !strings.Contains(phantom.until("</message>"), `code="406"`) {
+	}
+	healthy.nc.Close()
+	w.upstream("u-3")
+	assert.Equal(t, upstreamShape("u-3"), phantom.until("</message>"))
+}

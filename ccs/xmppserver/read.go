@@ -182,6 +182,7 @@ func (s *session) acknowledge(ctx context.Context, el *stanza.Element, in *stanz
 	}
 	// A receipt's ack comes with its prefix or without (CCS 3.4).
 	if !s.upstream.acknowledge(id, to) && !s.receipts.acknowledge(id, to) && !s.receipts.acknowledge(stanza.ReceiptPrefix+id, to) {
+		s.upstream.revive() // perhaps of what was moved: somebody is there
 		return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 406, xstanza.NotAcceptable, notOurs)), 0)
 	}
 	if in.Type == stanza.TypeNack {
