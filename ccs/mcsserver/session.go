@@ -68,6 +68,7 @@ type pid struct {
 
 const (
 	maxInFlight = 10_000    // messages offered and not acknowledged; what a device lists of them fits into mcs.MaxLogin
+	maxStash    = 2000      // messages held that a login found between those that the device listed
 	claimBatch  = 256       // messages taken from the store at a time
 	maxBatch    = 256       // upstream messages stored at a time
 	maxPings    = 64        // heartbeats that may wait for an answer
@@ -292,7 +293,7 @@ func (s *session) dropKnown(listed []string) error {
 		}
 	}
 	var has []offered
-	for more := last != 0; more; {
+	for more := last != 0; more && len(s.stash) < maxStash; {
 		entries, err := s.box.Claim(s.srv.ctx, claimBatch)
 		if err != nil {
 			return err
