@@ -96,11 +96,14 @@ func newToken() string {
 
 // Register gives an app on a device the token of its registration: the one that it has, if it asks for
 // the same again (DEV 3.5). The record comes without Token and Created. ErrInvalidSender if it names nobody
-// who could send.
+// who could send; ErrTooManyRegistrations.
 func (r *Router) Register(ctx context.Context, reg store.Registration) (*store.Registration, error) {
 	reg.Senders = slices.Compact(slices.Sorted(slices.Values(reg.Senders)))
 	if len(reg.Senders) == 0 || slices.Contains(reg.Senders, "") {
 		return nil, ErrInvalidSender
+	}
+	if err := r.mayRegister(ctx, &reg); err != nil {
+		return nil, err
 	}
 	now := r.clock.Now()
 	reg.Token, reg.Created = newToken(), now
@@ -111,6 +114,33 @@ func (r *Router) Register(ctx context.Context, reg store.Registration) (*store.R
 	r.log.Debug("registered", zap.Uint64("device", got.Device), zap.String("app", got.App),
 		zap.Strings("senders", got.Senders), zap.String("token", ShortToken(got.Token)))
 	return got, nil
+}
+
+// What one device may have: far more than any has apps, and bounded all the same.
+const (
+	maxLiving        = 1000   // registrations that can be sent to
+	maxRegistrations = 10_000 // records, those of the past included
+)
+
+// mayRegister keeps a device from filling the store.
+func (r *Router) mayRegister(ctx context.Context, reg *store.Registration) error {
+	all, err := r.store.DeviceRegistrations(ctx, reg.Device)
+	if err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	living := 0
+	for _, o := range all {
+		if o.Unregistered.IsZero() && o.Canonical == "" {
+			if o.Same(reg) {
+				return nil
+			}
+			living++
+		}
+	}
+	if living >= maxLiving || len(all) >= maxRegistrations {
+		return ErrTooManyRegistrations
+	}
+	return nil
 }
 
 // Unregister ends registrations of an app on a device, and drops what waits for it (CCS 5.7). A classic

@@ -11,4 +11,6 @@ var (
 	ErrUnknownSender = errors.New("unknown sender ID")
 	ErrWrongKey      = errors.New("the key is not one of the sender's")
 	ErrInvalidSender = errors.New("not a sender ID or authorised entity")
+
+	ErrTooManyRegistrations = errors.New("the device has too many registrations")
 )

@@ -295,3 +295,16 @@ func TestDeviceRate(t *testing.T) {
 	w.clock.advance(time.Second)
 	require.NoError(t, w.send(data("m-3")).Err)
 }
+
+func TestADeviceCannotFillTheStore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	for i := range 999 {
+		w.register(fmt.Sprint("app-", i))
+	}
+	_, err := w.Register(t.Context(), store.Registration{Device: uint64(device), App: "one too many", Senders: []string{string(sender)}})
+	require.ErrorIs(t, err, ccs.ErrTooManyRegistrations)
+	w.register("app-7") // what it has it may ask for again
+	require.NoError(t, w.Unregister(t.Context(), store.Registration{Device: uint64(device), App: "app-7"}))
+	w.register("another")
+}

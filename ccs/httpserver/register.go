@@ -20,6 +20,7 @@ type errorWord string
 const (
 	wordInvalidSender     errorWord = "INVALID_SENDER"           // final
 	wordInvalidParameters errorWord = "INVALID_PARAMETERS"       // final
+	wordTooMany           errorWord = "TOO_MANY_REGISTRATIONS"   // final
 	wordBadDevice         errorWord = "PHONE_REGISTRATION_ERROR" // the credential; tried again, a removal not
 	wordInternal          errorWord = "InternalServerError"      // tried again
 )
@@ -102,6 +103,8 @@ func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, err
 	switch {
 	case errors.Is(err, ccs.ErrInvalidSender):
 		return "", wordInvalidSender
+	case errors.Is(err, ccs.ErrTooManyRegistrations):
+		return "", wordTooMany
 	case err != nil:
 		return "", err
 	}
