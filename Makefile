@@ -14,7 +14,7 @@ FUZZTIME ?= 10s
 RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env CC)" >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race bench fuzz fmt vet clean interop
+.PHONY: help build run test race bench fuzz fmt vet clean interop spec
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ interop: ## run third-party clients (Go, Node, Debian's Python) against a server
 	testdata/interop/install.sh
 	$(GO) vet -tags interop ./ccs/ccstest
 	$(GO) test -tags interop -run '^TestInterop' -count=1 -timeout 10m -v ./ccs/ccstest
+
+spec: ## list the sections of the specification with the tests that cover each
+	$(GO) run ./ccs/speccover
 
 race: ## run every test with the race detector, or fail
 	$(GO) test -race -shuffle=on -timeout 15m ./...

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// coverage lists for each section number what names it.
+type coverage map[string][]string
+
+func (c coverage) add(name, text string) {
+	for _, number := range references(text) {
+		if !slices.Contains(c[number], name) {
+			c[number] = append(c[number], name)
+		}
+	}
+}
+
+// scan reads the tests and vectors of a module.
+func scan(module fs.FS) (coverage, error) {
+	c := coverage{}
+	err := fs.WalkDir(module, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return skip(module, name)
+		}
+		inVectors := strings.HasPrefix(name, "testdata/") || strings.Contains(name, "/testdata/")
+		switch {
+		case inVectors && path.Ext(name) == ".txt":
+			raw, err := fs.ReadFile(module, name)
+			if err != nil {
+				return err
+			}
+			c.add(strings.TrimSuffix(name, ".txt"), sources(string(raw)))
+		case !inVectors && strings.HasSuffix(name, "_test.go"):
+			return c.addTests(module, name)
+		}
+		return nil
+	})
+	for number := range c {
+		slices.Sort(c[number])
+	}
+	return c, err
+}
+
+// skip leaves out what is not of the module: other modules in it, and what git and Node keep.
+func skip(module fs.FS, dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if base := path.Base(dir); strings.HasPrefix(base, ".") || base == "node_modules" {
+		return fs.SkipDir
+	}
+	if _, err := fs.Stat(module, path.Join(dir, "go.mod")); err == nil {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// addTests adds the test functions of a file, with their comments.
+func (c coverage) addTests(module fs.FS, name string) error {
+	raw, err := fs.ReadFile(module, name)
+	if err != nil {
+		return err
+	}
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, name, raw, parser.ParseComments)
+	if err != nil {
+		return err
+	}
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok || f.Recv != nil || !isTest(f.Name.Name) {
+			continue
+		}
+		from := f.Pos()
+		if f.Doc != nil {
+			from = f.Doc.Pos()
+		}
+		text := raw[files.Position(from).Offset:files.Position(f.End()).Offset]
+		c.add(path.Dir(name)+"."+f.Name.Name, string(text))
+	}
+	return nil
+}
+
+func isTest(name string) bool {
+	return slices.ContainsFunc([]string{"Test", "Fuzz", "Example"}, func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
+// moduleRoot is the directory of the go.mod that dir is below.
+func moduleRoot(dir string) (string, error) {
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", fmt.Errorf("no go.mod here or above")
+		}
+		dir = parent
+	}
+}

@@ -1,0 +1,400 @@
+package xmppserver_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs"
+	"openccs/ccs/devpki"
+	"openccs/ccs/xmppserver"
+	"openccs/flowcontrol"
+	"openccs/store"
+	"openccs/store/memstore"
+)
+
+var update = flag.Bool("update", false, "rewrite the S lines of testdata/streams")
+
+const (
+	goldenSender = "123" // of every conversation; its key is KEY, its device's token T1, as in CCS 11
+	streamEnd    = "</stream:stream>"
+)
+
+// TestGoldenStreams replays the conversations of testdata/streams over TLS; its README.md has the format.
+func TestGoldenStreams(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("..", "..", "testdata", "streams", "*.txt"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			g := readGolden(t, file)
+			g.start()
+			if *update {
+				g.rewrite(file)
+			} else {
+				g.replay()
+			}
+		})
+	}
+}
+
+// golden is one conversation and what it has come to.
+type golden struct {
+	*world
+	head, body []string // lines of the file
+	bound      bool     // each connection begins with a session
+	plain      bool     // or without TLS
+	options    xmppserver.Options
+	profile    ccs.Profile
+	clock      *handClock // of the messages
+	store      *frailStore
+	peer       *peer
+	ended      bool              // the server has ended the stream
+	names      map[string]string // what placeholders stand for
+	device     *ccs.Mailbox      // nil until the device connects
+	held       map[string]store.Entry
+}
+
+func readGolden(t *testing.T, file string) *golden {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	head, body, ok := strings.Cut(strings.TrimSuffix(string(raw), "\n"), "\n\n")
+	require.True(t, ok, "no blank line behind the header")
+	g := &golden{
+		world: &world{t: t}, head: strings.Split(head, "\n"), body: strings.Split(body, "\n"),
+		names: map[string]string{}, held: map[string]store.Entry{}, clock: &handClock{},
+	}
+	g.clock.Store(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano())
+	for _, line := range g.head {
+		if value, ok := strings.CutPrefix(line, "option: "); ok {
+			g.option(value)
+			continue
+		}
+		require.Regexp(t, "^(source: CCS|comment:) ", line)
+	}
+	return g
+}
+
+// option sets what a conversation needs otherwise than usual: a time or a number.
+func (g *golden) option(s string) {
+	name, value, _ := strings.Cut(s, " ")
+	switch n, _ := strconv.Atoi(value); name {
+	case "bound":
+		g.bound = true
+	case "no-tls":
+		g.plain = true
+	case "keep-alive":
+		g.options.KeepAlive = g.duration(value)
+	case "auth-timeout":
+		g.options.AuthTimeout = g.duration(value)
+	case "device-burst":
+		g.profile.DeviceRate = flowcontrol.Rate{Every: time.Hour, Burst: n}
+	case "upstream-window":
+		g.profile.UpstreamWindow = n
+	default:
+		require.Fail(g.t, "unknown option", "%q", s)
+	}
+}
+
+func (g *golden) duration(s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	require.NoError(g.t, err)
+	return d
+}
+
+// handClock is moved by hand.
+type handClock struct{ atomic.Int64 }
+
+func (c *handClock) Now() time.Time { return time.Unix(0, c.Load()) }
+
+// frailStore fails when it is told to.
+type frailStore struct {
+	store.Store
+	fails atomic.Bool
+}
+
+func (s *frailStore) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
+	if s.fails.Load() {
+		return nil, errors.New("disk trouble")
+	}
+	return s.Store.Put(ctx, batch, now)
+}
+
+// start brings up the server. It is newWorld's but for the store, the clock and the names.
+func (g *golden) start() {
+	ctx := context.Background()
+	g.store = &frailStore{Store: memstore.New()}
+	require.NoError(g.t, g.store.CreateProject(ctx, &store.Project{Sender: goldenSender, Keys: []store.APIKey{{ID: "k1", Hash: store.HashKey("KEY")}}}))
+	g.register("T1", testApp, goldenSender)
+	router, err := ccs.New(ctx, g.store, ccs.Options{Profile: g.profile, Clock: g.clock})
+	require.NoError(g.t, err)
+	pair, err := devpki.New([]string{"gcm.googleapis.com", "127.0.0.1"}, time.Now())
+	require.NoError(g.t, err)
+	g.options.TLS = &tls.Config{Certificates: []tls.Certificate{pair.Cert}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(g.t, err)
+	g.world.router, g.world.store, g.addr = router, g.store, l.Addr().String()
+	g.tls = &tls.Config{RootCAs: pair.Pool, ServerName: "gcm.googleapis.com"}
+	g.server = xmppserver.New(router, g.options)
+	go g.server.Serve(l, "test")
+	g.t.Cleanup(func() { g.server.Close() })
+	g.connect()
+}
+
+func (g *golden) register(token, app, senders string) {
+	now := g.clock.Now()
+	_, err := g.store.Register(context.Background(), store.Registration{Token: token, Device: uint64(testDevice), App: app, Senders: strings.Split(senders, ","), Created: now}, now)
+	require.NoError(g.t, err)
+}
+
+// connect opens a connection, and a session on it where the conversation begins with one.
+func (g *golden) connect() {
+	if g.ended = false; g.plain {
+		nc, err := net.Dial("tcp", g.addr)
+		require.NoError(g.t, err)
+		g.peer = &peer{t: g.t, nc: nc}
+		return
+	}
+	g.peer = g.dial()
+	delete(g.names, "HEX-jid")
+	if !g.bound {
+		return
+	}
+	g.peer.send(clientHeader + plainAuth("\x00"+goldenSender+"\x00KEY") + clientHeader + clientBind + `<presence/>`)
+	g.peer.until(bindPrefix + goldenSender + "@gcm.googleapis.com/")
+	g.names["HEX-jid"] = strings.TrimSuffix(g.peer.until("</jid>"), "</jid>")
+	g.peer.until("</bind></iq>")
+}
+
+// replay checks that the server says what the S lines say and nothing else.
+func (g *golden) replay() {
+	for i := 0; i < len(g.body); i++ {
+		line, number := g.body[i], len(g.head)+2+i
+		want, ok := strings.CutPrefix(line, "S: ")
+		if !ok {
+			require.Empty(g.t, g.peer.read, "line %d: said before it", number)
+			g.do(line)
+			continue
+		}
+		g.expect(number, want)
+		if strings.HasPrefix(want, "<stream:stream ") && i+1 < len(g.body) && strings.HasPrefix(g.body[i+1], "S: <stream:features>") {
+			// TLS delivers what was one write in one piece.
+			require.NotEmpty(g.t, g.peer.read, "line %d: header and features are not one write (CCS 1.11)", number)
+		}
+	}
+	if !g.ended { // nothing more was to be said: not before the end either
+		g.peer.send(streamEnd)
+		g.expect(len(g.head)+2+len(g.body), streamEnd)
+	}
+	require.Empty(g.t, g.receive(1, patience), "said behind the end")
+	_, err := g.peer.nc.Read(make([]byte, 1))
+	require.Equal(g.t, io.EOF, err, "TLS is ended too (CCS 1.10)")
+}
+
+// visible are the characters of the files for what one would not see.
+var visible = strings.NewReplacer("⏎", "\n", "␣", " ")
+
+// placeholder is what stands for a random value: the kind, which is its form, and a name.
+var placeholder = regexp.MustCompile(`\{(ID|HEX)-[a-z0-9]+\}`)
+
+// digits is how many hexadecimal ones the kinds of placeholder stand for.
+var digits = map[string]int{"ID": 16, "HEX": 8}
+
+// expect takes exactly the bytes of an S line from the connection.
+func (g *golden) expect(number int, want string) {
+	g.t.Helper()
+	text := visible.Replace(g.fill(want))
+	for m := placeholder.FindStringSubmatchIndex(text); m != nil; m = placeholder.FindStringSubmatchIndex(text) {
+		name, n := text[m[0]+1:m[1]-1], digits[text[m[2]:m[3]]]
+		got := g.receive(m[0]+n, patience)
+		value := got[min(m[0], len(got)):]
+		require.Regexp(g.t, "^[0-9A-F]+$", value, "line %d: %s in %s", number, name, got)
+		for other := range g.names {
+			require.NotEqual(g.t, g.names[other], value, "%s is to be new, and not that of %s", name, other)
+		}
+		g.names[name] = value
+		text = g.fill(text)
+	}
+	require.Equal(g.t, text, g.receive(len(text), patience), "line %d", number)
+	g.peer.read = g.peer.read[len(text):]
+	g.ended = g.ended || strings.HasSuffix(want, streamEnd)
+}
+
+// receive returns the next n bytes, which stay where they are, or fewer if nothing comes for too long.
+func (g *golden) receive(n int, wait time.Duration) string {
+	buf := make([]byte, 64<<10)
+	for len(g.peer.read) < n {
+		g.peer.nc.SetReadDeadline(time.Now().Add(wait))
+		got, err := g.peer.nc.Read(buf)
+		if g.peer.read += string(buf[:got]); err != nil {
+			return g.peer.read
+		}
+	}
+	return g.peer.read[:n]
+}
+
+// fill puts in the values of the placeholders that have one.
+func (g *golden) fill(s string) string {
+	for name, value := range g.names {
+		s = strings.ReplaceAll(s, "{"+name+"}", value)
+	}
+	return s
+}
+
+// do does what a line other than S says.
+func (g *golden) do(line string) {
+	if said, ok := strings.CutPrefix(line, "C: "); ok {
+		said = visible.Replace(g.fill(said))
+		require.NotRegexp(g.t, placeholder, said, "a placeholder that stands for nothing yet")
+		g.peer.send(said)
+		return
+	}
+	ctx := context.Background()
+	word, rest, _ := strings.Cut(line, " ")
+	switch args := strings.Fields(rest); word {
+	case "", "#":
+	case "upstream":
+		require.NoError(g.t, g.router.SendUpstream(ctx, testDevice, []ccs.Upstream{g.upstreamOf(args)}))
+	case "device-gets":
+		require.Equal(g.t, rest, strings.Join(g.claim(), " "), "what the device gets")
+	case "device-ack":
+		g.claim()
+		e := g.held[args[0]]
+		var m ccs.Message
+		require.NoError(g.t, m.Decode(e.Body), "what the device acknowledges")
+		if owed, ok := m.Receipt(&e); ok {
+			require.NoError(g.t, g.router.SendReceipts(ctx, []ccs.Receipt{owed}))
+		}
+		require.NoError(g.t, g.device.Ack(ctx, e.ID))
+	case "register":
+		args = append(args, []string{"", testApp, goldenSender}[len(args):]...)
+		g.register(args[0], args[1], args[2])
+	case "unregister":
+		require.NoError(g.t, g.router.Unregister(ctx, store.Registration{Device: uint64(testDevice), App: args[0]}))
+	case "later":
+		g.clock.Add(int64(g.duration(args[0])))
+	case "reconnect":
+		// Dropped, not ended. The server ends its side when it has given back what the connection carried.
+		require.NoError(g.t, g.peer.nc.(*tls.Conn).CloseWrite())
+		require.Empty(g.t, g.peer.rest())
+		g.connect()
+	case "drain":
+		require.Equal(g.t, 1, g.server.DrainSome(goldenSender, ""))
+	case "closed":
+		g.ended = true
+	case "shutdown":
+		go g.server.Close()
+	case "store-fails":
+		g.store.fails.Store(true)
+	case "store-closed":
+		require.NoError(g.t, g.store.Close())
+	default:
+		require.Fail(g.t, "unknown line", "%q", line)
+	}
+}
+
+// claim lists the messages that the device gets now and had not before.
+func (g *golden) claim() (ids []string) {
+	ctx := context.Background()
+	if g.device == nil {
+		box, err := g.router.Attach(ctx, testDevice.Key(), deviceSession{})
+		require.NoError(g.t, err)
+		g.t.Cleanup(func() { box.Detach(ctx) })
+		g.device = box
+	}
+	entries, err := g.device.Claim(ctx, 1000)
+	require.NoError(g.t, err)
+	for _, e := range entries {
+		var m ccs.Message
+		require.NoError(g.t, m.Decode(e.Body))
+		ids = append(ids, m.ID)
+		g.held[m.ID] = e
+	}
+	return ids
+}
+
+// upstreamOf reads the words behind upstream: the message_id, the domain that the device used, a TTL, data.
+func (g *golden) upstreamOf(words []string) ccs.Upstream {
+	m := ccs.Upstream{To: goldenSender + "@gcm.googleapis.com", Category: testApp, ID: words[0], PersistentID: "p-" + words[0]}
+	for _, word := range words[1:] {
+		if key, value, ok := strings.Cut(word, "="); ok {
+			m.Data = m.Data.Append(key, value)
+		} else if strings.HasPrefix(word, "@") {
+			m.To = goldenSender + word
+		} else {
+			m.TTL, m.HasTTL = g.duration(word), true
+		}
+	}
+	return m
+}
+
+// quietFor is how long the server has to be silent, when S lines are rewritten, to have said all.
+const quietFor = 100 * time.Millisecond
+
+// rewrite plays the client's part and notes what the server says in the place of the S lines.
+func (g *golden) rewrite(file string) {
+	out := append(slices.Clone(g.head), "")
+	for i, line := range g.body {
+		if strings.HasPrefix(line, "S: ") {
+			continue
+		}
+		g.do(line)
+		out = append(out, line)
+		wait := quietFor
+		if i+1 < len(g.body) && strings.HasPrefix(g.body[i+1], "S: ") {
+			wait = patience / 2
+		} else if strings.HasPrefix(line, "#") {
+			continue
+		}
+		g.receive(1, wait)
+		for _, said := range element.FindAllString(g.receive(1<<20, quietFor), -1) {
+			out = append(out, "S: "+g.name(said))
+		}
+		g.peer.read = ""
+	}
+	require.NoError(g.t, os.WriteFile(file, []byte(strings.Join(out, "\n")+"\n"), 0o644))
+}
+
+var (
+	// element is one line of what the server says; elements of one name do not nest there.
+	element   = regexp.MustCompile(`(?s)</?stream:stream[^>]*>|<[^>]*/>|<stream:features>.*?</stream:features>|<stream:error>.*?</stream:error>|<failure.*?</failure>|<iq.*?</iq>|<message.*?</message>|[^<]+`)
+	randomHex = regexp.MustCompile(`( id="|/[^<"]*|drain-)([0-9A-F]{16}|[0-9A-F]{8})("|</jid>)`)
+)
+
+// name puts placeholders where the random values are.
+func (g *golden) name(s string) string {
+	for _, m := range randomHex.FindAllStringSubmatch(s, -1) {
+		switch {
+		case m[1] == "drain-":
+			g.names["HEX-drain"] = m[2]
+		case m[3] == "</jid>":
+			g.names["HEX-jid"] = m[2]
+		case len(m[2]) == digits["ID"]:
+			g.names["ID-"+strconv.Itoa(len(g.names)+1)] = m[2]
+		}
+	}
+	for name, value := range g.names {
+		s = strings.ReplaceAll(s, value, "{"+name+"}")
+	}
+	if s == " " {
+		return "␣"
+	}
+	return s
+}
