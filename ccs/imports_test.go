@@ -65,6 +65,13 @@ var importRules = []rule{
 		reason:   "the core decides for every endpoint and every store, so it knows none of them",
 	},
 	{
+		packages: []string{"ccs/oauth/..."},
+		forbids:  []string{ours},
+		allows:   []string{"store"},
+		deep:     true,
+		reason:   "access tokens are taken by several endpoints and made by what manages projects: they need the records and nothing above",
+	},
+	{
 		packages: []string{"ccs/mcs/..."},
 		forbids:  []string{ours},
 		allows:   []string{"ccs/mcs/..."},

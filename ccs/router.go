@@ -23,6 +23,9 @@ type Options struct {
 	// ComeBack is how long after a start the devices that were connected when the store was last used
 	// count as connected still, so that a crash does not throw their messages away; default 30 s.
 	ComeBack time.Duration
+
+	// Tokens knows the access tokens that LoginToken takes; default: none is taken, only API keys are.
+	Tokens TokenChecker
 }
 
 // DefaultComeBack covers the first retries of every known device after a restart (DEV 11).
@@ -37,6 +40,7 @@ type Router struct {
 	clock    Clock
 	log      *zap.Logger
 	devices  deviceKeys
+	tokens   TokenChecker // nil: there are none
 	comeBack time.Duration
 	repeats  *repeats
 
@@ -63,6 +67,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		clock:    o.Clock,
 		log:      o.Logger,
 		comeBack: o.ComeBack,
+		tokens:   o.Tokens,
 		repeats:  newRepeats(),
 		started:  time.Now(),
 		expected: make(map[store.Key]struct{}),

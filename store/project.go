@@ -67,6 +67,7 @@ type Projects interface {
 	// UpdateProject changes a project with fn, which may run again if another change came between;
 	// ErrNotFound if there is none. fn's error is returned as it is, and nothing is changed.
 	UpdateProject(ctx context.Context, sender string, fn func(*Project) error) error
-	// DeleteProject forgets a project; ErrNotFound if there is none.
+	// DeleteProject forgets a project, and with it, at once, its OAuth clients and their refresh tokens;
+	// ErrNotFound if there is none.
 	DeleteProject(ctx context.Context, sender string) error
 }

@@ -18,6 +18,7 @@ type Store interface {
 	Queue
 	Registrations
 	Projects
+	OAuth
 	Secrets
 	// Close flushes and gives everything back. Calls under way end with ErrClosed or as if the store
 	// were still open.

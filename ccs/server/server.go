@@ -23,6 +23,7 @@ import (
 	"openccs/ccs/devpki"
 	"openccs/ccs/httpserver"
 	"openccs/ccs/mcsserver"
+	"openccs/ccs/oauth"
 	"openccs/ccs/xmppserver"
 	"openccs/store"
 )
@@ -76,7 +77,12 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	tokens, err := oauth.New(ctx, s.store)
+	if err != nil {
+		return nil, err
+	}
 	s.router, err = ccs.New(ctx, s.store, ccs.Options{
+		Tokens: tokens,
 		Clock:  conf.Clock,
 		Logger: conf.Logger,
 		Profile: ccs.Profile{

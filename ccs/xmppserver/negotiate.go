@@ -117,10 +117,12 @@ const (
 	failTemporary         = "temporary-auth-failure"
 )
 
-// mechanisms are what we offer. The two of Google's own carry the same three fields as PLAIN, and the
-// API key where a token would be: libraries that prefer them send just that (CCS 1.6).
+const mechanismPlain = "PLAIN"
+
+// mechanisms are what we offer. The two of Google's own carry the same three fields as PLAIN, and an access
+// token or the API key in the third: libraries that prefer them send the key they were given (CCS 1.6).
 var mechanisms = map[string]sasl.Mechanism{
-	"PLAIN":          sasl.Plain,
+	mechanismPlain:   sasl.Plain,
 	"X-OAUTH2":       {Name: "X-OAUTH2", Start: sasl.Plain.Start, Next: sasl.Plain.Next},
 	"X-GOOGLE-TOKEN": {Name: "X-GOOGLE-TOKEN", Start: sasl.Plain.Start, Next: sasl.Plain.Next},
 }
@@ -170,7 +172,7 @@ func (c *conn) login(ctx context.Context, el *stanza.Element) (failure string, e
 	failure = failNotAuthorized
 	negotiator := sasl.NewServer(mechanism, func(n *sasl.Negotiator) bool {
 		user, key, identity := n.Credentials()
-		failure = c.check(ctx, string(user), string(key), string(identity))
+		failure = c.check(ctx, mechanism.Name, string(user), string(key), string(identity))
 		return failure == ""
 	})
 	switch _, _, err := negotiator.Step(response); {
@@ -199,7 +201,7 @@ func decodeBase64(s string) ([]byte, bool) {
 
 // check decides over a credential. The peer learns the condition alone; the log learns which part was
 // wrong, for that is what people could not find out (CCS 10.2 no. 2).
-func (c *conn) check(ctx context.Context, user, key, identity string) (failure string) {
+func (c *conn) check(ctx context.Context, mechanism, user, key, identity string) (failure string) {
 	refuse := func(condition, reason string, fields ...zap.Field) string {
 		c.log.Info("login refused", append(fields, zap.String("reason", reason), zap.String("user", user))...)
 		return condition
@@ -219,7 +221,11 @@ func (c *conn) check(ctx context.Context, user, key, identity string) (failure s
 	if local, _, _ := strings.Cut(identity, "@"); identity != "" && local != string(sender) {
 		return refuse(failInvalidAuthzid, "authzid names another sender", zap.String("authzid", identity))
 	}
-	grant, err := c.srv.router.Login(ctx, sender, key)
+	login := c.srv.router.LoginToken
+	if mechanism == mechanismPlain {
+		login = c.srv.router.Login
+	}
+	grant, err := login(ctx, sender, key)
 	switch {
 	case errors.Is(err, ccs.ErrUnknownSender), errors.Is(err, ccs.ErrWrongKey):
 		c.srv.throttle.failed(c.address(), sender)

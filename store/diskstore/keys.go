@@ -12,23 +12,27 @@ import (
 // The first byte of a key says what it is. Entries and remembered strings lie side by side, so that one
 // sweep walks over both.
 const (
-	prefixDevice   = 'D' // device, token -> nothing
-	prefixMeta     = 'm' // name -> value
-	prefixPresent  = 'P' // run, queue -> nothing
-	prefixProject  = 'p' // sender ID -> project
-	prefixEntry    = 'q' // queue, ID -> entry
-	prefixDedup    = 'r' // queue, hash -> when it is forgotten
-	prefixSlot     = 'S' // slot -> its newest token
-	prefixToken    = 't' // token -> registration
-	prefixSecret   = 'x' // name -> secret
-	sweepEnd       = prefixDedup + 1
-	queueKeyLen    = 1 + 1 + 8
-	entryKeyLen    = queueKeyLen + 8
-	dedupHashLen   = 16 // half a SHA-256: nobody finds two strings with the same
-	dedupKeyLen    = queueKeyLen + dedupHashLen
-	presentRunLen  = 8
-	presentKeyLen  = 1 + presentRunLen + 1 + 8
-	deviceTokenOff = 1 + 8
+	prefixClient    = 'c' // OAuth client ID -> OAuth client
+	prefixClientOf  = 'C' // sender ID, OAuth client ID -> nothing
+	prefixDevice    = 'D' // device, token -> nothing
+	prefixRefresh   = 'f' // hash -> refresh token
+	prefixRefreshOf = 'F' // OAuth client ID, hash -> nothing
+	prefixMeta      = 'm' // name -> value
+	prefixPresent   = 'P' // run, queue -> nothing
+	prefixProject   = 'p' // sender ID -> project
+	prefixEntry     = 'q' // queue, ID -> entry
+	prefixDedup     = 'r' // queue, hash -> when it is forgotten
+	prefixSlot      = 'S' // slot -> its newest token
+	prefixToken     = 't' // token -> registration
+	prefixSecret    = 'x' // name -> secret
+	sweepEnd        = prefixDedup + 1
+	queueKeyLen     = 1 + 1 + 8
+	entryKeyLen     = queueKeyLen + 8
+	dedupHashLen    = 16 // half a SHA-256: nobody finds two strings with the same
+	dedupKeyLen     = queueKeyLen + dedupHashLen
+	presentRunLen   = 8
+	presentKeyLen   = 1 + presentRunLen + 1 + 8
+	deviceTokenOff  = 1 + 8
 )
 
 var (
@@ -100,6 +104,11 @@ func parsePresentKey(key []byte) store.Key {
 
 func textKey(prefix byte, text string) []byte {
 	return append([]byte{prefix}, text...)
+}
+
+// pairKey lists second under first, which has no NUL in it.
+func pairKey(prefix byte, first string, second []byte) []byte {
+	return append(append(textKey(prefix, first), 0), second...)
 }
 
 func deviceKey(device uint64, token string) []byte {

@@ -3,7 +3,6 @@ package diskstore
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -25,7 +24,7 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 		if found {
 			return fmt.Errorf("project %s: %w", p.Sender, store.ErrExists)
 		}
-		return g.setProject(key, p)
+		return g.setJSON(key, p)
 	})
 }
 
@@ -85,7 +84,7 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 			case !reflect.DeepEqual(now, before):
 				return errOvertaken
 			}
-			return g.setProject(key, p)
+			return g.setJSON(key, p)
 		})
 		if !errors.Is(err, errOvertaken) {
 			return err
@@ -95,18 +94,23 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 
 var errOvertaken = errors.New("changed meanwhile")
 
-// DeleteProject forgets a project.
+// DeleteProject forgets a project, its OAuth clients and their refresh tokens, all in one batch.
 func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	return s.changeProject(ctx, sender, func(g *group, key []byte) error {
 		if _, err := s.readProject(key); err != nil {
 			return err
 		}
-		return g.batch.Delete(key, nil)
+		return errors.Join(g.deleteClients(sender), g.batch.Delete(key, nil))
 	})
 }
 
 // changeProject has the committer change a project, after all earlier changes.
 func (s *Store) changeProject(ctx context.Context, sender string, fn func(g *group, key []byte) error) error {
+	return s.changeInOrder(ctx, func(g *group) error { return fn(g, textKey(prefixProject, sender)) })
+}
+
+// changeInOrder has the committer run fn, which sees all earlier changes.
+func (s *Store) changeInOrder(ctx context.Context, fn func(g *group) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -115,32 +119,17 @@ func (s *Store) changeProject(ctx context.Context, sender string, fn func(g *gro
 		if err := g.flush(); err != nil {
 			return err
 		}
-		return fn(g, textKey(prefixProject, sender))
+		return fn(g)
 	}))
 }
 
 func (s *Store) readProject(key []byte) (*store.Project, error) {
 	sender := string(key[1:])
-	value, found, err := s.get(key)
-	if err != nil {
+	p := &store.Project{}
+	if err := s.getJSON(key, p); err != nil {
 		return nil, fmt.Errorf("project %s: %w", sender, err)
 	}
-	if !found {
-		return nil, fmt.Errorf("project %s: %w", sender, store.ErrNotFound)
-	}
-	p := &store.Project{}
-	if err := json.Unmarshal(value, p); err != nil {
-		return nil, fmt.Errorf("project %s: %w: %w", sender, errDamaged, err)
-	}
 	return p, nil
-}
-
-func (g *group) setProject(key []byte, p *store.Project) error {
-	value, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	return g.batch.Set(key, value, nil)
 }
 
 // Secret returns the secret of that name, which is fresh if there was none.

@@ -103,15 +103,17 @@ func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string)
 	return nil
 }
 
-// accounts is the projects and the secrets.
+// accounts is the projects, who may get access tokens for them, and the secrets.
 type accounts struct {
 	mu       sync.Mutex
 	projects map[string]*store.Project
+	grants   grants
 	secrets  map[string][]byte
 }
 
 func (a *accounts) init() {
 	a.projects = map[string]*store.Project{}
+	a.grants.init()
 	a.secrets = map[string][]byte{}
 }
 
@@ -180,7 +182,7 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 	return nil
 }
 
-// DeleteProject forgets a project.
+// DeleteProject forgets a project, its OAuth clients and their refresh tokens.
 func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -191,6 +193,7 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 		return fmt.Errorf("project %s: %w", sender, store.ErrNotFound)
 	}
 	delete(s.accounts.projects, sender)
+	s.accounts.grants.deleteSender(sender)
 	return nil
 }
 

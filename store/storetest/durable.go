@@ -154,6 +154,22 @@ var durableCases = []struct {
 		require.NoError(f, err)
 		assert.Equal(f, first, again)
 	}},
+	{"OAuth clients and refresh tokens are there again, and what was deleted is not", func(f *reopening) {
+		f.withClients("1", "kept", "gone")
+		f.withClients("2", "orphan")
+		f.putTokens("kept", "1", "t1", "t2")
+		f.putTokens("gone", "1", "t3")
+		f.putTokens("orphan", "2", "t4")
+		require.NoError(f, f.DeleteRefreshToken(context.Background(), store.HashKey("t2")))
+		require.NoError(f, f.DeleteOAuthClient(context.Background(), "gone"))
+		require.NoError(f, f.DeleteProject(context.Background(), "2"))
+		f.reopen()
+		assert.Equal(f, []string{"kept"}, f.clientsOf("1"))
+		assert.Empty(f, f.clientsOf("2"))
+		assert.Equal(f, []string{"t1"}, f.tokensLeft("t1", "t2", "t3", "t4"))
+		require.NoError(f, f.DeleteOAuthClient(context.Background(), "kept"))
+		assert.Empty(f, f.tokensLeft("t1"), "it is still known whose the token is")
+	}},
 	{"the queues that had a session are listed after every crash until they have none", func(f *reopening) {
 		if _, ok := f.Store.(store.Presence); !ok {
 			f.Skip("the store remembers no presence")

@@ -242,8 +242,15 @@ func (f fixture) calls(ctx context.Context) map[string]func() error {
 		"UpdateProject": func() error {
 			return f.UpdateProject(ctx, "1", func(*store.Project) error { return nil })
 		},
-		"DeleteProject": func() error { return f.DeleteProject(ctx, "1") },
-		"Secret":        func() error { _, err := f.Secret(ctx, "s", []byte("x")); return err },
+		"DeleteProject":      func() error { return f.DeleteProject(ctx, "1") },
+		"CreateOAuthClient":  func() error { return f.CreateOAuthClient(ctx, oauthClient("c", "1")) },
+		"OAuthClient":        func() error { _, err := f.OAuthClient(ctx, "c"); return err },
+		"OAuthClients":       func() error { _, err := f.OAuthClients(ctx, "1"); return err },
+		"DeleteOAuthClient":  func() error { return f.DeleteOAuthClient(ctx, "c") },
+		"PutRefreshToken":    func() error { return f.PutRefreshToken(ctx, refreshToken("t", "c", "1")) },
+		"RefreshToken":       func() error { _, err := f.RefreshToken(ctx, store.HashKey("t")); return err },
+		"DeleteRefreshToken": func() error { return f.DeleteRefreshToken(ctx, store.HashKey("t")) },
+		"Secret":             func() error { _, err := f.Secret(ctx, "s", []byte("x")); return err },
 	}
 	if p, ok := f.Store.(store.Presence); ok {
 		calls["SetPresent"] = func() error { return p.SetPresent(ctx, device, true) }

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"concurrency", concurrencyCases},
 		{"registrations", registrationCases},
 		{"projects and secrets", projectCases},
+		{"OAuth", oauthCases},
 		{"presence", presenceCases},
 		{"closing", closingCases},
 	} {

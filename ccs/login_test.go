@@ -1,0 +1,105 @@
+package ccs_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs"
+	"openccs/ccs/oauth"
+	"openccs/store"
+)
+
+// withTokens is a world that takes access tokens, with one OAuth client of sender.
+func withTokens(t *testing.T) (*world, *oauth.Issuer, oauth.Client) {
+	t.Helper()
+	w := newWorld(t, ccs.Options{})
+	issuer, err := oauth.New(t.Context(), w.store)
+	require.NoError(t, err)
+	w.open(ccs.Options{Tokens: issuer})
+	client, err := issuer.NewClient(t.Context(), string(sender), "test", w.Now())
+	require.NoError(t, err)
+	return w, issuer, client
+}
+
+func TestLoginToken(t *testing.T) {
+	t.Parallel()
+	w, issuer, client := withTokens(t)
+	require.NoError(t, w.store.UpdateProject(t.Context(), string(sender), func(p *store.Project) error {
+		p.Limits.Window = 7
+		return nil
+	}))
+	token, err := issuer.Issue(string(sender), client.ID, "", w.Now(), time.Hour)
+	require.NoError(t, err)
+	expired, err := issuer.Issue(string(sender), client.ID, "", w.Now(), 0)
+	require.NoError(t, err)
+	for _, row := range []struct {
+		name       string
+		sender     ccs.SenderID
+		credential string
+		keyID      string
+		want       error
+	}{
+		{"a key is as good as ever", sender, "key-" + string(sender), "1", nil},
+		{"an access token", sender, token, "oauth:" + client.ID, nil},
+		{"an expired token", sender, expired, "", oauth.ErrExpired},
+		{"another sender's token", other, token, "", ccs.ErrWrongKey},
+		{"an unknown sender's token", "123", token, "", ccs.ErrUnknownSender},
+		{"neither key nor token", sender, "wrong", "", ccs.ErrWrongKey},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			grant, err := w.LoginToken(t.Context(), row.sender, row.credential)
+			if row.want != nil {
+				require.ErrorIs(t, err, row.want)
+				assert.Zero(t, grant)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, ccs.Grant{KeyID: row.keyID, Limits: store.Limits{Window: 7}}, grant)
+		})
+	}
+
+	t.Run("a refused token is a wrong key to the endpoint", func(t *testing.T) {
+		_, err := w.LoginToken(t.Context(), sender, expired)
+		require.ErrorIs(t, err, ccs.ErrWrongKey)
+	})
+	t.Run("a token is no key", func(t *testing.T) {
+		_, err := w.Login(t.Context(), sender, token)
+		require.ErrorIs(t, err, ccs.ErrWrongKey)
+	})
+	t.Run("a store that cannot answer refuses nobody", func(t *testing.T) {
+		w.open(ccs.Options{Tokens: unsure{}})
+		_, err := w.LoginToken(t.Context(), sender, token)
+		require.ErrorIs(t, err, store.ErrClosed)
+		require.NotErrorIs(t, err, ccs.ErrWrongKey)
+	})
+	t.Run("a router without tokens takes keys alone", func(t *testing.T) {
+		w.open(ccs.Options{})
+		_, err := w.LoginToken(t.Context(), sender, token)
+		require.ErrorIs(t, err, ccs.ErrWrongKey)
+		_, err = w.LoginToken(t.Context(), sender, "key-"+string(sender))
+		require.NoError(t, err)
+	})
+}
+
+// unsure is a TokenChecker whose store is gone.
+type unsure struct{}
+
+func (unsure) TokenOwner(context.Context, string, time.Time) (sender, clientID string, err error) {
+	return "", "", store.ErrClosed
+}
+
+func TestKeysListsOAuthClientsWhileTheyLive(t *testing.T) {
+	t.Parallel()
+	w, _, client := withTokens(t)
+	keys, err := w.Keys(t.Context(), sender)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1", "oauth:" + client.ID}, keys)
+	require.NoError(t, w.store.DeleteOAuthClient(t.Context(), client.ID))
+	keys, err = w.Keys(t.Context(), sender)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1"}, keys)
+}

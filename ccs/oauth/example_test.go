@@ -1,0 +1,31 @@
+package oauth_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"openccs/ccs/oauth"
+	"openccs/store"
+	"openccs/store/memstore"
+)
+
+// What stands behind the token endpoint, and behind what takes the tokens.
+func ExampleIssuer_Refresh() {
+	ctx, now := context.Background(), time.Now()
+	st := memstore.New()
+	_ = st.CreateProject(ctx, &store.Project{Sender: "126200347933"})
+	issuer, _ := oauth.New(ctx, st)
+
+	client, _ := issuer.NewClient(ctx, "126200347933", "extension", now)
+	refresh, _ := issuer.NewRefreshToken(ctx, client.ID, "https://www.googleapis.com/auth/gcm_for_chrome", now)
+
+	access, _ := issuer.Refresh(ctx, client.ID, client.Secret, refresh, now)
+	claims, err := issuer.Check(ctx, access, now.Add(time.Hour))
+	fmt.Println(claims.Sender, claims.Scope, err)
+	_, err = issuer.Check(ctx, access, now.Add(2*time.Hour))
+	fmt.Println(err)
+	// Output:
+	// 126200347933 https://www.googleapis.com/auth/gcm_for_chrome <nil>
+	// the access token has expired
+}

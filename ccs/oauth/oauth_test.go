@@ -1,0 +1,272 @@
+package oauth_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/oauth"
+	"openccs/store"
+	"openccs/store/memstore"
+)
+
+const (
+	sender = "126200347933"
+	other  = "999999999999"
+	scope  = "https://www.googleapis.com/auth/gcm_for_chrome"
+)
+
+var now = time.Unix(1_400_000_000, 0)
+
+// world is an issuer over a memory store with two projects, one of which has a client.
+type world struct {
+	*oauth.Issuer
+	store  *memstore.Store
+	client oauth.Client
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	ctx := context.Background()
+	w := &world{store: memstore.New()}
+	for _, s := range []string{sender, other} {
+		require.NoError(t, w.store.CreateProject(ctx, &store.Project{Sender: s}))
+	}
+	var err error
+	w.Issuer, err = oauth.New(ctx, w.store)
+	require.NoError(t, err)
+	w.client, err = w.NewClient(ctx, sender, "test", now)
+	require.NoError(t, err)
+	return w
+}
+
+func (w *world) issue(t testing.TB, life time.Duration) string {
+	t.Helper()
+	token, err := w.Issue(sender, w.client.ID, scope, now, life)
+	require.NoError(t, err)
+	return token
+}
+
+func TestATokenSaysWhatItWasIssuedFor(t *testing.T) {
+	w := newWorld(t)
+	token := w.issue(t, time.Hour)
+	assert.Regexp(t, `^ya29\.[A-Za-z0-9_-]+$`, token)
+	want := oauth.Claims{Sender: sender, Client: w.client.ID, Scope: scope, Issued: now, Expires: now.Add(time.Hour)}
+	got, err := w.Check(t.Context(), token, now)
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+
+	again, err := oauth.New(t.Context(), w.store)
+	require.NoError(t, err)
+	got, err = again.Check(t.Context(), token, now)
+	require.NoError(t, err, "after a restart")
+	assert.Equal(t, want, got)
+
+	owner, client, err := w.TokenOwner(t.Context(), token, now)
+	require.NoError(t, err)
+	assert.Equal(t, []string{sender, w.client.ID}, []string{owner, client})
+}
+
+func TestATokenExpiresToTheSecond(t *testing.T) {
+	w := newWorld(t)
+	token := w.issue(t, time.Hour)
+	_, err := w.Check(t.Context(), token, now.Add(time.Hour-time.Nanosecond))
+	require.NoError(t, err)
+	_, err = w.Check(t.Context(), token, now.Add(time.Hour))
+	require.ErrorIs(t, err, oauth.ErrExpired)
+}
+
+func TestWhatThisServerDidNotIssueIsInvalid(t *testing.T) {
+	w := newWorld(t)
+	token := w.issue(t, time.Hour)
+	foreign := newWorld(t)
+	signed, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, oauth.Prefix))
+	require.NoError(t, err)
+	changed := func(at int) string {
+		b := append([]byte{}, signed...)
+		b[at] ^= 1
+		return oauth.Prefix + base64.RawURLEncoding.EncodeToString(b)
+	}
+	for _, row := range []struct{ name, token string }{
+		{"nothing", ""},
+		{"the prefix alone", oauth.Prefix},
+		{"an API key", "AIzaSyB3rcZNkfnqKdFb9mhzCBiYpORDA2JWWtw"},
+		{"without the prefix", strings.TrimPrefix(token, oauth.Prefix)},
+		{"another version", changed(0)},
+		{"a later expiry", changed(16)},
+		{"another sender", changed(20)},
+		{"another signature", changed(len(signed) - 1)},
+		{"cut short", token[:len(token)-4]},
+		{"a signature over nothing", oauth.Prefix + base64.RawURLEncoding.EncodeToString(make([]byte, 32))},
+		{"something behind it", token + "AAAA"},
+		{"padded", token + "="},
+		{"folded", token[:20] + "\n" + token[20:]},
+		{"too long to look at", token + strings.Repeat("A", oauth.MaxToken)},
+		{"another server's", foreign.issue(t, time.Hour)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c, err := w.Check(t.Context(), row.token, now)
+			require.ErrorIs(t, err, oauth.ErrInvalid)
+			assert.Zero(t, c)
+		})
+	}
+}
+
+func TestATokenEndsWithItsClientAndItsProject(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		end  func(w *world) error
+	}{
+		{"the client is deleted", func(w *world) error { return w.store.DeleteOAuthClient(context.Background(), w.client.ID) }},
+		{"the project is deleted", func(w *world) error { return w.store.DeleteProject(context.Background(), sender) }},
+		{"another project has a client of that ID now", func(w *world) error {
+			return errors.Join(
+				w.store.DeleteOAuthClient(context.Background(), w.client.ID),
+				w.store.CreateOAuthClient(context.Background(), &store.OAuthClient{ID: w.client.ID, Sender: other}))
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t)
+			token := w.issue(t, time.Hour)
+			require.NoError(t, row.end(w))
+			_, err := w.Check(t.Context(), token, now)
+			require.ErrorIs(t, err, oauth.ErrRevoked)
+		})
+	}
+}
+
+func TestATokenThatCannotBeCheckedIsNotRefused(t *testing.T) {
+	w := newWorld(t)
+	token := w.issue(t, time.Hour)
+	require.NoError(t, w.store.Close())
+	_, err := w.Check(t.Context(), token, now)
+	require.ErrorIs(t, err, store.ErrClosed)
+	var refused oauth.Refusal
+	assert.False(t, errors.As(err, &refused))
+	_, err = w.Refresh(t.Context(), w.client.ID, w.client.Secret, "1/x", now)
+	require.ErrorIs(t, err, store.ErrClosed)
+	_, err = oauth.New(t.Context(), w.store)
+	require.ErrorIs(t, err, store.ErrClosed)
+}
+
+func TestATokenIsNeverTooLongToBeChecked(t *testing.T) {
+	w := newWorld(t)
+	for _, n := range []int{oauth.MaxToken - 300, oauth.MaxToken, 1 << 17} {
+		_, err := w.Issue(sender, w.client.ID, strings.Repeat("s", n), now, time.Hour)
+		assert.ErrorContains(t, err, "too long", n)
+	}
+	_, err := w.NewRefreshToken(t.Context(), w.client.ID, strings.Repeat("s", 401), now)
+	require.ErrorIs(t, err, oauth.ErrScope)
+	longest, err := w.NewRefreshToken(t.Context(), w.client.ID, strings.Repeat("s", 400), now)
+	require.NoError(t, err)
+	_, err = w.Refresh(t.Context(), w.client.ID, w.client.Secret, longest, now)
+	require.NoError(t, err)
+}
+
+func TestRefresh(t *testing.T) {
+	w := newWorld(t)
+	token, err := w.NewRefreshToken(t.Context(), w.client.ID, scope, now)
+	require.NoError(t, err)
+	second, err := w.NewClient(t.Context(), sender, "second", now)
+	require.NoError(t, err)
+
+	for _, row := range []struct {
+		name, id, secret, token string
+		want                    error
+	}{
+		{"a refresh token gives an access token", w.client.ID, w.client.Secret, token, nil},
+		{"as often as one likes", w.client.ID, w.client.Secret, token, nil},
+		{"a wrong secret", w.client.ID, second.Secret, token, oauth.ErrClient},
+		{"no secret", w.client.ID, "", token, oauth.ErrClient},
+		{"an unknown client", "nobody", w.client.Secret, token, oauth.ErrClient},
+		{"an unknown refresh token", w.client.ID, w.client.Secret, "1/x", oauth.ErrGrant},
+		{"another client's refresh token", second.ID, second.Secret, token, oauth.ErrGrant},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			access, err := w.Refresh(t.Context(), row.id, row.secret, row.token, now)
+			if row.want != nil {
+				require.ErrorIs(t, err, row.want)
+				assert.Empty(t, access)
+				return
+			}
+			require.NoError(t, err)
+			c, err := w.Check(t.Context(), access, now.Add(oauth.Life-time.Second))
+			require.NoError(t, err)
+			assert.Equal(t, oauth.Claims{Sender: sender, Client: w.client.ID, Scope: scope, Issued: now, Expires: now.Add(oauth.Life)}, c)
+		})
+	}
+
+	t.Run("a revoked refresh token gives none", func(t *testing.T) {
+		require.NoError(t, w.store.DeleteRefreshToken(t.Context(), store.HashKey(token)))
+		_, err := w.Refresh(t.Context(), w.client.ID, w.client.Secret, token, now)
+		require.ErrorIs(t, err, oauth.ErrGrant)
+	})
+}
+
+func TestNobodyGetsCredentialsForWhatIsNotThere(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.NewClient(t.Context(), "1", "x", now)
+	require.ErrorIs(t, err, store.ErrNotFound)
+	_, err = w.NewRefreshToken(t.Context(), "nobody", scope, now)
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func TestSecretsAreKeptAsHashesAlone(t *testing.T) {
+	w := newWorld(t)
+	token, err := w.NewRefreshToken(t.Context(), w.client.ID, scope, now)
+	require.NoError(t, err)
+	assert.Regexp(t, `^126200347933-[a-z2-7]{32}\.apps\.googleusercontent\.com$`, w.client.ID)
+	assert.Regexp(t, `^1/[A-Za-z0-9_-]{43}$`, token)
+	c, err := w.store.OAuthClient(t.Context(), w.client.ID)
+	require.NoError(t, err)
+	assert.Equal(t, &store.OAuthClient{ID: w.client.ID, Sender: sender, Name: "test", SecretHash: store.HashKey(w.client.Secret), Created: now}, c)
+	r, err := w.store.RefreshToken(t.Context(), store.HashKey(token))
+	require.NoError(t, err)
+	assert.Equal(t, &store.RefreshToken{Hash: store.HashKey(token), Client: w.client.ID, Sender: sender, Scope: scope, Created: now}, r)
+}
+
+// Whatever a stranger sends: no panic, and nothing but what was issued is taken.
+func FuzzCheck(f *testing.F) {
+	w := newWorld(f)
+	good := w.issue(f, time.Hour)
+	f.Add(good)
+	f.Add(good[:len(good)-1])
+	f.Add(oauth.Prefix)
+	f.Add(oauth.Prefix + strings.Repeat("A", 66))
+	f.Fuzz(func(t *testing.T, token string) {
+		_, err := w.Check(t.Context(), token, now)
+		if token == good {
+			require.NoError(t, err)
+			return
+		}
+		require.ErrorIs(t, err, oauth.ErrInvalid)
+	})
+}
+
+// What is issued is what Check finds, whatever the words in it are.
+func FuzzIssue(f *testing.F) {
+	w := newWorld(f)
+	f.Add("client", scope, int64(3600))
+	f.Add("", "", int64(1))
+	f.Fuzz(func(t *testing.T, client, scope string, seconds int64) {
+		if seconds <= 0 || seconds > 1<<32 {
+			t.Skip("no life for a token")
+		}
+		life := time.Duration(seconds) * time.Second
+		token, err := w.Issue(sender, client, scope, now, life)
+		if err != nil {
+			assert.Greater(t, len(client)+len(scope), oauth.MaxToken/2)
+			return
+		}
+		_ = w.store.CreateOAuthClient(t.Context(), &store.OAuthClient{ID: client, Sender: sender}) // may be there from the last round
+		got, err := w.Check(t.Context(), token, now)
+		require.NoError(t, err)
+		assert.Equal(t, oauth.Claims{Sender: sender, Client: client, Scope: scope, Issued: now, Expires: now.Add(life)}, got)
+	})
+}

@@ -1,0 +1,94 @@
+package oauth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Prefix begins every access token, as it did Google's, and tells it from API keys, which begin with "AIza".
+const Prefix = "ya29."
+
+// MaxToken is the length of the longest access token: far below what a stream may send before it has
+// logged in, and all that is looked at of what a stranger sends.
+const MaxToken = 1024
+
+// Claims are what an access token says.
+type Claims struct {
+	Sender  string // the project's sender ID
+	Client  string // the OAuth client's ID
+	Scope   string
+	Issued  time.Time // to the second
+	Expires time.Time // not good at or after this time; to the second
+}
+
+// The layout of what is signed: version, issued, expires (Unix seconds), then sender, client and scope,
+// each after its length in two bytes. The signature follows.
+const (
+	tokenVersion = 1
+	timesLen     = 1 + 8 + 8
+	macLen       = sha256.Size
+)
+
+// errTooLong is what nobody gets whose client and scope have sensible lengths.
+var errTooLong = errors.New("the access token would be too long")
+
+// sign makes the token of claims.
+func (i *Issuer) sign(c Claims) (string, error) {
+	b := []byte{tokenVersion}
+	b = binary.BigEndian.AppendUint64(b, uint64(c.Issued.Unix()))
+	b = binary.BigEndian.AppendUint64(b, uint64(c.Expires.Unix()))
+	for _, s := range []string{c.Sender, c.Client, c.Scope} {
+		if len(s) > MaxToken {
+			return "", fmt.Errorf("%w: more than %d characters", errTooLong, MaxToken)
+		}
+		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
+		b = append(b, s...)
+	}
+	token := Prefix + base64.RawURLEncoding.EncodeToString(append(b, i.mac(b)...))
+	if len(token) > MaxToken {
+		return "", fmt.Errorf("%w: more than %d characters", errTooLong, MaxToken)
+	}
+	return token, nil
+}
+
+// parse takes apart a token that this server signed; ErrInvalid for any other.
+func (i *Issuer) parse(token string) (c Claims, err error) {
+	text, ok := strings.CutPrefix(token, Prefix)
+	if !ok || len(token) > MaxToken {
+		return c, ErrInvalid
+	}
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	// A token has one spelling: the decoder would pass over line ends and over bits of the last character.
+	if err != nil || len(b) < timesLen+macLen || base64.RawURLEncoding.EncodeToString(b) != text {
+		return c, ErrInvalid
+	}
+	b, mac := b[:len(b)-macLen], b[len(b)-macLen:]
+	if !hmac.Equal(mac, i.mac(b)) || b[0] != tokenVersion {
+		return c, ErrInvalid
+	}
+	c.Issued = time.Unix(int64(binary.BigEndian.Uint64(b[1:])), 0)
+	c.Expires = time.Unix(int64(binary.BigEndian.Uint64(b[9:])), 0)
+	b = b[timesLen:]
+	for _, field := range []*string{&c.Sender, &c.Client, &c.Scope} {
+		*field, b = cutField(b)
+	}
+	return c, nil
+}
+
+// cutField takes one field off what is signed, and so is as sign wrote it.
+func cutField(b []byte) (field string, rest []byte) {
+	n := 2 + int(binary.BigEndian.Uint16(b))
+	return string(b[2:n]), b[n:]
+}
+
+func (i *Issuer) mac(b []byte) []byte {
+	h := hmac.New(sha256.New, i.secret)
+	h.Write(b)
+	return h.Sum(nil)
+}

@@ -1,0 +1,141 @@
+package memstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"openccs/store"
+)
+
+// grants is the OAuth clients and refresh tokens. The lock of accounts is theirs too: they come and go
+// with projects.
+type grants struct {
+	clients map[string]store.OAuthClient
+	tokens  map[[sha256.Size]byte]store.RefreshToken
+}
+
+func (g *grants) init() {
+	g.clients = map[string]store.OAuthClient{}
+	g.tokens = map[[sha256.Size]byte]store.RefreshToken{}
+}
+
+// deleteSender forgets what belongs to a project.
+func (g *grants) deleteSender(sender string) {
+	maps.DeleteFunc(g.clients, func(_ string, c store.OAuthClient) bool { return c.Sender == sender })
+	maps.DeleteFunc(g.tokens, func(_ [sha256.Size]byte, t store.RefreshToken) bool { return t.Sender == sender })
+}
+
+// CreateOAuthClient keeps a new client.
+func (s *Store) CreateOAuthClient(ctx context.Context, c *store.OAuthClient) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	a := &s.accounts
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.projects[c.Sender] == nil {
+		return fmt.Errorf("oauth client %s: project %s: %w", c.ID, c.Sender, store.ErrNotFound)
+	}
+	if _, taken := a.grants.clients[c.ID]; taken {
+		return fmt.Errorf("oauth client %s: %w", c.ID, store.ErrExists)
+	}
+	a.grants.clients[c.ID] = *c
+	return nil
+}
+
+// OAuthClient returns a client.
+func (s *Store) OAuthClient(ctx context.Context, id string) (*store.OAuthClient, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	c, ok := s.accounts.grants.clients[id]
+	if !ok {
+		return nil, fmt.Errorf("oauth client %s: %w", id, store.ErrNotFound)
+	}
+	return &c, nil
+}
+
+// OAuthClients lists the clients of a sender, by ID.
+func (s *Store) OAuthClients(ctx context.Context, sender string) ([]*store.OAuthClient, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	var all []*store.OAuthClient
+	for _, c := range s.accounts.grants.clients {
+		if c.Sender == sender {
+			all = append(all, &c)
+		}
+	}
+	slices.SortFunc(all, func(a, b *store.OAuthClient) int { return strings.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// DeleteOAuthClient forgets a client and its refresh tokens.
+func (s *Store) DeleteOAuthClient(ctx context.Context, id string) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	g := &s.accounts.grants
+	if _, ok := g.clients[id]; !ok {
+		return fmt.Errorf("oauth client %s: %w", id, store.ErrNotFound)
+	}
+	delete(g.clients, id)
+	maps.DeleteFunc(g.tokens, func(_ [sha256.Size]byte, t store.RefreshToken) bool { return t.Client == id })
+	return nil
+}
+
+// PutRefreshToken keeps a new refresh token.
+func (s *Store) PutRefreshToken(ctx context.Context, t *store.RefreshToken) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	g := &s.accounts.grants
+	if c, ok := g.clients[t.Client]; !ok || c.Sender != t.Sender {
+		return fmt.Errorf("refresh token: oauth client %s of %s: %w", t.Client, t.Sender, store.ErrNotFound)
+	}
+	if _, taken := g.tokens[t.Hash]; taken {
+		return fmt.Errorf("refresh token: %w", store.ErrExists)
+	}
+	g.tokens[t.Hash] = *t
+	return nil
+}
+
+// RefreshToken returns the token of a hash.
+func (s *Store) RefreshToken(ctx context.Context, hash [sha256.Size]byte) (*store.RefreshToken, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	t, ok := s.accounts.grants.tokens[hash]
+	if !ok {
+		return nil, fmt.Errorf("refresh token: %w", store.ErrNotFound)
+	}
+	return &t, nil
+}
+
+// DeleteRefreshToken forgets a token.
+func (s *Store) DeleteRefreshToken(ctx context.Context, hash [sha256.Size]byte) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	if _, ok := s.accounts.grants.tokens[hash]; !ok {
+		return fmt.Errorf("refresh token: %w", store.ErrNotFound)
+	}
+	delete(s.accounts.grants.tokens, hash)
+	return nil
+}
