@@ -110,6 +110,13 @@ func (s *session) Wake() bool {
 	return true
 }
 
+func (s *session) Room() int {
+	if s.busy {
+		return 0
+	}
+	return 1000
+}
+
 func (s *session) Close(reason error) { s.closed <- reason }
 
 func (w *world) attach(k store.Key, s ccs.Session) *ccs.Mailbox {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,15 +17,22 @@ type Session interface {
 	// window is full or the connection drains, so that the next session of the queue may have it. A
 	// session that refused claims again by itself as soon as it can.
 	Wake() bool
+	// Room is how many more messages the session would take now. It never blocks. For a device's session it is
+	// not asked.
+	Room() int
 	// Close ends the session: another took over, or the server shuts down. It never blocks.
 	Close(reason error)
 }
 
 // hub is the sessions attached to one queue. A device has one at most, a sender any number.
 type hub struct {
+	lease store.Lease // of a shared queue: what all its sessions have
+
 	mu        sync.Mutex
 	mailboxes []*Mailbox
-	next      int // whose turn to be woken first
+	next      int  // whose turn to be woken first
+	claiming  bool // one of them claims from the store
+	again     bool // another wanted to meanwhile
 }
 
 // Mailbox is one session's view of a queue, in both directions the same. Its methods may be called from
@@ -35,8 +41,13 @@ type Mailbox struct {
 	router  *Router
 	key     store.Key
 	session Session
-	lease   atomic.Uint64 // a store.Lease; only Yield changes it
+	lease   store.Lease   // also the name of the mailbox
 	gone    chan struct{} // closed when detached
+	hub     *hub          // set by join
+
+	// Of a shared queue; under hub.mu.
+	held   map[store.ID]store.Entry // dealt to the session and not acknowledged
+	handed []store.Entry            // those of them that it has not claimed yet
 
 	mu       sync.Mutex
 	volatile []store.Entry // never stored: TTL 0 (CCS 5.2)
@@ -49,8 +60,10 @@ const maxVolatile = 1000
 // Attach gives a session its queue. A device's older session is closed first, and waited for: the
 // newest login wins (DEV 6), and never do two sessions claim for one device.
 func (r *Router) Attach(ctx context.Context, k store.Key, s Session) (*Mailbox, error) {
-	m := &Mailbox{router: r, key: k, session: s, gone: make(chan struct{})}
-	m.lease.Store(r.leases.Add(1))
+	m := &Mailbox{router: r, key: k, session: s, lease: store.Lease(r.leases.Add(1)), gone: make(chan struct{})}
+	if isShared(k) {
+		m.held = make(map[store.ID]store.Entry)
+	}
 	for {
 		older := r.join(m)
 		if older == nil {
@@ -75,7 +88,7 @@ func (r *Router) join(m *Mailbox) (older *Mailbox) {
 	defer r.mu.Unlock()
 	h := r.hubs[m.key]
 	if h == nil {
-		h = &hub{}
+		h = &hub{lease: store.Lease(r.leases.Add(1))}
 		r.hubs[m.key] = h
 	}
 	h.mu.Lock()
@@ -84,11 +97,14 @@ func (r *Router) join(m *Mailbox) (older *Mailbox) {
 		return h.mailboxes[0]
 	}
 	h.mailboxes = append(h.mailboxes, m)
+	m.hub = h
 	delete(r.expected, m.key)
 	return nil
 }
 
-func (r *Router) leave(m *Mailbox) {
+// leave takes the mailbox from its hub, and reports whether it was the last. What it leaves behind is the
+// others'.
+func (r *Router) leave(m *Mailbox) (last bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := r.hubs[m.key]
@@ -102,6 +118,15 @@ func (r *Router) leave(m *Mailbox) {
 	}
 	if len(h.mailboxes) == 0 {
 		delete(r.hubs, m.key)
+		return true
+	}
+	h.leaveBehind(m)
+	return false
+}
+
+func (m *Mailbox) release(ctx context.Context, l store.Lease) {
+	if err := m.router.store.Release(ctx, m.key, l); err != nil {
+		m.router.log.Error("release", zap.Stringer("queue", m.key), zap.Error(err))
 	}
 }
 
@@ -190,29 +215,13 @@ func (r *Router) setPresent(ctx context.Context, k store.Key, present bool) {
 }
 
 // Lease names the mailbox among those of its queue.
-func (m *Mailbox) Lease() store.Lease { return store.Lease(m.lease.Load()) }
+func (m *Mailbox) Lease() store.Lease { return m.lease }
 
 // Shared reports whether the queue has another session.
 func (m *Mailbox) Shared() bool {
-	h := m.router.hub(m.key)
-	if h == nil {
-		return false
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.mailboxes) > 1
-}
-
-// Yield leaves what was claimed and is not acknowledged to the other sessions of the queue. The session goes
-// on, and must not be claiming meanwhile.
-func (m *Mailbox) Yield(ctx context.Context) error {
-	lease := m.Lease()
-	m.lease.Store(m.router.leases.Add(1))
-	if err := m.router.store.Release(ctx, m.key, lease); err != nil {
-		return fmt.Errorf("release %s: %w", m.key, err)
-	}
-	m.router.wake(m.key)
-	return nil
+	m.hub.mu.Lock()
+	defer m.hub.mu.Unlock()
+	return len(m.hub.mailboxes) > 1
 }
 
 func (m *Mailbox) push(e store.Entry) bool {
@@ -243,7 +252,11 @@ func (m *Mailbox) Claim(ctx context.Context, max int) ([]store.Entry, error) {
 	if n == max {
 		return claimed, nil
 	}
-	stored, err := m.router.store.Claim(ctx, m.key, m.Lease(), max-n, m.router.clock.Now())
+	if isShared(m.key) {
+		shared, err := m.claimShared(ctx, max-n)
+		return append(claimed, shared...), err
+	}
+	stored, err := m.router.store.Claim(ctx, m.key, m.lease, max-n, m.router.clock.Now())
 	if err != nil {
 		return claimed, fmt.Errorf("claim %s: %w", m.key, err)
 	}
@@ -257,6 +270,9 @@ func (m *Mailbox) Claim(ctx context.Context, max int) ([]store.Entry, error) {
 func (m *Mailbox) Ack(ctx context.Context, ids ...store.ID) error {
 	if len(ids) == 0 {
 		return nil
+	}
+	if isShared(m.key) {
+		m.forgetHeld(ids)
 	}
 	if err := m.router.store.Ack(ctx, m.key, ids...); err != nil {
 		return fmt.Errorf("ack %s: %w", m.key, err)
@@ -279,10 +295,14 @@ func (m *Mailbox) Detach(ctx context.Context) {
 	if m.key.Kind == store.KindDevice && !m.router.stopping.Load() {
 		m.router.setPresent(ctx, m.key, false)
 	}
-	if err := m.router.store.Release(ctx, m.key, m.Lease()); err != nil {
-		m.router.log.Error("release", zap.Stringer("queue", m.key), zap.Error(err))
+	if isShared(m.key) {
+		if last := m.router.leave(m); last {
+			m.release(ctx, m.hub.lease)
+		}
+	} else {
+		m.release(ctx, m.lease)
+		m.router.leave(m) // only now may the device's next session come in
 	}
-	m.router.leave(m)
 	close(m.gone)
 	m.router.wake(m.key)
 }

@@ -2,6 +2,7 @@ package ccs_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -49,29 +50,98 @@ func TestNewestLoginWins(t *testing.T) {
 	})
 }
 
+// CCS 4.4: each message goes to one of the sender's sessions, those of one app instance to one session and in
+// order, and what a session leaves behind to the others.
 func TestSendersShareAQueue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	const apps, rounds = 20, 5
+	for a := range apps {
+		w.register(fmt.Sprint("app-", a))
+	}
+	sessions := []*session{newSession(), newSession(), newSession()}
+	var boxes []*ccs.Mailbox
+	for _, s := range sessions {
+		boxes = append(boxes, w.attach(sender.Key(), s))
+	}
+	for round := range rounds {
+		for a := range apps {
+			id := fmt.Sprintf("%d-%d", a, round)
+			require.NoError(t, w.SendUpstream(t.Context(), device, []ccs.Upstream{{To: string(sender), Category: fmt.Sprint("app-", a), ID: id, PersistentID: id}}))
+		}
+	}
+	got := make([][]string, len(boxes)) // by session
+	var last []store.Entry
+	for total := 0; total < apps*rounds; {
+		for i, box := range boxes {
+			entries, err := box.Claim(t.Context(), 3)
+			require.NoError(t, err)
+			for _, e := range entries {
+				var m ccs.Message
+				require.NoError(t, m.Decode(e.Body))
+				got[i] = append(got[i], m.ID)
+			}
+			total += len(entries)
+			if i == 2 {
+				last = append(last, entries...)
+			}
+		}
+	}
+	next, owner := make([]int, apps), make(map[int]int)
+	for i, ids := range got {
+		assert.NotEmpty(t, ids, "all of them have a share")
+		for _, id := range ids {
+			var a, round int
+			_, err := fmt.Sscanf(id, "%d-%d", &a, &round)
+			require.NoError(t, err)
+			if o, ok := owner[a]; ok {
+				require.Equal(t, o, i, "%s belongs to another session", id)
+			}
+			owner[a] = i
+			require.Equal(t, next[a], round, "%s is out of order", id)
+			next[a]++
+		}
+	}
+
+	require.NoError(t, boxes[2].Ack(t.Context(), last[0].ID))
+	boxes[2].Detach(t.Context())
+	left := make(map[string]bool)
+	for _, box := range boxes[:2] {
+		ids, _ := take(t, box)
+		for _, id := range ids {
+			left[id] = true
+		}
+	}
+	assert.Len(t, left, len(last)-1, "what one leaves behind and was not acknowledged is the others'")
+	sessions[1].busy = true
+	boxes[1].Yield()
+	ids, _ := take(t, boxes[0])
+	assert.NotEmpty(t, ids, "and so is what one yields")
+
+	boxes[0].Detach(t.Context())
+	boxes[1].Detach(t.Context())
+	ids, _ = take(t, w.attach(sender.Key(), newSession()))
+	assert.Len(t, ids, apps*rounds-1, "the last one gives all of it back to the store")
+}
+
+// A session with no room is passed over, and gets what it would have had as soon as it has.
+func TestASessionWithoutRoomIsPassedOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
 	a, b := newSession(), newSession()
 	boxA, boxB := w.attach(sender.Key(), a), w.attach(sender.Key(), b)
-	up := func(id string) {
+	for i, pair := range []struct {
+		full *session
+		box  *ccs.Mailbox
+	}{{a, boxB}, {b, boxA}} {
+		a.busy, b.busy = false, false
+		pair.full.busy = true
+		id := fmt.Sprint("u-", i)
 		require.NoError(t, w.SendUpstream(t.Context(), device, []ccs.Upstream{{To: string(sender), Category: app, ID: id, PersistentID: id}}))
+		ids, entries := take(t, pair.box)
+		require.Equal(t, []string{id}, ids)
+		require.NoError(t, pair.box.Ack(t.Context(), entries[0].ID))
 	}
-	up("u-1")
-	up("u-2")
-	assert.Equal(t, 1, len(a.wakes), "they are woken in turn")
-	assert.Equal(t, 1, len(b.wakes))
-	a.busy = true
-	up("u-3")
-	assert.Equal(t, 2, len(b.wakes), "who cannot is passed over")
-	idsA, _ := take(t, boxA)
-	idsB, _ := take(t, boxB)
-	assert.Equal(t, []string{"u-1", "u-2", "u-3"}, idsA)
-	assert.Empty(t, idsB, "a message goes to one of them")
-	boxA.Detach(t.Context())
-	assert.Equal(t, 3, len(b.wakes), "what one leaves behind is offered to the other")
-	idsB, _ = take(t, boxB)
-	assert.Equal(t, idsA, idsB)
 }
 
 func TestUpstream(t *testing.T) {

@@ -129,6 +129,9 @@ func (s *session) Wake() bool {
 	return true
 }
 
+// Room implements ccs.Session. A device has one session, which takes all there is.
+func (s *session) Room() int { return s.window }
+
 // Close implements ccs.Session.
 func (s *session) Close(reason error) { s.close(reason) }
 

@@ -79,7 +79,14 @@ type feedHandle struct {
 	end      func(error)
 }
 
-func (h feedHandle) Wake() bool         { return h.wakeable() && h.f.wake() }
+func (h feedHandle) Wake() bool { return h.wakeable() && h.f.wake() }
+func (h feedHandle) Room() int {
+	if !h.wakeable() || h.f.phantom.Load() {
+		return 0
+	}
+	return h.f.window.Free()
+}
+
 func (h feedHandle) Close(reason error) { h.end(reason) }
 
 func (f *feed) wake() bool {
@@ -200,7 +207,7 @@ func (f *feed) phantomAfter() time.Duration { return f.firstGap }
 // checkPhantom moves the messages of a peer that has left its whole window unacknowledged for too long over to
 // the sender's other connections, if there are any: its process may be gone while TCP lives on (CCS 4.4).
 // Some may be delivered twice, which the contract permits. It reports whether they were moved.
-func (f *feed) checkPhantom(ctx context.Context, wall time.Time) bool {
+func (f *feed) checkPhantom(wall time.Time) bool {
 	if f.phantom.Load() {
 		if !f.box.Shared() {
 			f.revive() // nobody else is left
@@ -234,9 +241,7 @@ func (f *feed) checkPhantom(ctx context.Context, wall time.Time) bool {
 		return false
 	}
 	f.window.Give(moved)
-	if err := f.box.Yield(ctx); err != nil {
-		f.log.Error("leave messages to another connection", zap.Error(err))
-	}
+	f.box.Yield()
 	f.log.Warn("phantom connection", zap.Int("moved", moved), zap.Duration("silent", silent))
 	return true
 }

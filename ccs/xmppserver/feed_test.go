@@ -117,6 +117,7 @@ func TestReceiptsPreferTheSendersSession(t *testing.T) {
 type deviceSession struct{}
 
 func (deviceSession) Wake() bool  { return true }
+func (deviceSession) Room() int   { return 0 }
 func (deviceSession) Close(error) {}
 
 // A connection whose window is full and that acknowledges nothing gives its messages to another one (CCS 4.4).

@@ -217,7 +217,7 @@ func (s *session) serveLoop(ctx context.Context) error {
 		if due {
 			due = false
 			wall, now := time.Now(), s.srv.router.Now()
-			s.upstream.checkPhantom(ctx, wall)
+			s.upstream.checkPhantom(wall)
 			out = s.upstream.resend(ctx, out, wall, now)
 			out = s.receipts.resend(ctx, out, wall, now)
 		}
