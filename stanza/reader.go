@@ -57,6 +57,7 @@ type Reader struct {
 	readErr  error        // came together with the last bytes; kept until they are used up
 
 	streamName string   // of the open stream, as the end tag must repeat it
+	lastName   string   // of the stream that is to be restarted, which may end instead
 	stack      []string // names of the open elements, as written
 	scope      []binding
 	attrs      []attribute
@@ -143,7 +144,7 @@ func (r *Reader) Header() (*Header, error) {
 	r.scan, r.token = r.start, r.start
 	r.state, r.inHeader, r.declared = inText, true, false
 	r.found, r.failure = foundNothing, nil
-	r.streamName, r.stack, r.scope = "", r.stack[:0], r.scope[:0]
+	r.lastName, r.streamName, r.stack, r.scope = r.streamName, "", r.stack[:0], r.scope[:0]
 	if err := r.advance(); err != nil {
 		return nil, err
 	}

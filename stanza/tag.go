@@ -164,6 +164,8 @@ func (r *Reader) finishEndTag() {
 			return
 		}
 		r.closeElement()
+	case r.inHeader && r.lastName != "" && string(name) == r.lastName:
+		r.found = foundEnd
 	case r.inHeader || string(name) != r.streamName:
 		r.invalid(r.token, fmt.Sprintf("</%.64s> ends nothing", name))
 	default:

@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -41,9 +42,13 @@ func (c *conn) negotiate(ctx context.Context) error {
 
 // open reads a stream header and answers it: header and features in one write (CCS 1.11).
 func (c *conn) open(features string) error {
+	before := c.opened
 	c.opened = false
 	h, err := c.in.Header()
 	if err != nil {
+		if errors.Is(err, io.EOF) {
+			c.opened = before // the peer ends its stream instead of restarting it
+		}
 		return fmt.Errorf("stream header: %w", err)
 	}
 	if isHostName(h.To) {
@@ -262,14 +267,14 @@ func (c *conn) bind() error {
 		if err != nil {
 			return err
 		}
+		who := c.principal()
+		who.jid = c.jid
+		c.identify(who) // before the peer can tell anybody its address
 		if err := c.write(reply); err != nil {
 			return err
 		}
 	}
 	c.in.SetLimits(stanza.AfterBind)
-	who := c.principal()
-	who.jid = c.jid
-	c.identify(who)
 	return nil
 }
 

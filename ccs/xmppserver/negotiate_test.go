@@ -188,6 +188,16 @@ func TestBind(t *testing.T) {
 			assert.Equal(t, `<stream:error><not-authorized xmlns="urn:ietf:params:xml:ns:xmpp-streams"/></stream:error></stream:stream>`, p.rest())
 		})
 	}
+	t.Run("a stream that ends instead of being restarted is ended in turn", func(t *testing.T) {
+		p := w.dial()
+		p.t = t
+		p.send(clientHeader)
+		p.until("</stream:features>")
+		p.send(plainAuth("\x00" + s + "\x00" + testKey))
+		p.until("/>")
+		p.send("</stream:stream>")
+		assert.Equal(t, "</stream:stream>", p.rest())
+	})
 	t.Run("everything in one write", func(t *testing.T) {
 		p := w.dial()
 		p.t = t
