@@ -1,6 +1,7 @@
 package ccs
 
 import (
+	"context"
 	"encoding/binary"
 	"hash/maphash"
 	"sync"
@@ -29,13 +30,26 @@ type repeats struct {
 
 	mu         sync.Mutex
 	young, old map[fingerprint]struct{}
-	turned     time.Time // when young was begun
+	turned     time.Time               // when young was begun
+	pending    map[fingerprint]claimed // being stored
+}
+
+// claimed is a message that a Send has under way.
+type claimed struct {
+	by    *sendCall
+	index int // in its batch
+}
+
+// sendCall is one Send, for those who meet its messages again.
+type sendCall struct {
+	ended chan struct{} // closed when its messages are known or not
 }
 
 func newRepeats() *repeats {
 	return &repeats{
-		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		young: make(map[fingerprint]struct{}),
+		seeds:   [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		young:   make(map[fingerprint]struct{}),
+		pending: make(map[fingerprint]claimed),
 	}
 }
 
@@ -63,30 +77,61 @@ func (r *repeats) of(from SenderID, m *stanza.Downstream) (f fingerprint) {
 	return f
 }
 
-// known reports for each fingerprint whether it was accepted before.
-func (r *repeats) known(fs []fingerprint, now time.Time, yes func(i int)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.turn(now)
-	for i, f := range fs {
-		_, young := r.young[f]
-		_, old := r.old[f]
-		if young || old {
-			yes(i)
-		}
-	}
+// repeatState says what a message is to those that were accepted.
+type repeatState struct {
+	known bool    // it was accepted before
+	of    claimed // it is under way: in the same Send, or in another, which has to be waited for
 }
 
-// add remembers a message that was accepted.
-func (r *repeats) add(fs []fingerprint, now time.Time, accepted func(i int) bool) {
+// begin looks a batch up and claims what is new for a Send, which calls end.
+func (r *repeats) begin(call *sendCall, fs []fingerprint, states []repeatState, now time.Time) []repeatState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turn(now)
 	for i, f := range fs {
-		if accepted(i) {
-			r.young[f] = struct{}{}
+		state := repeatState{known: r.has(f)}
+		if under, ok := r.pending[f]; ok {
+			state.of = under
+		} else if !state.known {
+			r.pending[f] = claimed{call, i}
+		}
+		states = append(states, state)
+	}
+	return states
+}
+
+func (r *repeats) has(f fingerprint) bool {
+	_, young := r.young[f]
+	_, old := r.old[f]
+	return young || old
+}
+
+// end remembers what was accepted of what the Send had claimed.
+func (r *repeats) end(call *sendCall, fs []fingerprint, now time.Time, accepted func(i int) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn(now)
+	for i, f := range fs {
+		if r.pending[f] == (claimed{call, i}) {
+			delete(r.pending, f)
+			if accepted(i) {
+				r.young[f] = struct{}{}
+			}
 		}
 	}
+	close(call.ended)
+}
+
+// accepted waits for another Send and reports whether it accepted the message.
+func (r *repeats) accepted(ctx context.Context, f fingerprint, other *sendCall) bool {
+	select {
+	case <-other.ended:
+	case <-ctx.Done():
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.has(f)
 }
 
 // turn forgets what is old enough, or too much.

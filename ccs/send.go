@@ -18,8 +18,6 @@ import (
 type Result struct {
 	Err       error  // nil: ours now, durably, and may be acknowledged. A *stanza.Error may be told to the peer, any other is ours
 	Canonical string // the token that superseded the addressed one, "" if none did (CCS 5.6)
-
-	repeat bool // of a message that was accepted before (CCS 4.3)
 }
 
 // supersededFor is how long a superseded token can still be sent to (CCS 5.6).
@@ -38,6 +36,7 @@ type sendScratch struct {
 	data    stanza.Data
 	wake    []store.Key
 	prints  []fingerprint
+	states  []repeatState
 }
 
 var sendScratches = sync.Pool{New: func() any { return new(sendScratch) }}
@@ -52,9 +51,10 @@ func (s *sendScratch) done() {
 	clear(s.tokens)
 	clear(s.regs)
 	clear(s.entries)
+	clear(s.states)
 	*s = sendScratch{
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
-		ends: s.ends[:0], bodies: s.bodies[:0], data: s.data[:0], wake: s.wake[:0], prints: s.prints[:0],
+		ends: s.ends[:0], bodies: s.bodies[:0], data: s.data[:0], wake: s.wake[:0], prints: s.prints[:0], states: s.states[:0],
 	}
 	sendScratches.Put(s)
 }
@@ -86,24 +86,37 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	for i := range batch {
 		s.prints = append(s.prints, r.repeats.of(from.Sender, &batch[i]))
 	}
-	r.repeats.known(s.prints, now, func(i int) { results[i].repeat = true })
+	call := &sendCall{ended: make(chan struct{})}
+	s.states = r.repeats.begin(call, s.prints, s.states, now)
 	for i := range batch {
 		m, reg := &batch[i], s.regs[i]
-		results[i].Canonical, results[i].Err = r.check(from, m, reg, now)
-		if results[i].Err == nil && reg != nil && !m.DryRun && !results[i].repeat {
+		repeat := s.states[i].known || s.states[i].of.by != nil
+		results[i].Canonical, results[i].Err = r.check(from, m, reg, repeat, now)
+		if results[i].Err == nil && reg != nil && !m.DryRun && !repeat {
 			r.compose(s, i, from, m, reg, now)
 		}
 	}
 	r.deliver(ctx, s, results, now)
 	// What may have been discarded at once is not remembered: to send it again is to try again.
-	r.repeats.add(s.prints, now, func(i int) bool { return results[i].Err == nil && !batch[i].DryRun && batch[i].TTL > 0 })
+	r.repeats.end(call, s.prints, now, func(i int) bool { return results[i].Err == nil && !batch[i].DryRun && batch[i].TTL > 0 })
+	for i := range results {
+		// A repeat of what was under way gets the answer of the first. Other calls are waited for now that
+		// this one's own messages are done, so that two can never wait for each other.
+		switch of := s.states[i].of; {
+		case of.by == nil || results[i].Err != nil:
+		case of.by == call:
+			results[i].Err = results[of.index].Err
+		case !r.repeats.accepted(ctx, s.prints[i], of.by) && batch[i].TTL > 0 && !batch[i].DryRun:
+			results[i].Err = &stanza.Error{Code: stanza.ServiceUnavailable, Description: "The same message, sent before, was not accepted"}
+		}
+	}
 	return dst
 }
 
 // check says whether a message may go where it wants to, and the newer token of a registration that has one
 // (CCS 3.3, 5.6). The stanza package has checked the message itself.
-func (r *Router) check(from Source, m *stanza.Downstream, reg *store.Registration, now time.Time) (canonical string, err error) {
-	if !r.quotas.allow(from.Sender, quota(from.PerSecond), now) {
+func (r *Router) check(from Source, m *stanza.Downstream, reg *store.Registration, repeat bool, now time.Time) (canonical string, err error) {
+	if !repeat && !r.quotas.allow(from.Sender, quota(from.PerSecond), now) {
 		return "", &stanza.Error{Code: stanza.ServiceUnavailable, Description: fmt.Sprintf("The quota of %d messages a second is used up", from.PerSecond)}
 	}
 	if isTopic(m) {
@@ -116,6 +129,7 @@ func (r *Router) check(from Source, m *stanza.Downstream, reg *store.Registratio
 		return "", &stanza.Error{Code: stanza.DeviceUnregistered, Description: "The app instance is no longer registered"}
 	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
 		return "", &stanza.Error{Code: stanza.InvalidJSON, Description: "InvalidPackageName: the registration is not of " + m.RestrictedPackage}
+	case repeat || m.DryRun || m.TTL == 0: // nothing that a rate is for (CCS 5.2)
 	case !r.deviceRates.allow(reg.Device, r.profile.DeviceRate, now):
 		return "", &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: rateExceeded}
 	}

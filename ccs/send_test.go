@@ -1,7 +1,9 @@
 package ccs_test
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -243,8 +245,11 @@ func TestARepeatIsAcceptedAndNotDelivered(t *testing.T) {
 	for _, x := range []stanza.Downstream{m, m, changed} {
 		require.NoError(t, w.send(x).Err)
 	}
+	both := w.Send(t.Context(), ccs.Source{Sender: sender}, []stanza.Downstream{withTo(data("m-2"), w.token), withTo(data("m-2"), w.token)}, nil)
+	require.NoError(t, both[0].Err)
+	require.NoError(t, both[1].Err, "also when the first is not answered yet")
 	ids, entries := take(t, w.attach(device.Key(), newSession()))
-	require.Equal(t, []string{"m-1", "m-1"}, ids, "the same id with other content is another message")
+	require.Equal(t, []string{"m-1", "m-1", "m-2"}, ids, "the same id with other content is another message")
 	assert.NotEqual(t, entries[0].Body, entries[1].Body)
 	w.clock.advance(21 * time.Minute)
 	m.TTL = time.Hour
@@ -256,6 +261,36 @@ func TestARepeatIsAcceptedAndNotDelivered(t *testing.T) {
 	stored, err := w.store.Claim(t.Context(), device.Key(), 99, 100, w.clock.Now())
 	require.NoError(t, err)
 	assert.Len(t, stored, 2)
+}
+
+func withTo(m stanza.Downstream, to string) stanza.Downstream {
+	m.To = to
+	return m
+}
+
+// Several connections that send the same messages at once deliver each once.
+func TestRepeatsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	box := w.attach(device.Key(), newSession())
+	const total = 300
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range total / 3 {
+				batch := make([]stanza.Downstream, 3)
+				for j := range batch {
+					batch[j] = withTo(data(fmt.Sprint(i*3+j)), w.token)
+				}
+				for _, res := range w.Send(context.Background(), ccs.Source{Sender: sender}, batch, nil) {
+					assert.NoError(t, res.Err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	ids, _ := take(t, box)
+	assert.Len(t, ids, total)
 }
 
 func TestPriority(t *testing.T) {
@@ -290,6 +325,13 @@ func TestDeviceRate(t *testing.T) {
 	w := newWorld(t, ccs.Options{Profile: ccs.Profile{DeviceRate: flowcontrol.Rate{Every: time.Second, Burst: 2}}})
 	require.NoError(t, w.send(data("m-1")).Err)
 	require.NoError(t, w.send(data("m-2")).Err)
+	for range 3 {
+		require.NoError(t, w.send(data("m-2")).Err, "a repeat is not another message")
+		dry, now := data("dry"), data("now")
+		dry.DryRun, now.TTL = true, 0
+		require.NoError(t, w.send(dry).Err)
+		require.NoError(t, w.send(now).Err, "never throttled (CCS 5.2)")
+	}
 	e := refused(t, w.send(data("m-3")).Err)
 	assert.Equal(t, &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: "Downstream message rate exceeded for this registration id"}, e)
 	w.clock.advance(time.Second)

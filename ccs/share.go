@@ -118,6 +118,10 @@ func (h *hub) leaveBehind(m *Mailbox) {
 		t.handed = append(t.handed, rest[i])
 		t.session.Wake()
 	}
+	for _, t := range h.mailboxes {
+		// What is older goes first, also where newer messages of the same device were dealt already.
+		slices.SortFunc(t.handed, func(a, b store.Entry) int { return cmp.Compare(a.ID, b.ID) })
+	}
 }
 
 // wakeOther has another session than m claim, if one can. To be called with h.mu held.
