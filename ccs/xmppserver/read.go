@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 	xstanza "mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
 
+	"openccs/flowcontrol"
 	"openccs/stanza"
 )
 
@@ -170,6 +172,9 @@ func (s *session) stanzaError(el *stanza.Element, code int, condition xstanza.Co
 	}
 }
 
+// wrongAckRate is how many wrong acks of a connection are answered.
+var wrongAckRate = flowcontrol.Rate{Every: 100 * time.Millisecond, Burst: 100}
+
 // notOurs is what Google's server said of such an ack (CCS 3.3).
 const notOurs = "Received acks for messages not sent over this connection"
 
@@ -183,6 +188,9 @@ func (s *session) acknowledge(ctx context.Context, el *stanza.Element, in *stanz
 	// A receipt's ack comes with its prefix or without (CCS 3.4).
 	if !s.upstream.acknowledge(id, to) && !s.receipts.acknowledge(id, to) && !s.receipts.acknowledge(stanza.ReceiptPrefix+id, to) {
 		s.upstream.revive() // perhaps of what was moved: somebody is there
+		if !s.wrongAcks.Take(wrongAckRate, 1, time.Now()) {
+			return nil // a client that acks whatever it gets would go on for ever (CCS 3.4)
+		}
 		return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 406, xstanza.NotAcceptable, notOurs)), 0)
 	}
 	if in.Type == stanza.TypeNack {

@@ -32,7 +32,8 @@ type session struct {
 	receipts *feed
 
 	// Owned by readLoop.
-	batch []stanza.Downstream // decoded since the last hand-over
+	batch     []stanza.Downstream // decoded since the last hand-over
+	wrongAcks flowcontrol.Bucket
 
 	// Owned by serveLoop.
 	results   []ccs.Result

@@ -91,6 +91,19 @@ func TestAnswers(t *testing.T) {
 	p.quiet()
 }
 
+// A client that acks what it should not is answered, but not without end (CCS 3.4).
+func TestWrongAcksAreAnsweredInMeasure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
+	p := w.login()
+	p.send(strings.Repeat(clientAck(testToken, "unknown"), 1000) + send(testToken, "m-1", ""))
+	got := p.until(`"message_id":"m-1"}</data:gcm></message>`)
+	answered := strings.Count(got, `code="406"`)
+	assert.GreaterOrEqual(t, answered, 100)
+	assert.Less(t, answered, 500)
+	p.quiet()
+}
+
 // The table of CCS 1.8.
 func TestAfterBind(t *testing.T) {
 	t.Parallel()
