@@ -4,8 +4,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,7 +28,7 @@ func TestBothDirectionsAtOnceOverTCP(t *testing.T) {
 	tlsConf := clientTLS().Clone()
 	tlsConf.ServerName = "mtalk.test"
 	var got, acked atomic.Int64
-	all := make(chan bool)
+	all := make(chan string, 1) // the persistent id of the last message
 	c, err := mcsclient.Dial(t.Context(), l.Addr().String(), identity, mcsclient.Options{
 		TLS:    tlsConf,
 		Window: 100,
@@ -34,7 +36,7 @@ func TestBothDirectionsAtOnceOverTCP(t *testing.T) {
 			if n := got.Add(1); m.ID != fmt.Sprint(n-1) {
 				t.Errorf("message %d has id %s", n-1, m.ID)
 			} else if n == total {
-				close(all)
+				all <- m.PersistentID
 			}
 		},
 	})
@@ -46,7 +48,9 @@ func TestBothDirectionsAtOnceOverTCP(t *testing.T) {
 			}
 		}))
 	}
-	<-all
+	last := <-all
+	require.Eventually(t, func() bool { return slices.Contains(c.Received(), last) }, 10*time.Second, time.Millisecond,
+		"it counts as received when OnMessage has returned")
 	require.NoError(t, c.Close())
 	assert.EqualValues(t, total, acked.Load(), "the echo of the last message acknowledges all")
 	assert.Empty(t, c.Unacked())
