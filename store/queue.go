@@ -86,6 +86,10 @@ type Limit struct {
 	Messages     int // entries; what happens beyond is up to Overflow
 	CollapseKeys int // different collapse keys per app instance; beyond, the least recently put one is evicted (CCS 5.3)
 	Overflow     Overflow
+
+	// Connected, where it is not zero, takes the place of Messages, and Refuse that of Overflow, if another
+	// node has a session for the queue (see Nodes): only the store knows that.
+	Connected int
 }
 
 // Entry is one message in a queue. The store does not look into Body.

@@ -1,0 +1,17 @@
+package redisstore
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Options are what a Store may be told beside its URL. The zero value works.
+type Options struct {
+	Logger        *zap.Logger   // default: none
+	Heartbeat     time.Duration // a node that dies loses its claims within twice this; default 5s
+	AllowEviction bool          // use a Redis that throws keys away when it is full
+	Wait          int           // replicas that have what is acknowledged before it is; default none
+	WaitTimeout   time.Duration // for them to answer; default 1s
+	Retry         time.Duration // for how long a call waits for a Redis that is not there; default 5s
+}
