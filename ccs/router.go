@@ -43,6 +43,8 @@ type Router struct {
 	tokens   TokenChecker // nil: there are none
 	comeBack time.Duration
 	repeats  *repeats
+	nodes    store.Nodes   // nil: this process has the store for itself
+	changed  chan SenderID // projects that changed on other nodes
 
 	deviceRates *rates[uint64]   // downstream messages to one device (CCS 5.10)
 	quotas      *rates[SenderID] // downstream messages of one sender
@@ -69,6 +71,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		comeBack: o.ComeBack,
 		tokens:   o.Tokens,
 		repeats:  newRepeats(),
+		changed:  make(chan SenderID, maxChanged),
 		started:  time.Now(),
 		expected: make(map[store.Key]struct{}),
 		hubs:     make(map[store.Key]*hub),
@@ -86,6 +89,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 	if r.devices, err = newDeviceKeys(ctx, st); err != nil {
 		return nil, err
 	}
+	r.joinNodes()
 	if p, ok := st.(store.Presence); ok {
 		present, err := p.Present(ctx)
 		if err != nil {

@@ -37,6 +37,10 @@ type sendScratch struct {
 	wake    []store.Key
 	prints  []fingerprint
 	states  []repeatState
+
+	// Messages with TTL 0 that no session of this node could take, and whose they are.
+	elsewhere   []store.Entry
+	elsewhereOf []int
 }
 
 var sendScratches = sync.Pool{New: func() any { return new(sendScratch) }}
@@ -52,9 +56,11 @@ func (s *sendScratch) done() {
 	clear(s.regs)
 	clear(s.entries)
 	clear(s.states)
+	clear(s.elsewhere)
 	*s = sendScratch{
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
 		ends: s.ends[:0], bodies: s.bodies[:0], data: s.data[:0], wake: s.wake[:0], prints: s.prints[:0], states: s.states[:0],
+		elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
 	}
 	sendScratches.Put(s)
 }
@@ -95,6 +101,9 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 		if results[i].Err == nil && reg != nil && !m.DryRun && !repeat {
 			r.compose(s, i, from, m, reg, now)
 		}
+	}
+	if len(s.elsewhere) > 0 {
+		r.offerElsewhere(ctx, s.elsewhere) // discarded where nobody takes it (CCS 5.2)
 	}
 	r.deliver(ctx, s, results, now)
 	// What may have been discarded at once is not remembered: to send it again is to try again.
@@ -198,10 +207,13 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 		e.Limit = store.Limit{Messages: r.profile.DeviceBacklog, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Refuse}
 	} else {
 		e.Limit = store.Limit{Messages: r.profile.AwayMessages, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Discard}
+		if r.nodes != nil {
+			e.Limit.Connected = r.profile.DeviceBacklog
+		}
 	}
 	s.bodies = msg.Append(s.bodies)
 	if m.TTL == 0 {
-		r.deliverNow(s, e)
+		r.deliverNow(s, i, e)
 		return
 	}
 	s.entries = append(s.entries, e)
@@ -218,9 +230,9 @@ func rank(high bool) store.Rank {
 	return store.RankNormal
 }
 
-// deliverNow gives a message with TTL 0 to the session that is there; false if there is none, which is the
-// end of the message (CCS 5.2). It is the last in s.bodies and leaves them.
-func (r *Router) deliverNow(s *sendScratch, e store.Entry) bool {
+// deliverNow gives message i, which has TTL 0, to the session that is there, or leaves it to be offered to other
+// nodes (CCS 5.2). It is the last in s.bodies and leaves them.
+func (r *Router) deliverNow(s *sendScratch, i int, e store.Entry) {
 	start := 0
 	if n := len(s.ends); n > 0 {
 		start = s.ends[n-1]
@@ -228,7 +240,10 @@ func (r *Router) deliverNow(s *sendScratch, e store.Entry) bool {
 	e.Body = append([]byte(nil), s.bodies[start:]...)
 	s.bodies = s.bodies[:start]
 	e.Expires = time.Time{}
-	return r.offer(e)
+	if !r.offer(e) {
+		s.elsewhere = append(s.elsewhere, e)
+		s.elsewhereOf = append(s.elsewhereOf, i)
+	}
 }
 
 // deliver stores the entries of s, wakes the sessions that wait for them, and reports.

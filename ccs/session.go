@@ -76,6 +76,10 @@ func (r *Router) Attach(ctx context.Context, k store.Key, s Session) (*Mailbox, 
 			return nil, fmt.Errorf("attach %s: wait for the older session: %w", k, context.Cause(ctx))
 		}
 	}
+	if err := r.attachNode(ctx, m); err != nil {
+		m.Detach(ctx)
+		return nil, err
+	}
 	if k.Kind == store.KindDevice {
 		r.setPresent(ctx, k, true)
 	}
@@ -122,12 +126,6 @@ func (r *Router) leave(m *Mailbox) (last bool) {
 	}
 	h.leaveBehind(m)
 	return false
-}
-
-func (m *Mailbox) release(ctx context.Context, l store.Lease) {
-	if err := m.router.store.Release(ctx, m.key, l); err != nil {
-		m.router.log.Error("release", zap.Stringer("queue", m.key), zap.Error(err))
-	}
 }
 
 func (r *Router) hub(k store.Key) *hub {
@@ -297,10 +295,10 @@ func (m *Mailbox) Detach(ctx context.Context) {
 	}
 	if isShared(m.key) {
 		if last := m.router.leave(m); last {
-			m.release(ctx, m.hub.lease)
+			m.giveBack(ctx)
 		}
 	} else {
-		m.release(ctx, m.lease)
+		m.giveBack(ctx)
 		m.router.leave(m) // only now may the device's next session come in
 	}
 	close(m.gone)

@@ -72,6 +72,13 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 			return err
 		}
 	}
+	if len(s.elsewhere) > 0 {
+		for j, taken := range r.offerElsewhere(ctx, s.elsewhere) {
+			if !taken {
+				failed = append(failed, r.sendError(from, &batch[s.elsewhereOf[j]], &upstreamError{errNobodyThere}, now))
+			}
+		}
+	}
 	results := make([]Result, len(batch))
 	r.deliver(ctx, s, results, now)
 	for i, res := range results {
@@ -139,9 +146,7 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 		e.DedupFor = dedupFor
 	}
 	if ttl == 0 {
-		if !r.deliverNow(s, e) {
-			return &upstreamError{errNobodyThere}
-		}
+		r.deliverNow(s, i, e)
 		return nil
 	}
 	s.entries = append(s.entries, e)

@@ -9,8 +9,9 @@ import (
 // Whatever it tells a Node about the others is a hint that may get lost; what is lost is made good within a
 // second by looking at the queues themselves.
 type Nodes interface {
-	// Join names whom the store tells what other nodes do. To be called once, before anything is attached.
-	Join(n Node)
+	// Join names whom the store tells what other nodes do, and says for how long a device counts as connected
+	// after its node has died. To be called once, before anything is attached.
+	Join(n Node, back time.Duration)
 
 	// Attach notes that this node has a session for a queue, and claims for it under l. A device's queue has
 	// one such session at most: one of another node is told to end, and waited for; if it cannot be heard, its
@@ -20,9 +21,9 @@ type Nodes interface {
 	// connected for back longer.
 	Detach(ctx context.Context, k Key, l Lease, back time.Duration) error
 
-	// Offer hands a message that is never stored to another node that has a session for its queue; false
-	// if none has.
-	Offer(ctx context.Context, e Entry) (bool, error)
+	// Offer hands each message, which is never stored, to another node that has a session for its queue, and
+	// says whether one has.
+	Offer(ctx context.Context, batch []Entry) ([]bool, error)
 	// ProjectChanged tells the other nodes that a project, its keys or its OAuth clients have changed.
 	ProjectChanged(ctx context.Context, sender string) error
 }

@@ -243,12 +243,41 @@ func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	s.http = httpserver.New(s.router, httpserver.Options{Logger: s.conf.Logger})
 }
 
-// keysChanged ends what a revoked key has opened.
+// keysChanged ends what a revoked key has opened, here and on other nodes.
 func (s *Server) keysChanged(sender string) {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	if err := s.xmpp.KeysChanged(ctx, ccs.SenderID(sender)); err != nil {
-		s.log.Error("look for connections of a revoked key", zap.String("sender", sender), zap.Error(err))
+	s.endRevoked(ctx, ccs.SenderID(sender))
+	if err := s.router.TellChanged(ctx, ccs.SenderID(sender)); err != nil {
+		s.log.Warn("a revoked key may serve its connections on other nodes for longer", zap.Duration("longer", recheckKeys), zap.Error(err))
+	}
+}
+
+func (s *Server) endRevoked(ctx context.Context, sender ccs.SenderID) {
+	if err := s.xmpp.KeysChanged(ctx, sender); err != nil && ctx.Err() == nil {
+		s.log.Error("look for connections of a revoked key", zap.String("sender", string(sender)), zap.Error(err))
+	}
+}
+
+// recheckKeys is how often the keys of all connections are looked at, in case nobody told that they changed: a
+// hint of another node got lost, or a command changed the store itself.
+const recheckKeys = 10 * time.Second
+
+// watchKeys ends what was revoked on other nodes, until ctx ends.
+func (s *Server) watchKeys(ctx context.Context) error {
+	tick := time.NewTicker(recheckKeys)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case sender := <-s.router.Changed():
+			s.endRevoked(ctx, sender)
+		case <-tick.C:
+			for _, sender := range s.xmpp.Senders() {
+				s.endRevoked(ctx, sender)
+			}
+		}
 	}
 }
 
@@ -285,6 +314,7 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 	if l.plain != nil {
 		run("http plain", func() error { return s.http.Serve(l.plain) }, http.ErrServerClosed)
 	}
+	run("keys", func() error { return s.watchKeys(ctx) }, context.Canceled)
 	run("router", func() error { return s.router.Run(ctx) }, context.Canceled)
 }
 

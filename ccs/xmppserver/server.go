@@ -3,6 +3,7 @@ package xmppserver
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -141,6 +142,13 @@ func (s *Server) leave(sender ccs.SenderID) {
 	if s.senders[sender]--; s.senders[sender] == 0 {
 		delete(s.senders, sender)
 	}
+}
+
+// Senders lists whoever is logged in.
+func (s *Server) Senders() []ccs.SenderID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.senders))
 }
 
 // DrainSome starts to drain the logged-in connections of a sender, "" for any, with a bound address,
