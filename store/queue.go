@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,18 +24,26 @@ type Key struct {
 	ID   uint64
 }
 
+const kinds = "?dsr" // by Kind
+
 // String is the key as logs and Redis show it, such as "d:4611686018427387904".
 func (k Key) String() string {
-	prefix := "?:"
-	switch k.Kind {
-	case KindDevice:
-		prefix = "d:"
-	case KindSender:
-		prefix = "s:"
-	case KindReceipts:
-		prefix = "r:"
+	kind := kinds[0]
+	if int(k.Kind) < len(kinds) {
+		kind = kinds[k.Kind]
 	}
-	return prefix + strconv.FormatUint(k.ID, 10)
+	return string(kind) + ":" + strconv.FormatUint(k.ID, 10)
+}
+
+// ParseKey reads what String has written.
+func ParseKey(s string) (Key, error) {
+	kind, number, _ := strings.Cut(s, ":")
+	id, err := strconv.ParseUint(number, 10, 64)
+	k := strings.Index(kinds, kind)
+	if err != nil || len(kind) != 1 || k < 1 {
+		return Key{}, fmt.Errorf("%q names no queue", s)
+	}
+	return Key{Kind: Kind(k), ID: id}, nil
 }
 
 // ID is an entry's place in its queue. A queue is claimed in the order of its IDs. The two topmost bits
