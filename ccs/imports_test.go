@@ -162,7 +162,7 @@ var importRules = []rule{
 	},
 	{
 		packages: []string{ours},
-		but:      []string{"store/storetest/...", "ccs/ccstest/..."},
+		but:      []string{"store/storetest/...", "store/redisstore/redistest/...", "ccs/ccstest/..."},
 		forbids:  []string{"testing", "github.com/stretchr/testify/..."},
 		reason:   "what is for tests has no place in a program",
 	},

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"net"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -19,6 +20,9 @@ type Store struct {
 	log    *zap.Logger
 	opts   Options
 
+	durability string // what an acknowledgement is worth
+	waitAOF    bool   // Redis can wait until what it has is synced to disk
+
 	closed atomic.Bool
 }
 
@@ -34,7 +38,7 @@ func (s *Store) usable(ctx context.Context) error {
 
 // translate makes a client's error one of package store's where there is one.
 func (s *Store) translate(err error) error {
-	if errors.Is(err, redis.ErrClosed) {
+	if errors.Is(err, redis.ErrClosed) || s.closed.Load() && errors.Is(err, net.ErrClosed) {
 		return store.ErrClosed
 	}
 	return err

@@ -1,0 +1,204 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.uber.org/zap"
+)
+
+const (
+	openTimeout = 5 * time.Second  // for Redis to show what it is
+	dialTimeout = 2 * time.Second  // for a connection
+	readTimeout = 20 * time.Second // for an answer: a Redis that stands still for half that long only delays
+	poolSize    = 16               // connections to each shard; they carry batches
+	bufferBytes = 64 << 10         // for each connection and direction: about a batch
+)
+
+// Defaults of Options.
+const (
+	defaultHeartbeat   = 5 * time.Second
+	defaultRetry       = 5 * time.Second
+	defaultWaitTimeout = time.Second
+)
+
+func (o *Options) setDefaults() {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = defaultHeartbeat
+	}
+	if o.Retry <= 0 {
+		o.Retry = defaultRetry
+	}
+	if o.WaitTimeout <= 0 {
+		o.WaitTimeout = defaultWaitTimeout
+	}
+}
+
+// Open opens the store at a URL, which Check describes. It fails at once when Redis is not there, is not what
+// the URL says, or throws away what it should keep; the error says what to do and has no password in it.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	o.setDefaults()
+	l, err := parse(url)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", Redacted(url), err)
+	}
+	redis.SetLogger(silence{})
+	s := &Store{rdb: l.client(), prefix: l.prefix, log: o.Logger, opts: o}
+	check, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	err = s.probe(check, l)
+	if err == nil {
+		err = s.askDurability(check)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", l, l.explain(err)), s.rdb.Close())
+	}
+	s.log.Info("store is open", zap.Stringer("url", l), zap.String("durability", s.durability))
+	return s, nil
+}
+
+// Close gives the connections back. What was kept stays in Redis.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	if err := s.rdb.Close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// silence is the client's own log, which is one for the whole process. What goes wrong comes back as the
+// error of a call.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+// client makes a client that never runs a command again by itself when nobody knows whether it arrived.
+func (l *location) client() redis.UniversalClient {
+	const never, once = -1, 1
+	switch l.kind {
+	case sentinel:
+		return redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: l.master, SentinelAddrs: l.addrs,
+			SentinelUsername: l.sentinelUser, SentinelPassword: l.sentinelPassword,
+			Username: l.user, Password: l.password, DB: l.db, TLSConfig: l.tlsConfig,
+			Protocol: 2, DisableIdentity: true,
+			MaxRetries: never, DialerRetries: once, DialTimeout: dialTimeout,
+			ReadTimeout: readTimeout, ContextTimeoutEnabled: true,
+			PoolSize: poolSize, PipelinePoolSize: never, ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes,
+		})
+	case cluster:
+		return redis.NewClusterClient(&redis.ClusterOptions{
+			Addrs:    l.addrs,
+			Username: l.user, Password: l.password, TLSConfig: l.tlsConfig,
+			Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: noNotifications(),
+			MaxRetries: never, DialerRetries: once, DialTimeout: dialTimeout,
+			ReadTimeout: readTimeout, ContextTimeoutEnabled: true,
+			PoolSize: poolSize, PipelinePoolSize: never, ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes,
+		})
+	}
+	return redis.NewClient(&redis.Options{
+		Addr:     l.addrs[0],
+		Username: l.user, Password: l.password, DB: l.db, TLSConfig: l.tlsConfig,
+		Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: noNotifications(),
+		MaxRetries: never, DialerRetries: once, DialTimeout: dialTimeout,
+		ReadTimeout: readTimeout, ContextTimeoutEnabled: true,
+		PoolSize: poolSize, PipelinePoolSize: never, ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes,
+	})
+}
+
+// noNotifications saves each connection a command that only one vendor's Redis knows.
+func noNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// onPrimaries calls fn for every primary, for several at once.
+func (s *Store) onPrimaries(ctx context.Context, fn func(ctx context.Context, c *redis.Client) error) error {
+	if c, ok := s.rdb.(*redis.ClusterClient); ok {
+		return c.ForEachMaster(ctx, fn)
+	}
+	return fn(ctx, s.rdb.(*redis.Client))
+}
+
+// probe finds out whether Redis is what the URL says.
+func (s *Store) probe(ctx context.Context, l *location) error {
+	return s.onPrimaries(ctx, func(ctx context.Context, c *redis.Client) error {
+		hello, err := c.Do(ctx, "HELLO").Slice()
+		if err != nil {
+			return err
+		}
+		is := map[any]any{}
+		for i := 0; i+1 < len(hello); i += 2 {
+			is[hello[i]] = hello[i+1]
+		}
+		switch {
+		case is["mode"] == "sentinel":
+			return errors.New("this is a sentinel: write redis-sentinel://host:port/master-name")
+		case is["mode"] == "cluster" && l.kind != cluster:
+			return errors.New("this Redis is part of a cluster: write redis-cluster://host:port")
+		case is["role"] == "replica":
+			return errors.New("this Redis is a replica: name the primary, or sentinels that know it with redis-sentinel://")
+		}
+		return nil
+	})
+}
+
+// explain adds what to do to an error of opening.
+func (l *location) explain(err error) error {
+	var dns *net.DNSError
+	var record tls.RecordHeaderError
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	says := func(text string) bool { return strings.Contains(err.Error(), text) }
+	hint := ""
+	switch {
+	case errors.As(err, &dns):
+		hint = "is the host name right?"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		hint = "is Redis running there?"
+	case errors.As(err, &record):
+		hint = "is it a port without TLS? then write redis:// or redis-cluster://"
+	case errors.As(err, &unknown):
+		hint = "give the CA of Redis with ?ca=FILE"
+	case errors.As(err, &name):
+		hint = "write the host as the certificate of Redis has it"
+	case says("WRONGPASS"):
+		hint = "are user and password right?"
+	case says("NOAUTH"):
+		hint = "Redis wants a password: write " + l.form
+	case says("DB index is out of range"):
+		hint = fmt.Sprintf("Redis has no database %d", l.db)
+	case says("cluster support disabled"):
+		hint = "this Redis is not part of a cluster: write redis://host:port"
+	case says("sentinels specified in configuration are unreachable"):
+		hint = "do sentinels run there, with that password, and do they know " + l.master + "?"
+	case says("LOADING"):
+		hint = "Redis reads its data: try again when it is done"
+	case says("can't parse"), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		hint = "is it Redis? if it takes only TLS, write rediss:// or rediss-cluster://"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		hint = "nobody answers there: is it Redis, can it be reached, and does it take TLS?"
+		if !l.tls {
+			hint = "nobody answers there: is it Redis, and can it be reached?"
+		}
+	}
+	if hint == "" {
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, hint)
+}

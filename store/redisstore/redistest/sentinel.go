@@ -1,0 +1,37 @@
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// downAfter is how long a sentinel waits for a server before it makes a replica the primary.
+const downAfter = time.Second
+
+// Replica starts a server that follows another, and waits until it does.
+func Replica(t testing.TB, primary *Server, flags ...string) *Server {
+	t.Helper()
+	_, port, err := net.SplitHostPort(primary.Addr)
+	require.NoError(t, err)
+	s := Single(t, append([]string{"--replicaof", host + " " + port}, flags...)...)
+	s.waitFor("INFO replication", "master_link_status:up")
+	return s
+}
+
+// Sentinel starts a sentinel that watches a primary under a name, and decides alone.
+func Sentinel(t testing.TB, name string, primary *Server) *Server {
+	t.Helper()
+	_, port, err := net.SplitHostPort(primary.Addr)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	conf := fmt.Sprintf("sentinel monitor %s %s %s 1\nsentinel down-after-milliseconds %s %d\n",
+		name, host, port, name, downAfter.Milliseconds())
+	require.NoError(t, os.WriteFile(file, []byte(conf), 0o600))
+	return start(t, []string{file, "--sentinel"})
+}
