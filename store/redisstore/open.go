@@ -57,7 +57,10 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", Redacted(url), err)
 	}
 	redis.SetLogger(silence{})
-	s := &Store{rdb: l.client(), prefix: l.prefix, log: o.Logger, opts: o}
+	s := &Store{
+		rdb: l.client(), prefix: l.prefix, log: o.Logger, opts: o,
+		known: newKnownTokens(), projects: newProjectCache(),
+	}
 	check, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	err = s.probe(check, l)

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"openccs/store"
 	"openccs/store/redisstore"
 	"openccs/store/redisstore/redistest"
 )
@@ -134,7 +135,10 @@ func certificate(t *testing.T) (certFile, keyFile string) {
 func TestOpenThroughSentinels(t *testing.T) {
 	primary := redistest.Single(t)
 	sentinel := redistest.Sentinel(t, "main", primary)
-	open(t, "redis-sentinel://"+sentinel.Addr+"/main/3?prefix=a:", redisstore.Options{})
+	s := open(t, "redis-sentinel://"+sentinel.Addr+"/main/3?prefix=a:", redisstore.Options{})
+	_, err := s.Secret(t.Context(), "token", []byte("x"))
+	require.NoError(t, err)
+	assert.Contains(t, primary.Do("INFO", "keyspace"), "db3:keys=1")
 	assert.ErrorContains(t, refused(t, "redis-sentinel://"+sentinel.Addr+"/other", redisstore.Options{}), "do they know other?")
 	assert.ErrorContains(t, refused(t, "redis://"+sentinel.Addr, redisstore.Options{}), "this is a sentinel: write redis-sentinel://")
 }
@@ -144,4 +148,6 @@ func TestClosedStoreIsClosed(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Close())
+	_, err = s.Projects(t.Context())
+	require.ErrorIs(t, err, store.ErrClosed)
 }

@@ -23,6 +23,9 @@ type Store struct {
 	durability string // what an acknowledgement is worth
 	waitAOF    bool   // Redis can wait until what it has is synced to disk
 
+	known    *knownTokens
+	projects *projectCache
+
 	closed atomic.Bool
 }
 

@@ -1,0 +1,175 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"openccs/store"
+)
+
+// Projects, OAuth clients, refresh tokens and secrets are few, seldom change and hang together: a client's ID is
+// taken once by whichever project, and a project that goes takes all that is its own along at once. So they have
+// one hash slot together, a hash each, as JSON, and are kept for ever. What routing needs of them again and again,
+// the project of a sender, is remembered for a moment.
+
+var (
+	createProject = load("create_project")
+	updateProject = load("update_project")
+	deleteOwner   = load("delete_owner")
+	getSecret     = load("secret")
+)
+
+func (s *Store) projectsKey() string { return s.key("accounts", "projects") }
+func (s *Store) clientsKey() string  { return s.key("accounts", "clients") }
+func (s *Store) refreshKey() string  { return s.key("accounts", "refresh") }
+func (s *Store) secretsKey() string  { return s.key("accounts", "secrets") }
+
+// ownedKey is a sorted set of what belongs to what, in the order of bytes: sender, NUL, client, NUL, and for a
+// refresh token its hash.
+func (s *Store) ownedKey() string { return s.key("accounts", "owned") }
+
+// CreateProject keeps a new project.
+func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
+	record, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("project %s: %w", p.Sender, err)
+	}
+	c := &call{script: createProject, keys: []string{s.projectsKey()}, args: []any{p.Sender, record}}
+	return s.change(ctx, "project "+p.Sender, store.ErrExists, c)
+}
+
+// Project returns a project, as it was at most projectAge ago.
+func (s *Store) Project(ctx context.Context, sender string) (*store.Project, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	p, err := s.projects.get(sender, func() (*store.Project, error) {
+		p, _, err := s.readProject(ctx, sender)
+		return p, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.Clone(), nil
+}
+
+// readProject reads a project, and how Redis has it.
+func (s *Store) readProject(ctx context.Context, sender string) (*store.Project, string, error) {
+	p := &store.Project{}
+	record, err := s.readJSON(ctx, s.projectsKey(), sender, p)
+	if err != nil {
+		return nil, "", fmt.Errorf("project %s: %w", sender, err)
+	}
+	return p, record, nil
+}
+
+// Projects lists all, by sender ID.
+func (s *Store) Projects(ctx context.Context) ([]*store.Project, error) {
+	all, err := listJSON[store.Project](ctx, s, s.projectsKey())
+	if err != nil {
+		return nil, fmt.Errorf("projects: %w", err)
+	}
+	slices.SortFunc(all, func(a, b *store.Project) int {
+		return cmp.Or(cmp.Compare(len(a.Sender), len(b.Sender)), strings.Compare(a.Sender, b.Sender))
+	})
+	return all, nil
+}
+
+// UpdateProject changes a project.
+func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store.Project) error) error {
+	for {
+		p, before, err := s.readProject(ctx, sender)
+		if err != nil {
+			return err
+		}
+		if err := fn(p); err != nil {
+			return err
+		}
+		p.Sender = sender
+		after, err := json.Marshal(p)
+		if err != nil {
+			return fmt.Errorf("project %s: %w", sender, err)
+		}
+		c := &call{script: updateProject, keys: []string{s.projectsKey()}, args: []any{sender, before, after}}
+		err = s.run(ctx, c)
+		s.forgetProject(sender)
+		if err != nil {
+			return fmt.Errorf("project %s: %w", sender, err)
+		}
+		if c.reply == int64(1) {
+			return nil
+		}
+	}
+}
+
+// DeleteProject forgets a project, its OAuth clients and their refresh tokens, all at once.
+func (s *Store) DeleteProject(ctx context.Context, sender string) error {
+	defer s.forgetProject(sender)
+	return s.change(ctx, "project "+sender, store.ErrNotFound, &call{
+		script: deleteOwner,
+		keys:   []string{s.projectsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey()},
+		args:   []any{sender, ""},
+	})
+}
+
+// Secret returns the secret of that name, which is fresh if there was none.
+func (s *Store) Secret(ctx context.Context, name string, fresh []byte) ([]byte, error) {
+	c := &call{script: getSecret, keys: []string{s.secretsKey()}, args: []any{name, fresh}, safe: true}
+	if err := s.run(ctx, c); err != nil {
+		return nil, fmt.Errorf("secret %s: %w", name, err)
+	}
+	secret, _ := c.reply.(string)
+	return []byte(secret), nil
+}
+
+// change runs a script that returns 1 for done, 0 for refused, and -1 if what it would belong to is missing.
+func (s *Store) change(ctx context.Context, what string, refused error, c *call) error {
+	err := s.run(ctx, c)
+	switch {
+	case err != nil:
+	case c.reply == int64(0):
+		err = refused
+	case c.reply == int64(-1):
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// readJSON reads a record of a hash, and returns it as it stands there; store.ErrNotFound if there is none.
+func (s *Store) readJSON(ctx context.Context, key, name string, v any) (record string, err error) {
+	var cmd *redis.StringCmd
+	err = s.read(ctx, func(p redis.Pipeliner) { cmd = p.HGet(ctx, key, name) })
+	switch {
+	case err != nil:
+		return "", err
+	case cmd.Err() != nil:
+		return "", store.ErrNotFound
+	}
+	return cmd.Val(), json.Unmarshal([]byte(cmd.Val()), v)
+}
+
+// listJSON reads all records of a hash.
+func listJSON[T any](ctx context.Context, s *Store, key string) ([]*T, error) {
+	var cmd *redis.StringSliceCmd
+	if err := s.read(ctx, func(p redis.Pipeliner) { cmd = p.HVals(ctx, key) }); err != nil {
+		return nil, err
+	}
+	var all []*T
+	for _, record := range cmd.Val() {
+		v := new(T)
+		if err := json.Unmarshal([]byte(record), v); err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}

@@ -1,0 +1,262 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/redis/go-redis/v9"
+
+	"openccs/store"
+)
+
+// A registration is a field of its device's hash, under its token, and the hash has a version, so that what
+// concerns one device is decided in Go, written at once, and done again if somebody was faster. Both are kept
+// for ever: the peers of a token that has gone are told so (CCS 5.7).
+//
+// Who has nothing but a token finds the device under a second key, which is in another hash slot. It is written
+// first and never changes. So a crash between the two leaves a key that leads to no record, which is a token
+// that nobody knows, and a copy of it in memory is never wrong.
+
+var (
+	claimToken       = load("claim_token")
+	setRegistrations = load("set_registrations")
+)
+
+// versionField is the field of a device's hash that counts changes; no token is empty.
+const versionField = ""
+
+// maxKnown is how many tokens a store knows the devices of without asking.
+const maxKnown = 1 << 16
+
+// known is a token whose device is known, and the record as it was last read. Nobody changes one.
+type known struct {
+	device uint64
+	key    string // of the device's registrations
+	raw    string // the record in Redis; while it reads the same, record is what it says
+	record *store.Registration
+}
+
+type knownTokens = lru.Cache[string, *known]
+
+func newKnownTokens() *knownTokens {
+	c, err := lru.New[string, *known](maxKnown)
+	if err != nil {
+		panic(err) // only a size that is not above zero is an error
+	}
+	return c
+}
+
+func (s *Store) registrationsKey(device uint64) string {
+	return s.key("d:"+strconv.FormatUint(device, 10), "reg")
+}
+
+func (s *Store) tokenKey(token string) string { return s.key("t:"+token, "dev") }
+
+// Registrations looks tokens up: one batch for each shard, two if there are tokens that the store has not
+// seen yet. It always asks, so that what another node has unregistered is unregistered here.
+func (s *Store) Registrations(ctx context.Context, dst []*store.Registration, tokens []string) ([]*store.Registration, error) {
+	all, err := s.lookUp(ctx, tokens)
+	if err != nil {
+		return dst, fmt.Errorf("look up registrations: %w", err)
+	}
+	return append(dst, all...), nil
+}
+
+func (s *Store) lookUp(ctx context.Context, tokens []string) ([]*store.Registration, error) {
+	devices, err := s.devicesOf(ctx, tokens)
+	if err != nil {
+		return nil, err
+	}
+	cmds := make([]*redis.StringCmd, len(tokens))
+	err = s.read(ctx, func(p redis.Pipeliner) {
+		for i, d := range devices {
+			if d != nil {
+				cmds[i] = p.HGet(ctx, d.key, tokens[i])
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*store.Registration, len(tokens))
+	for i, cmd := range cmds {
+		if cmd == nil || cmd.Err() != nil {
+			continue // nobody knows the token
+		}
+		d := devices[i]
+		if raw := cmd.Val(); d.record == nil || d.raw != raw {
+			r, err := decodeRegistration(raw, tokens[i], d.device)
+			if err != nil {
+				return nil, err
+			}
+			d = &known{device: d.device, key: d.key, raw: raw, record: r}
+			s.known.Add(tokens[i], d)
+		}
+		all[i] = d.record
+	}
+	return all, nil
+}
+
+// devicesOf finds the devices of tokens, nil for a token that stands for none.
+func (s *Store) devicesOf(ctx context.Context, tokens []string) ([]*known, error) {
+	devices := make([]*known, len(tokens))
+	var missing []int
+	for i, token := range tokens {
+		d, ok := s.known.Get(token)
+		if !ok {
+			missing = append(missing, i)
+		}
+		devices[i] = d
+	}
+	cmds := make([]*redis.StringCmd, len(missing))
+	err := s.read(ctx, func(p redis.Pipeliner) {
+		for j, i := range missing {
+			cmds[j] = p.Get(ctx, s.tokenKey(tokens[i]))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for j, i := range missing {
+		if cmds[j].Err() != nil {
+			continue
+		}
+		device, err := strconv.ParseUint(cmds[j].Val(), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("device of a token: %w", err)
+		}
+		devices[i] = &known{device: device, key: s.registrationsKey(device)}
+		s.known.Add(tokens[i], devices[i])
+	}
+	return devices, nil
+}
+
+// DeviceRegistrations lists every registration of a device.
+func (s *Store) DeviceRegistrations(ctx context.Context, device uint64) ([]*store.Registration, error) {
+	all, _, err := s.readDevice(ctx, device)
+	if err != nil {
+		return nil, fmt.Errorf("registrations of device %d: %w", device, err)
+	}
+	return all, nil
+}
+
+func (s *Store) readDevice(ctx context.Context, device uint64) (all []*store.Registration, version string, err error) {
+	var cmd *redis.MapStringStringCmd
+	err = s.read(ctx, func(p redis.Pipeliner) { cmd = p.HGetAll(ctx, s.registrationsKey(device)) })
+	if err != nil {
+		return nil, "", err
+	}
+	version = "0"
+	for token, raw := range cmd.Val() {
+		if token == versionField {
+			version = raw
+			continue
+		}
+		r, err := decodeRegistration(raw, token, device)
+		if err != nil {
+			return nil, "", err
+		}
+		all = append(all, r)
+	}
+	return all, version, nil
+}
+
+// changeDevice writes what fn makes of the registrations of a device. fn is called again if they were
+// changed meanwhile, and sees its own change if nobody knew whether it had arrived.
+func (s *Store) changeDevice(ctx context.Context, device uint64, fn func(all []*store.Registration) (changed []*store.Registration, err error)) error {
+	for {
+		all, version, err := s.readDevice(ctx, device)
+		if err != nil {
+			return err
+		}
+		changed, err := fn(all)
+		if err != nil || len(changed) == 0 {
+			return err
+		}
+		c := &call{script: setRegistrations, keys: []string{s.registrationsKey(device)}, args: []any{version}, safe: true}
+		for _, r := range changed {
+			c.args = append(c.args, r.Token, encodeRegistration(r))
+		}
+		if err := s.run(ctx, c); err != nil || c.reply == int64(1) {
+			return err
+		}
+	}
+}
+
+// Register returns the living registration that is the same, or keeps a new one.
+func (s *Store) Register(ctx context.Context, r store.Registration, now time.Time) (*store.Registration, error) {
+	fresh := r.Fresh(now)
+	var kept *store.Registration
+	err := s.changeDevice(ctx, r.Device, func(all []*store.Registration) (changed []*store.Registration, err error) {
+		slot := fresh.Slot()
+		for _, old := range all {
+			switch {
+			case !old.Unregistered.IsZero() || old.Slot() != slot:
+			case old.Canonical == "" && old.Same(fresh):
+				kept = old
+				return nil, nil
+			default:
+				changed = append(changed, old.SupersededBy(fresh.Token, now))
+			}
+			if old.Token == fresh.Token {
+				return nil, fmt.Errorf("token: %w", store.ErrExists)
+			}
+		}
+		kept = fresh
+		return append(changed, fresh), s.claim(ctx, fresh)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register device %d: %w", r.Device, err)
+	}
+	return kept, nil
+}
+
+// claim makes a token lead to its device.
+func (s *Store) claim(ctx context.Context, r *store.Registration) error {
+	device := strconv.FormatUint(r.Device, 10)
+	c := &call{script: claimToken, keys: []string{s.tokenKey(r.Token)}, args: []any{device}, safe: true}
+	if err := s.run(ctx, c); err != nil {
+		return err
+	}
+	if c.reply != device {
+		return fmt.Errorf("token: %w", store.ErrExists)
+	}
+	return nil
+}
+
+// Unregister marks tokens as unregistered.
+func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string) error {
+	devices, err := s.devicesOf(ctx, tokens)
+	if err != nil {
+		return fmt.Errorf("unregister: %w", err)
+	}
+	gone := map[uint64]map[string]bool{}
+	for i, d := range devices {
+		switch {
+		case d == nil:
+			continue
+		case gone[d.device] == nil:
+			gone[d.device] = map[string]bool{}
+		}
+		gone[d.device][tokens[i]] = true
+	}
+	for device, tokens := range gone {
+		err := s.changeDevice(ctx, device, func(all []*store.Registration) (changed []*store.Registration, err error) {
+			for _, r := range all {
+				if tokens[r.Token] && r.Unregistered.IsZero() {
+					dead := *r
+					dead.Unregistered = now
+					changed = append(changed, &dead)
+				}
+			}
+			return changed, nil
+		})
+		if err != nil {
+			return fmt.Errorf("unregister: %w", err)
+		}
+	}
+	return nil
+}

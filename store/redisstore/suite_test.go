@@ -1,0 +1,59 @@
+package redisstore_test
+
+import (
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"openccs/store"
+	"openccs/store/redisstore"
+	"openccs/store/redisstore/redistest"
+	"openccs/store/storetest"
+)
+
+// prefixes counts the stores of this test binary, each of which has a prefix of its own.
+var prefixes atomic.Int64
+
+func nextPrefix() string { return "test" + strconv.FormatInt(prefixes.Add(1), 10) + ":" }
+
+// topologies are the ways in which Redis may be set up. Each returns the store URL for a prefix.
+var topologies = []struct {
+	name  string
+	start func(t *testing.T) (url func(prefix string) string)
+}{
+	{"single", func(t *testing.T) func(string) string { return redistest.Single(t).URL }},
+	{"cluster", func(t *testing.T) func(string) string { return redistest.Cluster(t, 0).URL }},
+}
+
+func TestSuite(t *testing.T) {
+	for _, topology := range topologies {
+		t.Run(topology.name, func(t *testing.T) {
+			url := topology.start(t)
+			storetest.Run(t, func(t *testing.T) store.Store { return start(t, url(nextPrefix())) })
+		})
+	}
+}
+
+func TestReopen(t *testing.T) {
+	for _, topology := range topologies {
+		t.Run(topology.name, func(t *testing.T) {
+			url, prefixOf := topology.start(t), map[string]string{}
+			storetest.RunDurable(t, func(t *testing.T, dir string) store.Store {
+				if prefixOf[dir] == "" {
+					prefixOf[dir] = nextPrefix()
+				}
+				return start(t, url(prefixOf[dir]))
+			})
+		})
+	}
+}
+
+// start opens a store that the suite closes.
+func start(t *testing.T, url string) store.Store {
+	t.Helper()
+	s, err := redisstore.Open(t.Context(), url, redisstore.Options{})
+	require.NoError(t, err)
+	return any(s).(store.Store)
+}
