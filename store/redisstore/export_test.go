@@ -1,10 +1,32 @@
 package redisstore
 
-// What tests hold against the outside.
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"openccs/store"
+)
+
+// What tests may look at.
 var (
+	New                = newStore
+	ErrTakenOver       = errTakenOver
 	DecodeRegistration = decodeRegistration
 	EncodeRegistration = encodeRegistration
 )
 
 // ForgetProject is what another node's change does.
 func (s *Store) ForgetProject(sender string) { s.forgetProject(sender) }
+
+func (s *Store) Node() string                          { return s.node }
+func (s *Store) Client() redis.UniversalClient         { return s.rdb }
+func (s *Store) Owner(l store.Lease) string            { return s.owner(l) }
+func (s *Store) KeyOf(k store.Key, what string) string { return s.key(k.String(), what) }
+func (s *Store) NotesKey() string                      { return s.notesKey(s.node) }
+func (s *Store) SetHint(f func(store.Key, string))     { s.hint = f }
+
+func (s *Store) Reap(ctx context.Context, k store.Key, node string, back time.Duration) (bool, error) {
+	return s.reap(ctx, k, node, back)
+}

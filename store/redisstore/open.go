@@ -51,16 +51,12 @@ func (o *Options) setDefaults() {
 // Open opens the store at a URL, which Check describes. It fails at once when Redis is not there, is not what
 // the URL says, or throws away what it should keep; the error says what to do and has no password in it.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
-	o.setDefaults()
 	l, err := parse(url)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", Redacted(url), err)
 	}
 	redis.SetLogger(silence{})
-	s := &Store{
-		rdb: l.client(), prefix: l.prefix, log: o.Logger, opts: o,
-		known: newKnownTokens(), projects: newProjectCache(),
-	}
+	s := newStore(l.client(), l.prefix, o)
 	check, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	err = s.probe(check, l)
@@ -68,21 +64,10 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		err = s.askDurability(check)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", l, l.explain(err)), s.rdb.Close())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", l, l.explain(err)), s.Close())
 	}
 	s.log.Info("store is open", zap.Stringer("url", l), zap.String("durability", s.durability))
 	return s, nil
-}
-
-// Close gives the connections back. What was kept stays in Redis.
-func (s *Store) Close() error {
-	if s.closed.Swap(true) {
-		return nil
-	}
-	if err := s.rdb.Close(); err != nil {
-		return fmt.Errorf("close store: %w", err)
-	}
-	return nil
 }
 
 // silence is the client's own log, which is one for the whole process. What goes wrong comes back as the

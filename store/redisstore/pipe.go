@@ -3,35 +3,178 @@ package redisstore
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// run runs calls, each as soon as it can, and returns when all have ended. The error of each is in it; run
-// returns the first. The calls of one run are carried out in order for each slot.
-func (s *Store) run(ctx context.Context, calls ...*call) error {
-	if err := s.usable(ctx); err != nil {
-		return err
+// What waits for one Redis, and what is sent to it at once.
+const (
+	pipeWorkers = 2       // pipelines under way: one is read while the next is gathered
+	pipeWaiting = 1024    // parcels that wait to be sent; beyond, callers wait
+	pipeCalls   = 1000    // calls in a pipeline
+	pipeBytes   = 1 << 20 // of their arguments
+)
+
+// pipe sends calls to one Redis: what has arrived goes out together.
+type pipe struct {
+	client  redis.UniversalClient
+	wait    replicas
+	parcels chan *parcel
+	gone    chan struct{} // closed when the pipe takes nothing any more
+	workers sync.WaitGroup
+}
+
+// parcel is the calls of one run for one Redis.
+type parcel struct {
+	pipe  *pipe
+	calls []*call
+	state atomic.Int32
+	done  chan struct{} // closed when all calls have ended
+}
+
+// The states of a parcel.
+const (
+	waiting int32 = iota
+	taken         // by a worker, which will end it
+	given         // up, by who had sent it
+)
+
+func newPipe(client redis.UniversalClient, wait replicas) *pipe {
+	p := &pipe{client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting), gone: make(chan struct{})}
+	for range pipeWorkers {
+		p.workers.Go(p.work)
 	}
+	return p
+}
+
+// send hands a parcel to the workers.
+func (p *pipe) send(ctx context.Context, calls []*call) *parcel {
+	l := &parcel{pipe: p, calls: calls, done: make(chan struct{})}
+	select {
+	case p.parcels <- l:
+	case <-ctx.Done():
+		l.giveUp(ctx.Err())
+	case <-p.gone:
+		l.giveUp(errShardGone)
+	}
+	return l
+}
+
+// await returns when a parcel has ended. What a worker has taken is waited for even if ctx ends: a claim
+// that nobody waits for would be nobody's.
+func (l *parcel) await(ctx context.Context) {
+	select {
+	case <-l.done:
+		return
+	case <-ctx.Done():
+		l.giveUp(ctx.Err())
+	case <-l.pipe.gone:
+		l.giveUp(errShardGone)
+	}
+	<-l.done
+}
+
+// giveUp ends a parcel that no worker has taken.
+func (l *parcel) giveUp(err error) {
+	if !l.state.CompareAndSwap(waiting, given) {
+		return
+	}
+	for _, c := range l.calls {
+		c.err = err
+	}
+	close(l.done)
+}
+
+func (p *pipe) work() {
+	for {
+		select {
+		case first := <-p.parcels:
+			p.exchange(p.gather(first))
+		case <-p.gone:
+			return
+		}
+	}
+}
+
+// gather takes all that has arrived, within the limits of one pipeline.
+func (p *pipe) gather(first *parcel) (parcels []*parcel) {
+	calls, bytes := 0, 0
+	for l := first; ; {
+		if l.state.CompareAndSwap(waiting, taken) {
+			parcels = append(parcels, l)
+			calls += len(l.calls)
+			for _, c := range l.calls {
+				bytes += c.size
+			}
+		}
+		if calls >= pipeCalls || bytes >= pipeBytes {
+			return parcels
+		}
+		select {
+		case l = <-p.parcels:
+		default:
+			return parcels
+		}
+	}
+}
+
+// exchange carries out parcels and ends them.
+func (p *pipe) exchange(parcels []*parcel) {
+	var calls []*call
+	for _, l := range parcels {
+		calls = append(calls, l.calls...)
+	}
+	p.pipeline(calls)
+	var unknown []*call
 	for _, c := range calls {
-		args := []any{"EVALSHA", c.script.sha, len(c.keys)}
+		if redis.HasErrorPrefix(c.err, "NOSCRIPT") {
+			unknown = append(unknown, c)
+		}
+	}
+	if len(unknown) > 0 && p.teach() == nil {
+		p.pipeline(unknown)
+	}
+	for _, l := range parcels {
+		close(l.done)
+	}
+}
+
+// pipeline sends calls at once and reads what they return.
+func (p *pipe) pipeline(calls []*call) {
+	if len(calls) == 0 {
+		return
+	}
+	ctx := context.Background() // bounded by the client's timeouts
+	batch := p.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(calls))
+	for i, c := range calls {
+		args := make([]any, 0, 3+len(c.keys)+len(c.args))
+		args = append(args, "EVALSHA", c.script.sha, len(c.keys))
 		for _, k := range c.keys {
 			args = append(args, k)
 		}
-		args = append(args, c.args...)
-		c.reply, c.err = s.rdb.Do(ctx, args...).Result()
-		if redis.HasErrorPrefix(c.err, "NOSCRIPT") {
-			args[0], args[1] = "EVAL", c.script.source
-			c.reply, c.err = s.rdb.Do(ctx, args...).Result()
-		}
+		cmds[i] = batch.Do(ctx, append(args, c.args...)...)
+	}
+	confirm := p.wait.ask(ctx, batch, calls)
+	_, _ = batch.Exec(ctx) // every command has its own error
+	for i, c := range calls {
+		c.reply, c.err = cmds[i].Result()
 		if errors.Is(c.err, redis.Nil) {
 			c.err = nil
 		}
-		if c.err != nil {
-			c.err = fmt.Errorf("%s: %w", c.script.name, s.translate(c.err))
-			return c.err
-		}
 	}
-	return nil
+	confirm()
+}
+
+// teach has Redis learn all scripts.
+func (p *pipe) teach() error {
+	_, err := p.client.Pipelined(context.Background(), func(batch redis.Pipeliner) error {
+		for _, s := range scripts {
+			batch.ScriptLoad(context.Background(), s.source)
+		}
+		return nil
+	})
+	return err
 }

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"encoding/binary"
-	"errors"
 	"time"
 
 	"openccs/store"
@@ -12,8 +11,6 @@ import (
 // canonical token (each a length and the bytes), the times created, superseded and unregistered in microseconds
 // since 1970 (varints, 0 for none), and the senders to the end. Token and device are what it is found by.
 const registrationLayout = 1
-
-var errDamaged = errors.New("registration in Redis is damaged, or a newer ccs wrote it")
 
 func encodeRegistration(r *store.Registration) []byte {
 	b := make([]byte, 1, 64+len(r.App)+len(r.Canonical)+len(r.InstanceID))

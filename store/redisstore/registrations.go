@@ -206,7 +206,7 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 			}
 		}
 		kept = fresh
-		return append(changed, fresh), s.claim(ctx, fresh)
+		return append(changed, fresh), s.reserve(ctx, fresh)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("register device %d: %w", r.Device, err)
@@ -214,8 +214,8 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 	return kept, nil
 }
 
-// claim makes a token lead to its device.
-func (s *Store) claim(ctx context.Context, r *store.Registration) error {
+// reserve makes a token lead to its device.
+func (s *Store) reserve(ctx context.Context, r *store.Registration) error {
 	device := strconv.FormatUint(r.Device, 10)
 	c := &call{script: claimToken, keys: []string{s.tokenKey(r.Token)}, args: []any{device}, safe: true}
 	if err := s.run(ctx, c); err != nil {

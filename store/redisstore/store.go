@@ -2,9 +2,13 @@ package redisstore
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
@@ -12,13 +16,18 @@ import (
 	"openccs/store"
 )
 
+// closeTimeout bounds how long Close gives leases back.
+const closeTimeout = 5 * time.Second
+
 // Store is a store in Redis.
 type Store struct {
 	// Static after Open.
 	rdb    redis.UniversalClient
 	prefix string // of every key
+	node   string // this store among all that use the same Redis
 	log    *zap.Logger
 	opts   Options
+	hint   func(k store.Key, owners string) // told which queue has more, and who has it; nil for nobody
 
 	durability string // what an acknowledgement is worth
 	waitAOF    bool   // Redis can wait until what it has is synced to disk
@@ -27,10 +36,59 @@ type Store struct {
 	projects *projectCache
 
 	closed atomic.Bool
+	closer sync.Once
+	pipes  pipes
+	held   held
+	number atomic.Uint64 // of the last call or note that needed one
+	sweep  sweeper
+}
+
+// newStore makes a store of a client, which belongs to it from then on.
+func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
+	opts.setDefaults()
+	s := &Store{
+		rdb: rdb, prefix: prefix, node: rand.Text()[:nodeLetters], log: opts.Logger.Named("redis"), opts: opts,
+		known: newKnownTokens(), projects: newProjectCache(),
+	}
+	s.pipes.byClient = map[redis.UniversalClient]*pipe{}
+	s.held.queues = map[store.Key]*heldQueue{}
+	switch c := rdb.(type) {
+	case *redis.ClusterClient:
+		c.OnNewNode(func(n *redis.Client) { n.AddHook(dialHook{}) })
+	default:
+		c.AddHook(dialHook{})
+	}
+	return s
+}
+
+// nodeLetters is how long a node's name is: 60 bits, for it is never given out twice.
+const nodeLetters = 12
+
+// Close gives back what its leases hold, and ends.
+func (s *Store) Close() (err error) {
+	s.closer.Do(func() {
+		s.closed.Store(true)
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if failed := s.releaseAll(ctx); failed != nil {
+			s.log.Warn("leases are left to the other nodes", zap.Error(failed))
+		}
+		s.pipes.close()
+		if err = s.rdb.Close(); err != nil {
+			err = fmt.Errorf("close store: %w", err)
+		}
+	})
+	return err
 }
 
 // key is a key of Redis: the prefix, a hash tag that decides the slot, and what it is.
 func (s *Store) key(tag, what string) string { return s.prefix + "{" + tag + "}:" + what }
+
+// queueKeys are the keys of a queue and of its order.
+func (s *Store) queueKeys(k store.Key) []string {
+	tag := k.String()
+	return []string{s.key(tag, "q"), s.key(tag, "w")}
+}
 
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed.Load() {
@@ -44,5 +102,11 @@ func (s *Store) translate(err error) error {
 	if errors.Is(err, redis.ErrClosed) || s.closed.Load() && errors.Is(err, net.ErrClosed) {
 		return store.ErrClosed
 	}
+	if redis.HasErrorPrefix(err, "TAKENOVER") {
+		return errTakenOver
+	}
 	return err
 }
+
+// errTakenOver is what Claim returns when the queue has another owner than the lease that claims.
+var errTakenOver = errors.New("the queue is another session's now")

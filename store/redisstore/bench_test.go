@@ -1,0 +1,109 @@
+package redisstore_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"openccs/store"
+	"openccs/store/redisstore"
+)
+
+// The benchmark's load: a message of 300 bytes for one of 10,000 devices, from 32 callers.
+const (
+	benchCallers = 32
+	benchQueues  = 10_000
+	benchBytes   = 300
+)
+
+// BenchmarkCycle measures a message's whole life: put, claimed by the lease of its device, acknowledged, each
+// in a call of its own. It reports the CPU time of all Redis processes for each.
+func BenchmarkCycle(b *testing.B) {
+	b.Run("single", func(b *testing.B) {
+		addr := startRedis(b, "--appendfsync", "everysec")
+		benchCycle(b, single(addr, rand.Text()+":", redisstore.Options{}), addr)
+	})
+	b.Run("cluster", func(b *testing.B) {
+		addrs := startCluster(b)
+		benchCycle(b, cluster(addrs, rand.Text()+":", redisstore.Options{}), addrs...)
+	})
+}
+
+func benchCycle(b *testing.B, s *redisstore.Store, addrs ...string) {
+	defer s.Close()
+	cycles(b, s, benchQueues) // every lease has claimed before, as a session that lives has
+	before := redisCPU(b, addrs)
+	b.ResetTimer()
+	cycles(b, s, b.N)
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "cycles/s")
+	b.ReportMetric(float64((redisCPU(b, addrs)-before).Microseconds())/float64(b.N), "redis-µs/cycle")
+	b.ReportMetric(0, "ns/op") // says nothing here
+}
+
+func cycles(b *testing.B, s *redisstore.Store, n int) {
+	body := bytes.Repeat([]byte("x"), benchBytes)
+	now := time.Now()
+	var next atomic.Int64
+	var g errgroup.Group
+	for range benchCallers {
+		g.Go(func() error {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				k := store.Key{Kind: store.KindDevice, ID: uint64(i % benchQueues)}
+				if err := cycle(s, k, body, now); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(b, g.Wait())
+}
+
+func cycle(s *redisstore.Store, k store.Key, body []byte, now time.Time) error {
+	ctx := context.Background()
+	_, err := s.Put(ctx, []store.Entry{{
+		Key: k, Rank: store.RankNormal, App: "com.example.app", Accepted: now, Expires: now.Add(28 * 24 * time.Hour),
+		Limit: store.Limit{Messages: 1000, CollapseKeys: 4, Overflow: store.Refuse}, Body: body,
+	}}, now)
+	if err != nil {
+		return err
+	}
+	entries, err := s.Claim(ctx, k, store.Lease(k.ID+1), 100, now)
+	if err != nil {
+		return err
+	}
+	if len(entries) != 1 {
+		return fmt.Errorf("%s: %d entries", k, len(entries))
+	}
+	return s.Ack(ctx, k, entries[0].ID)
+}
+
+// redisCPU is the CPU time that some Redis processes have used.
+func redisCPU(b *testing.B, addrs []string) (all time.Duration) {
+	for _, addr := range addrs {
+		c := redis.NewClient(options(addr))
+		info, err := c.Info(b.Context(), "cpu").Result()
+		require.NoError(b, err)
+		require.NoError(b, c.Close())
+		for line := range strings.Lines(info) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+			if name == "used_cpu_user" || name == "used_cpu_sys" {
+				seconds, err := strconv.ParseFloat(value, 64)
+				require.NoError(b, err)
+				all += time.Duration(seconds * float64(time.Second))
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,142 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"openccs/store"
+)
+
+// claimEntries is how many entries one run of the script claims at most.
+const claimEntries = 500
+
+// callBits is how much of a call's number a claim remembers.
+const callBits = 20
+
+// ackEntries is how many entries one run of the script forgets at most.
+const ackEntries = 1000
+
+var (
+	claimScript   = load("claim")
+	ackScript     = load("ack")
+	releaseScript = load("release")
+	purgeScript   = load("purge")
+	reapScript    = load("reap")
+)
+
+// owner is a lease of this store as Redis knows it.
+func (s *Store) owner(l store.Lease) string { return s.node + "/" + strconv.FormatUint(uint64(l), 10) }
+
+// Claim hands entries to a lease. The first claim of a lease tells the other nodes where to look for what it
+// holds, should this one die.
+func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.hold(ctx, k, l); err != nil {
+		return nil, fmt.Errorf("claim %s: %w", k, err)
+	}
+	var claimed []store.Entry
+	for max > len(claimed) {
+		count := min(max-len(claimed), claimEntries)
+		some, err := s.claim(ctx, k, l, count, now)
+		if err != nil {
+			return nil, fmt.Errorf("claim %s: %w", k, err)
+		}
+		claimed = append(claimed, some...)
+		if len(some) < count {
+			break
+		}
+	}
+	return claimed, nil
+}
+
+func (s *Store) claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
+	fenced := 0
+	if k.Kind == store.KindDevice {
+		fenced = 1
+	}
+	number := s.number.Add(1) % (1 << callBits)
+	c := &call{
+		script: claimScript, keys: s.queueKeys(k), args: []any{now.UnixMilli(), s.owner(l), number, max, fenced},
+		safe: true, again: 1,
+	}
+	if err := s.run(ctx, c); err != nil {
+		if lost(c.err) {
+			s.held.doubt(k, l)
+		}
+		return nil, err
+	}
+	reply, _ := c.reply.([]any)
+	return decodeAll(k, reply)
+}
+
+// Ack forgets entries.
+func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	for len(ids) > 0 {
+		some := ids[:min(len(ids), ackEntries)]
+		ids = ids[len(some):]
+		c := &call{script: ackScript, keys: s.queueKeys(k), args: make([]any, 0, len(some)), safe: true, durable: true}
+		for _, id := range some {
+			if place := placeOf(id); place != "" {
+				c.args = append(c.args, place)
+			}
+		}
+		if len(c.args) == 0 {
+			continue
+		}
+		if err := s.run(ctx, c); err != nil {
+			return fmt.Errorf("ack %s: %w", k, err)
+		}
+	}
+	return nil
+}
+
+// Release ends a lease.
+func (s *Store) Release(ctx context.Context, k store.Key, l store.Lease) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	return s.release(ctx, k, l)
+}
+
+// release is Release for a store that may be closing. A lease that cannot be released is released when the
+// store is closed.
+func (s *Store) release(ctx context.Context, k store.Key, l store.Lease) error {
+	doubt := 0
+	if s.held.doubtful(k, l) {
+		doubt = 1
+	}
+	c := &call{script: releaseScript, keys: s.queueKeys(k), args: []any{s.owner(l), doubt}, safe: true}
+	if err := s.carryOut(ctx, []*call{c}); err != nil {
+		return fmt.Errorf("release %s: %w", k, err)
+	}
+	if reply, _ := c.reply.([]any); len(reply) == 2 && reply[1] != int64(0) {
+		s.tell(k, reply[0])
+	}
+	return s.letGo(ctx, k, l)
+}
+
+// Purge forgets all entries of one app instance.
+func (s *Store) Purge(ctx context.Context, k store.Key, app string) error {
+	c := &call{script: purgeScript, keys: s.queueKeys(k), args: []any{app}, safe: true, durable: true}
+	if err := s.run(ctx, c); err != nil {
+		return fmt.Errorf("purge %s: %w", k, err)
+	}
+	return nil
+}
+
+// reap gives back what the leases of a node that has died hold in a queue, and takes the queue from it. The
+// queue counts as connected for back longer. It reports whether anything waits.
+func (s *Store) reap(ctx context.Context, k store.Key, node string, back time.Duration) (waiting bool, err error) {
+	c := &call{script: reapScript, keys: s.queueKeys(k), args: []any{node, back.Milliseconds()}, safe: true}
+	if err := s.run(ctx, c); err != nil {
+		return false, fmt.Errorf("reap %s: %w", k, err)
+	}
+	return c.reply == int64(1), nil
+}

@@ -1,0 +1,182 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"openccs/store"
+)
+
+const (
+	sweepQueues = 64               // queues looked at together
+	sweepScans  = 10               // pages of keys that one call reads
+	sweepPage   = 1000             // keys on a page, about
+	sweepLease  = 30 * time.Second // for which the others leave the sweep to one node
+)
+
+var (
+	expireScript = load("expire")
+	sweepScript  = load("sweep")
+)
+
+// sweeper walks over all queues, a part of them a call. Redis lists its keys a page at a time; there is no
+// index of expiry, for it would cost every message a second key.
+type sweeper struct {
+	mu      sync.Mutex              // one step at a time
+	nodes   []redis.UniversalClient // still to be walked over, the first is under way; nil between sweeps
+	cursor  uint64
+	begun   bool // the walk over the first of the nodes
+	pending []sweepQueue
+}
+
+// sweepQueue is a queue to be looked at.
+type sweepQueue struct {
+	key  store.Key
+	from int64 // place in its order
+}
+
+// Expire forgets what has expired. Of the nodes that share a Redis, one sweeps: for the others a sweep is
+// over at once.
+func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []store.Entry, more bool, err error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, false, err
+	}
+	s.sweep.mu.Lock()
+	defer s.sweep.mu.Unlock()
+	if mine, err := s.lockSweep(ctx, sweepLease); err != nil || !mine {
+		return nil, false, err
+	}
+	expired, more, err = s.sweepStep(ctx, now, max)
+	if err != nil || !more {
+		s.sweep.nodes, s.sweep.pending = nil, nil
+	}
+	if err != nil {
+		return expired, false, fmt.Errorf("expire: %w", err)
+	}
+	if !more {
+		_, err = s.lockSweep(ctx, 0)
+	}
+	return expired, more, err
+}
+
+// lockSweep takes the sweep for a time, or gives it back, and reports whether this node has it.
+func (s *Store) lockSweep(ctx context.Context, d time.Duration) (bool, error) {
+	c := &call{script: sweepScript, keys: []string{s.key("sweep", "lock")}, args: []any{s.node, d.Milliseconds()}, safe: true}
+	err := s.run(ctx, c)
+	return c.reply == int64(1), err
+}
+
+func (s *Store) sweepStep(ctx context.Context, now time.Time, max int) (expired []store.Entry, more bool, err error) {
+	if s.sweep.nodes == nil {
+		if s.sweep.nodes, err = s.primaries(ctx); err != nil {
+			return nil, false, err
+		}
+		s.sweep.begun = false
+	}
+	for scans := 0; max > 0; {
+		if len(s.sweep.pending) > 0 {
+			some, looked, err := s.sweepSome(ctx, now, max)
+			expired = append(expired, some...)
+			if err != nil {
+				return expired, false, err
+			}
+			max -= looked
+			continue
+		}
+		if len(s.sweep.nodes) == 0 {
+			return expired, false, nil
+		}
+		if scans++; scans > sweepScans {
+			break
+		}
+		if err := s.sweepScan(ctx); err != nil {
+			return expired, false, err
+		}
+	}
+	return expired, len(s.sweep.pending)+len(s.sweep.nodes) > 0, nil
+}
+
+// sweepScan reads a page of keys.
+func (s *Store) sweepScan(ctx context.Context) error {
+	w := &s.sweep
+	if w.begun && w.cursor == 0 {
+		w.nodes, w.begun = w.nodes[1:], false
+		return nil
+	}
+	keys, next, err := w.nodes[0].Scan(ctx, w.cursor, globEscape(s.prefix)+"{[dsr]:*}:w", sweepPage).Result()
+	if err != nil {
+		return err
+	}
+	w.cursor, w.begun = next, true
+	for _, key := range keys {
+		if k, ok := s.parseKey(key); ok {
+			w.pending = append(w.pending, sweepQueue{key: k})
+		}
+	}
+	return nil
+}
+
+// sweepSome looks at some entries of some of the queues that are pending.
+func (s *Store) sweepSome(ctx context.Context, now time.Time, budget int) (expired []store.Entry, looked int, err error) {
+	w := &s.sweep
+	queues := slices.Clone(w.pending[:min(len(w.pending), sweepQueues, budget)])
+	w.pending = w.pending[len(queues):]
+	each := min(budget/len(queues), claimEntries)
+	calls := make([]*call, len(queues))
+	for i, q := range queues {
+		calls[i] = &call{
+			script: expireScript, keys: s.queueKeys(q.key),
+			args: []any{now.UnixMilli(), clock(), q.from, each},
+		}
+	}
+	err = s.run(ctx, calls...)
+	for i, c := range calls {
+		reply, _ := c.reply.([]any)
+		if c.err != nil || len(reply) == 0 {
+			continue
+		}
+		some, broken := decodeAll(queues[i].key, reply[1:])
+		err = firstOf(err, broken)
+		expired = append(expired, some...)
+		looked += max(len(some), 1)
+		if from, _ := reply[0].(int64); from >= 0 {
+			looked += each - max(len(some), 1)
+			w.pending = append(w.pending, sweepQueue{queues[i].key, from})
+		}
+	}
+	return expired, looked, err
+}
+
+// primaries are the clients of all primaries.
+func (s *Store) primaries(ctx context.Context) (all []redis.UniversalClient, err error) {
+	cluster, ok := s.rdb.(*redis.ClusterClient)
+	if !ok {
+		return []redis.UniversalClient{s.rdb}, nil
+	}
+	var mu sync.Mutex
+	err = cluster.ForEachMaster(ctx, func(_ context.Context, c *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, c)
+		return nil
+	})
+	return all, err
+}
+
+// parseKey finds the queue that a key of Redis is the order of.
+func (s *Store) parseKey(key string) (store.Key, bool) {
+	tag, _, _ := strings.Cut(strings.TrimPrefix(key, s.prefix+"{"), "}")
+	k, err := store.ParseKey(tag)
+	return k, err == nil
+}
+
+// globEscape makes a pattern that matches a text as it is.
+func globEscape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}

@@ -1,0 +1,39 @@
+package redisstore
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"openccs/store"
+)
+
+// A place is an entry's ID as the scripts see it: the rank above 51 bits of sequence number, in decimal.
+// Lua counts in doubles, which are exact up to 53 bits.
+const (
+	seqBits = 51
+	maxSeq  = 1<<seqBits - 1
+)
+
+// epoch is when the clock begins that sequence numbers follow: a queue that was lost, and begins anew, then
+// still gives out none twice. In microseconds, they last until the year 2091.
+var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// clock is the wall clock in microseconds, for sequence numbers and for how long keys last.
+func clock() int64 { return time.Since(epoch).Microseconds() }
+
+// placeOf is the place of an ID, "" if this store cannot have given it out.
+func placeOf(id store.ID) string {
+	if id.Seq() > maxSeq {
+		return ""
+	}
+	return strconv.FormatUint(uint64(id.Rank())<<seqBits|id.Seq(), 10)
+}
+
+func parsePlace(s string) (store.ID, error) {
+	n, err := strconv.ParseUint(s, 10, seqBits+2)
+	if err != nil {
+		return 0, fmt.Errorf("place: %w", err)
+	}
+	return store.MakeID(store.Rank(n>>seqBits), n&maxSeq), nil
+}

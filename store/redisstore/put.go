@@ -1,0 +1,137 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"openccs/store"
+	"openccs/store/internal/limits"
+)
+
+// What one run of the script puts, so that Redis does not stand still for it.
+const (
+	lotEntries = 250
+	lotBytes   = 1 << 20
+)
+
+var putScript = load("put")
+
+// Put stores a batch. Each queue's part of it is stored at once, in lots if it is large.
+func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	for i := range batch {
+		if err := limits.Check(&batch[i]); err != nil {
+			return nil, err
+		}
+	}
+	outcomes := make([]store.Outcome, len(batch))
+	for _, round := range s.split(batch, now) {
+		calls := make([]*call, len(round))
+		for i, l := range round {
+			calls[i] = &l.call
+		}
+		err := s.run(ctx, calls...)
+		for _, l := range round {
+			if l.err == nil {
+				err = firstOf(err, s.putDone(l, outcomes))
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("put: %w", err)
+		}
+	}
+	return outcomes, nil
+}
+
+func firstOf(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// lot is entries of one queue that are put at once.
+type lot struct {
+	call
+	key   store.Key
+	at    []int // in the batch
+	round int   // a lot waits for the one before it of its queue
+}
+
+// split makes lots of a batch, by rounds.
+func (s *Store) split(batch []store.Entry, now time.Time) (rounds [][]*lot) {
+	var open map[store.Key]*lot
+	var last *lot
+	if len(batch) > 1 {
+		open = make(map[store.Key]*lot)
+	}
+	for i := range batch {
+		e := &batch[i]
+		l := last
+		if l == nil || l.key != e.Key {
+			l = open[e.Key]
+		}
+		size := encodedLen(e)
+		if l == nil || len(l.at) >= lotEntries || l.size+size > lotBytes {
+			round := 0
+			if l != nil {
+				round = l.round + 1
+			}
+			l = &lot{key: e.Key, round: round}
+			l.call = call{
+				script: putScript, keys: s.queueKeys(e.Key), args: make([]any, 2, 4), durable: true,
+			}
+			l.args[0], l.args[1] = now.UnixMilli(), clock()
+			if round == len(rounds) {
+				rounds = append(rounds, nil)
+			}
+			rounds[round] = append(rounds[round], l)
+			if open != nil {
+				open[e.Key] = l
+			}
+		}
+		last = l
+		l.size += size
+		l.at = append(l.at, i)
+		if e.Dedup != "" {
+			l.keys = append(l.keys, s.key(e.Key.String(), "u:"+e.Dedup))
+		}
+		spec, record := encode(make([]byte, 0, size), e)
+		l.args = append(l.args, spec, record)
+	}
+	return rounds
+}
+
+// putDone takes the outcomes of a lot out of its reply.
+func (s *Store) putDone(l *lot, outcomes []store.Outcome) error {
+	reply, _ := l.reply.([]any)
+	if len(reply) != len(l.at)+1 {
+		return fmt.Errorf("%s: a reply of %d parts for %d entries", l.key, len(reply), len(l.at))
+	}
+	for i, at := range l.at {
+		result, _ := reply[i+1].(string)
+		if result == "" {
+			return fmt.Errorf("%s: an entry without a result", l.key)
+		}
+		o := store.Outcome{Result: store.Result(result[0] - '0')}
+		if len(result) > 1 {
+			var err error
+			if o.ID, err = parsePlace(result[1:]); err != nil {
+				return err
+			}
+		}
+		outcomes[at] = o
+	}
+	s.tell(l.key, reply[0])
+	return nil
+}
+
+// tell passes on who has a queue that may have more.
+func (s *Store) tell(k store.Key, owners any) {
+	if o, _ := owners.(string); o != "" && s.hint != nil {
+		s.hint(k, o)
+	}
+}

@@ -1,0 +1,111 @@
+package redisstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+
+	"openccs/store"
+	"openccs/store/internal/limits"
+)
+
+// An entry in Redis, as the scripts read it too, little endian: flags (1 byte), expiry in milliseconds (8),
+// acceptance in microseconds (8), what a marker counts (4), the lengths of app, collapse and dedup (4 each),
+// these three, and the body.
+const (
+	flagAway     = 1 << 0
+	recordHeader = 1 + 8 + 8 + 4 + 3*4
+)
+
+// What an entry asks for besides, which is not kept: rank, whether Discard is meant, whether there is a
+// dedup string (1 byte each), the numbers of the Limit (4 each), expiry and how long dedup is remembered in
+// milliseconds (8 each), and app and collapse again, each after its length (4).
+const specHeader = 3 + 3*4 + 2*8 + 2*4
+
+var errDamaged = errors.New("record in Redis is damaged, or a newer ccs wrote it")
+
+// encode appends what the script needs of an entry, and the entry's record.
+func encode(b []byte, e *store.Entry) (spec, record []byte) {
+	le := binary.LittleEndian
+	b = append(b, byte(e.Rank), bit(e.Limit.Overflow == store.Discard), bit(e.Dedup != ""))
+	b = le.AppendUint32(b, uint32(max(e.Limit.Messages, 0)))
+	b = le.AppendUint32(b, uint32(max(e.Limit.CollapseKeys, 0)))
+	b = le.AppendUint32(b, uint32(max(e.Limit.Connected, 0)))
+	b = le.AppendUint64(b, uint64(e.Expires.UnixMilli()))
+	b = le.AppendUint64(b, uint64(e.DedupFor.Milliseconds()))
+	b = le.AppendUint32(b, uint32(len(e.App)))
+	b = append(b, e.App...)
+	b = le.AppendUint32(b, uint32(len(e.Collapse)))
+	b = append(b, e.Collapse...)
+	end := len(b)
+
+	b = append(b, bit(limits.IsAway(e))*flagAway)
+	b = le.AppendUint64(b, uint64(e.Expires.UnixMilli()))
+	b = le.AppendUint64(b, uint64(e.Accepted.UnixMicro()))
+	b = le.AppendUint32(b, 0)
+	b = le.AppendUint32(b, uint32(len(e.App)))
+	b = le.AppendUint32(b, uint32(len(e.Collapse)))
+	b = le.AppendUint32(b, uint32(len(e.Dedup)))
+	b = append(b, e.App...)
+	b = append(b, e.Collapse...)
+	b = append(b, e.Dedup...)
+	return b[:end:end], append(b, e.Body...)[end:]
+}
+
+// encodedLen is how many bytes encode appends.
+func encodedLen(e *store.Entry) int {
+	return specHeader + recordHeader + 2*(len(e.App)+len(e.Collapse)) + len(e.Dedup) + len(e.Body)
+}
+
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// decode makes an entry of its place and its record.
+func decode(k store.Key, place, record string) (store.Entry, error) {
+	id, err := parsePlace(place)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	if len(record) < recordHeader {
+		return store.Entry{}, errDamaged
+	}
+	le := binary.LittleEndian
+	h := []byte(record[:recordHeader])
+	var texts [3]string
+	rest := record[recordHeader:]
+	for i := range texts {
+		n := int(le.Uint32(h[21+4*i:]))
+		if n > len(rest) {
+			return store.Entry{}, errDamaged
+		}
+		texts[i], rest = strings.Clone(rest[:n]), rest[n:]
+	}
+	return store.Entry{
+		Key: k, ID: id, Rank: id.Rank(),
+		App: texts[0], Collapse: texts[1], Dedup: texts[2],
+		Expires:  time.UnixMilli(int64(le.Uint64(h[1:]))),
+		Accepted: time.UnixMicro(int64(le.Uint64(h[9:]))),
+		Deleted:  int(le.Uint32(h[17:])),
+		Body:     []byte(rest),
+	}, nil
+}
+
+// decodeAll makes entries of places and records that take turns.
+func decodeAll(k store.Key, reply []any) ([]store.Entry, error) {
+	entries := make([]store.Entry, 0, len(reply)/2)
+	for i := 0; i+1 < len(reply); i += 2 {
+		place, _ := reply[i].(string)
+		record, _ := reply[i+1].(string)
+		e, err := decode(k, place, record)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}

@@ -1,0 +1,49 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// errReplicas says that too few replicas have what a call has changed. It may be lost, or not.
+var errReplicas = errors.New("too few replicas have it")
+
+// replicas is how many replicas must have what is promised, and how long they may take.
+type replicas struct {
+	count   int
+	timeout time.Duration
+}
+
+// ask adds to a pipeline that replicas have to confirm it, if that matters to any of its calls. What it
+// returns is to be called afterwards: it fails the calls to which it matters if too few have.
+func (r replicas) ask(ctx context.Context, batch redis.Pipeliner, calls []*call) (confirm func()) {
+	var durable []*call
+	for _, c := range calls {
+		if c.durable && r.count > 0 {
+			durable = append(durable, c)
+		}
+	}
+	if len(durable) == 0 {
+		return func() {}
+	}
+	cmd := batch.Do(ctx, "WAIT", r.count, r.timeout.Milliseconds())
+	return func() {
+		n, err := cmd.Int()
+		if err == nil && n >= r.count {
+			return
+		}
+		for _, c := range durable {
+			if c.err != nil {
+				continue
+			}
+			c.err = err
+			if err == nil {
+				c.err = fmt.Errorf("%w: %d of %d within %s", errReplicas, n, r.count, r.timeout)
+			}
+		}
+	}
+}
