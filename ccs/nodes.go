@@ -19,13 +19,16 @@ import (
 const maxChanged = 1000
 
 // joinNodes takes part if the store serves several nodes.
-func (r *Router) joinNodes() {
+func (r *Router) joinNodes(ctx context.Context) error {
 	nodes, ok := r.store.(store.Nodes)
 	if !ok {
-		return
+		return nil
 	}
 	r.nodes = nodes
-	nodes.Join(thisNode{r}, r.comeBack)
+	if err := nodes.Join(ctx, thisNode{r}, r.comeBack); err != nil {
+		return fmt.Errorf("join the other nodes: %w", err)
+	}
+	return nil
 }
 
 // thisNode is what the store knows of the router.

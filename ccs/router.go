@@ -89,7 +89,9 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 	if r.devices, err = newDeviceKeys(ctx, st); err != nil {
 		return nil, err
 	}
-	r.joinNodes()
+	if err := r.joinNodes(ctx); err != nil {
+		return nil, err
+	}
 	if p, ok := st.(store.Presence); ok {
 		present, err := p.Present(ctx)
 		if err != nil {

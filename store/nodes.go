@@ -9,9 +9,10 @@ import (
 // Whatever it tells a Node about the others is a hint that may get lost; what is lost is made good within a
 // second by looking at the queues themselves.
 type Nodes interface {
-	// Join names whom the store tells what other nodes do, and says for how long a device counts as connected
-	// after its node has died. To be called once, before anything is attached.
-	Join(n Node, back time.Duration)
+	// Join makes this process a node, and names whom the store tells what the others do. For back longer, the
+	// devices of a node that has died count as connected. To be called once, before anything is claimed; from
+	// then on only what is attached is.
+	Join(ctx context.Context, n Node, back time.Duration) error
 
 	// Attach notes that this node has a session for a queue, and claims for it under l. A device's queue has
 	// one such session at most: one of another node is told to end, and waited for; if it cannot be heard, its

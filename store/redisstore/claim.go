@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"openccs/store"
@@ -15,6 +14,13 @@ const claimEntries = 500
 // callBits is how much of a call's number a claim remembers.
 const callBits = 20
 
+// Who may claim.
+const (
+	fencedNever    = 0 // any lease
+	fencedByOthers = 1 // any lease, unless another has the queue
+	fencedAlways   = 2 // a lease that has the queue
+)
+
 // ackEntries is how many entries one run of the script forgets at most.
 const ackEntries = 1000
 
@@ -25,9 +31,6 @@ var (
 	purgeScript   = load("purge")
 	reapScript    = load("reap")
 )
-
-// owner is a lease of this store as Redis knows it.
-func (s *Store) owner(l store.Lease) string { return s.node + "/" + strconv.FormatUint(uint64(l), 10) }
 
 // Claim hands entries to a lease. The first claim of a lease tells the other nodes where to look for what it
 // holds, should this one die.
@@ -54,9 +57,12 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 }
 
 func (s *Store) claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
-	fenced := 0
-	if k.Kind == store.KindDevice {
-		fenced = 1
+	fenced := fencedNever
+	switch {
+	case s.joined():
+		fenced = fencedAlways
+	case k.Kind == store.KindDevice:
+		fenced = fencedByOthers
 	}
 	number := s.number.Add(1) % (1 << callBits)
 	c := &call{

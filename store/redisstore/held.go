@@ -50,7 +50,7 @@ func (h *held) find(k store.Key, l store.Lease) *heldLease {
 }
 
 // notesKey is the key of the queues from which a node has claimed, each with the number of its note.
-func (s *Store) notesKey(node string) string { return s.key("n:"+node, "q") }
+func (s *Store) notesKey(node string) string { return s.key(nodeTag(node), "q") }
 
 // hold notes in Redis that a lease may hold entries of a queue, if that is not known.
 func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
@@ -74,7 +74,7 @@ func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
 	h.mu.Unlock()
 
 	c := &call{
-		script: noteScript, keys: []string{s.notesKey(s.node)}, safe: true,
+		script: noteScript, keys: []string{s.notesKey(s.node())}, safe: true,
 		args: []any{k.String(), note, notesKept.Milliseconds()},
 	}
 	if err := s.run(ctx, c); err != nil {
@@ -113,7 +113,7 @@ func (s *Store) letGo(ctx context.Context, k store.Key, l store.Lease) error {
 	if !last {
 		return nil
 	}
-	c := &call{script: unnoteScript, keys: []string{s.notesKey(s.node)}, args: []any{k.String(), note}, safe: true}
+	c := &call{script: unnoteScript, keys: []string{s.notesKey(s.node())}, args: []any{k.String(), note}, safe: true}
 	return s.carryOut(ctx, []*call{c})
 }
 
@@ -167,3 +167,10 @@ func (s *Store) releaseAll(ctx context.Context) error {
 
 // releasers is how many leases are released at once.
 const releasers = 64
+
+// forgetHeld forgets all leases: others give back what they hold.
+func (s *Store) forgetHeld() {
+	s.held.mu.Lock()
+	defer s.held.mu.Unlock()
+	clear(s.held.queues)
+}

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -19,12 +18,16 @@ import (
 // closeTimeout bounds how long Close gives leases back.
 const closeTimeout = 5 * time.Second
 
+var (
+	_ store.Store = (*Store)(nil)
+	_ store.Nodes = (*Store)(nil)
+)
+
 // Store is a store in Redis.
 type Store struct {
 	// Static after Open.
 	rdb    redis.UniversalClient
 	prefix string // of every key
-	node   string // this store among all that use the same Redis
 	log    *zap.Logger
 	opts   Options
 	hint   func(k store.Key, owners string) // told which queue has more, and who has it; nil for nobody
@@ -41,15 +44,20 @@ type Store struct {
 	held   held
 	number atomic.Uint64 // of the last call or note that needed one
 	sweep  sweeper
+	peers  *peers
+	news   *news
+	stop   context.CancelFunc // ends loops
+	loops  sync.WaitGroup
 }
 
 // newStore makes a store of a client, which belongs to it from then on.
 func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 	opts.setDefaults()
 	s := &Store{
-		rdb: rdb, prefix: prefix, node: rand.Text()[:nodeLetters], log: opts.Logger.Named("redis"), opts: opts,
+		rdb: rdb, prefix: prefix, log: opts.Logger.Named("redis"), opts: opts,
 		known: newKnownTokens(), projects: newProjectCache(),
 	}
+	s.peers, s.news, s.stop = newPeers(), newNews(s), func() {}
 	s.pipes.byClient = map[redis.UniversalClient]*pipe{}
 	s.held.queues = map[store.Key]*heldQueue{}
 	switch c := rdb.(type) {
@@ -61,16 +69,15 @@ func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 	return s
 }
 
-// nodeLetters is how long a node's name is: 60 bits, for it is never given out twice.
-const nodeLetters = 12
-
 // Close gives back what its leases hold, and ends.
 func (s *Store) Close() (err error) {
 	s.closer.Do(func() {
 		s.closed.Store(true)
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		if failed := s.releaseAll(ctx); failed != nil {
+		s.stop()
+		s.loops.Wait()
+		if failed := errors.Join(s.releaseAll(ctx), s.leave(ctx)); failed != nil {
 			s.log.Warn("leases are left to the other nodes", zap.Error(failed))
 		}
 		s.pipes.close()

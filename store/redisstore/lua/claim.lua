@@ -1,8 +1,8 @@
 -- Claim hands the first living entries that wait to a lease.
 --
 -- KEYS  the queue and its order
--- ARGV  now (ms), the lease, the number of the call, how many at most, 1 if only the owner may claim,
---       and 1 if the call was perhaps carried out before
+-- ARGV  now (ms), the lease, the number of the call, how many at most, 1 if another owner forbids it, 2 if only
+--       an owner may claim, and 1 if the call was perhaps carried out before
 -- Returns the place and the record of each entry.
 local q, w = KEYS[1], KEYS[2]
 local now, me, call, left = tonumber(ARGV[1]), '@' .. ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -22,7 +22,9 @@ repeat
   local ids = redis.call('ZRANGEBYSCORE', w, from, '(6755399441055744', 'LIMIT', 0, asked)
   if #ids == 0 then break end
   local fields = redis.call('HMGET', q, 'o', me, unpack(ids))
-  if ARGV[5] == '1' and fields[1] and fields[1] ~= '' and fields[1] ~= ARGV[2] or fields[2] == 'x' then
+  local owners = ' ' .. (fields[1] or '') .. ' '
+  local owned = owners:find(' ' .. ARGV[2] .. ' ', 1, true)
+  if not owned and (ARGV[5] == '2' or ARGV[5] == '1' and #owners > 2) or fields[2] == 'x' then
     return redis.error_reply('TAKENOVER the queue is another session\'s now')
   end
   slot = fields[2]
