@@ -14,7 +14,7 @@ FUZZTIME ?= 10s
 RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env CC)" >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race bench fuzz fmt vet clean interop spec
+.PHONY: help build run test race bench fuzz fmt vet clean interop spec redis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,7 +25,7 @@ build: ## build bin/ccs
 run: build ## build, then start a server on ./data
 	bin/ccs serve $(ARGS)
 
-test: vet ## run every test, with the race detector where it works
+test: vet redis ## run every test, with the race detector where it works
 	$(if $(RACE),,@echo 'no C compiler: the tests run without the race detector' >&2)
 	$(GO) test $(RACE) -shuffle=on -timeout 15m ./...
 
@@ -37,7 +37,7 @@ interop: ## run third-party clients (Go, Node, Debian's Python) against a server
 spec: ## list the sections of the specification with the tests that cover each
 	$(GO) run ./ccs/speccover
 
-race: ## run every test with the race detector, or fail
+race: redis ## run every test with the race detector, or fail
 	$(GO) test -race -shuffle=on -timeout 15m ./...
 
 bench: ## run the benchmarks
@@ -56,6 +56,9 @@ fmt: ## format the code
 
 vet: ## look for mistakes that compile
 	$(GO) vet ./...
+
+redis: ## install redis-server, which the tests start, if it is missing
+	testdata/redis/install.sh
 
 clean: ## remove what was built; ./data stays
 	rm -rf bin
