@@ -18,7 +18,11 @@ import (
 // Config is all that a server may be told. Default has the values that ccs serve starts from.
 type Config struct {
 	DataDir string // certificates, connection card, control socket and the embedded store
-	Store   string // "disk:" for the embedded store in DataDir, "disk:DIR" for one elsewhere, "memory:" for none
+	Store   string // "disk:" for the embedded store in DataDir, "disk:DIR" for one elsewhere, "memory:" for none, or a Redis URL
+
+	AllowEviction bool          // use a Redis that throws messages away when it is full
+	RedisWait     string        // "N" or "N:MS": replicas that must have what is acknowledged, and how long they get; "" for none
+	NodeHeartbeat time.Duration // a server on Redis that dies loses what it has claimed within twice this
 
 	XMPPListen     string // host:port for app servers; port 0 for any (CCS 1.1)
 	XMPPTestListen string // the same for the testing environment, "" for none
@@ -49,6 +53,7 @@ func Default() Config {
 	return Config{
 		DataDir:        "data",
 		Store:          storeDisk + ":",
+		NodeHeartbeat:  5 * time.Second,
 		XMPPListen:     "127.0.0.1:5235",
 		MCSListen:      "127.0.0.1:5228",
 		HTTPListen:     "127.0.0.1:8443",
@@ -66,6 +71,12 @@ func Default() Config {
 const (
 	overrunWait = "wait"
 	overrunNack = "nack"
+)
+
+// What NodeHeartbeat may be: rare enough to cost nothing, and often enough for a device not to wait long.
+const (
+	minHeartbeat = 100 * time.Millisecond
+	maxHeartbeat = time.Minute
 )
 
 // maxDeviceRate keeps the time between two messages at a microsecond and more.
@@ -100,8 +111,17 @@ func (c *Config) Validate() error {
 	if c.DataDir == "" {
 		bad("data", "", "no data directory", "name a directory that ccs may create, such as ./data")
 	}
-	if _, _, err := parseStore(c.Store); err != nil {
-		bad("store", c.Store, err.Error(), "use disk: for the embedded store or memory: for none")
+	kind, _, err := parseStore(c.Store)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if _, _, err := parseWait(c.RedisWait); err != nil {
+		bad("redis-wait", c.RedisWait, err.Error(), "write how many replicas, such as 1, or 1:500 for half a second")
+	} else if c.RedisWait != "" && kind != storeRedis {
+		bad("redis-wait", c.RedisWait, "the store is not in Redis", "leave it out, or use --store redis://host:port")
+	}
+	if c.NodeHeartbeat < minHeartbeat || c.NodeHeartbeat > maxHeartbeat {
+		bad("node-heartbeat", c.NodeHeartbeat.String(), fmt.Sprintf("must be from %s to %s", minHeartbeat, maxHeartbeat), "leave it out for the default")
 	}
 	for _, l := range []struct {
 		flag, value string

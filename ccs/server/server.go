@@ -26,6 +26,7 @@ import (
 	"openccs/ccs/oauth"
 	"openccs/ccs/xmppserver"
 	"openccs/store"
+	"openccs/store/redisstore"
 )
 
 // Server is a running ccs.
@@ -69,7 +70,7 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 	if err := makeDataDir(conf.DataDir); err != nil {
 		return nil, err
 	}
-	if s.store, err = OpenStore(conf.DataDir, conf.Store); err != nil {
+	if s.store, err = OpenStore(ctx, conf); err != nil {
 		return nil, err
 	}
 	undo = append(undo, func() { s.store.Close() })
@@ -127,7 +128,7 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 	}
 	s.serve(listeners, tlsConf)
 	s.log.Info("ready", zap.String("xmpp", s.card.XMPP), zap.String("xmpp_test", s.card.XMPPTest),
-		zap.String("mcs", s.card.MCS), zap.String("http", s.card.HTTP), zap.String("store", conf.Store))
+		zap.String("mcs", s.card.MCS), zap.String("http", s.card.HTTP), zap.String("store", redisstore.Redacted(conf.Store)))
 	return s, nil
 }
 

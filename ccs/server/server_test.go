@@ -55,7 +55,7 @@ func TestConfigReportsEveryMistakeAtOnce(t *testing.T) {
 	t.Parallel()
 	c := server.Config{Store: "tape:", XMPPListen: "5235", XMPPTestListen: "x:y", MCSListen: ":70000", Domain: "a b", TLSCert: "/nowhere"}
 	err := c.Validate()
-	assert.Equal(t, []string{"data", "store", "xmpp-listen", "xmpp-test-listen", "mcs-listen", "http-listen", "domain", "tls-cert",
+	assert.Equal(t, []string{"data", "store", "node-heartbeat", "xmpp-listen", "xmpp-test-listen", "mcs-listen", "http-listen", "domain", "tls-cert",
 		"tls-cert", "window", "upstream-window", "device-backlog", "sender-backlog", "window-overrun", "drain-timeout"}, flags(err))
 	assert.ErrorContains(t, err, `--xmpp-listen "5235": missing port in address; write host:port, such as 127.0.0.1:5235, or :0 for any free port`)
 	good := server.Default()

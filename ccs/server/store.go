@@ -1,52 +1,112 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"openccs/store"
 	"openccs/store/diskstore"
 	"openccs/store/memstore"
+	"openccs/store/redisstore"
 )
 
-// The kinds of store, as the scheme of a store URL.
+// The kinds of store, as the scheme of a store URL; those in Redis have several schemes.
 const (
 	storeDisk   = "disk"
 	storeMemory = "memory"
+	storeRedis  = "redis"
 )
 
-// parseStore splits a store URL into its scheme and the rest.
-func parseStore(url string) (scheme, rest string, err error) {
-	scheme, rest, ok := strings.Cut(url, ":")
+// parseStore says which kind of store a URL means, and what it says beside: a directory, or all of a Redis URL.
+// The error is a *ConfigError.
+func parseStore(url string) (kind, rest string, err error) {
+	if redisstore.IsURL(url) {
+		return storeRedis, url, checkRedis(url)
+	}
+	bad := func(problem string) (string, string, error) {
+		return "", "", &ConfigError{
+			Flag: "store", Value: redisstore.Redacted(url), Problem: problem,
+			Mend: "use disk: for the embedded store, memory: for none, or redis://host:port",
+		}
+	}
+	kind, rest, ok := strings.Cut(url, ":")
 	switch {
 	case !ok:
-		return "", "", errors.New("not a store URL")
-	case scheme == storeMemory && rest != "":
-		return "", "", errors.New("memory: takes nothing behind the colon")
-	case scheme != storeDisk && scheme != storeMemory:
-		return "", "", fmt.Errorf("unknown kind of store %q", scheme)
+		return bad("not a store URL")
+	case kind == storeMemory && rest != "":
+		return bad("memory: takes nothing behind the colon")
+	case kind != storeDisk && kind != storeMemory:
+		return bad(fmt.Sprintf("unknown kind of store %q", kind))
 	}
-	return scheme, strings.TrimPrefix(rest, "//"), nil
+	return kind, strings.TrimPrefix(rest, "//"), nil
 }
 
-// OpenStore opens the store of a data directory by its URL, as Start does. Commands use it when no server
-// runs.
-func OpenStore(dataDir, url string) (store.Store, error) {
-	scheme, dir, err := parseStore(url)
+func checkRedis(url string) error {
+	err := redisstore.Check(url)
+	var bad *redisstore.URLError
+	if errors.As(err, &bad) {
+		return &ConfigError{Flag: "store", Value: redisstore.Redacted(url), Problem: bad.Problem, Mend: bad.Mend}
+	}
+	return err
+}
+
+// OpenStore opens the store of a configuration, as Start does. Commands use it when no server runs.
+func OpenStore(ctx context.Context, conf Config) (store.Store, error) {
+	kind, rest, err := parseStore(conf.Store)
 	if err != nil {
-		return nil, &ConfigError{Flag: "store", Value: url, Problem: err.Error(), Mend: "use disk: or memory:"}
+		return nil, err
 	}
-	if scheme == storeMemory {
+	switch kind {
+	case storeMemory:
 		return memstore.New(), nil
+	case storeRedis:
+		return openRedis(ctx, conf)
 	}
-	if dir == "" {
-		dir = filepath.Join(dataDir, "store")
+	if rest == "" {
+		rest = filepath.Join(conf.DataDir, "store")
 	}
-	st, err := diskstore.Open(dir, diskstore.Options{})
+	st, err := diskstore.Open(rest, diskstore.Options{})
 	if errors.Is(err, store.ErrLocked) {
-		return nil, fmt.Errorf("another ccs runs on %s: stop it or use another --data: %w", dataDir, err)
+		return nil, fmt.Errorf("another ccs runs on %s: stop it or use another --data: %w", conf.DataDir, err)
 	}
 	return st, err
+}
+
+func openRedis(ctx context.Context, conf Config) (store.Store, error) {
+	replicas, timeout, err := parseWait(conf.RedisWait)
+	if err != nil {
+		return nil, fmt.Errorf("--redis-wait %q: %w", conf.RedisWait, err)
+	}
+	return redisstore.Open(ctx, conf.Store, redisstore.Options{
+		Logger:        conf.Logger,
+		Heartbeat:     conf.NodeHeartbeat,
+		AllowEviction: conf.AllowEviction,
+		Wait:          replicas,
+		WaitTimeout:   timeout,
+	})
+}
+
+// parseWait reads N or N:MS, how many replicas have to answer and in how many milliseconds; zero for what is
+// not said.
+func parseWait(s string) (replicas int, timeout time.Duration, err error) {
+	if s == "" {
+		return 0, 0, nil
+	}
+	count, millis, limited := strings.Cut(s, ":")
+	if replicas, err = strconv.Atoi(count); err != nil || replicas <= 0 {
+		return 0, 0, errors.New("not a number of replicas")
+	}
+	if !limited {
+		return replicas, 0, nil
+	}
+	n, err := strconv.ParseUint(millis, 10, 31)
+	if err != nil || n == 0 {
+		return 0, 0, errors.New("not a number of milliseconds")
+	}
+	return replicas, time.Duration(n) * time.Millisecond, nil
 }

@@ -111,7 +111,7 @@ func TestServeHelpShowsDefaults(t *testing.T) {
 	help := strings.Join(strings.Fields(ccs(t, "serve", "--help").stdout), " ")
 	for _, part := range []string{
 		"Default: data. [$CCS_DATA]", "Default: disk:.", "Default: 127.0.0.1:5235.", "Default: 127.0.0.1:5228.",
-		"Default: 127.0.0.1:8443.", "Default: gcm.googleapis.com.", "Default: 10000. [$CCS_DEVICE_BACKLOG]", "Default: info.",
+		"Default: 127.0.0.1:8443.", "Default: gcm.googleapis.com.", "Default: 10000. [$CCS_DEVICE_BACKLOG]", "Default: 5s. [$CCS_NODE_HEARTBEAT]", "Default: info.",
 	} {
 		assert.Contains(t, help, part)
 	}

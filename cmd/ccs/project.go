@@ -266,6 +266,9 @@ const (
 
 // openProjects goes through the server that runs on the directory, or opens the store when none does.
 func openProjects(ctx context.Context, dir, storeURL string) (p projects, done func() error, err error) {
+	conf := server.Default()
+	conf.DataDir, conf.Store = dir, storeURL
+	conf.AllowEviction = true // that is for the server to refuse
 	patience, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	for {
@@ -276,12 +279,12 @@ func openProjects(ctx context.Context, dir, storeURL string) (p projects, done f
 		if !errors.Is(err, control.ErrNoServer) {
 			return nil, nil, err
 		}
-		s, err := server.OpenStore(dir, storeURL)
+		s, err := server.OpenStore(ctx, conf)
 		if err == nil {
 			return control.NewProjects(s, control.Options{}), s.Close, nil
 		}
 		if !errors.Is(err, store.ErrLocked) {
-			return nil, nil, fmt.Errorf("--data %s: %w", dir, err)
+			return nil, nil, err
 		}
 		select {
 		case <-patience.Done():

@@ -12,6 +12,7 @@ import (
 
 	"openccs/ccs/control"
 	"openccs/store/memstore"
+	"openccs/store/redisstore/redistest"
 )
 
 // eachWay runs a test on a data directory without a server, and on one with.
@@ -82,4 +83,18 @@ func TestProjectRefusesASenderIDThatIsNone(t *testing.T) {
 	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.stderr, "--sender-id")
 	assert.Contains(t, got.stderr, `"12ab"`)
+}
+
+func TestProjectsInRedis(t *testing.T) {
+	store := redistest.Single(t).URL("a:")
+	dir := filepath.Join(t.TempDir(), "data")
+	got := ccs(t, "project", "create", "My shop", "--data", dir, "--store", store)
+	require.Equal(t, exitDone, got.code, got.stderr)
+	got = ccs(t, "project", "list", "--data", dir, "--store", store)
+	require.Equal(t, exitDone, got.code, got.stderr)
+	assert.Contains(t, got.stdout, "My shop")
+	got = ccs(t, "project", "list", "--data", dir, "--store", "redis://user:secret@127.0.0.1:1")
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stderr, "redis://user:xxxxx@127.0.0.1:1")
+	assert.Contains(t, got.stderr, "is Redis running there?")
 }

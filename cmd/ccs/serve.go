@@ -20,7 +20,11 @@ import (
 
 type serveCmd struct {
 	dataFlag
-	Store string `default:"${store}" placeholder:"URL" help:"Where messages are kept: disk: in the data directory, disk:DIR elsewhere, memory: until the server ends."`
+	Store string `default:"${store}" placeholder:"URL" help:"Where messages are kept: disk: in the data directory, disk:DIR elsewhere, memory: until the server ends, or a Redis that several servers may share, such as redis://HOST:PORT."`
+
+	AllowEviction bool          `help:"Use a Redis that throws messages away when it is full."`
+	RedisWait     string        `placeholder:"N[:MS]" help:"Replicas of Redis that must have a message before it is acknowledged, and for how many milliseconds to wait. Default: none."`
+	NodeHeartbeat time.Duration `default:"${node_heartbeat}" placeholder:"TIME" help:"How often a server on Redis shows the others that it lives; what it has claimed is theirs within twice this when it does not."`
 
 	XMPPListen      string `name:"xmpp-listen" default:"${xmpp_listen}" placeholder:"HOST:PORT" help:"Listen here for app servers; port 0 takes a free one."`
 	XMPPTestListen  string `name:"xmpp-test-listen" placeholder:"HOST:PORT" help:"Listen here too for app servers under test; Google used port 5236. Default: off."`
@@ -52,6 +56,7 @@ func serveDefaults() kong.Vars {
 	return kong.Vars{
 		"data":            defaultData,
 		"store":           d.Store,
+		"node_heartbeat":  d.NodeHeartbeat.String(),
 		"xmpp_listen":     d.XMPPListen,
 		"mcs_listen":      d.MCSListen,
 		"http_listen":     d.HTTPListen,
@@ -76,6 +81,7 @@ Examples:
     ccs serve
     ccs serve --data /srv/ccs --xmpp-listen :5235 --mcs-listen :5228 --http-listen :443
     ccs serve --tls-cert push.pem --tls-key push-key.pem
+    ccs serve --store redis://redis.example.com:6379 --redis-wait 1
     ccs serve --store memory: --xmpp-listen 127.0.0.1:0 --ready-file ready.json
 `
 }
@@ -130,6 +136,9 @@ func (c *serveCmd) config() server.Config {
 	return server.Config{
 		DataDir:        c.Data,
 		Store:          c.Store,
+		AllowEviction:  c.AllowEviction,
+		RedisWait:      c.RedisWait,
+		NodeHeartbeat:  c.NodeHeartbeat,
 		XMPPListen:     c.XMPPListen,
 		XMPPTestListen: c.XMPPTestListen,
 		MCSListen:      c.MCSListen,

@@ -40,14 +40,11 @@ var schemes = map[string]scheme{
 	"rediss-cluster": {cluster, true, "6379", "rediss-cluster://[user:password@]host:port,host:port[?prefix=ccs:&ca=FILE]", []string{"prefix", "ca"}},
 }
 
-// Schemes are what the URLs of this store begin with, before the colon.
-func Schemes() []string {
-	var all []string
-	for name := range schemes {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
+// IsURL reports whether a store URL is for this store, right or wrong.
+func IsURL(s string) bool {
+	name, _, _ := strings.Cut(s, ":")
+	_, known := schemes[name]
+	return known
 }
 
 // URLError is what is wrong with a URL. It says nothing of what stands in the URL, which may have a password.
