@@ -175,6 +175,8 @@ func (l *location) explain(err error) error {
 		hint = "this Redis is not part of a cluster: write redis://host:port"
 	case says("sentinels specified in configuration are unreachable"):
 		hint = "do sentinels run there, with that password, and do they know " + l.master + "?"
+	case says("unknown command"):
+		hint = "is it Redis 7 or later?"
 	case says("LOADING"):
 		hint = "Redis reads its data: try again when it is done"
 	case says("can't parse"), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):

@@ -143,6 +143,22 @@ func TestOpenThroughSentinels(t *testing.T) {
 	assert.ErrorContains(t, refused(t, "redis://"+sentinel.Addr, redisstore.Options{}), "this is a sentinel: write redis-sentinel://")
 }
 
+func TestSentinelsNameTheNextPrimary(t *testing.T) {
+	primary := redistest.Single(t)
+	replica := redistest.Replica(t, primary)
+	sentinel := redistest.Sentinel(t, "main", primary)
+	require.Eventually(t, func() bool {
+		return len(sentinel.Do("SENTINEL", "REPLICAS", "main").([]any)) == 1
+	}, 20*time.Second, 50*time.Millisecond)
+	s := open(t, "redis-sentinel://"+sentinel.Addr+"/main?prefix=a:", redisstore.Options{Retry: time.Minute, Wait: 1})
+	require.NoError(t, s.CreateProject(t.Context(), &store.Project{Sender: "1"}))
+	primary.Kill()
+	p, err := s.Projects(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, p, 1)
+	assert.Contains(t, replica.Do("INFO", "replication"), "role:master")
+}
+
 func TestClosedStoreIsClosed(t *testing.T) {
 	s, err := redisstore.Open(t.Context(), redistest.Single(t).URL("a:"), redisstore.Options{})
 	require.NoError(t, err)
