@@ -33,6 +33,9 @@ type Option func(*server.Config)
 // Disk has the server use the embedded store instead of memory.
 func Disk(c *server.Config) { c.Store = "disk:" }
 
+// Store has the server use the store at a URL.
+func Store(url string) Option { return func(c *server.Config) { c.Store = url } }
+
 // Start starts a server that ends with the test.
 func Start(t testing.TB, opts ...Option) *Server {
 	t.Helper()
@@ -47,6 +50,14 @@ func Start(t testing.TB, opts ...Option) *Server {
 	s.start()
 	t.Cleanup(s.Stop)
 	return s
+}
+
+// Another starts another node on the server's store. It has the same first project, and its own certificate.
+func (s *Server) Another(opts ...Option) *Server {
+	s.t.Helper()
+	other := Start(s.t, append([]Option{Store(s.conf.Store)}, opts...)...)
+	other.Sender, other.Key = s.Sender, s.Key
+	return other
 }
 
 func (s *Server) start() {

@@ -20,12 +20,17 @@ import (
 
 	"openccs/ccs/card"
 	"openccs/ccs/ccsclient"
+	"openccs/ccs/ccstest"
 	"openccs/ccs/mcsclient"
 	"openccs/ccs/server"
 )
 
-// serveEnv tells the test binary to be a server on the directory that it names.
-const serveEnv = "CCSTEST_SERVE"
+// serveEnv tells the test binary to be a server on the directory that it names, storeEnv which store to use if not
+// the embedded one.
+const (
+	serveEnv = "CCSTEST_SERVE"
+	storeEnv = "CCSTEST_STORE"
+)
 
 // serveChild is the server process of the crash test. It never ends by itself.
 func serveChild() bool {
@@ -36,6 +41,10 @@ func serveChild() bool {
 	conf := server.Default()
 	conf.DataDir = dir
 	conf.XMPPListen, conf.MCSListen, conf.HTTPListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	if url := os.Getenv(storeEnv); url != "" {
+		ccstest.Store(url)(&conf)
+		beating(&conf)
+	}
 	if old, err := card.Read(dir); err == nil { // back to where the clients look
 		conf.XMPPListen, conf.MCSListen = old.XMPP, old.MCS
 		conf.HTTPListen = old.HTTP[len("https://"):]
@@ -51,15 +60,16 @@ func serveChild() bool {
 
 // victim is a server process that is killed and started again.
 type victim struct {
-	t   *testing.T
-	dir string
-	cmd *exec.Cmd
+	t     *testing.T
+	dir   string
+	store string // "" for the embedded one
+	cmd   *exec.Cmd
 }
 
 func (v *victim) start() (c card.Card) {
 	v.t.Helper()
 	v.cmd = exec.Command(os.Args[0])
-	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir)
+	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir, storeEnv+"="+v.store)
 	v.cmd.Stderr = os.Stderr
 	out, err := v.cmd.StdoutPipe()
 	require.NoError(v.t, err)
@@ -74,14 +84,6 @@ func (v *victim) start() (c card.Card) {
 func (v *victim) kill() {
 	v.cmd.Process.Kill()
 	v.cmd.Wait()
-}
-
-// ledger is what became of each message, by both ends' own account.
-type ledger struct {
-	mu        sync.Mutex
-	sent      int
-	acked     map[string]bool
-	delivered map[string]int
 }
 
 // An ACK is a promise: a server that is killed again and again, with a thousand messages in flight, loses none
@@ -105,22 +107,9 @@ func TestKillNine(t *testing.T) {
 	token, err := mcsclient.Register(ctx, hc, where.HTTP, id, mcsclient.Registration{App: "app", Senders: []string{where.SenderID}})
 	require.NoError(t, err)
 
-	l := ledger{acked: map[string]bool{}, delivered: map[string]int{}}
-	progress := make(chan struct{}, 1)
+	l := newLedger()
 	dev := mcsclient.NewDevice(where.MCS, id, mcsclient.DeviceOptions{
-		Options: mcsclient.Options{TLS: trust, OnMessage: func(m *mcsclient.Message) {
-			key, _ := m.Get("id")
-			if key == "" {
-				key = m.Type
-			}
-			l.mu.Lock()
-			l.delivered[key]++
-			l.mu.Unlock()
-			select {
-			case progress <- struct{}{}:
-			default:
-			}
-		}},
+		Options: mcsclient.Options{TLS: trust, OnMessage: l.deliver},
 		Backoff: func(int) time.Duration { return 5 * time.Millisecond },
 	})
 	var wg sync.WaitGroup
@@ -140,7 +129,7 @@ func TestKillNine(t *testing.T) {
 				continue
 			}
 			connected.Add(1)
-			sendUntilItEnds(ctx, c, token, &l, stop)
+			l.sendUntilItEnds(ctx, c, token, stop)
 			c.Close()
 		}
 	})
@@ -155,65 +144,10 @@ func TestKillNine(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	close(stop)
 
-	missing := func() int {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		n := 0
-		for id := range l.acked {
-			if l.delivered[id] == 0 {
-				n++
-			}
-		}
-		return n
-	}
-	late := time.After(patience)
-	for missing() > 0 {
-		select {
-		case <-progress:
-			time.Sleep(time.Millisecond)
-		case <-late:
-			l.mu.Lock()
-			markers := l.delivered[mcsclient.TypeDeletedMessages]
-			l.mu.Unlock()
-			require.FailNow(t, "acknowledged messages are lost", "%d of %d; deleted_messages came %d times", missing(), len(l.acked), markers)
-		}
-	}
+	l.nothingIsLost(t)
 	cancel()
 	wg.Wait()
-	repeated := 0
-	for id, n := range l.delivered {
-		var seq int
-		_, err := fmt.Sscanf(id, "m-%d", &seq)
-		assert.True(t, err == nil && seq < l.sent, "%q was never sent", id)
-		if n > 1 {
-			repeated++
-		}
-	}
-	assert.Zero(t, repeated, "the device names what it has at each login")
-	t.Logf("%d kills: sent %d, acked %d, delivered %d, lost 0, repeated %d", kills, l.sent, len(l.acked), len(l.delivered), repeated)
+	assert.Zero(t, l.repeated(t), "the device names what it has at each login")
+	t.Logf("%d kills: %s", kills, l)
 	assert.Greater(t, len(l.acked), 1000*kills/10, "there was traffic worth the name")
-}
-
-// sendUntilItEnds keeps the window of a connection full.
-func sendUntilItEnds(ctx context.Context, c *ccsclient.Client, token string, l *ledger, stop <-chan struct{}) {
-	for {
-		select {
-		case <-stop:
-			return
-		case <-c.Done():
-			return
-		default:
-		}
-		l.mu.Lock()
-		id := fmt.Sprint("m-", l.sent)
-		l.sent++
-		l.mu.Unlock()
-		c.Send(ctx, message(token, id), func(r ccsclient.Reply) {
-			if r.Err == nil {
-				l.mu.Lock()
-				l.acked[r.MessageID] = true
-				l.mu.Unlock()
-			}
-		})
-	}
 }

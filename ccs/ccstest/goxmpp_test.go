@@ -2,6 +2,7 @@ package ccstest_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,45 +13,96 @@ import (
 
 	"openccs/ccs/ccstest"
 	"openccs/ccs/mcsclient"
+	"openccs/store/redisstore/redistest"
 )
 
-// An unmodified XMPP library that is not ours, in a process of its own, keeps a thousand messages in flight:
-// each of ten thousand is answered once, and the device gets them all, in order. (make interop runs this
-// library and others through everything else.)
-func TestUnmodifiedGoXMPP(t *testing.T) {
-	t.Parallel()
-	const total = 10_000
-	bin := filepath.Join(t.TempDir(), "xmppo")
+// goXMPP is an app server that is not ours, in a process of its own: it sends many messages with a thousand in
+// flight.
+type goXMPP struct {
+	Acked    int    `json:"acked"`
+	Nack     string `json:"nack"`
+	Repeated int    `json:"repeated"`
+	Errors   int    `json:"errors"`
+}
+
+func buildGoXMPP(t *testing.T) (bin string) {
+	t.Helper()
+	bin = filepath.Join(t.TempDir(), "xmppo")
 	build := exec.Command("go", "build", "-o", bin, "./xmppo")
 	build.Dir = filepath.Join("..", "..", "testdata", "interop")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	return bin
+}
 
-	s := ccstest.Start(t, ccstest.Disk)
-	d := s.Enrol("com.example.app")
+// runGoXMPP starts it on a node, to send to a device. The result comes when the node has been drained.
+func runGoXMPP(t *testing.T, bin string, s *ccstest.Server, token string, total int) <-chan goXMPP {
+	t.Helper()
+	run := exec.Command(bin, "--addr", s.XMPPAddr(), "--ca", s.CAFile(), "--sender", s.Sender, "--key", s.Key,
+		"--token", token, "--count", fmt.Sprint(total), "--window", "1000")
+	run.Stderr = os.Stderr
+	stdout, err := run.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, run.Start())
+	result := make(chan goXMPP, 1)
+	go func() {
+		var got goXMPP
+		assert.NoError(t, json.NewDecoder(stdout).Decode(&got))
+		assert.NoError(t, run.Wait())
+		result <- got
+	}()
+	return result
+}
+
+// countTo connects a device and collects the numbers in what it gets.
+func countTo(s *ccstest.Server, d *ccstest.Device) *inbox[string] {
 	in := newInbox[string]()
 	s.Connect(d, mcsclient.Options{OnMessage: func(m *mcsclient.Message) {
 		n, _ := m.Get("n")
 		in.add(n)
 	}})
-	run := exec.Command(bin, "--addr", s.XMPPAddr(), "--ca", s.CAFile(), "--sender", s.Sender, "--key", s.Key,
-		"--token", d.Token, "--count", "10000", "--window", "1000")
-	run.Stderr = os.Stderr
-	stdout, err := run.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, run.Start())
+	return in
+}
+
+// An unmodified XMPP library that is not ours keeps a thousand messages in flight: each of ten thousand is
+// answered once, and the device gets them all, in order. (make interop runs this library and others through
+// everything else.)
+func TestUnmodifiedGoXMPP(t *testing.T) {
+	t.Parallel()
+	const total = 10_000
+	s := ccstest.Start(t, ccstest.Disk)
+	d := s.Enrol("com.example.app")
+	in := countTo(s, d)
+	result := runGoXMPP(t, buildGoXMPP(t), s, d.Token, total)
 	assert.Equal(t, numbers(total), in.wait(t, total)[:total], "all received in order, once each; the last words of the program follow")
 	require.NoError(t, s.Drain(t.Context()))
-	var got struct {
-		Acked    int    `json:"acked"`
-		Nack     string `json:"nack"`
-		Repeated int    `json:"repeated"`
-		Errors   int    `json:"errors"`
-	}
-	require.NoError(t, json.NewDecoder(stdout).Decode(&got))
-	require.NoError(t, run.Wait())
+	got := <-result
 	t.Logf("go-xmpp: %+v", got)
-	assert.Equal(t, total, got.Acked)
-	assert.Zero(t, got.Repeated)
-	assert.Zero(t, got.Errors)
+	assert.Equal(t, goXMPP{Acked: total, Nack: got.Nack}, got)
+}
+
+// Two nodes on one Redis, each with such an app server and with the device that the other one sends to.
+func TestUnmodifiedGoXMPPOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	const total = 5000
+	bin := buildGoXMPP(t)
+	a := ccstest.Start(t, ccstest.Store(redistest.Single(t).URL("")))
+	nodes := []*ccstest.Server{a, a.Another()}
+	var inboxes []*inbox[string]
+	var results []<-chan goXMPP
+	for i, s := range nodes {
+		other := nodes[1-i]
+		d := other.Enrol("com.example.app")
+		inboxes = append(inboxes, countTo(other, d))
+		results = append(results, runGoXMPP(t, bin, s, d.Token, total))
+	}
+	for i, in := range inboxes {
+		assert.Equal(t, numbers(total), in.wait(t, total)[:total], "node %d", i)
+	}
+	for i, s := range nodes {
+		require.NoError(t, s.Drain(t.Context()))
+		got := <-results[i]
+		t.Logf("go-xmpp on node %d: %+v", i, got)
+		assert.Equal(t, goXMPP{Acked: total, Nack: got.Nack}, got)
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"openccs/ccs/mcsclient"
 	"openccs/ccs/server"
 	"openccs/stanza"
+	"openccs/store/redisstore/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -34,6 +35,7 @@ func eachStore(t *testing.T, f func(t *testing.T, store ccstest.Option)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) { t.Parallel(); f(t, func(*server.Config) {}) })
 	t.Run("disk", func(t *testing.T) { t.Parallel(); f(t, ccstest.Disk) })
+	t.Run("redis", func(t *testing.T) { t.Parallel(); f(t, ccstest.Store(redistest.Single(t).URL(""))) })
 }
 
 // inbox collects what comes, in order, from any goroutine.

@@ -112,17 +112,13 @@ func (s *Store) beat(ctx context.Context) (dead []string, err error) {
 		return nil, err
 	}
 	parts, ok := c.reply.([]any)
-	if !ok || len(parts) != 3 {
+	if !ok || len(parts) != 2 {
 		return nil, fmt.Errorf("beat: unexpected reply %v", c.reply)
 	}
 	if parts[0] == int64(0) {
 		s.log.Error("the other nodes took this one for dead: its sessions have to end", zap.String("node", node))
 		s.rename()
 	}
-	others := stringsOf(parts[2])
-	s.peers.mu.Lock()
-	s.peers.alive = others
-	s.peers.mu.Unlock()
 	return stringsOf(parts[1]), s.rdb.Expire(ctx, s.notesKey(s.node()), notesKept).Err()
 }
 

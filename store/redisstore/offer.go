@@ -53,8 +53,14 @@ func (s *Store) ProjectChanged(ctx context.Context, sender string) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	for _, node := range s.peers.others() {
-		s.news.tell(node, string(rune(noteProject))+sender)
+	live, err := s.rdb.HKeys(ctx, s.key(nodesTag, "live")).Result()
+	if err != nil {
+		return fmt.Errorf("look for other nodes: %w", s.translate(err))
+	}
+	for _, node := range live {
+		if node != s.node() {
+			s.news.tell(node, string(rune(noteProject))+sender)
+		}
 	}
 	return nil
 }

@@ -12,13 +12,12 @@ const maxOwed = 100_000
 
 // peers is what a node knows of itself and the other nodes.
 type peers struct {
-	mu    sync.Mutex
-	node  string                       // what this node is called; another after it was taken for dead
-	told  store.Node                   // nil before Join
-	back  time.Duration                // see store.Nodes
-	mine  map[attachment]struct{}      // sessions of this node
-	owed  map[attachment]time.Duration // sessions that have ended, to be detached
-	alive []string                     // other nodes, as of the last beat
+	mu   sync.Mutex
+	node string                       // what this node is called; another after it was taken for dead
+	told store.Node                   // nil before Join
+	back time.Duration                // see store.Nodes
+	mine map[attachment]struct{}      // sessions of this node
+	owed map[attachment]time.Duration // sessions that have ended, to be detached
 }
 
 func newPeers() *peers {
@@ -86,10 +85,4 @@ func (p *peers) listener() store.Node {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.told
-}
-
-func (p *peers) others() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.alive
 }

@@ -1,8 +1,7 @@
 -- Says that a node lives, and which others do not.
 -- KEYS live, dead, buried: hashes of node -> ms
 -- ARGV node, heartbeat in ms
--- Returns 1, or 0 if the others took this node for dead; the nodes whose claims the caller is to give back; the
--- nodes that live.
+-- Returns 1, or 0 if the others took this node for dead, and the nodes whose claims the caller is to give back.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local beat = tonumber(ARGV[2])
@@ -22,18 +21,14 @@ for i = 1, #live, 2 do
 end
 -- Where nobody has beaten for so long, it is Redis that was away, or stood still.
 local grace = now - last > beat
-local others = {}
 for i = 1, #live, 2 do
   local node, seen = live[i], tonumber(live[i + 1])
   if node ~= ARGV[1] then
     if grace then
       redis.call('HSET', KEYS[1], node, ms(now))
-      others[#others + 1] = node
     elseif now - seen > 1.5 * beat then
       redis.call('HDEL', KEYS[1], node)
       redis.call('HSET', KEYS[2], node, '0')
-    else
-      others[#others + 1] = node
     end
   end
 end
@@ -59,4 +54,4 @@ end
 for i = 1, 3 do
   redis.call('PEXPIRE', KEYS[i], 2 * day)
 end
-return {alive, reap, others}
+return {alive, reap}

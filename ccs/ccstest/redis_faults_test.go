@@ -1,0 +1,224 @@
+package ccstest_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/ccsclient"
+	"openccs/ccs/ccstest"
+	"openccs/ccs/control"
+	"openccs/ccs/mcsclient"
+	"openccs/ccs/server"
+	"openccs/stanza"
+	"openccs/store/redisstore/redistest"
+)
+
+// synced has Redis write and sync everything before it answers: then a kill of Redis loses nothing either.
+var synced = []string{"--appendfsync", "always"}
+
+// Redis is killed with a thousand messages in flight, and started again: connections stay, what is
+// acknowledged is stored, and service goes on by itself.
+func TestRedisIsKilled(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Single(t, synced...)
+	a := ccstest.Start(t, ccstest.Store(redis.URL("")))
+	f := flow(t, a, a.Another(), 3)
+	for range 3 {
+		redis.Kill()
+		time.Sleep(time.Second) // the outage
+		redis.Restart()
+		f.flows()
+		f.stays()
+	}
+	assert.Zero(t, f.reconnects.Load(), "devices stay connected too")
+	f.account()
+}
+
+// Redis stands still for ten seconds: everything waits, nothing ends, and no node takes another for dead.
+func TestRedisStandsStill(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Single(t, synced...)
+	a := ccstest.Start(t, ccstest.Store(redis.URL("")), beating)
+	f := flow(t, a, a.Another(beating), 3)
+	redis.Pause()
+	time.Sleep(time.Second)
+	before := f.ackedSoFar()
+	time.Sleep(9 * time.Second)
+	assert.Equal(t, before, f.ackedSoFar(), "an ack without a store")
+	assert.LessOrEqual(t, f.app.InFlight(), 1000)
+	redis.Resume()
+	f.flows()
+	f.stays()
+	assert.Zero(t, f.reconnects.Load(), "devices stay connected too")
+	f.account()
+}
+
+// Connections to Redis are cut again and again, in the middle of pipelines: nobody knows then what of them was
+// carried out.
+func TestConnectionsToRedisAreCut(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Single(t)
+	a := ccstest.Start(t, ccstest.Store(redis.URL("")))
+	f := flow(t, a, a.Another(), 3)
+	for i := range 40 {
+		redis.Do("CLIENT", "KILL", "TYPE", []string{"normal", "pubsub"}[i%2], "SKIPME", "yes")
+		time.Sleep(25 * time.Millisecond)
+	}
+	f.flows()
+	f.stays()
+	f.account()
+}
+
+// A primary of a cluster is killed and its replica takes its place. What a primary has acknowledged and not yet
+// passed on is lost then, as Redis' replication is; with --redis-wait it is not acknowledged before.
+func TestPrimaryOfAClusterIsKilled(t *testing.T) {
+	t.Parallel()
+	for name, wait := range map[string]string{"without waiting": "", "waiting for the replica": "1:1000"} {
+		t.Run(name, func(t *testing.T) {
+			cluster := redistest.Cluster(t, 1)
+			a := ccstest.Start(t, ccstest.Store(cluster.URL("")), func(c *server.Config) { c.RedisWait = wait })
+			f := flow(t, a, a.Another(func(c *server.Config) { c.RedisWait = wait }), 12)
+			cluster.Primaries[1].Kill()
+			f.flows()
+			f.stays()
+			if wait != "" {
+				f.account()
+				return
+			}
+			f.quiet()
+			f.settles()
+			f.end()
+			t.Logf("%s; devices reconnected %d times", f, f.reconnects.Load())
+		})
+	}
+}
+
+// All of Redis is thrown away under a running server: it goes on with what comes then.
+func TestFlushAll(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Single(t)
+	a := ccstest.Start(t, ccstest.Store(redis.URL("")))
+	b := a.Another()
+	d := b.Enrol("com.example.app")
+	_, in := receive(b, d, mcsclient.Options{})
+	app := a.AppServer(ccsclient.Options{})
+	send(t, app, d.Token, 100)
+	in.wait(t, 100)
+	redis.Do("FLUSHALL")
+	r, err := app.SendWait(t.Context(), message(d.Token, "flushed"))
+	require.NoError(t, err)
+	var nack *stanza.Error
+	require.ErrorAs(t, r.Err, &nack)
+	assert.Equal(t, stanza.BadRegistration, nack.Code)
+
+	client, err := control.Dial(a.Dir())
+	require.NoError(t, err)
+	defer client.Close()
+	made, err := client.Create(t.Context(), "anew", "")
+	require.NoError(t, err)
+	a.Sender, a.Key = made.SenderID, made.APIKey
+	token, err := mcsclient.Register(t.Context(), b.HTTP(), b.HTTPURL(), d.Identity, mcsclient.Registration{App: d.App, Senders: []string{a.Sender}})
+	require.NoError(t, err)
+	app = a.AppServer(ccsclient.Options{})
+	r, err = app.SendWait(t.Context(), message(token, "the first"))
+	require.NoError(t, err)
+	require.NoError(t, r.Err)
+	in.wait(t, 101)  // its node has seen what happened
+	const more = 200 // than may wait for a device that is away
+	send(t, app, token, more)
+	assert.Equal(t, numbers(more), in.wait(t, 101+more)[101:], "over the connection that the device has")
+}
+
+// Redis takes our password no more, which is answered, and then takes it again.
+func TestPasswordOfRedisIsChanged(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Single(t)
+	right := []any{"ACL", "SETUSER", "ccs", "on", ">right", "~*", "&*", "+@all"}
+	redis.Do(right...)
+	url := strings.Replace(redis.URL(""), "redis://", "redis://ccs:right@", 1)
+	a := ccstest.Start(t, ccstest.Store(url))
+	d := a.Enrol("com.example.app")
+	_, in := receive(a, d, mcsclient.Options{})
+	app := a.AppServer(ccsclient.Options{})
+	send(t, app, d.Token, 10)
+	in.wait(t, 10)
+
+	redis.Do("ACL", "DELUSER", "ccs")
+	r, err := app.SendWait(t.Context(), message(d.Token, "refused"))
+	require.NoError(t, err)
+	var nack *stanza.Error
+	require.ErrorAs(t, r.Err, &nack)
+	assert.Contains(t, []stanza.Code{stanza.ServiceUnavailable, stanza.InternalServerError}, nack.Code)
+
+	redis.Do(right...)
+	r, err = app.SendWait(t.Context(), message(d.Token, "taken again"))
+	require.NoError(t, err)
+	require.NoError(t, r.Err)
+	assert.Equal(t, "taken again", in.wait(t, 11)[10])
+}
+
+// A node is killed that has handed out a thousand messages each way: within two heartbeats they are handed out by
+// another, and no claim stays behind.
+func TestNodeIsKilled(t *testing.T) {
+	t.Parallel()
+	const total = 1000
+	redis := redistest.Single(t)
+	a := ccstest.Start(t, ccstest.Store(redis.URL("")), beating)
+	v := &victim{t: t, dir: t.TempDir(), store: redis.URL("")}
+	where := v.start()
+	defer func() { v.kill() }()
+	pem, err := os.ReadFile(where.CAFile)
+	require.NoError(t, err)
+	trust := &tls.Config{RootCAs: x509.NewCertPool()}
+	require.True(t, trust.RootCAs.AppendCertsFromPEM(pem))
+
+	d, sender := a.Enrol("com.example.app"), a.Enrol("com.example.app")
+	held := newInbox[string]()
+	_, err = mcsclient.Dial(t.Context(), where.MCS, d.Identity, mcsclient.Options{
+		TLS: trust, Ack: mcsclient.AckNever, OnMessage: func(m *mcsclient.Message) { id, _ := m.Get("id"); held.add(id) },
+	})
+	require.NoError(t, err)
+	heldUp := newInbox[string]()
+	_, err = ccsclient.Dial(t.Context(), where.XMPP, a.Sender, a.Key, ccsclient.Options{
+		TLS: trust, OnUpstream: func(m *stanza.Outbound) error { heldUp.add(m.MessageID); return assert.AnError },
+	})
+	require.NoError(t, err)
+	app := a.AppServer(ccsclient.Options{})
+	send(t, app, d.Token, total)
+	held.wait(t, total)
+	require.NoError(t, app.Close())
+	upstream(t, a, sender, a.Connect(sender, mcsclient.Options{}), numbers(total)...)
+	heldUp.wait(t, total)
+
+	v.kill()
+	killed := time.Now()
+	up := newInbox[string]()
+	a.AppServer(ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error { up.add(m.MessageID); return nil }})
+	_, down := receive(a, d, mcsclient.Options{})
+	assert.Equal(t, numbers(total), down.wait(t, total), "all, in order, from another node")
+	assert.ElementsMatch(t, numbers(total), up.wait(t, total))
+	took := time.Since(killed)
+	t.Logf("%d messages each way went on after %s with a heartbeat of %s", total, took.Round(time.Millisecond), heartbeat)
+	assert.Less(t, took, 2*heartbeat+time.Second)
+	require.Eventually(t, func() bool { return claims(redis) == 0 }, patience, 10*time.Millisecond, "orphaned claims")
+}
+
+// claims counts what any node has claimed and not acknowledged.
+func claims(redis *redistest.Server) (n int) {
+	for _, key := range redis.Do("KEYS", "*:c").([]any) {
+		for _, v := range redis.Do("HVALS", key).([]any) {
+			if strings.Contains(fmt.Sprint(v), "/") {
+				n++
+			}
+		}
+	}
+	return n
+}
