@@ -53,7 +53,7 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 }
 
 func (s *Store) sendTo(ctx context.Context, client redis.UniversalClient, calls []*call) {
-	p := s.pipes.of(client, replicas{s.opts.Wait, s.opts.WaitTimeout})
+	p := s.pipes.of(client, replicas{s.opts.Wait, s.opts.WaitTimeout, s.waitAOF})
 	if p == nil {
 		for _, c := range calls {
 			c.err = store.ErrClosed

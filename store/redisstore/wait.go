@@ -16,6 +16,26 @@ var errReplicas = errors.New("too few replicas have it")
 type replicas struct {
 	count   int
 	timeout time.Duration
+	synced  bool // to disk, and Redis itself too: by WAITAOF
+}
+
+func (r replicas) command() []any {
+	if r.synced {
+		return []any{"WAITAOF", 1, r.count, r.timeout.Milliseconds()}
+	}
+	return []any{"WAIT", r.count, r.timeout.Milliseconds()}
+}
+
+// answer is how many replicas have it. WAITAOF counts Redis itself first.
+func (r replicas) answer(cmd *redis.Cmd) (n int, err error) {
+	if !r.synced {
+		return cmd.Int()
+	}
+	counts, err := cmd.Int64Slice()
+	if err != nil || len(counts) != 2 || counts[0] < 1 {
+		return 0, err
+	}
+	return int(counts[1]), nil
 }
 
 // ask adds to a pipeline that replicas have to confirm it, if that matters to any of its calls. What it
@@ -30,9 +50,9 @@ func (r replicas) ask(ctx context.Context, batch redis.Pipeliner, calls []*call)
 	if len(durable) == 0 {
 		return func() {}
 	}
-	cmd := batch.Do(ctx, "WAIT", r.count, r.timeout.Milliseconds())
+	cmd := batch.Do(ctx, r.command()...)
 	return func() {
-		n, err := cmd.Int()
+		n, err := r.answer(cmd)
 		if err == nil && n >= r.count {
 			return
 		}
