@@ -77,6 +77,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /checkin", s.answering(s.checkIn))
 	mux.HandleFunc("POST /c2dm/register3", s.answering(s.register))
 	mux.HandleFunc("POST /c2dm/register", s.answering(s.register))
+	mux.HandleFunc("POST /v1/projects/{project}/installations", s.answering(s.install))
 	mux.HandleFunc("GET /healthz", s.answering(healthz))
 	return mux
 }

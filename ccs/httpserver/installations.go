@@ -1,0 +1,75 @@
+package httpserver
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+
+	"go.uber.org/zap"
+)
+
+// Limits for an installation. What clients send is well below (DEV 12).
+const (
+	maxInstallation   = 16 << 10
+	maxInstallationID = 64 // they have 22 characters, or 23 from clients that forget to cut
+)
+
+// installationLife is how long an installation's token is good for, as Firebase says it: a week.
+const installationLife = "604800s"
+
+// installation is what Firebase's libraries get before they register (DEV 12).
+type installation struct {
+	Name         string            `json:"name"`
+	FID          string            `json:"fid"`
+	RefreshToken string            `json:"refreshToken"`
+	AuthToken    installationToken `json:"authToken"`
+}
+
+type installationToken struct {
+	Token     string `json:"token"`
+	ExpiresIn string `json:"expiresIn"`
+}
+
+// install is POST /v1/projects/<project>/installations (DEV 12). An installation is nothing to us: whoever
+// registers is known by the credential of check-in, and the tokens made here are not looked at again. So nothing is
+// stored, and any project will do.
+func (s *Server) install(r *http.Request) answer {
+	body, err := readBody(r, maxInstallation)
+	var req struct {
+		FID string `json:"fid"`
+	}
+	if err != nil || json.Unmarshal(body, &req) != nil || !proper(req.FID, maxInstallationID) {
+		return jsonAnswer(http.StatusBadRequest, map[string]any{"error": map[string]any{
+			"code": http.StatusBadRequest, "message": "Request contains an invalid argument.", "status": "INVALID_ARGUMENT",
+		}})
+	}
+	if req.FID == "" {
+		req.FID = newInstallationID()
+	}
+	project := r.PathValue("project")
+	a := jsonAnswer(http.StatusOK, installation{
+		Name:         "projects/" + project + "/installations/" + req.FID,
+		FID:          req.FID,
+		RefreshToken: rand.Text(),
+		AuthToken:    installationToken{Token: rand.Text(), ExpiresIn: installationLife},
+	})
+	a.fields = []zap.Field{zap.String("project", project)}
+	return a
+}
+
+// newInstallationID makes one as clients do: 17 bytes of which the first four bits are 0111, as 22 characters.
+func newInstallationID() string {
+	var b [17]byte
+	rand.Read(b[:])
+	b[0] = b[0]&0x0f | 0x70
+	return base64.RawURLEncoding.EncodeToString(b[:])[:22]
+}
+
+func jsonAnswer(status int, v any) answer {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only for what has no JSON
+	}
+	return answer{status: status, contentType: "application/json", body: body}
+}
