@@ -129,8 +129,9 @@ const (
 	sweepBatch = 10_000 // entries that one sweep looks at
 )
 
-// Run removes expired messages until ctx ends, and counts devices as away that did not come back. Each sweep looks at a bounded number of entries and the
-// next goes on from there: what has expired is never delivered anyway, so that only space is at stake.
+// Run removes expired messages until ctx ends, and counts devices as away that did not come back. Each sweep looks at a
+// bounded number of entries and the next goes on from there: what has expired is never delivered anyway, so that only space
+// is at stake, and when a device is told that its message has failed.
 func (r *Router) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -145,7 +146,8 @@ func (r *Router) Run(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
-		expired, _, err := r.store.Expire(ctx, r.clock.Now(), sweepBatch)
+		now := r.clock.Now()
+		expired, _, err := r.store.Expire(ctx, now, sweepBatch)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -153,6 +155,9 @@ func (r *Router) Run(ctx context.Context) error {
 			r.log.Error("sweep expired messages", zap.Error(err))
 		case len(expired) > 0:
 			r.log.Debug("messages expired", zap.Int("messages", len(expired)))
+			if err := r.tellOfExpired(ctx, expired, now); err != nil {
+				r.log.Error("tell devices of expired messages", zap.Error(err))
+			}
 		}
 	}
 }

@@ -1,0 +1,53 @@
+package ccs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/store"
+)
+
+// errExpired says that a message of a device has waited for an app server until its TTL was over.
+var errExpired = errors.New("TtlExceeded: no app server has taken the message in time")
+
+// tellOfExpired sends a send_error to the device of each upstream message among the expired (DEV 10). They are
+// forgotten already: a crash at this moment leaves a device untold, and never tells it twice.
+func (r *Router) tellOfExpired(ctx context.Context, expired []store.Entry, now time.Time) error {
+	var messages []Message
+	var tokens []string
+	for i := range expired {
+		var m Message
+		if expired[i].Key.Kind != store.KindSender || m.Decode(expired[i].Body) != nil {
+			continue
+		}
+		messages = append(messages, m)
+		tokens = append(tokens, m.From)
+	}
+	regs, err := r.store.Registrations(ctx, nil, tokens)
+	if err != nil {
+		return fmt.Errorf("look up the devices of expired messages: %w", err)
+	}
+	var failed []store.Entry
+	for i := range messages {
+		m, reg := &messages[i], regs[i]
+		if reg == nil || !reg.Unregistered.IsZero() {
+			continue // the app is gone
+		}
+		failed = append(failed, r.sendError(DeviceID(reg.Device), &Upstream{To: m.To, Category: m.App, ID: m.ID}, &upstreamError{errExpired}, now))
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	if _, err := r.store.Put(ctx, failed, now); err != nil {
+		return fmt.Errorf("store send errors: %w", err)
+	}
+	for i := range failed {
+		r.wake(failed[i].Key)
+	}
+	r.log.Debug("devices told of expired messages", zap.Int("messages", len(failed)))
+	return nil
+}
