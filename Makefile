@@ -14,10 +14,10 @@ FUZZTIME ?= 10s
 RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env CC)" >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race bench fuzz fmt vet clean interop spec redis
+.PHONY: help build run test race bench fuzz fmt vet clean interop e2e spec redis
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 build: ## build bin/ccs
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ccs ./cmd/ccs
@@ -33,6 +33,11 @@ interop: ## run third-party clients (Go, Node, Debian's Python) against a server
 	testdata/interop/install.sh
 	$(GO) vet -tags interop ./ccs/ccstest
 	$(GO) test -tags interop -run '^TestInterop' -count=1 -timeout 10m -v ./ccs/ccstest
+
+e2e: ## run unmodified devices (Debian's Chromium, an npm receiver) against a server, and print what each did
+	testdata/e2e/install.sh
+	$(GO) vet -tags e2e ./ccs/ccstest
+	$(GO) test -tags e2e -run '^TestEndToEnd' -count=1 -timeout 5m -v ./ccs/ccstest
 
 spec: ## list the sections of the specification with the tests that cover each
 	$(GO) run ./ccs/speccover

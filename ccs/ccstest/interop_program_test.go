@@ -62,17 +62,6 @@ func buildInterop(t *testing.T) string {
 	return dir
 }
 
-// unshare is a command line that runs a command where what it mounts is seen by nobody else.
-func unshare(args ...string) []string {
-	if os.Geteuid() != 0 {
-		return append([]string{"unshare", "--mount", "--map-root-user"}, args...)
-	}
-	return append([]string{"unshare", "--mount"}, args...)
-}
-
-// ownAddress is a loopback address that no other run of the test has, for the sake of well-known ports.
-var ownAddress = fmt.Sprintf("127.77.%d.%d", os.Getpid()>>8&0xff, os.Getpid()&0xff)
-
 // atOwnAddress is for clients whose port can't be chosen.
 func atOwnAddress(c *server.Config) {
 	c.XMPPListen, c.XMPPTestListen = ownAddress+":5235", ownAddress+":5236"
@@ -96,9 +85,7 @@ func startInterop(t *testing.T, c *interopClient, programs string, s *ccstest.Se
 		"--count", strconv.Itoa(interopDown), "--upstream", strconv.Itoa(interopUp), "--window", strconv.Itoa(c.window), "--receipt")
 	env := append(os.Environ(), "NODE_EXTRA_CA_CERTS="+s.CAFile(), "PYTHONDONTWRITEBYTECODE=1")
 	if c.fixedHost {
-		hosts := filepath.Join(t.TempDir(), "hosts")
-		require.NoError(t, os.WriteFile(hosts, []byte(ownAddress+" fcm-xmpp.googleapis.com\n"), 0o644))
-		argv = unshare(append([]string{"sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, hosts}, argv...)...)
+		argv = withHosts(t, []string{"fcm-xmpp.googleapis.com"}, argv...)
 		env = append(env, "SSL_CERT_FILE="+s.CAFile())
 	}
 	// go-xmpp would take a proxy to the loopback.

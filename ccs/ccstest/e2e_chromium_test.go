@@ -1,0 +1,206 @@
+//go:build e2e
+
+package ccstest_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"openccs/ccs/ccsclient"
+	"openccs/ccs/ccstest"
+	"openccs/stanza"
+)
+
+// chromiumAPI is one of the two ways to a token that extensions have. SENDER stands for the sender ID.
+type chromiumAPI struct{ name, register, unregister string }
+
+var chromiumAPIs = []chromiumAPI{
+	{
+		name:       "chrome.gcm",
+		register:   `chrome.gcm.register(["SENDER"])`,
+		unregister: `chrome.gcm.unregister()`,
+	},
+	{
+		name:       "chrome.instanceID",
+		register:   `chrome.instanceID.getToken({authorizedEntity: "SENDER", scope: "GCM"})`,
+		unregister: `chrome.instanceID.deleteToken({authorizedEntity: "SENDER", scope: "GCM"})`,
+	},
+}
+
+// What Chromium receives and sends.
+const (
+	chromiumDown = 200
+	chromiumUp   = 200
+)
+
+// chromiumEndToEnd takes Debian's Chromium through an app's life. An extension of ours is all that it has been given.
+func chromiumEndToEnd(t *testing.T, done *steps, api chromiumAPI) {
+	c := newChromium(t, api)
+	for _, step := range []struct {
+		name string
+		do   func() string
+	}{
+		{"checks in and registers", c.registers},
+		{"receives", c.receives},
+		{"sends upstream", c.sends},
+		{"killed, 5 of one collapse key and 5 without wait", c.comesBack},
+		{"killed, 101 are too many to wait", c.missesTooMany},
+		{"sends, and no app server takes it in time", c.sendsInVain},
+		{"unregisters, and is sent to", c.unregisters},
+	} {
+		done.do(t, "Chromium, "+api.name, step.name, step.do)
+	}
+}
+
+// chromium is a browser, its server and an app server.
+type chromium struct {
+	*browser
+	api      chromiumAPI
+	server   *ccstest.Server
+	logs     *observer.ObservedLogs
+	app      *ccsclient.Client
+	upstream *inbox[stanza.Outbound]
+	receipts *inbox[string]
+	token    string
+}
+
+func newChromium(t *testing.T, api chromiumAPI) *chromium {
+	t.Helper()
+	watched, logs := watch(zap.DebugLevel)
+	c := &chromium{api: api, server: ccstest.Start(t, ccstest.Disk, watched), logs: logs, upstream: newInbox[stanza.Outbound](), receipts: newInbox[string]()}
+	c.app = c.server.AppServer(ccsclient.Options{
+		OnUpstream: func(m *stanza.Outbound) error { c.upstream.add(*m); return nil },
+		OnReceipt:  func(m *stanza.Outbound) { c.receipts.add(m.MessageID) },
+	})
+	c.browser = newBrowser(t, c.server)
+	return c
+}
+
+// call makes one of the calls of the API.
+func (c *chromium) call(expression string) string {
+	c.t.Helper()
+	return c.eval("%s", strings.ReplaceAll(expression, "SENDER", c.server.Sender))
+}
+
+func (c *chromium) registers() string {
+	c.start()
+	c.token = c.call(c.api.register)
+	require.NotEmpty(c.t, c.token)
+	logged(c.t, c.logs, "mcs", "session open", 1)
+	checkins := c.logs.FilterMessage("call").FilterField(zap.Bool("enrolled", true)).Len()
+	assert.Equal(c.t, 1, checkins)
+	return fmt.Sprintf("%d check-in, 1 token", checkins)
+}
+
+func (c *chromium) receives() string {
+	send(c.t, c.app, c.token, chromiumDown)
+	var ids []string
+	for _, e := range c.events(chromiumDown) {
+		assert.Equal(c.t, c.server.Sender, e.From)
+		ids = append(ids, e.Data["id"])
+	}
+	require.Equal(c.t, numbers(chromiumDown), ids)
+	return fmt.Sprintf("%d of %d, in order, once each", len(ids), chromiumDown)
+}
+
+func (c *chromium) sends() string {
+	c.eval(`send(Array.from({length: %d}, (_, i) => (
+		{destinationId: "%s@gcm.googleapis.com", messageId: "up-" + i, data: {n: String(i)}}
+	)))`, chromiumUp, c.server.Sender)
+	var ids []string
+	for _, m := range c.upstream.wait(c.t, chromiumUp) {
+		n, _ := m.Data.Get("n")
+		assert.Equal(c.t, []string{"up-" + n, extensionID, c.token}, []string{m.MessageID, m.Category, m.From})
+		ids = append(ids, n)
+	}
+	require.ElementsMatch(c.t, numbers(chromiumUp), ids)
+	return fmt.Sprintf("%d of %d, once each", len(ids), chromiumUp)
+}
+
+// away kills the browser and waits until the server has noticed.
+func (c *chromium) away() {
+	c.t.Helper()
+	gone := timesLogged(c.logs, "mcs", "session closed")
+	c.kill()
+	logged(c.t, c.logs, "mcs", "session closed", gone+1)
+}
+
+// back starts the browser again, and returns what it gets before a last message, which is sent when it is there. That one
+// asks for a receipt, so that it is acknowledged at once (DEV 7.2), and all before it too: what a device leaves
+// unacknowledged counts as waiting.
+func (c *chromium) back(last string) []extensionEvent {
+	c.t.Helper()
+	open, receipts := timesLogged(c.logs, "mcs", "session open"), len(c.receipts.all())
+	c.start()
+	logged(c.t, c.logs, "mcs", "session open", open+1)
+	m := message(c.token, last)
+	m.ReceiptRequested = true
+	accepted(c.t, c.app, m)
+	assert.Equal(c.t, "dr2:"+last, c.receipts.wait(c.t, receipts+1)[receipts])
+	for n := 1; ; n++ {
+		if got := c.events(n); got[n-1].Data["id"] == last {
+			return got[:n-1]
+		}
+	}
+}
+
+func (c *chromium) comesBack() string {
+	c.away()
+	for i := range 5 {
+		m := message(c.token, fmt.Sprint("collapsing-", i))
+		m.CollapseKey = "news"
+		accepted(c.t, c.app, m)
+		accepted(c.t, c.app, message(c.token, fmt.Sprint("waiting-", i)))
+	}
+	var waited, collapsed []string
+	for _, e := range c.back("back") {
+		if e.CollapseKey == "news" {
+			collapsed = append(collapsed, e.Data["id"])
+		} else {
+			waited = append(waited, e.Data["id"])
+		}
+	}
+	require.Equal(c.t, []string{"collapsing-4"}, collapsed)
+	require.Equal(c.t, []string{"waiting-0", "waiting-1", "waiting-2", "waiting-3", "waiting-4"}, waited)
+	return fmt.Sprintf("%d + %d, nothing again", len(collapsed), len(waited))
+}
+
+func (c *chromium) missesTooMany() string {
+	c.away()
+	for i := range 101 {
+		accepted(c.t, c.app, message(c.token, fmt.Sprint("many-", i)))
+	}
+	require.Equal(c.t, []extensionEvent{{Type: "deleted"}}, c.back("back again"))
+	return "1 onMessagesDeleted, 0 messages"
+}
+
+// sendsInVain has two messages outlive their TTL: one that is now or never, and one that waits a second.
+func (c *chromium) sendsInVain() string {
+	c.app.Close()
+	logged(c.t, c.logs, "xmpp", "session closed", 1)
+	before := len(c.events(0))
+	for ttl := range 2 {
+		c.eval(`chrome.gcm.send({destinationId: "%s@gcm.googleapis.com", messageId: "vain-%d", timeToLive: %[2]d, data: {a: "b"}})`, c.server.Sender, ttl)
+		e := c.events(before + ttl + 1)[before+ttl]
+		require.Equal(c.t, []string{"send_error", fmt.Sprint("vain-", ttl), "TtlExceeded"}, []string{e.Type, e.MessageID, e.Details["error"]})
+	}
+	return "2 onSendError"
+}
+
+func (c *chromium) unregisters() string {
+	c.call(c.api.unregister)
+	app := c.server.AppServer(ccsclient.Options{})
+	r, err := app.SendWait(c.t.Context(), &stanza.Downstream{To: c.token, MessageID: "too late", TTL: time.Hour})
+	require.NoError(c.t, err)
+	var refused *stanza.Error
+	require.ErrorAs(c.t, r.Err, &refused)
+	require.Equal(c.t, stanza.DeviceUnregistered, refused.Code)
+	return "1 nack " + string(refused.Code)
+}
