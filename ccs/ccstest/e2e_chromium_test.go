@@ -186,6 +186,7 @@ func (c *chromium) missesTooMany() string {
 func (c *chromium) sendsInVain() string {
 	c.app.Close()
 	logged(c.t, c.logs, "xmpp", "session closed", 1)
+	require.Len(c.t, c.upstream.all(), chromiumUp, "nothing has come again, though the browser was killed twice")
 	before := len(c.events(0))
 	for ttl := range 2 {
 		c.eval(`chrome.gcm.send({destinationId: "%s@gcm.googleapis.com", messageId: "vain-%d", timeToLive: %[2]d, data: {a: "b"}})`, c.server.Sender, ttl)
