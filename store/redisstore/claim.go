@@ -25,8 +25,8 @@ const (
 const ackEntries = 1000
 
 var (
-	claimScript   = load("claim")
-	ackScript     = load("ack")
+	claimScript   = loadBatch("claim")
+	ackScript     = loadBatch("ack")
 	releaseScript = load("release")
 	purgeScript   = load("purge")
 	reapScript    = load("reap")

@@ -39,6 +39,7 @@ var errShardGone = errors.New("that Redis has left the cluster")
 var refusals = []string{
 	"LOADING", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY", "NOSCRIPT",
 	"ERR max number of clients reached",
+	"ERR Script attempted to access a non local key", "ERR Script attempted to access keys",
 }
 
 // untouched reports whether a failed call certainly changed nothing, and may succeed later.

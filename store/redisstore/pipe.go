@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -148,22 +147,15 @@ func (p *pipe) pipeline(calls []*call) {
 	}
 	ctx := context.Background() // bounded by the client's timeouts
 	batch := p.client.Pipeline()
-	cmds := make([]*redis.Cmd, len(calls))
-	for i, c := range calls {
-		args := make([]any, 0, 3+len(c.keys)+len(c.args))
-		args = append(args, "EVALSHA", c.script.sha, len(c.keys))
-		for _, k := range c.keys {
-			args = append(args, k)
-		}
-		cmds[i] = batch.Do(ctx, append(args, c.args...)...)
+	commands := group(calls)
+	cmds := make([]*redis.Cmd, len(commands))
+	for i, c := range commands {
+		cmds[i] = batch.Do(ctx, c.args()...)
 	}
 	confirm := p.wait.ask(ctx, batch, calls)
 	_, _ = batch.Exec(ctx) // every command has its own error
-	for i, c := range calls {
-		c.reply, c.err = cmds[i].Result()
-		if errors.Is(c.err, redis.Nil) {
-			c.err = nil
-		}
+	for i, c := range commands {
+		c.done(cmds[i].Result())
 	}
 	confirm()
 }

@@ -15,7 +15,7 @@ const (
 	lotBytes   = 1 << 20
 )
 
-var putScript = load("put")
+var putScript = loadBatch("put")
 
 // Put stores a batch. Each queue's part of it is stored at once, in lots if it is large.
 func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
@@ -58,6 +58,7 @@ type lot struct {
 	call
 	key   store.Key
 	at    []int // in the batch
+	clock int64 // the first number asked for
 	round int   // a lot waits for the one before it of its queue
 }
 
@@ -84,7 +85,8 @@ func (s *Store) split(batch []store.Entry, now time.Time) (rounds [][]*lot) {
 			l.call = call{
 				script: putScript, keys: s.queueKeys(e.Key), args: make([]any, 2, 4), durable: true,
 			}
-			l.args[0], l.args[1] = now.UnixMilli(), clock()
+			l.clock = clock()
+			l.args[0], l.args[1] = now.UnixMilli(), l.clock
 			if round == len(rounds) {
 				rounds = append(rounds, nil)
 			}
@@ -96,11 +98,13 @@ func (s *Store) split(batch []store.Entry, now time.Time) (rounds [][]*lot) {
 		last = l
 		l.size += size
 		l.at = append(l.at, i)
+		dedup := ""
 		if e.Dedup != "" {
-			l.keys = append(l.keys, s.key(e.Key.String(), "u:"+e.Dedup))
+			dedup = s.key(e.Key.String(), "u:"+e.Dedup)
 		}
-		spec, record := encode(make([]byte, 0, size), e)
-		l.args = append(l.args, spec, record)
+		spec, record := encode(make([]byte, 0, size+len(dedup)), e, dedup)
+		wish := store.MakeID(e.Rank, uint64(max(l.clock, 0))+uint64(len(l.at)-1))
+		l.args = append(l.args, placeOf(wish), spec, record)
 	}
 	return rounds
 }

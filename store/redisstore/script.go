@@ -4,7 +4,6 @@ import (
 	"crypto/sha1"
 	"embed"
 	"encoding/hex"
-	"strings"
 )
 
 // Each operation is one script in a file of its own, so that it happens at once or not at all.
@@ -13,15 +12,36 @@ import (
 var sources embed.FS
 
 // script is a Lua script that Redis knows by its hash once it has seen it.
-type script struct{ name, source, sha string }
+type script struct {
+	name, source, sha string
 
-func load(name string) *script {
+	// batch says that the script carries out many calls at once, as the end of its source says how. To begin
+	// with a script costs Redis more than most of what the scripts then do.
+	batch bool
+}
+
+// scripts are all that were loaded.
+var scripts []*script
+
+func load(name string) *script { return learn(&script{name: name, source: source(name)}) }
+
+func loadBatch(name string) *script {
+	return learn(&script{name: name, source: source(name) + source("batch"), batch: true})
+}
+
+func learn(s *script) *script {
+	sum := sha1.Sum([]byte(s.source))
+	s.sha = hex.EncodeToString(sum[:])
+	scripts = append(scripts, s)
+	return s
+}
+
+func source(name string) string {
 	b, err := sources.ReadFile("lua/" + name + ".lua")
 	if err != nil {
 		panic(err) // it is part of the program
 	}
-	sum := sha1.Sum(b)
-	return &script{name: name, source: string(b), sha: hex.EncodeToString(sum[:])}
+	return string(b)
 }
 
 // call is one run of a script, on one queue or another thing with a hash slot of its own.
@@ -38,15 +58,3 @@ type call struct {
 	reply any
 	err   error
 }
-
-// scripts are all that there are, whoever runs them.
-var scripts = func() (all []*script) {
-	files, err := sources.ReadDir("lua")
-	if err != nil {
-		panic(err) // it is part of the program
-	}
-	for _, f := range files {
-		all = append(all, load(strings.TrimSuffix(f.Name(), ".lua")))
-	}
-	return all
-}()

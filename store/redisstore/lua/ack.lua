@@ -1,6 +1,10 @@
 -- Ack forgets entries.
 --
--- KEYS  the queue and its order
--- ARGV  the entries' places
-redis.call('HDEL', KEYS[1], unpack(ARGV))
-redis.call('ZREM', KEYS[2], unpack(ARGV))
+-- Arguments of a queue's part: the entries' places.
+
+-- part forgets entries of a queue.
+local function part(first, last)
+  redis.call('HDEL', ARGV[first], unpack(ARGV, first + 3, last))
+  redis.call('ZREM', ARGV[first + 1], unpack(ARGV, first + 3, last))
+  return 1
+end

@@ -7,7 +7,7 @@ local q, w = KEYS[1], KEYS[2]
 local now, clock, from, max = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local meta = redis.call('HMGET', q, 'h', 'o')
 if not meta[1] then return {-1} end
-local seq, total, good, soonest = struct.unpack('<dddd', meta[1])
+local seq, good, soonest = struct.unpack('<ddd', meta[1])
 
 -- The last of the order is what keeps its key. Before it is what Put has set aside.
 local tail = redis.call('ZRANGE', w, -2, -1, 'WITHSCORES')
@@ -39,6 +39,6 @@ end
 reply[1] = reply[1] - #gone
 if #ids < max then
   reply[1] = -1
-  if from == 0 then redis.call('HSET', q, 'h', struct.pack('<dddd', seq, total, good, first)) end
+  if from == 0 then redis.call('HSET', q, 'h', struct.pack('<ddd', seq, good, first)) end
 end
 return reply

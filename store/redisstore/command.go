@@ -1,0 +1,80 @@
+package redisstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// commandCalls is how many calls one command carries at most, so that Redis does not stand still for them.
+const commandCalls = 100
+
+// command is what Redis is told at once: a call, or as many as there are of a script that takes them together.
+type command []*call
+
+// group makes commands of calls. Those of one script stay in order.
+func group(calls []*call) (commands []command) {
+	open := make(map[*script]int, 4)
+	for _, c := range calls {
+		i, ok := open[c.script]
+		if !ok || !c.script.batch || len(commands[i]) >= commandCalls {
+			i = len(commands)
+			open[c.script] = i
+			commands = append(commands, nil)
+		}
+		commands[i] = append(commands[i], c)
+	}
+	return commands
+}
+
+// args are the arguments of the command. The parts of a batch are in ARGV, keys and all: in a cluster, KEYS
+// must be of one slot, and a script may yet touch any that this Redis has. Of a slot that has moved, the
+// first look at either key fails, and with it the part alone, before it has changed anything.
+func (m command) args() []any {
+	s, first := m[0].script, m[0]
+	n := 3 + len(first.keys)
+	for _, c := range m {
+		n += len(c.keys) + 1 + len(c.args)
+	}
+	args := make([]any, 0, n)
+	args = append(args, "EVALSHA", s.sha, len(first.keys))
+	for _, k := range first.keys {
+		args = append(args, k)
+	}
+	if !s.batch {
+		return append(args, first.args...)
+	}
+	for _, c := range m {
+		for _, k := range c.keys {
+			args = append(args, k)
+		}
+		args = append(args, len(c.args))
+		args = append(args, c.args...)
+	}
+	return args
+}
+
+// done hands each call what Redis has replied to it.
+func (m command) done(reply any, err error) {
+	if errors.Is(err, redis.Nil) {
+		err = nil
+	}
+	if err != nil || !m[0].script.batch {
+		for _, c := range m {
+			c.reply, c.err = reply, err
+		}
+		return
+	}
+	replies, _ := reply.([]any)
+	for i, c := range m {
+		c.reply, c.err = nil, nil
+		if i >= len(replies) {
+			c.err = fmt.Errorf("%d replies for %d calls", len(replies), len(m))
+		} else if failed, ok := replies[i].(error); ok {
+			c.err = failed
+		} else {
+			c.reply = replies[i]
+		}
+	}
+}
