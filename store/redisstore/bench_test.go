@@ -34,7 +34,7 @@ func BenchmarkCycle(b *testing.B) {
 		benchCycle(b, single(addr, rand.Text()+":", redisstore.Options{}), addr)
 	})
 	b.Run("cluster", func(b *testing.B) {
-		addrs := startCluster(b)
+		addrs, _ := startCluster(b)
 		benchCycle(b, cluster(addrs, rand.Text()+":", redisstore.Options{}), addrs...)
 	})
 }

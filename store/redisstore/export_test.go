@@ -15,6 +15,7 @@ var (
 	ErrTakenOver       = errTakenOver
 	DecodeRegistration = decodeRegistration
 	EncodeRegistration = encodeRegistration
+	ErrReplicas        = errReplicas
 )
 
 // ForgetProject is what another node's change does.

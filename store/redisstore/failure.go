@@ -35,11 +35,12 @@ func (dialHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // errShardGone says that a call waited for a Redis that has left the cluster.
 var errShardGone = errors.New("that Redis has left the cluster")
 
-// refusals are the errors by which Redis says that it did not begin with a command, but may do so later.
+// refusals are the errors by which Redis says that it did not begin with a command, but may do so later. The
+// last two are what a part of a batch gets whose slot has moved, or is moving.
 var refusals = []string{
 	"LOADING", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY", "NOSCRIPT",
-	"ERR max number of clients reached",
-	"ERR Script attempted to access a non local key", "ERR Script attempted to access keys",
+	"max number of clients reached",
+	"Script attempted to access a non local key", "Script attempted to execute a",
 }
 
 // untouched reports whether a failed call certainly changed nothing, and may succeed later.

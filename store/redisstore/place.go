@@ -20,7 +20,7 @@ const (
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // clock is the wall clock in microseconds, for sequence numbers and for how long keys last.
-func clock() int64 { return time.Since(epoch).Microseconds() }
+func clock() int64 { return max(time.Since(epoch).Microseconds(), 1) }
 
 // placeOf is the place of an ID, "" if this store cannot have given it out.
 func placeOf(id store.ID) string {

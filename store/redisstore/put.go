@@ -28,10 +28,10 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 		}
 	}
 	outcomes := make([]store.Outcome, len(batch))
-	for _, round := range s.split(batch, now) {
+	for _, round := range s.split(batch) {
 		calls := make([]*call, len(round))
 		for i, l := range round {
-			calls[i] = &l.call
+			calls[i] = l.finish(now)
 		}
 		err := s.run(ctx, calls...)
 		for _, l := range round {
@@ -59,11 +59,13 @@ type lot struct {
 	key   store.Key
 	at    []int // in the batch
 	clock int64 // the first number asked for
-	round int   // a lot waits for the one before it of its queue
+
+	dedups, entries []any // arguments
+	round           int   // a lot waits for the one before it of its queue
 }
 
 // split makes lots of a batch, by rounds.
-func (s *Store) split(batch []store.Entry, now time.Time) (rounds [][]*lot) {
+func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 	var open map[store.Key]*lot
 	var last *lot
 	if len(batch) > 1 {
@@ -81,12 +83,8 @@ func (s *Store) split(batch []store.Entry, now time.Time) (rounds [][]*lot) {
 			if l != nil {
 				round = l.round + 1
 			}
-			l = &lot{key: e.Key, round: round}
-			l.call = call{
-				script: putScript, keys: s.queueKeys(e.Key), args: make([]any, 2, 4), durable: true,
-			}
-			l.clock = clock()
-			l.args[0], l.args[1] = now.UnixMilli(), l.clock
+			l = &lot{key: e.Key, round: round, clock: clock()}
+			l.call = call{script: putScript, keys: s.queueKeys(e.Key), durable: true}
 			if round == len(rounds) {
 				rounds = append(rounds, nil)
 			}
@@ -98,15 +96,22 @@ func (s *Store) split(batch []store.Entry, now time.Time) (rounds [][]*lot) {
 		last = l
 		l.size += size
 		l.at = append(l.at, i)
-		dedup := ""
 		if e.Dedup != "" {
-			dedup = s.key(e.Key.String(), "u:"+e.Dedup)
+			l.dedups = append(l.dedups, s.key(e.Key.String(), "u:"+e.Dedup))
 		}
-		spec, record := encode(make([]byte, 0, size+len(dedup)), e, dedup)
-		wish := store.MakeID(e.Rank, uint64(max(l.clock, 0))+uint64(len(l.at)-1))
-		l.args = append(l.args, placeOf(wish), spec, record)
+		spec, record := encode(make([]byte, 0, size), e)
+		wish := store.MakeID(e.Rank, uint64(l.clock)+uint64(len(l.at)-1))
+		l.entries = append(l.entries, placeOf(wish), spec, record)
 	}
 	return rounds
+}
+
+// finish makes the call of a lot that is complete.
+func (l *lot) finish(now time.Time) *call {
+	l.args = make([]any, 0, 3+len(l.dedups)+len(l.entries))
+	l.args = append(l.args, now.UnixMilli(), l.clock, len(l.dedups))
+	l.args = append(append(l.args, l.dedups...), l.entries...)
+	return &l.call
 }
 
 // putDone takes the outcomes of a lot out of its reply.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
 
 	"openccs/store"
 	"openccs/store/memstore"
@@ -70,7 +71,13 @@ func (unclosed) Close() error { return nil }
 func TestQueueSingle(t *testing.T) {
 	addr := startRedis(t)
 	storetest.Run(t, func(t *testing.T) store.Store {
-		return queueStore{memstore.New(), single(addr, rand.Text()+":", redisstore.Options{})}
+		prefix := rand.Text() + ":"
+		c := redis.NewClient(options(addr))
+		t.Cleanup(func() {
+			expiring(t, c, prefix)
+			require.NoError(t, c.Close())
+		})
+		return queueStore{memstore.New(), single(addr, prefix, redisstore.Options{})}
 	})
 	rest := map[string]store.Store{}
 	storetest.RunDurable(t, func(t *testing.T, dir string) store.Store {
@@ -82,7 +89,7 @@ func TestQueueSingle(t *testing.T) {
 }
 
 func TestQueueCluster(t *testing.T) {
-	addrs := startCluster(t)
+	addrs, _ := startCluster(t)
 	storetest.Run(t, func(t *testing.T) store.Store {
 		return queueStore{memstore.New(), cluster(addrs, rand.Text()+":", redisstore.Options{})}
 	})

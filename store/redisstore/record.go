@@ -19,22 +19,20 @@ const (
 )
 
 // What an entry asks for besides, which is not kept: whether it is more than a message with a bound (1 byte),
-// the bound (4), then whether Discard is meant (1), the key of dedup after its length (4), the other numbers of
-// the Limit (4 each), how long dedup is remembered in milliseconds (8), and app and collapse again, each after
-// its length (4).
-const specHeader = 1 + 4 + 1 + 4 + 2*4 + 8 + 2*4
+// the bound (4), then whether Discard is meant and whether there is a dedup string (1 each), the other numbers
+// of the Limit (4 each), how long dedup is remembered in milliseconds (8), and app and collapse again, each
+// after its length (4).
+const specHeader = 1 + 4 + 1 + 1 + 2*4 + 8 + 2*4
 
 var errDamaged = errors.New("record in Redis is damaged, or a newer ccs wrote it")
 
 // encode appends what the script needs of an entry, and the entry's record.
-func encode(b []byte, e *store.Entry, dedupKey string) (spec, record []byte) {
+func encode(b []byte, e *store.Entry) (spec, record []byte) {
 	le := binary.LittleEndian
 	discard := e.Limit.Overflow == store.Discard
 	b = append(b, bit(discard || e.Dedup != "" || e.Collapse != "" || e.Limit.Connected > 0))
 	b = le.AppendUint32(b, uint32(max(e.Limit.Messages, 0)))
-	b = append(b, bit(discard))
-	b = le.AppendUint32(b, uint32(len(dedupKey)))
-	b = append(b, dedupKey...)
+	b = append(b, bit(discard), bit(e.Dedup != ""))
 	b = le.AppendUint32(b, uint32(max(e.Limit.CollapseKeys, 0)))
 	b = le.AppendUint32(b, uint32(max(e.Limit.Connected, 0)))
 	b = le.AppendUint64(b, uint64(e.DedupFor.Milliseconds()))

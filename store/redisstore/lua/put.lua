@@ -1,7 +1,8 @@
 -- Put stores entries, in order, and says what became of each (CCS 5.3, 5.5).
 --
--- Arguments of a queue's part: now (ms), the caller's clock (µs), and for each entry the place it gets if its
--- queue has none as high, what it asks for, and its record.
+-- Arguments of a queue's part: now (ms), the caller's clock (µs), how many entries have a dedup string, the keys
+-- of these, and for each entry the place it gets if its queue has none as high, what it asks for, and its
+-- record.
 -- Reply: the queue's owners, and for each entry a digit, its store.Result, and the place it has got.
 local call, unpackStruct, pack = redis.call, struct.unpack, struct.pack
 local RANK = 2251799813685248    -- what a rank adds to a place
@@ -15,6 +16,7 @@ local owners, back
 local fields, order              -- of the queue and its order, still to be written
 local apps                       -- what the queue knows of app instances, read when it is needed
 local longest                    -- for how long anything new is to be kept
+local dedups                     -- the argument before the key of the next dedup string
 
 local function flush()
   if #fields > 0 then call('HSET', q, unpack(fields)) end
@@ -157,8 +159,11 @@ end
 
 -- judge decides what becomes of an entry that is more than a message within its limit.
 local function judge(place, spec, record, expires, messages)
-  local discard, dedup, keys, connected, remember, name, collapse = unpackStruct('<BI4c0I4I4i8I4c0I4c0', spec, 6)
-  if dedup ~= '' then
+  local discard, deduped, keys, connected, remember, name, collapse = unpackStruct('<BBI4I4i8I4c0I4c0', spec, 6)
+  local dedup
+  if deduped == 1 then
+    dedups = dedups + 1
+    dedup = ARGV[dedups]
     local px, value = string.format('%.0f', remember + 60000), string.format('%.0f', now + remember)
     local known = call('SET', dedup, value, 'NX', 'GET', 'PX', px)
     if known then
@@ -177,7 +182,7 @@ local function judge(place, spec, record, expires, messages)
   end
   local grows = 1 - #gone
   if messages > 0 and discard == 0 and total + grows > messages and living() + grows > messages then
-    if dedup ~= '' then call('DEL', dedup) end
+    if dedup then call('DEL', dedup) end
     return '3'
   end
   remove(gone)
@@ -208,8 +213,13 @@ local function part(first, last)
   owners, back = meta[2] or '', meta[3]
   fields, order, apps, longest = {}, {}, {}, -1
 
+  dedups = first + 5
+  local entries = dedups + 1 + ARGV[dedups]
+  -- Should the slot be moving, this fails unless all keys are still here: then nothing has happened yet.
+  if entries > dedups + 1 then call('EXISTS', q, w, unpack(ARGV, dedups + 1, entries - 1)) end
+
   local reply = {owners}
-  for i = first + 5, last, 3 do
+  for i = entries, last, 3 do
     local record = ARGV[i + 2]
     local more, messages = unpackStruct('<BI4', ARGV[i + 1])
     local expires = unpackStruct('<i8', record, 2)

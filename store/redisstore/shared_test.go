@@ -1,0 +1,253 @@
+package redisstore_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"openccs/store"
+	"openccs/store/redisstore"
+)
+
+var (
+	start   = time.UnixMilli(1_400_000_000_000).UTC()
+	device  = store.Key{Kind: store.KindDevice, ID: 4611686018427387904}
+	another = store.Key{Kind: store.KindDevice, ID: 4611686018427387905}
+	sender  = store.Key{Kind: store.KindSender, ID: 4611686018427387904}
+	away    = store.Limit{Messages: 100, CollapseKeys: 4, Overflow: store.Discard}
+)
+
+func message(body string, change ...func(*store.Entry)) store.Entry {
+	e := store.Entry{
+		Key: device, Rank: store.RankNormal, App: "com.example.app",
+		Accepted: start, Expires: start.Add(28 * 24 * time.Hour), Body: []byte(body),
+	}
+	for _, c := range change {
+		c(&e)
+	}
+	return e
+}
+
+func in(k store.Key) func(*store.Entry)        { return func(e *store.Entry) { e.Key = k } }
+func limited(l store.Limit) func(*store.Entry) { return func(e *store.Entry) { e.Limit = l } }
+
+// nodes opens several stores that share a Redis.
+func nodes(t *testing.T, addr string, n int) []*redisstore.Store {
+	prefix := rand.Text() + ":"
+	var all []*redisstore.Store
+	for range n {
+		s := single(addr, prefix, redisstore.Options{})
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		all = append(all, s)
+	}
+	return all
+}
+
+func put(t *testing.T, s *redisstore.Store, batch ...store.Entry) []store.Outcome {
+	t.Helper()
+	outcomes, err := s.Put(t.Context(), batch, start)
+	require.NoError(t, err)
+	return outcomes
+}
+
+func claim(t *testing.T, s *redisstore.Store, k store.Key, l store.Lease) []string {
+	t.Helper()
+	entries, err := s.Claim(t.Context(), k, l, 1000, start)
+	require.NoError(t, err)
+	bodies := []string{}
+	for _, e := range entries {
+		if e.Deleted > 0 {
+			bodies = append(bodies, fmt.Sprintf("marker %d", e.Deleted))
+			continue
+		}
+		bodies = append(bodies, string(e.Body))
+	}
+	return bodies
+}
+
+func TestTwoNodesThatSendWithOneCollapseKeyLeaveOneMessage(t *testing.T) {
+	all := nodes(t, startRedis(t), 2)
+	for round := range 20 {
+		k := store.Key{Kind: store.KindDevice, ID: uint64(round)}
+		var g errgroup.Group
+		for n, s := range all {
+			for i := range 4 {
+				g.Go(func() error {
+					e := message(fmt.Sprint(n, i), in(k))
+					e.Collapse = "score"
+					_, err := s.Put(context.Background(), []store.Entry{e}, start)
+					return err
+				})
+			}
+		}
+		require.NoError(t, g.Wait())
+		assert.Len(t, claim(t, all[0], k, 1), 1)
+	}
+}
+
+func TestTheHundredAndFirstMessageOfTwoNodesLeavesOneMarker(t *testing.T) {
+	all := nodes(t, startRedis(t), 2)
+	results := make([][]store.Outcome, 101)
+	var g errgroup.Group
+	g.SetLimit(8)
+	for i := range results {
+		g.Go(func() (err error) {
+			results[i], err = all[i%2].Put(context.Background(), []store.Entry{message(fmt.Sprint(i), limited(away))}, start)
+			return err
+		})
+	}
+	require.NoError(t, g.Wait())
+	discarded := 0
+	for _, o := range results {
+		if o[0].Result == store.Discarded {
+			discarded++
+		}
+	}
+	assert.Equal(t, 1, discarded)
+	assert.Equal(t, []string{"marker 101"}, claim(t, all[1], device, 1))
+}
+
+func TestReapGivesBackWhatADeadNodeHeldAndNothingElse(t *testing.T) {
+	all := nodes(t, startRedis(t), 3)
+	dead, alive, heir := all[0], all[1], all[2]
+	for i := range 6 {
+		put(t, alive, message(fmt.Sprint(i), in(sender)))
+	}
+	_, err := dead.Claim(t.Context(), sender, 1, 2, start)
+	require.NoError(t, err)
+	_, err = alive.Claim(t.Context(), sender, 1, 2, start) // the same number, another lease
+	require.NoError(t, err)
+	_, err = dead.Claim(t.Context(), sender, 2, 1, start)
+	require.NoError(t, err)
+	own(t, alive, sender, dead.Owner(1)+" "+alive.Owner(1)+" "+dead.Owner(2))
+
+	waiting, err := heir.Reap(t.Context(), sender, dead.Node(), time.Minute)
+	require.NoError(t, err)
+	assert.True(t, waiting)
+	assert.Equal(t, alive.Owner(1), alive.Client().HGet(t.Context(), alive.KeyOf(sender, "q"), "o").Val())
+	assert.Equal(t, []string{"0", "1", "4", "5"}, claim(t, heir, sender, 1))
+
+	waiting, err = heir.Reap(t.Context(), sender, dead.Node(), 0)
+	require.NoError(t, err)
+	assert.False(t, waiting, "the second time there is nothing")
+}
+
+// own makes leases the owners of a queue.
+func own(t *testing.T, s *redisstore.Store, k store.Key, owners string) {
+	t.Helper()
+	require.NoError(t, s.Client().HSet(t.Context(), s.KeyOf(k, "q"), "o", owners).Err())
+}
+
+func TestANodeNotesTheQueuesFromWhichItHasClaimed(t *testing.T) {
+	s := nodes(t, startRedis(t), 1)[0]
+	noted := func() []string { return s.Client().ZRange(t.Context(), s.NotesKey(), 0, -1).Val() }
+	claim(t, s, device, 1)
+	claim(t, s, device, 2)
+	claim(t, s, sender, 3)
+	assert.ElementsMatch(t, []string{device.String(), sender.String()}, noted())
+	require.NoError(t, s.Release(t.Context(), device, 1))
+	require.NoError(t, s.Release(t.Context(), sender, 3))
+	assert.Equal(t, []string{device.String()}, noted(), "the other lease of the device's queue goes on")
+	require.NoError(t, s.Release(t.Context(), device, 2))
+	assert.Empty(t, noted())
+}
+
+func TestOnlyTheOwnerClaimsFromADevicesQueue(t *testing.T) {
+	all := nodes(t, startRedis(t), 2)
+	put(t, all[0], message("a"), message("s", in(sender)))
+	own(t, all[0], device, all[1].Owner(7))
+	own(t, all[0], sender, all[1].Owner(7))
+	_, err := all[0].Claim(t.Context(), device, 7, 10, start)
+	require.ErrorIs(t, err, redisstore.ErrTakenOver)
+	assert.Equal(t, []string{"s"}, claim(t, all[0], sender, 7), "the other queues may have many")
+	assert.Equal(t, []string{"a"}, claim(t, all[1], device, 7))
+}
+
+func TestADeviceOfAnotherNodeIsLimitedAsConnected(t *testing.T) {
+	all := nodes(t, startRedis(t), 2)
+	two := limited(store.Limit{Messages: 2, Overflow: store.Discard, Connected: 4})
+	put(t, all[0], message("0", two))
+	own(t, all[0], device, all[1].Owner(1))
+	for i := range 3 {
+		assert.Equal(t, store.Stored, put(t, all[0], message(fmt.Sprint(i+1), two))[0].Result)
+	}
+	assert.Equal(t, store.Refused, put(t, all[0], message("x", two))[0].Result)
+
+	_, err := all[0].Reap(t.Context(), device, all[1].Node(), time.Minute)
+	require.NoError(t, err)
+	assert.Equal(t, store.Refused, put(t, all[0], message("x", two))[0].Result, "it may be back in a moment")
+
+	require.NoError(t, all[0].Client().HSet(t.Context(), all[0].KeyOf(device, "q"), "b", 1).Err())
+	assert.Equal(t, store.Stored, put(t, all[0], message("4", two))[0].Result)
+	assert.Equal(t, store.Discarded, put(t, all[0], message("x", two))[0].Result)
+	assert.Equal(t, []string{"marker 3", "1", "2", "3"}, claim(t, all[1], device, 1), "what came while it was connected does not count")
+}
+
+func TestThoseWhoHaveAQueueAreNamedWhenItHasMore(t *testing.T) {
+	s := nodes(t, startRedis(t), 1)[0]
+	var hints []string
+	s.SetHint(func(k store.Key, owners string) { hints = append(hints, k.String()+" "+owners) })
+	put(t, s, message("a", in(sender)))
+	assert.Empty(t, hints)
+	own(t, s, sender, "n/1 m/2")
+	put(t, s, message("b", in(sender)), message("c", in(another)))
+	claim(t, s, sender, 1)
+	require.NoError(t, s.Release(t.Context(), sender, 1))
+	require.NoError(t, s.Release(t.Context(), sender, 1))
+	want := sender.String() + " n/1 m/2"
+	assert.Equal(t, []string{want, want}, hints, "the second release gives nothing back")
+}
+
+func TestIDsDoNotComeAgainAfterAllIsLost(t *testing.T) {
+	s := nodes(t, startRedis(t), 1)[0]
+	last := put(t, s, message("a"))[0].ID
+	for range 5 {
+		require.NoError(t, s.Client().FlushAll(t.Context()).Err())
+		id := put(t, s, message("a"))[0].ID
+		assert.Greater(t, id, last)
+		last = id
+	}
+}
+
+// expiring fails the test if a key would stay for ever.
+func expiring(t *testing.T, c redis.UniversalClient, prefix string) {
+	t.Helper()
+	ctx := context.Background()
+	keys := c.Scan(ctx, 0, prefix+"*", 1000).Iterator()
+	for keys.Next(ctx) {
+		left, err := c.PTTL(ctx, keys.Val()).Result()
+		require.NoError(t, err)
+		if left == -1 {
+			t.Errorf("%s does not expire", keys.Val())
+		}
+	}
+	require.NoError(t, keys.Err())
+}
+
+func TestKeysLastAsLongAsWhatTheyHold(t *testing.T) {
+	s := nodes(t, startRedis(t), 1)[0]
+	ttl := func() time.Duration {
+		w := s.Client().PTTL(t.Context(), s.KeyOf(device, "w")).Val()
+		assert.Equal(t, w.Truncate(time.Minute), s.Client().PTTL(t.Context(), s.KeyOf(device, "q")).Val().Truncate(time.Minute))
+		return w
+	}
+	short := message("a")
+	short.Expires = start.Add(time.Minute)
+	id := put(t, s, short)[0].ID
+	assert.Greater(t, ttl(), time.Minute)
+	assert.Less(t, ttl(), 4*time.Hour)
+	require.NoError(t, s.Ack(t.Context(), device, id))
+	assert.Less(t, ttl(), 4*time.Hour, "an empty queue's order still expires")
+	put(t, s, message("b"))
+	long := ttl()
+	assert.Greater(t, long, 28*24*time.Hour)
+	put(t, s, short)
+	assert.Greater(t, ttl(), 28*24*time.Hour, "b is still there")
+}
