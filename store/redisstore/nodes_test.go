@@ -56,7 +56,7 @@ func join(t *testing.T, url string) *node {
 	t.Helper()
 	s, err := redisstore.Open(t.Context(), url, redisstore.Options{Heartbeat: beat})
 	require.NoError(t, err)
-	heard := ear{make(chan store.Key, 1), make(chan store.Lease, 10), make(chan store.Entry, 10), make(chan string, 100)}
+	heard := ear{make(chan store.Key, 1), make(chan store.Lease, 10), make(chan store.Entry, 1000), make(chan string, 1000)}
 	require.NoError(t, s.Join(t.Context(), heard, back))
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return &node{Store: s, t: t, heard: heard}
@@ -276,10 +276,13 @@ func testOffers(t *testing.T, a, b *node) {
 	b.attach(phone, 1)
 	now := time.Now().Truncate(time.Microsecond)
 	e := store.Entry{Key: phone, Rank: store.RankHigh, App: "app", Accepted: now, Body: []byte("body")}
-	taken, err := a.Offer(t.Context(), []store.Entry{e, {Key: server}})
-	require.NoError(t, err)
-	assert.Equal(t, []bool{true, false}, taken)
-	got := next(t, b.heard.offers, patience, "the message")
+	require.Eventually(t, func() bool {
+		taken, err := a.Offer(t.Context(), []store.Entry{e, {Key: server}})
+		require.NoError(t, err)
+		assert.Equal(t, []bool{true, false}, taken)
+		return len(b.heard.offers) > 0
+	}, patience, 50*time.Millisecond, "as soon as b listens")
+	got := <-b.heard.offers
 	assert.Equal(t, "body", string(got.Body))
 	assert.True(t, now.Equal(got.Accepted))
 	assert.Zero(t, got.ID)

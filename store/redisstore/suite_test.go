@@ -31,7 +31,7 @@ func TestSuite(t *testing.T) {
 	for _, topology := range topologies {
 		t.Run(topology.name, func(t *testing.T) {
 			url := topology.start(t)
-			storetest.Run(t, func(t *testing.T) store.Store { return start(t, url(nextPrefix())) })
+			storetest.Run(t, func(t *testing.T) store.Store { return opened(t, url(nextPrefix())) })
 		})
 	}
 }
@@ -44,14 +44,14 @@ func TestReopen(t *testing.T) {
 				if prefixOf[dir] == "" {
 					prefixOf[dir] = nextPrefix()
 				}
-				return start(t, url(prefixOf[dir]))
+				return opened(t, url(prefixOf[dir]))
 			})
 		})
 	}
 }
 
-// start opens a store that the suite closes.
-func start(t *testing.T, url string) store.Store {
+// opened is a store that the suite closes.
+func opened(t *testing.T, url string) store.Store {
 	t.Helper()
 	s, err := redisstore.Open(t.Context(), url, redisstore.Options{})
 	require.NoError(t, err)

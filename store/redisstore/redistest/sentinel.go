@@ -21,6 +21,9 @@ func Replica(t testing.TB, primary *Server, flags ...string) *Server {
 	require.NoError(t, err)
 	s := Single(t, append([]string{"--replicaof", host + " " + port}, flags...)...)
 	s.waitFor("INFO replication", "master_link_status:up")
+	_, own, err := net.SplitHostPort(s.Addr)
+	require.NoError(t, err)
+	primary.waitFor("INFO replication", "port="+own+",state=online") // which it is a moment later
 	return s
 }
 
