@@ -37,15 +37,21 @@ func flow(t *testing.T, from, to *ccstest.Server, devices int) *traffic {
 	f := &traffic{ledger: newLedger(), t: t, stop: make(chan struct{}), cancel: cancel}
 	t.Cleanup(f.end)
 	f.app = from.AppServer(ccsclient.Options{})
+	var online sync.WaitGroup
+	online.Add(devices)
 	for range devices {
 		d := to.Enrol("com.example.app")
 		f.devices = append(f.devices, d)
 		dev := mcsclient.NewDevice(to.MCSAddr(), d.Identity, mcsclient.DeviceOptions{
 			Options:      mcsclient.Options{TLS: to.TLS(), OnMessage: f.deliver},
+			OnConnect:    sync.OnceFunc(online.Done),
 			OnDisconnect: func(error, time.Duration) { f.reconnects.Add(1) },
 			Backoff:      func(int) time.Duration { return 50 * time.Millisecond },
 		})
 		f.receivers.Go(func() { dev.Run(ctx) })
+	}
+	online.Wait() // of more than a hundred messages for a device that was never there none is kept (CCS 5.5)
+	for _, d := range f.devices {
 		f.senders.Go(func() { f.sendUntilItEnds(ctx, f.app, d.Token, f.stop) })
 	}
 	f.flows()
