@@ -130,7 +130,7 @@ func (r *Router) mayRegister(ctx context.Context, reg *store.Registration) error
 	}
 	living := 0
 	for _, o := range all {
-		if o.Unregistered.IsZero() && o.Canonical == "" {
+		if o.Living() {
 			if o.Same(reg) {
 				return nil
 			}

@@ -39,6 +39,9 @@ func (r *Registration) Instance() string {
 // Key is the queue of the registration's device.
 func (r *Registration) Key() Key { return Key{Kind: KindDevice, ID: r.Device} }
 
+// Living reports whether the registration is the newest of its slot, and its app instance has not gone.
+func (r *Registration) Living() bool { return r.Canonical == "" && r.Unregistered.IsZero() }
+
 // MaySend reports whether the sender is among the registration's senders (CCS 5.8).
 func (r *Registration) MaySend(sender string) bool { return slices.Contains(r.Senders, sender) }
 

@@ -212,16 +212,28 @@ func (c *committer) finish() {
 	}
 }
 
-// reserveSeqs makes room for more sequence numbers. They are on disk as reserved before the first is
+// reserveSeqs makes room for sequence numbers up to one. They are on disk as reserved before the first is
 // given out, so that none is given out again after a crash. A crash leaves a gap.
-func (c *committer) reserveSeqs() error {
-	c.reserved = c.seq + seqBlock
-	return c.s.db.Set(metaSeq, number(c.reserved), c.s.writeOptions())
+func (c *committer) reserveSeqs(to uint64) error {
+	c.reserved = to
+	return c.s.db.Set(metaSeq, number(to), c.s.writeOptions())
+}
+
+// skipSeqs gives none out again up to one that another store has given out.
+func (c *committer) skipSeqs(to uint64) error {
+	if to <= c.seq {
+		return nil
+	}
+	c.seq = to
+	if to <= c.reserved {
+		return nil
+	}
+	return c.reserveSeqs(to)
 }
 
 func (c *committer) nextSeq() (uint64, error) {
 	if c.seq == c.reserved {
-		if err := c.reserveSeqs(); err != nil {
+		if err := c.reserveSeqs(c.seq + seqBlock); err != nil {
 			return 0, err
 		}
 	}

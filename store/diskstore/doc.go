@@ -14,7 +14,7 @@
 //
 // An entry's key is written once and removed once, never overwritten: the engine may then drop both as
 // soon as they meet (SingleDelete), most of them before they reach a table. What changes gets a new ID; so
-// does a marker that is added to.
+// does a marker that is added to. Restore, which brings IDs along, first looks whether the key is there.
 //
 // A commit that fails leaves nobody knowing what is on disk: the store then fails all calls until it is
 // opened anew.

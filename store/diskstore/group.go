@@ -217,15 +217,20 @@ func (g *group) place(e *store.Entry) (store.ID, error) {
 		return 0, err
 	}
 	id := store.MakeID(e.Rank, seq)
-	key := keyOf(e.Key, id)
-	op := g.batch.SetDeferred(len(key), recordLen(e))
-	copy(op.Key, key[:])
-	putRecord(op.Value, e)
-	if err := op.Finish(); err != nil {
+	if err := g.set(e, id); err != nil {
 		return 0, err
 	}
 	g.placed = append(g.placed, placed{e, id})
 	return id, nil
+}
+
+// set stages the record of an entry.
+func (g *group) set(e *store.Entry, id store.ID) error {
+	key := keyOf(e.Key, id)
+	op := g.batch.SetDeferred(len(key), recordLen(e))
+	copy(op.Key, key[:])
+	putRecord(op.Value, e)
+	return op.Finish()
 }
 
 // remove stages the removal of an entry that is there, and keeps it from being claimed until then.

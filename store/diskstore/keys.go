@@ -1,7 +1,6 @@
 package diskstore
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -28,8 +27,7 @@ const (
 	sweepEnd        = prefixDedup + 1
 	queueKeyLen     = 1 + 1 + 8
 	entryKeyLen     = queueKeyLen + 8
-	dedupHashLen    = 16 // half a SHA-256: nobody finds two strings with the same
-	dedupKeyLen     = queueKeyLen + dedupHashLen
+	dedupKeyLen     = queueKeyLen + len(store.DedupSum{})
 	presentRunLen   = 8
 	presentKeyLen   = 1 + presentRunLen + 1 + 8
 	deviceTokenOff  = 1 + 8
@@ -79,11 +77,9 @@ func parseQueueKey(key []byte) store.Key {
 	return store.Key{Kind: store.Kind(key[1]), ID: binary.BigEndian.Uint64(key[2:])}
 }
 
-func dedupKeyOf(k store.Key, dedup string) (key dedupKey) {
+func dedupKeyOf(k store.Key, sum store.DedupSum) (key dedupKey) {
 	putQueueKey(key[:], prefixDedup, k)
-	var buf [256]byte // on the stack for all but long strings
-	sum := sha256.Sum256(append(buf[:0], dedup...))
-	copy(key[queueKeyLen:], sum[:dedupHashLen])
+	copy(key[queueKeyLen:], sum[:])
 	return key
 }
 

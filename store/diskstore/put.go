@@ -68,7 +68,7 @@ func (w *putWork) stage(g *group) error {
 func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 	var dedup dedupKey
 	if e.Dedup != "" {
-		dedup = dedupKeyOf(e.Key, e.Dedup)
+		dedup = dedupKeyOf(e.Key, store.SumDedup(e.Dedup))
 		if seen, err := g.seen(dedup, now); err != nil || seen {
 			return store.Outcome{Result: store.Duplicate}, err
 		}

@@ -40,8 +40,12 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 }
 
 func (sh *shard) put(e *store.Entry, now int64) store.Outcome {
-	if e.Dedup != "" && sh.dedup.seen(dedupKey{e.Key, e.Dedup}, now) {
-		return store.Outcome{Result: store.Duplicate}
+	var dedup dedupKey
+	if e.Dedup != "" {
+		dedup = dedupKey{e.Key, store.SumDedup(e.Dedup)}
+		if sh.dedup.seen(dedup, now) {
+			return store.Outcome{Result: store.Duplicate}
+		}
 	}
 	q := sh.queue(e.Key)
 	v, _ := q.summary.Judge(e, now, q) // a queue in memory cannot fail to be scanned
@@ -52,7 +56,7 @@ func (sh *shard) put(e *store.Entry, now int64) store.Outcome {
 		sh.remove(q.items[g.ID])
 	}
 	if e.Dedup != "" {
-		sh.dedup.remember(dedupKey{e.Key, strings.Clone(e.Dedup)}, now, now+e.DedupFor.Milliseconds())
+		sh.dedup.remember(dedup, now, now+e.DedupFor.Milliseconds())
 	}
 	if v.Result == store.Discarded {
 		return store.Outcome{ID: sh.add(q, *limits.Marker(e, v, now)).ID, Result: v.Result}

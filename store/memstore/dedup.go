@@ -8,7 +8,7 @@ const forgetSteps = 2
 
 type dedupKey struct {
 	queue store.Key
-	dedup string
+	sum   store.DedupSum
 }
 
 // dedup remembers which entries were kept before, until a time in milliseconds.

@@ -121,16 +121,22 @@ func (sh *shard) queue(k store.Key) *queue {
 	return q
 }
 
-// add makes an item of an entry whose memory belongs to the store.
+// add makes an item of a new entry whose memory belongs to the store.
 func (sh *shard) add(q *queue, e store.Entry) *item {
 	sh.seq++
+	e.ID = store.MakeID(e.Rank, sh.seq)
+	it := sh.keep(q, e)
+	q.waiting[e.Rank].insert(it, q.waiting[e.Rank].last)
+	return it
+}
+
+// keep makes an item of an entry that has its ID. The caller puts it among the waiting.
+func (sh *shard) keep(q *queue, e store.Entry) *item {
 	it := &item{Entry: e, expires: e.Expires.UnixMilli(), away: limits.IsAway(&e), queue: q}
-	it.ID = store.MakeID(e.Rank, sh.seq)
 	it.Limit, it.DedupFor = store.Limit{}, 0
 	it.Accepted, it.Expires = e.Accepted.Truncate(time.Microsecond), time.UnixMilli(it.expires)
 	q.items[it.ID] = it
 	q.summary.Add(it.head())
-	q.waiting[e.Rank].insert(it, q.waiting[e.Rank].last)
 	it.older = sh.newest
 	if sh.newest == nil {
 		sh.oldest = it

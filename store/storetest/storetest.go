@@ -34,12 +34,13 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"projects and secrets", projectCases},
 		{"OAuth", oauthCases},
 		{"presence", presenceCases},
+		{"moving", movingCases},
 		{"closing", closingCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
 				t.Run(c.name, func(t *testing.T) {
-					c.run(fixture{T: t, Store: openFor(t, open)})
+					c.run(fixture{T: t, Store: openFor(t, open), open: open})
 				})
 			}
 		})
@@ -73,6 +74,7 @@ const day = 24 * time.Hour
 type fixture struct {
 	*testing.T
 	store.Store
+	open func(t *testing.T) store.Store // another one of the same kind
 }
 
 // message is an entry with sensible fields, whose body names it.

@@ -1,0 +1,84 @@
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"openccs/store"
+)
+
+// Restore keeps a page of another store.
+func (s *Store) Restore(ctx context.Context, p *store.Page) error {
+	if err := store.RestoreAccounts(ctx, s, p); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if err := s.registry.restore(p.Registrations); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	seq := p.HighestSeq()
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		sh.seq = max(sh.seq, seq)
+		sh.mu.Unlock()
+	}
+	for _, r := range p.Remembered {
+		sh := s.shard(r.Key)
+		sh.mu.Lock()
+		sh.dedup.restore(dedupKey{r.Key, r.Sum}, r.Until.UnixMilli())
+		sh.mu.Unlock()
+	}
+	for i := range p.Entries {
+		sh := s.shard(p.Entries[i].Key)
+		sh.mu.Lock()
+		sh.restore(&p.Entries[i])
+		sh.mu.Unlock()
+	}
+	return nil
+}
+
+func (r *registry) restore(records []*store.Registration) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, reg := range records {
+		old := r.byToken[reg.Token]
+		switch {
+		case old != nil && store.Alike(old, reg):
+			continue
+		case old != nil:
+			return fmt.Errorf("registration of device %d: %w", reg.Device, store.ErrExists)
+		}
+		r.byToken[reg.Token] = reg
+		r.byDevice[reg.Device] = append(r.byDevice[reg.Device], reg.Token)
+		if reg.Living() {
+			r.bySlot[reg.Slot()] = reg.Token
+		}
+	}
+	return nil
+}
+
+func (d *dedup) restore(k dedupKey, until int64) {
+	if _, known := d.until[k]; !known {
+		d.order = append(d.order, k)
+	}
+	d.until[k] = until
+}
+
+func (sh *shard) restore(e *store.Entry) {
+	q := sh.queue(e.Key)
+	if q.items[e.ID] != nil {
+		return
+	}
+	c := *e
+	c.Body = slices.Clone(e.Body)
+	list := &q.waiting[e.Rank]
+	after := list.last // mostly: a page has the entries of a queue in order
+	for after != nil && after.ID > e.ID {
+		after = after.prev
+	}
+	list.insert(sh.keep(q, c), after)
+}
