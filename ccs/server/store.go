@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,14 +68,22 @@ func OpenStore(ctx context.Context, conf Config) (store.Store, error) {
 	case storeRedis:
 		return openRedis(ctx, conf)
 	}
-	if rest == "" {
-		rest = filepath.Join(conf.DataDir, "store")
-	}
-	st, err := diskstore.Open(rest, diskstore.Options{})
+	dir := storeDir(conf.DataDir, rest)
+	st, err := diskstore.Open(dir, diskstore.Options{})
 	if errors.Is(err, store.ErrLocked) {
-		return nil, fmt.Errorf("another ccs runs on %s: stop it or use another --data: %w", conf.DataDir, err)
+		return nil, fmt.Errorf("another ccs runs on %s: stop it or use another --data: %w", cmp.Or(conf.DataDir, dir), err)
 	}
 	return st, err
+}
+
+func storeDir(dataDir, dir string) string { return cmp.Or(dir, filepath.Join(dataDir, "store")) }
+
+// StoreDir is the directory that OpenStore keeps the embedded store in, "" for a store of another kind.
+func StoreDir(conf Config) string {
+	if kind, dir, err := parseStore(conf.Store); err == nil && kind == storeDisk {
+		return storeDir(conf.DataDir, dir)
+	}
+	return ""
 }
 
 func openRedis(ctx context.Context, conf Config) (store.Store, error) {

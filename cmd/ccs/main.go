@@ -42,6 +42,7 @@ type cli struct {
 	Send    sendCmd    `cmd:"" help:"Be an app server: send to a device."`
 	Listen  listenCmd  `cmd:"" help:"Be an app server: print and acknowledge what devices send."`
 	Drain   drainCmd   `cmd:"" help:"Drain app servers' connections."`
+	Store   storeCmd   `cmd:"" help:"Carry what a server remembers into another store."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

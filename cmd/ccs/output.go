@@ -56,14 +56,6 @@ func (o *output) note(format string, args ...any) {
 	}
 }
 
-// progress redraws the last line of the terminal; "" takes it away.
-func (o *output) progress(line string) {
-	const clearLine = "\r\x1b[K"
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	fmt.Fprint(o.stderr, clearLine+line)
-}
-
 // isTerminal reports whether a person reads w.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)

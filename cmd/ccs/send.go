@@ -239,40 +239,13 @@ func (t *tally) result() (acked, refused int, failure error) {
 	return t.acked, t.refused, t.failure
 }
 
-// A run that takes longer than progressAfter tells a person how far it is.
-const (
-	progressAfter = 2 * time.Second
-	progressEvery = 500 * time.Millisecond
-)
-
 // showProgress keeps a line on the terminal up to date until stop is called.
 func (t *tally) showProgress(out *output) (stop func()) {
 	if t.total == 1 || !isTerminal(out.stderr) {
 		return func() {}
 	}
-	ended, gone := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(gone)
-		wait := time.NewTimer(progressAfter)
-		defer wait.Stop()
-		shown := false
-		for {
-			select {
-			case <-wait.C:
-				acked, refused, _ := t.result()
-				out.progress(fmt.Sprintf("%d of %d answered", acked+refused, t.total))
-				shown = true
-				wait.Reset(progressEvery)
-			case <-ended:
-				if shown {
-					out.progress("")
-				}
-				return
-			}
-		}
-	}()
-	return func() {
-		close(ended)
-		<-gone
-	}
+	return out.showProgress(func() string {
+		acked, refused, _ := t.result()
+		return fmt.Sprintf("%d of %d answered", acked+refused, t.total)
+	})
 }

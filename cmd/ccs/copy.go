@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"openccs/store"
+)
+
+// copying is a run of ccs store copy.
+type copying struct {
+	from, to   store.Store // store.Movable
+	checkpoint *checkpoint
+	verify     bool
+	now        time.Time // what has expired by now is not there, in either store
+	out        *output
+
+	progress atomic.Pointer[string]
+}
+
+// copied is what a copy came to: part of the contract with scripts.
+type copied struct {
+	counts
+	Resumed  bool `json:"resumed"`
+	Verified bool `json:"verified"`
+}
+
+// String is the result for a person.
+func (r *copied) String() string {
+	s := r.counts.String()
+	if r.Verified {
+		s += "; both stores have the same"
+	}
+	return s
+}
+
+func (c *copying) close() error {
+	var errs []error
+	for _, st := range []store.Store{c.from, c.to} {
+		if st != nil {
+			errs = append(errs, st.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// run copies what is not copied yet.
+func (c *copying) run(ctx context.Context) (*copied, error) {
+	c.tell("looking at both stores")
+	defer c.out.showProgress(func() string { return *c.progress.Load() })()
+	cp := c.checkpoint
+	if cp.resumed {
+		c.out.note("resumed behind: %s", cp.Counts)
+	} else {
+		done, err := c.begin(ctx)
+		if done != nil || err != nil {
+			return done, err
+		}
+	}
+	if err := c.pages(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.presence(ctx); err != nil {
+		return nil, err
+	}
+	if err := cp.remove(); err != nil {
+		return nil, err
+	}
+	r := &copied{counts: cp.Counts, Resumed: cp.resumed}
+	if !c.verify && !cp.resumed {
+		return r, nil
+	}
+	var err error
+	if r.counts, err = c.compare(ctx); err != nil {
+		return nil, err
+	}
+	r.Verified = true
+	return r, nil
+}
+
+// begin looks whether the target may be copied into. It returns what there is if it has all of it already.
+func (c *copying) begin(ctx context.Context) (*copied, error) {
+	empty := true
+	for p, err := range c.to.(store.Movable).Dump(ctx, "", c.now) {
+		if err != nil {
+			return nil, fmt.Errorf("read --to: %w", err)
+		}
+		if empty = p.Len() == 0; !empty {
+			break
+		}
+	}
+	if empty {
+		return nil, c.checkpoint.save()
+	}
+	there, err := c.compare(ctx)
+	if err == nil {
+		c.out.note("--to has all of it already")
+		return &copied{counts: there, Verified: true}, nil
+	}
+	var differ *differError
+	if errors.As(err, &differ) {
+		err = &hintedError{
+			err:  fmt.Errorf("--to: %w: it has %s", store.ErrExists, differ.to),
+			hint: "copy into an empty store: devices and projects of the one that is there would be mixed up with those of --from",
+		}
+	}
+	return nil, err
+}
+
+// pages copies page by page.
+func (c *copying) pages(ctx context.Context) error {
+	cp := c.checkpoint
+	for p, err := range c.from.(store.Movable).Dump(ctx, cp.Next, c.now) {
+		if err == nil {
+			err = c.to.(store.Movable).Restore(ctx, p)
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				c.out.note("copied so far: %s; run the same command again to go on", cp.Counts)
+			}
+			return errors.Join(err, cp.save())
+		}
+		cp.Queue = cp.Counts.add(p, cp.Queue)
+		cp.Next = p.Next
+		c.tell("copied %d registrations, %d messages", cp.Counts.Registrations, cp.Counts.Messages)
+		if err := cp.saveNowAndThen(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// presence carries which devices are expected back, where both stores remember that.
+func (c *copying) presence(ctx context.Context) error {
+	from, ok := c.from.(store.Presence)
+	to, both := c.to.(store.Presence)
+	if !ok || !both {
+		return nil
+	}
+	keys, err := from.Present(ctx)
+	if err != nil {
+		return fmt.Errorf("list devices that were connected: %w", err)
+	}
+	for _, k := range keys {
+		if err := to.SetPresent(ctx, k, true); err != nil {
+			return fmt.Errorf("note a device that was connected: %w", err)
+		}
+	}
+	return nil
+}
+
+// differError says that two stores do not have the same.
+type differError struct{ from, to counts }
+
+func (e *differError) Error() string {
+	return fmt.Sprintf("the stores differ\n--from: %s\n--to:   %s", e.from, e.to)
+}
+
+// compare counts what both stores have; *differError if that is not the same.
+func (c *copying) compare(ctx context.Context) (counts, error) {
+	from, fromDigest, err := c.read(ctx, c.from, "--from")
+	if err != nil {
+		return counts{}, err
+	}
+	to, toDigest, err := c.read(ctx, c.to, "--to")
+	if err != nil {
+		return counts{}, err
+	}
+	if from != to || fromDigest != toDigest {
+		return counts{}, &differError{from, to}
+	}
+	return from, nil
+}
+
+func (c *copying) read(ctx context.Context, st store.Store, name string) (n counts, d store.Digest, err error) {
+	queue := ""
+	for p, err := range st.(store.Movable).Dump(ctx, "", c.now) {
+		if err != nil {
+			return n, d, fmt.Errorf("read %s: %w", name, err)
+		}
+		queue = n.add(p, queue)
+		d.Add(p)
+		c.tell("compared %d registrations, %d messages of %s", n.Registrations, n.Messages, name)
+	}
+	return n, d, nil
+}
+
+// tell says what the command is doing, should it take long.
+func (c *copying) tell(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	c.progress.Store(&line)
+}

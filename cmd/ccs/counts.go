@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+
+	"openccs/store"
+)
+
+// counts is how much a store remembers, or how much of it was copied: part of the contract with scripts.
+type counts struct {
+	Projects      int `json:"projects"`
+	Clients       int `json:"oauth_clients"`
+	RefreshTokens int `json:"refresh_tokens"`
+	Secrets       int `json:"secrets"`
+	Registrations int `json:"registrations"`
+	Queues        int `json:"queues"`
+	Messages      int `json:"messages"`
+	Remembered    int `json:"remembered"`
+}
+
+// add counts a page. queue is the queue that was counted last; the one that now was is returned.
+func (c *counts) add(p *store.Page, queue string) string {
+	c.Projects += len(p.Projects)
+	c.Clients += len(p.Clients)
+	c.RefreshTokens += len(p.RefreshTokens)
+	c.Secrets += len(p.Secrets)
+	c.Registrations += len(p.Registrations)
+	c.Messages += len(p.Entries)
+	c.Remembered += len(p.Remembered)
+	var last store.Key
+	for i := range p.Entries {
+		if k := p.Entries[i].Key; k != last {
+			last = k
+			if k.String() != queue {
+				queue = k.String()
+				c.Queues++
+			}
+		}
+	}
+	return queue
+}
+
+// String is the counts for a person.
+func (c counts) String() string {
+	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, secrets %d, registrations %d, queues %d, messages %d, remembered %d",
+		c.Projects, c.Clients, c.RefreshTokens, c.Secrets, c.Registrations, c.Queues, c.Messages, c.Remembered)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"openccs/ccs/server"
+	"openccs/store"
+)
+
+type storeCmd struct {
+	Copy storeCopyCmd `cmd:"" help:"Copy everything from one store into another."`
+}
+
+type storeCopyCmd struct {
+	From       string `required:"" placeholder:"STORE" help:"Copy from here: a data directory, or a URL as for ccs serve --store. No server may run on it."`
+	To         string `required:"" placeholder:"STORE" help:"Copy to here, likewise. It must be empty, or have been left by a copy that was interrupted."`
+	Checkpoint string `placeholder:"FILE" help:"Note here how far the copy is. Default: a file beside the directory of --from, or else of --to."`
+	Verify     bool   `help:"Read both stores afterwards and compare them. A copy that was resumed is always verified."`
+	JSON       bool   `help:"Print one JSON object."`
+}
+
+// Help shows how it is called.
+func (storeCopyCmd) Help() string {
+	return `Carries projects with their keys and limits, OAuth clients and refresh tokens, the secrets that devices and
+access tokens are known by, registrations, waiting messages, and the IDs by which repeats are known (remembered).
+Devices and app servers log in afterwards as before. What has expired stays behind.
+
+An interrupted copy goes on where it was when the same command is run again. The store that was copied from is
+left as it was: do not start a server on it again.
+
+Examples:
+
+    ccs store copy --from data --to /srv/ccs --verify
+    ccs store copy --from data --to redis://redis.example.org:6379 --verify
+    ccs store copy --from redis://redis.example.org:6379 --to disk:/srv/ccs-store --json
+`
+}
+
+// Run copies, and prints how much it was.
+func (c *storeCopyCmd) Run(ctx context.Context, out *output) (err error) {
+	from, err := newSide("from", c.From)
+	if err != nil {
+		return err
+	}
+	to, err := newSide("to", c.To)
+	if err != nil {
+		return err
+	}
+	path := cmp.Or(c.Checkpoint, from.checkpoint(), to.checkpoint())
+	switch {
+	case from.name() == to.name():
+		return &usageError{err: fmt.Errorf("--from and --to are the same store")}
+	case path == "":
+		return &usageError{err: errors.New("--checkpoint: name a file, for there is no directory to put it beside")}
+	}
+	if dir := from.dir; dir != "" {
+		if _, err := os.Stat(dir); err != nil {
+			return &hintedError{err: fmt.Errorf("--from: %w", err), hint: "name the data directory of a server, or the URL of its store"}
+		}
+	}
+	run := copying{out: out, verify: c.Verify, now: time.Now()}
+	if run.checkpoint, err = openCheckpoint(path, from, to); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, run.close()) }()
+	if run.from, err = from.open(ctx); err != nil {
+		return err
+	}
+	if run.to, err = to.open(ctx); err != nil {
+		return err
+	}
+	r, err := run.run(ctx)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return out.json(r)
+	}
+	return out.printf("%s\n", r)
+}
+
+// side is one end of a copy.
+type side struct {
+	flag string
+	conf server.Config
+	dir  string // of the embedded store, "" for one of another kind
+}
+
+// newSide reads a data directory or a store URL.
+func newSide(flag, value string) (s side, err error) {
+	s = side{flag: flag, conf: server.Default()}
+	s.conf.AllowEviction = true // that is for the server to refuse
+	s.conf.DataDir = value
+	scheme, rest, isURL := strings.Cut(value, ":")
+	switch {
+	case value == "":
+		return side{}, s.wrong(value, "names no store", "give a data directory, or a URL such as disk:DIR")
+	case isURL && !strings.Contains(scheme, "/"):
+		s.conf.DataDir, s.conf.Store = "", value
+		if rest == "" {
+			return side{}, s.wrong(value, "names no store that can be copied", "give a data directory, or a URL such as disk:DIR")
+		}
+	}
+	if s.dir = server.StoreDir(s.conf); s.dir == "" {
+		return s, nil
+	}
+	if s.dir, err = filepath.Abs(s.dir); err != nil {
+		return side{}, err
+	}
+	if real, err := filepath.EvalSymlinks(s.dir); err == nil {
+		s.dir = real
+	}
+	return s, nil
+}
+
+func (s side) wrong(value, problem, mend string) error {
+	return &usageError{err: fmt.Errorf("--%s %q: %s", s.flag, value, problem), hint: mend}
+}
+
+// name tells stores apart.
+func (s side) name() string { return cmp.Or(s.dir, s.conf.Store) }
+
+// checkpoint is the file that is used when none is named, "" if there is no directory to put it beside.
+func (s side) checkpoint() string {
+	if s.dir == "" {
+		return ""
+	}
+	return s.dir + ".copy.json"
+}
+
+func (s side) open(ctx context.Context) (store.Store, error) {
+	st, err := server.OpenStore(ctx, s.conf)
+	var bad *server.ConfigError
+	switch {
+	case errors.As(err, &bad):
+		return nil, s.wrong(bad.Value, bad.Problem, bad.Mend)
+	case err != nil:
+		return nil, fmt.Errorf("--%s: %w", s.flag, err)
+	}
+	if _, ok := st.(store.Movable); !ok {
+		return nil, errors.Join(fmt.Errorf("--%s: a store of this kind cannot be copied", s.flag), st.Close())
+	}
+	return st, nil
+}
