@@ -12,13 +12,14 @@ import (
 type Movable interface {
 	// Dump reads everything that has not expired, claimed entries as well, in pages: first secrets, then
 	// projects, OAuth clients and refresh tokens, then the rest, an entry next to the others of its queue. from
-	// is "", or the Next of an earlier page to go on behind it. There is one page at least. The store can only
-	// be closed when the last page has been read. After an error there are no more pages.
+	// is "", or the Next of an earlier page: then the dump begins behind that page, or somewhere before. There is
+	// one page at least. The store can only be closed when the last page has been read. After an error there are
+	// no more pages.
 	Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*Page, error]
 	// Restore keeps what a page holds, as it is: IDs are not given out anew, and no limit is judged. What is
 	// there already is left alone, so that a page may be restored again; ErrExists if something else is there
 	// in its place. When it returns nil, all of the page survives kill -9.
-	Restore(ctx context.Context, p *Page) error
+	Restore(ctx context.Context, p *Page, now time.Time) error
 }
 
 // PageSize is how many records a page holds at most.

@@ -115,7 +115,7 @@ func (c *copying) pages(ctx context.Context) error {
 	cp := c.checkpoint
 	for p, err := range c.from.(store.Movable).Dump(ctx, cp.Next, c.now) {
 		if err == nil {
-			err = c.to.(store.Movable).Restore(ctx, p)
+			err = c.to.(store.Movable).Restore(ctx, p, c.now)
 		}
 		if err != nil {
 			if ctx.Err() != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"openccs/store"
+	"openccs/store/internal/pages"
 )
 
 var _ store.Movable = (*Store)(nil)
@@ -23,35 +24,28 @@ var dumped = []byte{prefixSecret, prefixProject, prefixClient, prefixRefresh, pr
 
 // Dump reads everything as it is at its beginning. A page's Next is its last key.
 func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*store.Page, error] {
-	return func(yield func(*store.Page, error) bool) {
-		d := &dump{ctx: ctx, now: now.UnixMilli(), yield: yield, page: &store.Page{}}
-		if err := s.dump(d, from); err != nil && !errors.Is(err, errEnough) {
-			yield(nil, fmt.Errorf("dump: %w", err))
+	return pages.Of(ctx, func(w *pages.Writer) error {
+		if err := s.enter(ctx); err != nil {
+			return err
 		}
-	}
+		defer s.life.RUnlock()
+		last, err := hex.DecodeString(from)
+		if err != nil {
+			return fmt.Errorf("%q is no place to go on from: %w", from, err)
+		}
+		return s.dump(&dump{Writer: w, last: last, now: now.UnixMilli()})
+	})
 }
 
 // dump is a call of Dump.
 type dump struct {
-	ctx   context.Context
-	now   int64
-	yield func(*store.Page, error) bool
-	page  *store.Page
-	last  []byte // the key that was read last, nil before the first
+	*pages.Writer
+	last []byte // the key that was read last, empty before the first
+	now  int64
 }
 
-// errEnough says that the caller of Dump wants no more pages.
-var errEnough = errors.New("no more pages wanted")
-
-func (s *Store) dump(d *dump, from string) (err error) {
-	if err := s.enter(d.ctx); err != nil {
-		return err
-	}
-	defer s.life.RUnlock()
-	if d.last, err = hex.DecodeString(from); err != nil {
-		return fmt.Errorf("%q is no place to go on from: %w", from, err)
-	}
-	if d.page.Seq, _, err = s.getNumber(metaSeq); err != nil {
+func (s *Store) dump(d *dump) (err error) {
+	if d.Seq, _, err = s.getNumber(metaSeq); err != nil {
 		return err
 	}
 	snapshot := s.db.NewSnapshot()
@@ -65,7 +59,7 @@ func (s *Store) dump(d *dump, from string) (err error) {
 			return err
 		}
 	}
-	return d.turn()
+	return nil
 }
 
 // section reads what has one prefix, behind the key that was read last.
@@ -80,10 +74,8 @@ func (d *dump) section(snapshot *pebble.Snapshot, prefix byte) (err error) {
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
 	for it.First(); it.Valid(); it.Next() {
-		if d.page.Len() == store.PageSize {
-			if err := d.turn(); err != nil {
-				return err
-			}
+		if err := d.Room(); err != nil {
+			return err
 		}
 		value, err := it.ValueAndErr()
 		if err != nil {
@@ -93,23 +85,14 @@ func (d *dump) section(snapshot *pebble.Snapshot, prefix byte) (err error) {
 			return fmt.Errorf("key %q: %w", it.Key(), err)
 		}
 		d.last = append(d.last[:0], it.Key()...)
+		d.Next = hex.EncodeToString(d.last)
 	}
 	return it.Error()
 }
 
-// turn hands the page over and begins the next.
-func (d *dump) turn() error {
-	d.page.Next = hex.EncodeToString(d.last)
-	if !d.yield(d.page, nil) {
-		return errEnough
-	}
-	d.page = &store.Page{Seq: d.page.Seq}
-	return d.ctx.Err()
-}
-
 // add takes a record into the page, unless it has expired.
 func (d *dump) add(key, value []byte) error {
-	p := d.page
+	p := d.Page
 	switch key[0] {
 	case prefixSecret:
 		p.Secrets = append(p.Secrets, store.Secret{Name: string(key[1:]), Value: slices.Clone(value)})
@@ -140,7 +123,7 @@ func (d *dump) addRemembered(key, value []byte) error {
 		return errDamaged
 	}
 	if until := int64(binary.BigEndian.Uint64(value)); until > d.now {
-		d.page.Remembered = append(d.page.Remembered, store.Remembered{
+		d.Remembered = append(d.Remembered, store.Remembered{
 			Key: parseQueueKey(key), Sum: store.DedupSum(key[queueKeyLen:]), Until: time.UnixMilli(until),
 		})
 	}
@@ -159,6 +142,6 @@ func (d *dump) addEntry(key, value []byte) error {
 	if r.flags&flagAway != 0 {
 		e.Limit.Overflow = store.Discard
 	}
-	d.page.Entries = append(d.page.Entries, e)
+	d.Entries = append(d.Entries, e)
 	return nil
 }

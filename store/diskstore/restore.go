@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"openccs/store"
 	"openccs/store/internal/limits"
 )
 
 // Restore keeps a page of another store, and returns when it is on disk.
-func (s *Store) Restore(ctx context.Context, p *store.Page) error {
+func (s *Store) Restore(ctx context.Context, p *store.Page, _ time.Time) error {
 	err := store.RestoreAccounts(ctx, s, p)
 	if err == nil {
 		err = s.changeInOrder(ctx, func(g *group) error { return g.restore(p) })

@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"openccs/store"
 )
 
 // Restore keeps a page of another store.
-func (s *Store) Restore(ctx context.Context, p *store.Page) error {
+func (s *Store) Restore(ctx context.Context, p *store.Page, _ time.Time) error {
 	if err := store.RestoreAccounts(ctx, s, p); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}

@@ -97,7 +97,7 @@ func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 		l.size += size
 		l.at = append(l.at, i)
 		if e.Dedup != "" {
-			l.dedups = append(l.dedups, s.key(e.Key.String(), "u:"+e.Dedup))
+			l.dedups = append(l.dedups, s.dedupKey(e.Key, store.SumDedup(e.Dedup)))
 		}
 		spec, record := encode(make([]byte, 0, size), e)
 		wish := store.MakeID(e.Rank, uint64(l.clock)+uint64(len(l.at)-1))

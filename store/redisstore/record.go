@@ -45,7 +45,7 @@ func encode(b []byte, e *store.Entry) (spec, record []byte) {
 	b = append(b, bit(limits.IsAway(e))*flagAway)
 	b = le.AppendUint64(b, uint64(e.Expires.UnixMilli()))
 	b = le.AppendUint64(b, uint64(e.Accepted.UnixMicro()))
-	b = le.AppendUint32(b, 0)
+	b = le.AppendUint32(b, uint32(e.Deleted))
 	b = le.AppendUint32(b, uint32(len(e.App)))
 	b = le.AppendUint32(b, uint32(len(e.Collapse)))
 	b = le.AppendUint32(b, uint32(len(e.Dedup)))

@@ -97,6 +97,14 @@ func (s *Store) queueKeys(k store.Key) []string {
 	return []string{s.key(tag, "q"), s.key(tag, "w")}
 }
 
+// dedupMark begins what a dedup string's key is; its sum follows.
+const dedupMark = "u:"
+
+// dedupKey is the key that says until when a dedup string is known.
+func (s *Store) dedupKey(k store.Key, sum store.DedupSum) string {
+	return s.key(k.String(), dedupMark+string(sum[:]))
+}
+
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed.Load() {
 		return store.ErrClosed

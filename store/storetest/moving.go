@@ -41,7 +41,7 @@ func (f fixture) dump(from string, now time.Time) (pages []*store.Page) {
 func (f fixture) restore(pages ...*store.Page) {
 	f.Helper()
 	for _, p := range pages {
-		require.NoError(f, f.movable().Restore(context.Background(), p))
+		require.NoError(f, f.movable().Restore(context.Background(), p, start))
 	}
 }
 
@@ -245,7 +245,7 @@ var movingCases = []testCase{
 	}},
 	{"what is there already is not replaced by something else", func(f fixture) {
 		f.furnish()
-		other := store.HashKey("another")
+		m, other := f.movable(), store.HashKey("another")
 		for name, p := range map[string]*store.Page{
 			"secret":        {Secrets: []store.Secret{{Name: "device", Value: []byte("another")}}},
 			"project":       {Projects: []*store.Project{{Sender: "1", Name: "another"}}},
@@ -255,7 +255,7 @@ var movingCases = []testCase{
 		} {
 			f.Run(name, func(t *testing.T) {
 				before := f.digest()
-				require.ErrorIs(t, f.movable().Restore(context.Background(), p), store.ErrExists)
+				require.ErrorIs(t, m.Restore(context.Background(), p, start), store.ErrExists)
 				assert.Equal(t, before, f.digest())
 			})
 		}

@@ -1,0 +1,153 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"openccs/store"
+	"openccs/store/internal/pages"
+)
+
+// dumpKeys is how many keys a dump asks for at once, about.
+const dumpKeys = 100
+
+var _ store.Movable = (*Store)(nil)
+
+// Dump lists accounts, and then the keys of one primary after the other, as Redis lists them.
+func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*store.Page, error] {
+	return pages.Of(ctx, func(w *pages.Writer) error {
+		if err := s.usable(ctx); err != nil {
+			return err
+		}
+		shards, topology, err := s.topology(ctx)
+		if err != nil {
+			return err
+		}
+		d := &dump{Writer: w, s: s, ctx: ctx, now: now}
+		d.Seq = uint64(clock())
+		at, err := parseDumpPlace(from, topology)
+		if err != nil {
+			return err
+		}
+		if at.shard < 0 {
+			if err := d.accounts(); err != nil {
+				return err
+			}
+			at.shard = 0
+		}
+		return d.keys(shards, at)
+	})
+}
+
+// dump is a call of Dump.
+type dump struct {
+	*pages.Writer
+	s   *Store
+	ctx context.Context
+	now time.Time
+}
+
+// dumpPlace is how far a dump is.
+type dumpPlace struct {
+	topology string
+	shard    int    // whose keys are listed; -1 before the first
+	cursor   uint64 // as Redis gave it out, which knows it until it is started anew
+}
+
+func (p dumpPlace) String() string { return fmt.Sprintf("%s %d %d", p.topology, p.shard, p.cursor) }
+
+// parseDumpPlace reads what String has written. If the servers are others by now, or were started anew, their
+// cursors mean nothing any more, and the dump begins at its beginning.
+func parseDumpPlace(from, topology string) (p dumpPlace, err error) {
+	beginning := dumpPlace{topology: topology, shard: -1}
+	if from == "" {
+		return beginning, nil
+	}
+	if _, err := fmt.Sscanf(from, "%s %d %d", &p.topology, &p.shard, &p.cursor); err != nil {
+		return p, fmt.Errorf("%q is no place to go on from: %w", from, err)
+	}
+	if p.topology != topology {
+		return beginning, nil
+	}
+	return p, nil
+}
+
+// topology is the primaries, in an order that stays while none of them is started anew, and a name for that.
+func (s *Store) topology(ctx context.Context) (shards []redis.UniversalClient, name string, err error) {
+	shards, err = s.primaries(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	runs := make(map[redis.UniversalClient]string, len(shards))
+	for _, c := range shards {
+		info, err := c.Info(ctx, "server").Result()
+		if err != nil {
+			return nil, "", s.translate(err)
+		}
+		_, run, _ := strings.Cut(info, "run_id:")
+		runs[c], _, _ = strings.Cut(run, "\r")
+	}
+	slices.SortFunc(shards, func(a, b redis.UniversalClient) int { return cmp.Compare(runs[a], runs[b]) })
+	h := sha256.New()
+	for _, c := range shards {
+		h.Write([]byte(runs[c]))
+	}
+	return shards, fmt.Sprintf("%x", h.Sum(nil)[:8]), nil
+}
+
+// keys reads what is under the keys of all shards from a place on.
+func (d *dump) keys(shards []redis.UniversalClient, at dumpPlace) error {
+	for ; at.shard < len(shards); at.shard++ {
+		for {
+			d.Next = at.String()
+			keys, next, err := shards[at.shard].Scan(d.ctx, at.cursor, globEscape(d.s.prefix)+"{[dsr]:*", dumpKeys).Result()
+			if err != nil {
+				return d.s.translate(err)
+			}
+			if err := d.under(keys); err != nil {
+				return err
+			}
+			if at.cursor = next; next == 0 {
+				break
+			}
+		}
+	}
+	d.Next = at.String()
+	return nil
+}
+
+// under reads what is under some keys.
+func (d *dump) under(keys []string) error {
+	var queues, devices []store.Key
+	var remembered []rememberedKey
+	for _, key := range keys {
+		tag, what, _ := strings.Cut(strings.TrimPrefix(key, d.s.prefix+"{"), "}:")
+		k, err := store.ParseKey(tag)
+		if err != nil {
+			continue
+		}
+		sum, isDedup := strings.CutPrefix(what, dedupMark)
+		switch {
+		case what == "w":
+			queues = append(queues, k)
+		case what == "reg":
+			devices = append(devices, k)
+		case isDedup && len(sum) == len(store.DedupSum{}):
+			remembered = append(remembered, rememberedKey{key, store.Remembered{Key: k, Sum: store.DedupSum([]byte(sum))}})
+		}
+	}
+	for _, err := range []error{d.registrations(devices), d.remembered(remembered), d.queues(queues)} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package redisstore
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"openccs/store"
+)
+
+// accounts reads what is in one hash slot together.
+func (d *dump) accounts() error {
+	var secrets *redis.MapStringStringCmd
+	err := d.s.read(d.ctx, func(p redis.Pipeliner) { secrets = p.HGetAll(d.ctx, d.s.secretsKey()) })
+	if err != nil {
+		return err
+	}
+	for name, value := range secrets.Val() {
+		d.Secrets = append(d.Secrets, store.Secret{Name: name, Value: []byte(value)})
+	}
+	if err := addAccounts(d, d.s.projectsKey(), func(p *store.Page, r *store.Project) { p.Projects = append(p.Projects, r) }); err != nil {
+		return err
+	}
+	if err := addAccounts(d, d.s.clientsKey(), func(p *store.Page, r *store.OAuthClient) { p.Clients = append(p.Clients, r) }); err != nil {
+		return err
+	}
+	return addAccounts(d, d.s.refreshKey(), func(p *store.Page, r *store.RefreshToken) { p.RefreshTokens = append(p.RefreshTokens, r) })
+}
+
+func addAccounts[T any](d *dump, key string, add func(*store.Page, *T)) error {
+	all, err := listJSON[T](d.ctx, d.s, key)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if err := d.Room(); err != nil {
+			return err
+		}
+		add(d.Page, r)
+	}
+	return nil
+}
+
+// registrations reads those of some devices.
+func (d *dump) registrations(devices []store.Key) error {
+	cmds := make([]*redis.MapStringStringCmd, len(devices))
+	err := d.s.read(d.ctx, func(p redis.Pipeliner) {
+		for i, k := range devices {
+			cmds[i] = p.HGetAll(d.ctx, d.s.registrationsKey(k.ID))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for i, cmd := range cmds {
+		for token, raw := range cmd.Val() {
+			if token == versionField {
+				continue
+			}
+			r, err := decodeRegistration(raw, token, devices[i].ID)
+			if err != nil {
+				return fmt.Errorf("registrations of device %d: %w", devices[i].ID, err)
+			}
+			if err := d.Room(); err != nil {
+				return err
+			}
+			d.Registrations = append(d.Registrations, r)
+		}
+	}
+	return nil
+}
+
+// rememberedKey is a remembered string, and the key that says for how long.
+type rememberedKey struct {
+	key string
+	store.Remembered
+}
+
+func (d *dump) remembered(all []rememberedKey) error {
+	cmds := make([]*redis.StringCmd, len(all))
+	err := d.s.read(d.ctx, func(p redis.Pipeliner) {
+		for i, r := range all {
+			cmds[i] = p.Get(d.ctx, r.key)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for i, cmd := range cmds {
+		if cmd.Err() != nil {
+			continue // forgotten since the keys were listed
+		}
+		until, err := strconv.ParseInt(cmd.Val(), 10, 64)
+		if err != nil {
+			return fmt.Errorf("%s: %w", all[i].Key, errDamaged)
+		}
+		r := all[i].Remembered
+		if r.Until = time.UnixMilli(until); !r.Until.After(d.now) {
+			continue
+		}
+		if err := d.Room(); err != nil {
+			return err
+		}
+		d.Page.Remembered = append(d.Page.Remembered, r)
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"openccs/store"
+)
+
+var (
+	restoreScript  = load("restore")
+	rememberScript = load("remember")
+)
+
+const (
+	restoreDevices = 64          // whose registrations are written at once
+	clockPatience  = time.Minute // for the clock to pass a sequence number
+)
+
+// Restore keeps a page of another store.
+func (s *Store) Restore(ctx context.Context, p *store.Page, now time.Time) error {
+	for _, step := range []func() error{
+		func() error { return passSeq(ctx, p.HighestSeq()) },
+		func() error { return store.RestoreAccounts(ctx, s, p) },
+		func() error { return s.restoreRegistrations(ctx, p.Registrations) },
+		func() error {
+			return s.run(ctx, append(s.rememberCalls(p.Remembered, now), s.restoreCalls(p.Entries, now)...)...)
+		},
+	} {
+		if err := step(); err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+	}
+	return nil
+}
+
+// passSeq waits until the clock, which sequence numbers follow, is beyond one that another store has given
+// out: such a store may be a little ahead, if it has its numbers from a Redis too.
+func passSeq(ctx context.Context, seq uint64) error {
+	ahead := time.Duration(int64(seq)-clock()) * time.Microsecond
+	switch {
+	case seq > maxSeq || ahead > clockPatience:
+		return fmt.Errorf("sequence number %d is ahead of the clock: is that right?", seq)
+	case ahead < 0:
+		return nil
+	}
+	select {
+	case <-time.After(ahead):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// restoreRegistrations keeps the records of several devices at once.
+func (s *Store) restoreRegistrations(ctx context.Context, all []*store.Registration) error {
+	byDevice := map[uint64][]*store.Registration{}
+	for _, r := range all {
+		byDevice[r.Device] = append(byDevice[r.Device], r)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(restoreDevices)
+	for device, records := range byDevice {
+		g.Go(func() error { return s.restoreDevice(ctx, device, records) })
+	}
+	return g.Wait()
+}
+
+func (s *Store) restoreDevice(ctx context.Context, device uint64, records []*store.Registration) error {
+	return s.changeDevice(ctx, device, func(there []*store.Registration) (changed []*store.Registration, err error) {
+		for _, r := range records {
+			i := slices.IndexFunc(there, func(old *store.Registration) bool { return old.Token == r.Token })
+			switch {
+			case i < 0:
+				changed = append(changed, r)
+			case !store.Alike(there[i], r):
+				return nil, fmt.Errorf("registration of device %d: %w", device, store.ErrExists)
+			}
+			if err := s.reserve(ctx, r); err != nil {
+				return nil, err
+			}
+		}
+		return changed, nil
+	})
+}
+
+func (s *Store) rememberCalls(all []store.Remembered, now time.Time) (calls []*call) {
+	for _, r := range all {
+		if left := r.Until.Sub(now); left > 0 {
+			calls = append(calls, &call{
+				script: rememberScript, keys: []string{s.dedupKey(r.Key, r.Sum)},
+				args: []any{r.Until.UnixMilli(), left.Milliseconds()}, safe: true, durable: true,
+			})
+		}
+	}
+	return calls
+}
+
+// restoreCalls are the lots of entries, each of one queue. They may be carried out in any order.
+func (s *Store) restoreCalls(entries []store.Entry, now time.Time) (calls []*call) {
+	open := map[store.Key]*call{}
+	for i := range entries {
+		e := &entries[i]
+		size := encodedLen(e)
+		c := open[e.Key]
+		if c == nil || c.size+size > lotBytes {
+			c = &call{
+				script: restoreScript, keys: s.queueKeys(e.Key), args: []any{now.UnixMilli(), clock()}, safe: true, durable: true,
+			}
+			open[e.Key] = c
+			calls = append(calls, c)
+		}
+		_, record := encode(make([]byte, 0, size), e)
+		c.size += size
+		c.args = append(c.args, placeOf(e.ID), record)
+	}
+	return calls
+}
