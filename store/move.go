@@ -8,7 +8,7 @@ import (
 )
 
 // Movable is an optional ability of a store: all that it remembers can be carried into another one. Nobody
-// else uses either of the two meanwhile.
+// else uses either of the two meanwhile: ErrLocked from both calls if a store knows of somebody.
 type Movable interface {
 	// Dump reads everything that has not expired, claimed entries as well, in pages: first secrets, then
 	// projects, OAuth clients and refresh tokens, then the rest, an entry next to the others of its queue. from
