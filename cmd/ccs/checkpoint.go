@@ -50,6 +50,12 @@ func openCheckpoint(path string, from, to side) (*checkpoint, error) {
 	return c, nil
 }
 
+// begin starts at the beginning: whatever an earlier copy has brought is not there any more.
+func (c *checkpoint) begin() error {
+	c.resumed, c.Next, c.Counts, c.Queue = false, "", counts{}, ""
+	return c.save()
+}
+
 // save writes the checkpoint.
 func (c *checkpoint) save() error {
 	b, err := json.Marshal(c)

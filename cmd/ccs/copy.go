@@ -51,14 +51,8 @@ func (c *copying) close() error {
 func (c *copying) run(ctx context.Context) (*copied, error) {
 	c.tell("looking at both stores")
 	defer c.out.showProgress(func() string { return *c.progress.Load() })()
-	cp := c.checkpoint
-	if cp.resumed {
-		c.out.note("resumed behind: %s", cp.Counts)
-	} else {
-		done, err := c.begin(ctx)
-		if done != nil || err != nil {
-			return done, err
-		}
+	if done, err := c.begin(ctx); done != nil || err != nil {
+		return done, err
 	}
 	if err := c.pages(ctx); err != nil {
 		return nil, err
@@ -66,6 +60,7 @@ func (c *copying) run(ctx context.Context) (*copied, error) {
 	if err := c.presence(ctx); err != nil {
 		return nil, err
 	}
+	cp := c.checkpoint
 	if err := cp.remove(); err != nil {
 		return nil, err
 	}
@@ -92,8 +87,12 @@ func (c *copying) begin(ctx context.Context) (*copied, error) {
 			break
 		}
 	}
-	if empty {
-		return nil, c.checkpoint.save()
+	switch {
+	case empty:
+		return nil, c.checkpoint.begin()
+	case c.checkpoint.resumed:
+		c.out.note("resumed: %s are copied already", c.checkpoint.Counts)
+		return nil, nil
 	}
 	there, err := c.compare(ctx)
 	if err == nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -232,15 +233,25 @@ func largeStore(t *testing.T, dir string) (messages int) {
 	return messages
 }
 
+// size is how many bytes the files of a directory have.
+func size(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			if info, err := d.Info(); err == nil { // or it is gone already
+				bytes += info.Size()
+			}
+		}
+		return nil
+	})
+	return bytes
+}
+
 func TestAnInterruptedCopyGoesOn(t *testing.T) {
 	old := filepath.Join(t.TempDir(), "old")
 	messages := largeStore(t, old)
 	checkpoint := filepath.Join(old, "store.copy.json")
-	begun := func(cmd *exec.Cmd) {
-		require.Eventually(t, func() bool {
-			_, err := os.Stat(checkpoint)
-			return err == nil
-		}, patience, time.Millisecond)
+	begun := func(to string) {
+		require.Eventually(t, func() bool { return size(to) > 1<<20 }, patience, time.Millisecond)
 	}
 	finish := func(t *testing.T, to string) {
 		t.Helper()
@@ -253,7 +264,7 @@ func TestAnInterruptedCopyGoesOn(t *testing.T) {
 	t.Run("after Ctrl-C", func(t *testing.T) {
 		to := filepath.Join(t.TempDir(), "new")
 		cmd := program(t, "store", "copy", "--from", old, "--to", to)
-		begun(cmd)
+		begun(to)
 		require.NoError(t, cmd.Process.Signal(os.Interrupt))
 		var exit *exec.ExitError
 		require.ErrorAs(t, cmd.Wait(), &exit)
@@ -267,10 +278,34 @@ func TestAnInterruptedCopyGoesOn(t *testing.T) {
 	t.Run("after kill -9", func(t *testing.T) {
 		to := filepath.Join(t.TempDir(), "new")
 		cmd := program(t, "store", "copy", "--from", old, "--to", to)
-		begun(cmd)
+		begun(to)
 		require.NoError(t, cmd.Process.Kill())
 		require.Error(t, cmd.Wait())
 		finish(t, to)
+	})
+	t.Run("and begins anew when what it had copied is gone", func(t *testing.T) {
+		to := filepath.Join(t.TempDir(), "new")
+		cmd := program(t, "store", "copy", "--from", old, "--to", to)
+		begun(to)
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, cmd.Wait())
+		require.NoError(t, os.RemoveAll(to))
+		r := copyStore(t, old, to)
+		assert.False(t, r.Resumed)
+		assert.Equal(t, messages, r.Messages)
+	})
+	t.Run("and fails when both stores came to differ", func(t *testing.T) {
+		to := filepath.Join(t.TempDir(), "new")
+		cmd := program(t, "store", "copy", "--from", old, "--to", to)
+		begun(to)
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, cmd.Wait())
+		require.Equal(t, exitDone, ccs(t, "project", "create", "--data", to).code)
+		got := ccs(t, "store", "copy", "--from", old, "--to", to)
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.stderr, "the stores differ")
+		assert.Contains(t, got.stderr, "--to:   projects 1,")
+		assert.NoFileExists(t, checkpoint)
 	})
 	t.Run("after kill -9, into Redis", func(t *testing.T) {
 		redis := redistest.Single(t)

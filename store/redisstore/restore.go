@@ -50,7 +50,7 @@ func passSeq(ctx context.Context, seq uint64) error {
 		return nil
 	}
 	select {
-	case <-time.After(ahead):
+	case <-time.After(ahead + time.Microsecond):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

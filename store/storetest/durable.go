@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"openccs/store"
+	"openccs/store/memstore"
 )
 
 // RunDurable holds a store against what must outlive Close. It opens the same directory again and again.
@@ -197,6 +198,23 @@ var durableCases = []struct {
 		}
 		f.reopen()
 		assert.Empty(f, present())
+	}},
+	{"what was restored is there again, and IDs grow on from there", func(f *reopening) {
+		from := fixture{T: f.T, Store: memstore.New()}
+		from.furnish()
+		to, ok := f.Store.(store.Movable)
+		if !ok {
+			f.Skip("the store cannot be moved")
+		}
+		var highest uint64
+		for _, p := range from.dump("", start) {
+			p.Seq += 5 << 20
+			highest = p.HighestSeq()
+			require.NoError(f, to.Restore(context.Background(), p, start))
+		}
+		f.reopen()
+		assert.Equal(f, from.digest(), f.digest())
+		assert.Greater(f, f.keep(message("next"))[0].Seq(), highest)
 	}},
 	{"a store that is opened many times still has everything", func(f *reopening) {
 		for i := range 10 {
