@@ -22,16 +22,17 @@ type conn struct {
 	// Static after newConn.
 	srv *Server
 	tcp net.Conn
-	log *zap.Logger
 
 	// Owned by the goroutine in serve; the session's readLoop takes in over.
+	log    *zap.Logger
 	nc     *tls.Conn
 	in     *stanza.Reader
-	from   string // what our stream header says
-	opened bool   // our stream header has been written
-	user   ccs.SenderID
-	domain string // of the bound address
-	jid    string // bound address, "" before
+	from   string       // what our stream header says
+	opened bool         // our stream header has been written
+	sender ccs.SenderID // who has logged in, "" before
+	user   string       // local part of the bound address
+	domain string       // and its domain
+	jid    string       // bound address, "" before
 	limits store.Limits
 	broken bool // a write has failed, so that nothing can be written any more
 
@@ -135,7 +136,7 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	c.in = stanza.NewReader(c.nc, stanza.BeforeBind)
 	err := c.negotiate(ctx)
-	defer c.srv.leave(c.user)
+	defer c.srv.leave(c.sender)
 	if err == nil {
 		c.nc.SetDeadline(time.Time{})
 		if ctx.Err() != nil {
@@ -146,7 +147,7 @@ func (c *conn) serve(ctx context.Context) {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		c.log.Info("negotiation failed", zap.String("sender", string(c.user)), zap.Error(err))
+		c.log.Info("negotiation failed", zap.Error(err))
 		c.farewell(err)
 	}
 	c.hangUp()

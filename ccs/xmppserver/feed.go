@@ -14,22 +14,27 @@ import (
 	"openccs/store"
 )
 
-// feed is one queue that a session empties into its stream: upstream messages or receipts. Each has its own
-// window, so that a client that never acknowledges receipts, as many do, still gets messages (CCS 3.5).
+// feed is one queue that a session empties into its stream: the peer's messages, or an app server's receipts.
+// Each has its own window, so that a client that never acknowledges receipts, as many do, still gets messages
+// (CCS 3.5).
 type feed struct {
-	// Static after newFeed.
+	// Static after attach.
+	name     string // what the log calls the entries
+	key      store.Key
+	router   *ccs.Router
 	box      *ccs.Mailbox
-	window   *flowcontrol.Window // offered and not acknowledged (CCS 4.2)
-	signal   func()              // tells serveLoop that there is something to do
-	write    func(b []byte, m *ccs.Message, e *store.Entry) []byte
-	prefix   string // of the message_id on the wire
-	resends  int    // how often an entry is sent again before it is given up; negative for no limit
+	window   *flowcontrol.Window                         // offered and not acknowledged (CCS 4.2)
+	signal   func()                                      // tells serveLoop that there is something to do
+	id       func(m *ccs.Message, e *store.Entry) string // the message_id on the wire
+	write    func(b []byte, o *offered) []byte
+	resends  int // how often an entry is sent again before it is given up; negative for no limit
 	firstGap time.Duration
 	log      *zap.Logger
 
 	// Owned by readLoop.
-	acked []store.ID // acknowledged since the last settle
-	freed int        // slots that came free with them
+	acked []store.ID    // acknowledged since the last settle
+	owed  []ccs.Receipt // for them
+	freed int           // slots that came free with them
 
 	// Owned by serveLoop.
 	offeredTotal int
@@ -46,8 +51,9 @@ type feed struct {
 
 // offered is an entry that this connection carries and that is not acknowledged.
 type offered struct {
+	id    string // on the wire
 	entry store.Entry
-	m     ccs.Message // shares memory with entry.Body
+	m     ccs.Message // shares memory with entry.Body; empty for a marker, which has none
 	since time.Time   // when it was sent first
 	due   time.Time   // when it is sent again
 	gap   time.Duration
@@ -55,20 +61,23 @@ type offered struct {
 }
 
 const (
-	claimBatch = 256 // entries taken from the store at a time
-	claimRetry = time.Second
+	claimBatch    = 256 // entries taken from the store at a time
+	claimRetry    = time.Second
+	attachTimeout = 15 * time.Second // for an older session of a device to end
 )
 
 // attach opens the feed of a queue. wakeable says whether the session takes anything new.
-func attach(ctx context.Context, router *ccs.Router, k store.Key, f *feed, wakeable func() bool, end func(error)) error {
+func (f *feed) attach(ctx context.Context, wakeable func() bool, end func(error)) error {
 	f.outstanding = make(map[string][]*offered)
 	f.lastAck.Store(time.Now().UnixNano())
-	box, err := router.Attach(ctx, k, feedHandle{f, wakeable, end})
+	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
+	defer cancel()
+	box, err := f.router.Attach(ctx, f.key, feedHandle{f, wakeable, end})
 	if err != nil {
 		return err
 	}
 	f.box = box
-	f.wakeUp.Store(true) // what waited while no app server was there
+	f.wakeUp.Store(true) // what waited while nobody was there
 	return nil
 }
 
@@ -124,24 +133,24 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	}
 	entries, err := f.box.Claim(ctx, n)
 	if err != nil && ctx.Err() == nil {
-		f.log.Error("claim messages for the app server", zap.Error(err))
+		f.log.Error("claim", zap.String("what", f.name), zap.Error(err))
 		time.AfterFunc(claimRetry, func() { f.wakeUp.Store(true); f.signal() })
 	}
 	now := time.Now()
 	for i := range entries {
 		o := &offered{entry: entries[i], since: now, due: now.Add(f.firstGap), gap: f.firstGap, sent: 1}
-		if err := o.m.Decode(o.entry.Body); err != nil {
+		if err := o.decode(); err != nil {
 			f.log.Error("message in the queue cannot be read, dropped", zap.Uint64("id", uint64(o.entry.ID)), zap.Error(err))
 			f.box.Ack(ctx, o.entry.ID)
 			continue
 		}
 		f.window.Take(1)
 		f.offeredTotal++
-		id := f.prefix + o.m.ID
+		o.id = f.id(&o.m, &o.entry)
 		f.mu.Lock()
-		f.outstanding[id] = append(f.outstanding[id], o)
+		f.outstanding[o.id] = append(f.outstanding[o.id], o)
 		f.mu.Unlock()
-		out = f.write(out, &o.m, &o.entry)
+		out = f.write(out, o)
 	}
 	if err == nil && len(entries) == n {
 		f.wakeUp.Store(true)
@@ -150,11 +159,19 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	return out, false
 }
 
+// decode reads the message of an entry.
+func (o *offered) decode() error {
+	if o.entry.Deleted > 0 {
+		return nil
+	}
+	return o.m.Decode(o.entry.Body)
+}
+
 // maxGap is the longest wait between two sendings of a message on a living connection (CCS 4.3).
 const maxGap = 15 * time.Minute
 
-// resend appends what was not acknowledged for too long, and gives up what has expired or was sent often
-// enough (CCS 3.5, 4.3).
+// resend appends what was not acknowledged for too long, and gives up what has expired or was sent often enough
+// (CCS 3.5, 4.3). A message with TTL 0 was for then or never.
 func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []byte {
 	var gone []store.ID
 	dropped := 0
@@ -162,7 +179,7 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []by
 	for id, all := range f.outstanding {
 		kept := all[:0]
 		for _, o := range all {
-			expired := !o.entry.Expires.IsZero() && !now.Before(o.entry.Expires)
+			expired := o.entry.ID == 0 || !o.entry.Expires.IsZero() && !now.Before(o.entry.Expires)
 			due := !wall.Before(o.due)
 			switch {
 			case due && (expired || f.resends >= 0 && o.sent > f.resends):
@@ -175,7 +192,7 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []by
 				o.sent++
 				o.gap = min(2*o.gap, maxGap)
 				o.due = wall.Add(o.gap)
-				out = f.write(out, &o.m, &o.entry)
+				out = f.write(out, o)
 			}
 			kept = append(kept, o)
 		}
@@ -265,6 +282,9 @@ func (f *feed) acknowledge(id, to string) bool {
 		return false
 	}
 	i := max(0, slices.IndexFunc(all, func(o *offered) bool { return o.m.From == to }))
+	if receipt, ok := all[i].m.Receipt(&all[i].entry); ok {
+		f.owed = append(f.owed, receipt)
+	}
 	if entry := all[i].entry.ID; entry != 0 {
 		f.acked = append(f.acked, entry)
 	}
@@ -280,13 +300,11 @@ func (f *feed) acknowledge(id, to string) bool {
 // settle lets the store forget what was acknowledged, and gives its slots back. It reports whether there was
 // any.
 func (f *feed) settle(ctx context.Context) bool {
-	if len(f.acked) > 0 {
-		if err := f.box.Ack(ctx, f.acked...); err != nil {
-			// Redelivered later: the app server meets it a second time, which the contract permits.
-			f.log.Warn("forget acknowledged messages", zap.Int("messages", len(f.acked)), zap.Error(err))
-		}
-		f.acked = f.acked[:0]
+	if err := f.forget(ctx); err != nil {
+		// Redelivered later: the peer meets it a second time, which the contract permits.
+		f.log.Warn("forget acknowledged messages", zap.Int("messages", len(f.acked)), zap.Error(err))
 	}
+	f.acked, f.owed = f.acked[:0], f.owed[:0]
 	if f.freed == 0 {
 		return false
 	}
@@ -298,4 +316,15 @@ func (f *feed) settle(ctx context.Context) bool {
 		f.signal()
 	}
 	return true
+}
+
+// forget ends the life of what was acknowledged: first the receipts for it are owed, then it goes.
+func (f *feed) forget(ctx context.Context) error {
+	if len(f.owed) > 0 {
+		if err := f.router.SendReceipts(ctx, f.owed); err != nil {
+			return err
+		}
+		clear(f.owed)
+	}
+	return f.box.Ack(ctx, f.acked...)
 }

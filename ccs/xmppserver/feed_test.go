@@ -86,6 +86,20 @@ func TestResendOnALivingConnection(t *testing.T) {
 	p.quiet()
 }
 
+// A message with TTL 0 is for now or never: it is not sent again, and does not hold its slot (CCS 4.3).
+func TestNowOrNeverIsSentOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{ResendAfter: 60 * time.Millisecond}, ccs.Options{Profile: ccs.Profile{UpstreamWindow: 1}})
+	p := w.login()
+	p.quiet()
+	require.NoError(t, w.router.SendUpstream(t.Context(), testDevice, []ccs.Upstream{{To: testSender, Category: testApp, ID: "now", HasTTL: true}}))
+	assert.Contains(t, p.until("</message>"), `"message_id":"now"`)
+	w.upstream("u-1")
+	assert.Equal(t, upstreamShape("u-1"), p.until("</message>"))
+	p.send(clientAck(testToken, "u-1"))
+	p.quiet()
+}
+
 // A receipt goes to the session that sent the message, if it is still there (CCS 3.5).
 func TestReceiptsPreferTheSendersSession(t *testing.T) {
 	t.Parallel()

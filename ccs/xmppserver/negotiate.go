@@ -241,7 +241,8 @@ func (c *conn) check(ctx context.Context, mechanism, user, key, identity string)
 	case !c.srv.enter(sender):
 		return refuse(failTemporary, "too many connections of the sender", zap.Int("limit", c.srv.opts.MaxPerSender))
 	}
-	c.user = sender
+	c.sender, c.user = sender, string(sender)
+	c.log = c.log.With(zap.String("sender", c.user))
 	c.identify(principal{sender: sender, keyID: grant.KeyID})
 	c.limits = grant.Limits
 	c.domain = c.srv.opts.Domain
@@ -291,9 +292,9 @@ func (c *conn) newJID(resource string) string {
 		}
 	}
 	suffix := randomHex(4)
-	j, err := jid.New(string(c.user), c.domain, resource+suffix)
+	j, err := jid.New(c.user, c.domain, resource+suffix)
 	if err != nil { // a resource that no address may have: go without
-		return string(c.user) + "@" + c.domain + "/" + suffix
+		return c.user + "@" + c.domain + "/" + suffix
 	}
 	return j.String()
 }

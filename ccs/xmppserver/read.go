@@ -59,31 +59,29 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 	if !el.HasPayload {
 		return s.refuseStanza(ctx, el, errNoPayload)
 	}
-	var in stanza.Inbound
-	err := stanza.DecodeInbound(el.Payload, &s.rules, &in)
-	m := &in.Downstream
+	m, err := s.role.decode(el.Payload)
 	switch {
-	case err != nil && m.MessageID == "":
+	case err != nil && m.id == "":
 		return s.refuseStanza(ctx, el, err)
-	case err == nil && in.Type != stanza.TypeDownstream:
-		return s.acknowledge(ctx, el, &in)
+	case err == nil && (m.typ == stanza.TypeAck || m.typ == stanza.TypeNack):
+		return s.acknowledge(ctx, el, m)
 	}
 	switch slotErr := s.takeSlot(ctx); {
 	case slotErr == errOverrun:
 		// The answer takes no slot: how many may wait is bounded by reply.
 		refusal := &stanza.Error{Code: stanza.ServiceUnavailable, Description: fmt.Sprintf("More than %d messages are unanswered on this connection", s.window.Size())}
-		return s.reply(ctx, s.appendNack(nil, m.To, m.MessageID, refusal), 0)
+		return s.reply(ctx, s.appendNack(nil, m.to, m.id, refusal), 0)
 	case slotErr != nil:
 		return slotErr
 	}
 	if err == nil {
 		if !s.isDraining() {
-			s.batch = append(s.batch, *m)
+			s.role.keep()
 			return nil
 		}
 		err = &stanza.Error{Code: stanza.ConnectionDraining, Description: "Connection is draining"}
 	}
-	return s.reply(ctx, s.appendNack(nil, m.To, m.MessageID, err), 1)
+	return s.reply(ctx, s.appendNack(nil, m.to, m.id, err), 1)
 }
 
 // errOverrun says that the client sent more than the window, where that is not waited for.
@@ -114,20 +112,14 @@ func (s *session) isDraining() bool {
 
 // handOver gives serveLoop the messages that were decoded, and the store the acks.
 func (s *session) handOver(ctx context.Context) {
-	if len(s.batch) > 0 {
-		s.mu.Lock()
-		if len(s.pending) == 0 {
-			s.pending, s.batch = s.batch, s.pending[:0]
-		} else {
-			s.pending = append(s.pending, s.batch...)
-			clear(s.batch)
-			s.batch = s.batch[:0]
-		}
-		s.mu.Unlock()
+	if s.role.handOver() {
 		s.signal()
 	}
-	upstream, receipts := s.upstream.settle(ctx), s.receipts.settle(ctx)
-	if (upstream || receipts) && s.isDraining() {
+	settled := false
+	for _, f := range s.feeds {
+		settled = f.settle(ctx) || settled
+	}
+	if settled && s.isDraining() {
 		s.signal() // perhaps that was the last
 	}
 }
@@ -180,21 +172,19 @@ const notOurs = "Received acks for messages not sent over this connection"
 
 // acknowledge takes an ack, or a nack, which means the same here, for a message that this connection
 // carried (CCS 3.4). They are never answered themselves, unless they are wrong.
-func (s *session) acknowledge(ctx context.Context, el *stanza.Element, in *stanza.Inbound) error {
-	id, to := in.Downstream.MessageID, in.Downstream.To
-	if !in.HasTo {
-		return s.reply(ctx, stanza.AppendNack(nil, "", id, stanza.BadAck, "Missing Required Field: to"), 0)
+func (s *session) acknowledge(ctx context.Context, el *stanza.Element, m head) error {
+	if !m.hasTo {
+		return s.reply(ctx, stanza.AppendNack(nil, "", m.id, stanza.BadAck, "Missing Required Field: to"), 0)
 	}
-	// A receipt's ack comes with its prefix or without (CCS 3.4).
-	if !s.upstream.acknowledge(id, to) && !s.receipts.acknowledge(id, to) && !s.receipts.acknowledge(stanza.ReceiptPrefix+id, to) {
-		s.upstream.revive() // perhaps of what was moved: somebody is there
+	if !s.role.acknowledge(m.id, m.to) {
+		s.messages().revive() // perhaps of what was moved: somebody is there
 		if !s.wrongAcks.Take(wrongAckRate, 1, time.Now()) {
 			return nil // a client that acks whatever it gets would go on for ever (CCS 3.4)
 		}
 		return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 406, xstanza.NotAcceptable, notOurs)), 0)
 	}
-	if in.Type == stanza.TypeNack {
-		s.log.Warn("the app server nacked a message, which counts as an ack", zap.String("message_id", id))
+	if m.typ == stanza.TypeNack {
+		s.log.Warn("the peer nacked a message, which counts as an ack", zap.String("message_id", m.id))
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/ccs"
 	"openccs/flowcontrol"
 	"openccs/stanza"
 	"openccs/store"
@@ -25,47 +23,62 @@ import (
 type session struct {
 	// Static after newSession.
 	*conn
-	bare     string // the address that upstream messages go to
-	rules    stanza.Rules
-	window   *flowcontrol.Window // received and not answered (CCS 4.1)
-	upstream *feed
-	receipts *feed
+	role   role
+	bare   string              // the address that messages go to
+	window *flowcontrol.Window // received and not answered (CCS 4.1)
+	feeds  []*feed             // the first has the peer's messages, which draining waits for
 
 	// Owned by readLoop.
-	batch     []stanza.Downstream // decoded since the last hand-over
 	wrongAcks flowcontrol.Bucket
 
 	// Owned by serveLoop.
-	results   []ccs.Result
 	opened    time.Time
 	accepted  int // totals, for the log
 	refused   int
 	drainedAt time.Time // when the control message was written, zero before
 
 	// Shared; safe for concurrent use.
-	settled atomic.Bool   // the peer is ready for upstream messages
+	settled atomic.Bool   // the peer is ready for messages
 	notify  chan struct{} // capacity 1: serveLoop has something to do
 	written chan struct{} // capacity 1: replies were taken
 
 	mu       sync.Mutex // never held over I/O
-	pending  []stanza.Downstream
-	replies  []byte // encoded answers of readLoop
-	slots    int    // of window, that those answers free once written
+	replies  []byte     // encoded answers of readLoop
+	slots    int        // of window, that those answers free once written
 	draining bool
 	ended    error // why readLoop ended, nil while it runs
+}
+
+// role is what a session does for the kind of peer that it has: an app server or a device.
+type role interface {
+	// decode reads what the peer said, and keep has it routed with the next batch. Both are for readLoop.
+	decode(payload []byte) (head, error)
+	keep()
+	// handOver gives serveLoop what was kept since the last time. It reports whether there was any.
+	handOver() bool
+	// route has the router take on what was handed over, appends the answers, and returns how many those are. It
+	// is for serveLoop.
+	route(ctx context.Context, out []byte) (_ []byte, answered int)
+	// acknowledge takes an ack of the peer's; false if this connection carries nothing that it could be for.
+	acknowledge(id, to string) bool
+}
+
+// head is what a session has to know of anything that its peer says.
+type head struct {
+	typ   stanza.Type
+	to    string
+	hasTo bool
+	id    string // message_id
 }
 
 const (
 	maxReplies = 256 << 10 // bytes of readLoop's own answers that may wait; then it stops reading
 	maxScratch = 1 << 20   // a larger write buffer is not kept
 
-	// settleTime is how long after bind upstream messages wait for the peer's first stanza. Clients that ask
+	// settleTime is how long after bind messages wait for the peer's first stanza. Clients that ask
 	// for the session, and ones that still set their handlers up, drop what comes before (CCS 1.7); but a
 	// client need not send anything.
 	settleTime = 500 * time.Millisecond
-
-	receiptWindow  = 100 // CCS 4.2
-	receiptResends = 3   // CCS 3.5: a few times
 )
 
 // What a session may end with besides errors of the connection.
@@ -79,15 +92,12 @@ func (c *conn) runSession(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := c.newSession()
-	for _, q := range []struct {
-		feed *feed
-		key  store.Key
-	}{{s.upstream, c.user.Key()}, {s.receipts, c.user.ReceiptsKey()}} {
-		if err := attach(ctx, c.srv.router, q.key, q.feed, s.wakeable, cancel); err != nil {
+	for _, f := range s.feeds {
+		if err := f.attach(ctx, s.wakeable, cancel); err != nil {
 			c.farewell(err)
 			return err
 		}
-		defer q.feed.box.Detach(ctx)
+		defer f.box.Detach(ctx)
 	}
 	s.log.Info("session open", zap.Int("window", s.window.Size()))
 	c.bound(s)
@@ -107,9 +117,11 @@ func (c *conn) runSession(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.serveLoop(ctx) })
 	err := g.Wait()
-	s.log.Info("session closed", zap.Error(err), zap.Int("accepted", s.accepted), zap.Int("refused", s.refused),
-		zap.Int("delivered", s.upstream.offeredTotal), zap.Int("receipts", s.receipts.offeredTotal),
-		zap.Duration("took", time.Since(s.opened)))
+	totals := []zap.Field{zap.Error(err), zap.Int("accepted", s.accepted), zap.Int("refused", s.refused)}
+	for _, f := range s.feeds {
+		totals = append(totals, zap.Int(f.name, f.offeredTotal))
+	}
+	s.log.Info("session closed", append(totals, zap.Duration("took", time.Since(s.opened)))...)
 	return err
 }
 
@@ -117,29 +129,34 @@ func (c *conn) newSession() *session {
 	p := c.srv.router.Profile()
 	s := &session{
 		conn:    c,
-		bare:    string(c.user) + "@" + c.domain,
-		rules:   p.Payload,
+		bare:    c.user + "@" + c.domain,
 		opened:  time.Now(),
 		window:  flowcontrol.NewWindow(cmp.Or(c.limits.Window, p.Window)),
 		notify:  make(chan struct{}, 1),
 		written: make(chan struct{}, 1),
 	}
-	s.log = c.log.With(zap.String("sender", string(c.user)), zap.String("conn", c.jid))
-	s.upstream = &feed{
-		window: flowcontrol.NewWindow(cmp.Or(c.limits.UpstreamWindow, p.UpstreamWindow)), signal: s.signal, log: s.log,
-		write: s.appendUpstream, resends: -1, firstGap: c.srv.opts.ResendAfter,
-	}
-	s.receipts = &feed{
-		window: flowcontrol.NewWindow(receiptWindow), signal: s.signal, log: s.log,
-		write: s.appendReceipt, prefix: stanza.ReceiptPrefix, resends: receiptResends, firstGap: c.srv.opts.ResendAfter,
-	}
+	s.log = c.log.With(zap.String("conn", c.jid))
+	s.beAppServer()
 	return s
 }
+
+// newFeed makes a feed of the session's. What is special to it is set by the caller.
+func (s *session) newFeed(name string, key store.Key, window int) *feed {
+	f := &feed{
+		name: name, key: key, router: s.srv.router, window: flowcontrol.NewWindow(window), signal: s.signal, log: s.log,
+		resends: -1, firstGap: s.srv.opts.ResendAfter,
+	}
+	s.feeds = append(s.feeds, f)
+	return f
+}
+
+// messages is the feed that has what others send to the peer.
+func (s *session) messages() *feed { return s.feeds[0] }
 
 // wakeable reports whether the session takes anything new.
 func (s *session) wakeable() bool { return !s.isDraining() }
 
-// settle lets upstream messages go.
+// settle lets the feeds go.
 func (s *session) settle() {
 	if !s.settled.Load() && s.settled.CompareAndSwap(false, true) {
 		s.signal()
@@ -169,9 +186,8 @@ func (s *session) end(err error) {
 	s.signal()
 }
 
-// work is what serveLoop takes at a time.
+// work is what serveLoop takes at a time, besides what the role has for it.
 type work struct {
-	batch    []stanza.Downstream
 	replies  []byte
 	slots    int
 	draining bool
@@ -180,13 +196,12 @@ type work struct {
 
 // take swaps out all that readLoop left. What is handed in is used again.
 func (s *session) take(done work) work {
-	clear(done.batch)
 	if cap(done.replies) > maxReplies {
 		done.replies = nil
 	}
 	s.mu.Lock()
-	w := work{batch: s.pending, replies: s.replies, slots: s.slots, draining: s.draining, ended: s.ended}
-	s.pending, s.replies, s.slots = done.batch[:0], done.replies[:0], 0
+	w := work{replies: s.replies, slots: s.slots, draining: s.draining, ended: s.ended}
+	s.replies, s.slots = done.replies[:0], 0
 	s.mu.Unlock()
 	select {
 	case s.written <- struct{}{}:
@@ -207,33 +222,34 @@ func (s *session) serveLoop(ctx context.Context) error {
 	for {
 		w = s.take(w)
 		out = append(out[:0], w.replies...)
-		if len(w.batch) > 0 {
-			out = s.route(ctx, out, w.batch)
-		}
+		var answered int
+		out, answered = s.role.route(ctx, out)
 		if w.draining && s.drainedAt.IsZero() {
 			out = stanza.AppendControl(out, "CONNECTION_DRAINING", s.controlID())
 			s.drainedAt = time.Now()
-			s.log.Info("draining", zap.Int("unanswered", s.window.Pending()), zap.Int("unacked", s.upstream.window.Pending()))
+			s.log.Info("draining", zap.Int("unanswered", s.window.Pending()), zap.Int("unacked", s.messages().window.Pending()))
 		}
 		if due {
 			due = false
 			wall, now := time.Now(), s.srv.router.Now()
-			s.upstream.checkPhantom(wall)
-			out = s.upstream.resend(ctx, out, wall, now)
-			out = s.receipts.resend(ctx, out, wall, now)
+			s.messages().checkPhantom(wall)
+			for _, f := range s.feeds {
+				out = f.resend(ctx, out, wall, now)
+			}
 		}
 		more := false
 		if !w.draining && w.ended == nil && s.settled.Load() {
-			var moreReceipts bool
-			out, more = s.upstream.offer(ctx, out)
-			out, moreReceipts = s.receipts.offer(ctx, out)
-			more = more || moreReceipts
+			for _, f := range s.feeds {
+				var moreOfIt bool
+				out, moreOfIt = f.offer(ctx, out)
+				more = more || moreOfIt
+			}
 		}
 		if len(out) > 0 {
 			if err := s.write(out); err != nil {
 				return err
 			}
-			s.window.Give(w.slots + len(w.batch))
+			s.window.Give(w.slots + answered)
 			idle.Reset(s.srv.opts.KeepAlive)
 		}
 		if cap(out) > maxScratch {
@@ -298,29 +314,7 @@ func (s *session) drainPause() (again <-chan time.Time, done bool) {
 	case since < o.DrainMin:
 		return time.After(o.DrainMin - since), false
 	}
-	return time.After(o.DrainMax - since), s.window.Pending() == 0 && s.upstream.window.Pending() == 0
-}
-
-// route has the router take a batch on and appends the answers.
-func (s *session) route(ctx context.Context, out []byte, batch []stanza.Downstream) []byte {
-	from := ccs.Source{Sender: s.user, Session: s.receipts.box.Lease(), PerSecond: s.limits.PerSecond}
-	s.results = s.srv.router.Send(ctx, from, batch, s.results[:0])
-	for i := range batch {
-		m, res := &batch[i], &s.results[i]
-		from := m.To
-		if from == "" {
-			from = m.Condition // the ack of a condition names it (CCS 3.2)
-		}
-		if res.Err == nil {
-			s.accepted++
-			out = stanza.AppendAck(out, from, m.MessageID, res.Canonical)
-			continue
-		}
-		s.refused++
-		out = s.appendNack(out, from, m.MessageID, res.Err)
-	}
-	clear(s.results)
-	return out
+	return time.After(o.DrainMax - since), s.window.Pending() == 0 && s.messages().window.Pending() == 0
 }
 
 // appendNack is the one place that turns an error into what the peer is told.
@@ -333,29 +327,6 @@ func (s *session) appendNack(out []byte, from, id string, err error) []byte {
 		s.log.Error("message not handled", zap.String("message_id", id), zap.Error(err))
 	}
 	return stanza.AppendNack(out, from, id, refusal.Code, refusal.Description)
-}
-
-func (s *session) appendUpstream(out []byte, m *ccs.Message, _ *store.Entry) []byte {
-	return stanza.AppendUpstream(out, s.addressee(m.To), &stanza.Upstream{
-		From: m.From, MessageID: m.ID, Category: m.App, TTL: m.TTL, Data: m.Data,
-	})
-}
-
-// addressee is the bare address that the device used, if it is one of the two that Google's service had
-// (CCS 3.1).
-func (s *session) addressee(to string) string {
-	for _, domain := range [...]string{"gcm.googleapis.com", "fcm.googleapis.com"} {
-		if local, ok := strings.CutSuffix(to, "@"+domain); ok && local == string(s.user) {
-			return to
-		}
-	}
-	return s.bare
-}
-
-func (s *session) appendReceipt(out []byte, m *ccs.Message, e *store.Entry) []byte {
-	return stanza.AppendReceipt(out, s.bare, &stanza.Receipt{
-		OriginalID: m.ID, Token: m.From, Category: m.App, Sent: e.Accepted,
-	})
 }
 
 func (s *session) write(b []byte) error {

@@ -1,0 +1,109 @@
+package xmppserver
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"openccs/ccs"
+	"openccs/stanza"
+	"openccs/store"
+)
+
+// appServer is the role of a session with an app server: it sends downstream messages, and gets upstream messages
+// and receipts.
+type appServer struct {
+	// Static after beAppServer.
+	s *session
+	inbox[stanza.Downstream]
+	rules    stanza.Rules
+	receipts *feed
+
+	in      stanza.Inbound // owned by readLoop: decoded last
+	results []ccs.Result   // owned by serveLoop
+}
+
+const (
+	receiptWindow  = 100 // CCS 4.2
+	receiptResends = 3   // CCS 3.5: a few times
+)
+
+// beAppServer gives the session its role.
+func (s *session) beAppServer() {
+	p := s.srv.router.Profile()
+	a := &appServer{s: s, rules: p.Payload}
+	s.role = a
+	upstream := s.newFeed("delivered", s.sender.Key(), cmp.Or(s.limits.UpstreamWindow, p.UpstreamWindow))
+	upstream.id = func(m *ccs.Message, _ *store.Entry) string { return m.ID }
+	upstream.write = a.appendUpstream
+	a.receipts = s.newFeed("receipts", s.sender.ReceiptsKey(), receiptWindow)
+	a.receipts.id = func(m *ccs.Message, _ *store.Entry) string { return stanza.ReceiptPrefix + m.ID }
+	a.receipts.write = a.appendReceipt
+	a.receipts.resends = receiptResends
+}
+
+// decode implements role.
+func (a *appServer) decode(payload []byte) (head, error) {
+	err := stanza.DecodeInbound(payload, &a.rules, &a.in)
+	m := &a.in.Downstream
+	return head{typ: a.in.Type, to: m.To, hasTo: a.in.HasTo, id: m.MessageID}, err
+}
+
+// keep implements role.
+func (a *appServer) keep() { a.batch = append(a.batch, a.in.Downstream) }
+
+// route implements role.
+func (a *appServer) route(ctx context.Context, out []byte) ([]byte, int) {
+	batch := a.take()
+	if len(batch) == 0 {
+		return out, 0
+	}
+	s := a.s
+	from := ccs.Source{Sender: s.sender, Session: a.receipts.box.Lease(), PerSecond: s.limits.PerSecond}
+	a.results = s.srv.router.Send(ctx, from, batch, a.results[:0])
+	for i := range batch {
+		m, res := &batch[i], &a.results[i]
+		from := m.To
+		if from == "" {
+			from = m.Condition // the ack of a condition names it (CCS 3.2)
+		}
+		if res.Err == nil {
+			s.accepted++
+			out = stanza.AppendAck(out, from, m.MessageID, res.Canonical)
+			continue
+		}
+		s.refused++
+		out = s.appendNack(out, from, m.MessageID, res.Err)
+	}
+	clear(a.results)
+	return out, len(batch)
+}
+
+// acknowledge implements role. A receipt's ack comes with its prefix or without (CCS 3.4).
+func (a *appServer) acknowledge(id, to string) bool {
+	return a.s.messages().acknowledge(id, to) || a.receipts.acknowledge(id, to) || a.receipts.acknowledge(stanza.ReceiptPrefix+id, to)
+}
+
+func (a *appServer) appendUpstream(out []byte, o *offered) []byte {
+	m := &o.m
+	return stanza.AppendUpstream(out, a.addressee(m.To), &stanza.Upstream{
+		From: m.From, MessageID: m.ID, Category: m.App, TTL: m.TTL, Data: m.Data,
+	})
+}
+
+// addressee is the bare address that the device used, if it is one of the two that Google's service had
+// (CCS 3.1).
+func (a *appServer) addressee(to string) string {
+	for _, domain := range [...]string{"gcm.googleapis.com", "fcm.googleapis.com"} {
+		if local, ok := strings.CutSuffix(to, "@"+domain); ok && local == a.s.user {
+			return to
+		}
+	}
+	return a.s.bare
+}
+
+func (a *appServer) appendReceipt(out []byte, o *offered) []byte {
+	return stanza.AppendReceipt(out, a.s.bare, &stanza.Receipt{
+		OriginalID: o.m.ID, Token: o.m.From, Category: o.m.App, Sent: o.entry.Accepted,
+	})
+}
