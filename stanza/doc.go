@@ -3,7 +3,8 @@
 //
 // Reader frames a connection's bytes into whole elements under hard limits. DecodeInbound reads what an
 // app server may say, DecodeOutbound what a server may answer, the Append functions write both. Nothing
-// here keeps a connection's state; a Reader belongs to one goroutine, everything else may be called from
+// here keeps a connection's state; DecodeFromDevice and ToDevice are the words of a device that uses XMPP too, in
+// the same forms. A Reader belongs to one goroutine, everything else may be called from
 // any.
 //
 // A message is read, decoded and answered without copying or allocating anything but the Reader's chunks:

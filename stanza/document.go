@@ -32,6 +32,7 @@ const (
 	fieldErrorDescription
 	fieldControlType
 	fieldCategory
+	fieldSubtype
 	fieldCount
 )
 
@@ -82,6 +83,8 @@ func fieldOf(key string) field {
 		return fieldControlType
 	case "category":
 		return fieldCategory
+	case "subtype":
+		return fieldSubtype
 	}
 	return unknownField
 }

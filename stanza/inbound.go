@@ -43,13 +43,7 @@ func DecodeInbound(payload []byte, rules *Rules, in *Inbound) error {
 	m := &in.Downstream
 	m.MessageID = d.messageID()
 	m.To = d.text(fieldTo)
-	messageType := d.text(fieldMessageType)
-	switch messageType {
-	case "ack":
-		in.Type = TypeAck
-	case "nack":
-		in.Type = TypeNack
-	default:
+	if in.Type = d.messageType(TypeDownstream); in.Type == TypeDownstream {
 		m.Condition = d.text(fieldCondition)
 	}
 	switch {
@@ -59,10 +53,9 @@ func DecodeInbound(payload []byte, rules *Rules, in *Inbound) error {
 		return invalidJSON("JSON_PARSING_ERROR", missingMessageID)
 	case in.Type != TypeDownstream:
 		return nil
-	case d.has(fieldMessageType) && d.fields[fieldMessageType].kind != kindString:
-		return d.typeError("message_type", "String", fieldMessageType)
-	case messageType != "":
-		return invalidJSON("INVALID_MESSAGE_TYPE", fmt.Sprintf("Unknown message_type: %s", d.excerpt(d.fields[fieldMessageType])))
+	}
+	if err := d.noMessageType(); err != nil {
+		return err
 	}
 	if err := d.target(m); err != nil {
 		return err
@@ -71,6 +64,28 @@ func DecodeInbound(payload []byte, rules *Rules, in *Inbound) error {
 		return err
 	}
 	return d.payload(m, rules)
+}
+
+// messageType is TypeAck or TypeNack if the payload says so, and otherwise that of a message of this peer.
+func (d *document) messageType(otherwise Type) Type {
+	switch d.text(fieldMessageType) {
+	case "ack":
+		return TypeAck
+	case "nack":
+		return TypeNack
+	}
+	return otherwise
+}
+
+// noMessageType refuses a message that names a type: only acks and nacks have one.
+func (d *document) noMessageType() error {
+	switch {
+	case d.has(fieldMessageType) && d.fields[fieldMessageType].kind != kindString:
+		return d.typeError("message_type", "String", fieldMessageType)
+	case d.text(fieldMessageType) != "":
+		return invalidJSON("INVALID_MESSAGE_TYPE", fmt.Sprintf("Unknown message_type: %s", d.excerpt(d.fields[fieldMessageType])))
+	}
+	return nil
 }
 
 // target checks who the message is for.
@@ -131,7 +146,9 @@ func (d *document) options(m *Downstream, rules *Rules) error {
 	if err := d.priority(m); err != nil {
 		return err
 	}
-	return d.ttl(m)
+	var err error
+	m.TTL, err = d.ttl()
+	return err
 }
 
 func (d *document) priority(m *Downstream) error {
@@ -154,16 +171,15 @@ func (d *document) priority(m *Downstream) error {
 }
 
 // ttl reads a number, or a string of digits as Google's own samples have it (CCS 9 row 6).
-func (d *document) ttl(m *Downstream) error {
+func (d *document) ttl() (time.Duration, error) {
 	v := d.fields[fieldTTL]
 	if v.kind <= kindNull {
-		m.TTL = MaxTTL
-		return nil
+		return MaxTTL, nil
 	}
 	s := d.string(v)
 	digits := strings.TrimPrefix(s, "-")
 	if v.kind != kindNumber && (v.kind != kindString || !isDigits(digits)) {
-		return d.typeError("time_to_live", "Number", fieldTTL)
+		return 0, d.typeError("time_to_live", "Number", fieldTTL)
 	}
 	seconds := time.Duration(0)
 	for i := 0; i < len(digits) && seconds <= MaxTTL/time.Second; i++ {
@@ -174,11 +190,10 @@ func (d *document) ttl(m *Downstream) error {
 		seconds = seconds*10 + time.Duration(digits[i]-'0')
 	}
 	if seconds > MaxTTL/time.Second || seconds > 0 && len(s) > len(digits) {
-		return invalidJSON("INVALID_TTL", fmt.Sprintf(`Invalid value (%s) for "time_to_live": must be between 0 and "%d"`,
+		return 0, invalidJSON("INVALID_TTL", fmt.Sprintf(`Invalid value (%s) for "time_to_live": must be between 0 and "%d"`,
 			d.excerpt(v), MaxTTL/time.Second))
 	}
-	m.TTL = seconds * time.Second
-	return nil
+	return seconds * time.Second, nil
 }
 
 func isDigits(s string) bool {

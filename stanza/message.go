@@ -13,6 +13,8 @@ const (
 	TypeUpstream // no message_type, from the server
 	TypeReceipt
 	TypeControl
+	TypeDeletedMessages // to a device: the server threw messages away (DEV 9.3)
+	TypeSendError       // to a device: a message of its own came to nothing (DEV 9.3)
 )
 
 // Priority is how soon a device should get a message.
@@ -71,16 +73,18 @@ type Inbound struct {
 	Downstream Downstream // of an ack or nack only To and MessageID
 }
 
-// Outbound is what a server said to an app server.
+// Outbound is what a server said to an app server, or to a device on XMPP.
 type Outbound struct {
-	Type           Type // TypeAck, TypeNack, TypeUpstream, TypeReceipt or TypeControl
+	Type           Type // none of TypeDownstream
 	From           string
 	MessageID      string
 	RegistrationID string // ack: the canonical token, if it is another
 	Error          Code   // nack
 	Description    string // nack
 	ControlType    string // control
-	Category       string // upstream, receipt
+	Category       string // upstream, receipt; to a device always
+	Subtype        string // to a device: of the app's registration
+	CollapseKey    string // to a device
 	TTL            time.Duration
-	Data           Data // upstream, receipt
+	Data           Data // upstream, receipt; to a device
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// DecodeOutbound decodes the payload of a message from a server (CCS 3.1 to 3.7), this one or another: it
+// DecodeOutbound decodes the payload of a message from a server (CCS 3.1 to 3.7; ToDevice), this one or another: it
 // takes numbers for strings, and nacks of 2013, which had all their text in error and no
-// error_description. out is overwritten; its strings share the payload's memory, but Data is its own.
+// error_description. A message to a device is TypeUpstream as well. out is overwritten; its strings share the payload's memory, but Data is its own.
 func DecodeOutbound(payload []byte, out *Outbound) error {
 	*out = Outbound{}
 	var d document
@@ -19,6 +19,8 @@ func DecodeOutbound(payload []byte, out *Outbound) error {
 	out.From = d.text(fieldFrom)
 	out.MessageID = d.messageID()
 	out.Category = d.text(fieldCategory)
+	out.Subtype = d.text(fieldSubtype)
+	out.CollapseKey = d.text(fieldCollapseKey)
 	switch t := d.text(fieldMessageType); t {
 	case "ack":
 		out.Type = TypeAck
@@ -31,6 +33,10 @@ func DecodeOutbound(payload []byte, out *Outbound) error {
 		out.ControlType = d.text(fieldControlType)
 	case "receipt":
 		out.Type = TypeReceipt
+	case DeletedMessages:
+		out.Type = TypeDeletedMessages
+	case SendError:
+		out.Type = TypeSendError
 	case "":
 		out.Type = TypeUpstream
 	default:

@@ -1,0 +1,130 @@
+package stanza
+
+import "time"
+
+// What a device says and is told when it uses XMPP instead of MCS is no part of GCM. It is made of the forms of
+// CCS 3: a message has those of an upstream message (CCS 3.6), whichever way it goes, and an ack or nack those of
+// every ack and nack.
+
+// The message types of DEV 9.3.
+const (
+	DeletedMessages = "deleted_messages" // data has total_deleted
+	SendError       = "send_error"       // data has original_message_id, error and error_description
+)
+
+// ToDevice is a message to a device on XMPP.
+type ToDevice struct {
+	MessageType string // "" for an app server's message, DeletedMessages or SendError
+	From        string // sender ID or authorised entity
+	MessageID   string // what the device acknowledges
+	Category    string // the app
+	Subtype     string // of the app's registration, "" for none
+	CollapseKey string // "" for none
+	TTL         time.Duration
+	Data        Data
+}
+
+// AppendToDevice appends a message to a device, whose bare address is to.
+func AppendToDevice(b []byte, to string, m *ToDevice) []byte {
+	b = append(b, `<message to="`...)
+	b = AppendEscaped(b, to)
+	b = append(b, `" from="gcm.googleapis.com" type="normal">`+openGCM+`{"data":`...)
+	b = m.Data.AppendObject(b)
+	b = appendField(b, `,"message_type":`, m.MessageType)
+	b = append(b, `,"time_to_live":`...)
+	b = appendSeconds(b, m.TTL)
+	b = append(b, `,"from":`...)
+	b = AppendJSONString(b, m.From)
+	b = append(b, `,"message_id":`...)
+	b = AppendJSONString(b, m.MessageID)
+	b = append(b, `,"category":`...)
+	b = AppendJSONString(b, m.Category)
+	b = appendField(b, `,"subtype":`, m.Subtype)
+	b = appendField(b, `,"collapse_key":`, m.CollapseKey)
+	return append(b, `}`+closeGCM...)
+}
+
+// appendField appends a field that may be left out.
+func appendField(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return AppendJSONString(append(b, name...), value)
+}
+
+// FromDevice is what a device on XMPP said: an upstream message, or an ack or nack of something sent to it.
+type FromDevice struct {
+	Type     Type     // TypeUpstream, TypeAck or TypeNack
+	HasTo    bool     // an ack without to is malformed (CCS 3.4)
+	To       string   // the address of the sender; of an ack, the from of what it is for
+	HasTTL   bool     // the message names a time_to_live
+	Upstream Upstream // From is "" unless the message names it; of an ack or nack there is only the MessageID
+}
+
+// DecodeFromDevice decodes the payload of a message from a device on XMPP. Its error is always an *Error, and
+// what in still holds then is as for DecodeInbound. in is overwritten, and its strings share the payload's memory,
+// but Data is its own. Whether data is too large, and whether to is a sender, is not looked at.
+func DecodeFromDevice(payload []byte, in *FromDevice) error {
+	var d document
+	err := d.parse(payload, false)
+	*in = FromDevice{Type: d.messageType(TypeUpstream), HasTo: d.fields[fieldTo].kind == kindString, To: d.text(fieldTo)}
+	m := &in.Upstream
+	m.MessageID = d.messageID()
+	switch {
+	case err != nil:
+		return err
+	case m.MessageID == "":
+		return invalidJSON("JSON_PARSING_ERROR", missingMessageID)
+	case in.Type != TypeUpstream:
+		return nil
+	}
+	if err := d.noMessageType(); err != nil {
+		return err
+	}
+	for _, f := range [...]struct {
+		name  string
+		field field
+		must  bool
+		into  *string
+	}{
+		{"to", fieldTo, true, &in.To},
+		{"category", fieldCategory, true, &m.Category},
+		{"from", fieldFrom, false, &m.From},
+	} {
+		if d.has(f.field) && d.fields[f.field].kind != kindString {
+			return d.typeError(f.name, "String", f.field)
+		}
+		if *f.into = d.text(f.field); f.must && *f.into == "" {
+			return invalidJSON("JSON_PARSING_ERROR", "Missing Required Field: "+f.name)
+		}
+	}
+	in.HasTTL = d.has(fieldTTL)
+	if m.TTL, err = d.ttl(); err != nil {
+		return err
+	}
+	if !d.has(fieldData) {
+		return nil
+	}
+	if d.fields[fieldData].kind != kindObject {
+		return d.typeError("data", "Map", fieldData)
+	}
+	m.Data = d.object(fieldData).AppendData(nil)
+	return nil
+}
+
+// AppendFromDevice appends a message as a device writes it. to is the address of the sender; without From the
+// server finds the registration itself.
+func AppendFromDevice(b []byte, to string, m *Upstream) []byte {
+	b = append(b, openRequest+`{"to":`...)
+	b = AppendJSONString(b, to)
+	b = append(b, `,"message_id":`...)
+	b = AppendJSONString(b, m.MessageID)
+	b = append(b, `,"category":`...)
+	b = AppendJSONString(b, m.Category)
+	b = appendField(b, `,"from":`, m.From)
+	b = append(b, `,"time_to_live":`...)
+	b = appendSeconds(b, m.TTL)
+	b = append(b, `,"data":`...)
+	b = m.Data.AppendObject(b)
+	return append(b, `}`+closeGCM...)
+}
