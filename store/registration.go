@@ -36,6 +36,12 @@ func (r *Registration) Instance() string {
 	return r.App + "\x00" + r.Subtype
 }
 
+// CutInstance undoes Instance.
+func CutInstance(instance string) (app, subtype string) {
+	app, subtype, _ = strings.Cut(instance, "\x00")
+	return app, subtype
+}
+
 // Key is the queue of the registration's device.
 func (r *Registration) Key() Key { return Key{Kind: KindDevice, ID: r.Device} }
 

@@ -29,7 +29,8 @@ type conn struct {
 	in     *stanza.Reader
 	from   string       // what our stream header says
 	opened bool         // our stream header has been written
-	sender ccs.SenderID // who has logged in, "" before
+	sender ccs.SenderID // of an app server that has logged in, else ""
+	device ccs.DeviceID // of a device that has, else 0
 	user   string       // local part of the bound address
 	domain string       // and its domain
 	jid    string       // bound address, "" before
@@ -44,7 +45,7 @@ type conn struct {
 	cancel   context.CancelCauseFunc
 }
 
-// principal is whom a connection speaks for, and by which right.
+// principal is the sender that a connection speaks for, and by which right.
 type principal struct {
 	sender ccs.SenderID
 	keyID  string
@@ -216,6 +217,8 @@ func condition(err error) (stream.Error, bool) {
 		return stream.Error{Err: broken.Condition}, true
 	case errors.Is(err, ccs.ErrShuttingDown):
 		return stream.SystemShutdown, true
+	case errors.Is(err, ccs.ErrTakenOver):
+		return stream.Conflict, true
 	case errors.Is(err, ccs.ErrWrongKey):
 		return stream.NotAuthorized, true
 	case errors.Is(err, errSlowReader):

@@ -67,6 +67,14 @@ func newWorld(t *testing.T, o xmppserver.Options, ro ccs.Options) *world {
 	return w
 }
 
+// registerDevice has a device's app have a token.
+func (w *world) registerDevice(token string, device ccs.DeviceID) {
+	w.t.Helper()
+	now := time.Now()
+	_, err := w.store.Register(context.Background(), store.Registration{Token: token, Device: uint64(device), App: testApp, Senders: []string{testSender}, Created: now}, now)
+	require.NoError(w.t, err)
+}
+
 // dial opens a TLS connection and nothing more.
 func (w *world) dial() *peer {
 	w.t.Helper()

@@ -16,7 +16,6 @@ import (
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stream"
 
-	"openccs/ccs"
 	"openccs/stanza"
 )
 
@@ -177,7 +176,7 @@ func (c *conn) login(ctx context.Context, el *stanza.Element) (failure string, e
 	failure = failNotAuthorized
 	negotiator := sasl.NewServer(mechanism, func(n *sasl.Negotiator) bool {
 		user, key, identity := n.Credentials()
-		failure = c.check(ctx, mechanism.Name, string(user), string(key), string(identity))
+		failure = c.check(ctx, &credential{mechanism.Name, string(user), string(key), string(identity)})
 		return failure == ""
 	})
 	switch _, _, err := negotiator.Step(response); {
@@ -202,55 +201,6 @@ func decodeBase64(s string) ([]byte, bool) {
 		b, err = base64.RawStdEncoding.DecodeString(s)
 	}
 	return b, err == nil
-}
-
-// check decides over a credential. The peer learns the condition alone; the log learns which part was
-// wrong, for that is what people could not find out (CCS 10.2 no. 2).
-func (c *conn) check(ctx context.Context, mechanism, user, key, identity string) (failure string) {
-	refuse := func(condition, reason string, fields ...zap.Field) string {
-		c.log.Info("login refused", append(fields, zap.String("reason", reason), zap.String("user", user))...)
-		return condition
-	}
-	if c.srv.throttle.blocked(c.address()) {
-		return refuse(failTemporary, "too many failed logins from the address")
-	}
-	sender, err := ccs.ParseSenderID(user)
-	if err != nil {
-		c.srv.throttle.failed(c.address(), "")
-		return refuse(failNotAuthorized, "the user name is no sender ID", zap.Error(err))
-	}
-	_, domain, named := strings.Cut(user, "@")
-	if named && !c.srv.domains[strings.ToLower(domain)] {
-		return refuse(failNotAuthorized, "unknown domain in the user name")
-	}
-	if local, _, _ := strings.Cut(identity, "@"); identity != "" && local != string(sender) {
-		return refuse(failInvalidAuthzid, "authzid names another sender", zap.String("authzid", identity))
-	}
-	login := c.srv.router.LoginToken
-	if mechanism == mechanismPlain {
-		login = c.srv.router.Login
-	}
-	grant, err := login(ctx, sender, key)
-	switch {
-	case errors.Is(err, ccs.ErrUnknownSender), errors.Is(err, ccs.ErrWrongKey):
-		c.srv.throttle.failed(c.address(), sender)
-		c.srv.throttle.delay(ctx, sender)
-		return refuse(failNotAuthorized, err.Error())
-	case err != nil:
-		return refuse(failTemporary, "the store cannot answer", zap.Error(err))
-	case !c.srv.enter(sender):
-		return refuse(failTemporary, "too many connections of the sender", zap.Int("limit", c.srv.opts.MaxPerSender))
-	}
-	c.sender, c.user = sender, string(sender)
-	c.log = c.log.With(zap.String("sender", c.user))
-	c.identify(principal{sender: sender, keyID: grant.KeyID})
-	c.limits = grant.Limits
-	c.domain = c.srv.opts.Domain
-	// The bound address keeps the two domains that Google's did (CCS 1.7).
-	if d := strings.ToLower(domain); d == "gcm.googleapis.com" || d == "fcm.googleapis.com" {
-		c.domain = d
-	}
-	return ""
 }
 
 // bind answers requests until one has bound an address. Some clients ask for the session before (CCS 1.7);

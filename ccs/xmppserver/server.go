@@ -22,8 +22,9 @@ type Options struct {
 	TLS    *tls.Config
 	Logger *zap.Logger // default: none
 
-	Domain  string   // domain of our addresses; default gcm.googleapis.com
-	Domains []string // further domains that a login may name (CCS 1.6)
+	Domain       string   // domain of app servers' addresses; default gcm.googleapis.com
+	Domains      []string // further domains that their logins may name (CCS 1.6)
+	DeviceDomain string   // domain of devices' addresses; default device.gcm.googleapis.com
 
 	HandshakeTimeout time.Duration    // from accept to the end of the TLS handshake; default 10s (CCS 1.6)
 	AuthTimeout      time.Duration    // from accept to bind; default 30s (CCS 1.6)
@@ -41,6 +42,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	setDefault(&o.Domain, defaultDomain)
+	setDefault(&o.DeviceDomain, defaultDeviceDomain)
 	setDefault(&o.HandshakeTimeout, 10*time.Second)
 	setDefault(&o.AuthTimeout, 30*time.Second)
 	setDefault(&o.WriteTimeout, 30*time.Second)
@@ -64,7 +66,10 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
-const defaultDomain = "gcm.googleapis.com"
+const (
+	defaultDomain       = "gcm.googleapis.com"
+	defaultDeviceDomain = "device.gcm.googleapis.com"
+)
 
 // loginDomains are the domains that a login may name besides the server's own (CCS 1.6).
 var loginDomains = []string{
@@ -72,7 +77,7 @@ var loginDomains = []string{
 	"gcm-preprod.googleapis.com", "gcm-staging.googleapis.com", "fcm-xmpp.googleapis.com",
 }
 
-// Server serves app servers on any number of listeners.
+// Server serves app servers, and devices that use XMPP, on any number of listeners.
 type Server struct {
 	router  *ccs.Router
 	opts    Options

@@ -136,7 +136,11 @@ func (c *conn) newSession() *session {
 		written: make(chan struct{}, 1),
 	}
 	s.log = c.log.With(zap.String("conn", c.jid))
-	s.beAppServer()
+	if c.device != 0 {
+		s.beDevice()
+	} else {
+		s.beAppServer()
+	}
 	return s
 }
 

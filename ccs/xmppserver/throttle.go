@@ -7,31 +7,31 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"openccs/ccs"
 	"openccs/flowcontrol"
+	"openccs/store"
 )
 
 // throttle slows down who fails to log in again and again (CCS 1.6). An address is turned away until its bucket
-// has filled again. A sender is not, since strangers could keep it out so: the answers to its failures are
+// has filled again. An account, a sender or a device, is not, since strangers could keep it out so: the answers to its failures are
 // late, and a right key is let in at once.
 type throttle struct {
 	perAddress flowcontrol.Rate
 	addresses  *lru.Cache[string, *flowcontrol.Bucket]
-	senders    *lru.Cache[ccs.SenderID, *flowcontrol.Bucket]
+	accounts   *lru.Cache[store.Key, *flowcontrol.Bucket]
 }
 
 const (
-	maxThrottled = 10_000 // addresses, and senders, that are remembered; the least recent is forgotten
+	maxThrottled = 10_000 // addresses, and accounts, that are remembered; the least recent is forgotten
 	failDelay    = 2 * time.Second
 )
 
-// perSender is how many failures of one sender are answered without delay.
-var perSender = flowcontrol.Rate{Every: time.Second, Burst: 100}
+// perAccount is how many failures of one account are answered without delay.
+var perAccount = flowcontrol.Rate{Every: time.Second, Burst: 100}
 
 func newThrottle(perAddress flowcontrol.Rate) *throttle {
 	t := &throttle{perAddress: perAddress}
 	t.addresses, _ = lru.New[string, *flowcontrol.Bucket](maxThrottled) // fails for a size below one alone
-	t.senders, _ = lru.New[ccs.SenderID, *flowcontrol.Bucket](maxThrottled)
+	t.accounts, _ = lru.New[store.Key, *flowcontrol.Bucket](maxThrottled)
 	return t
 }
 
@@ -41,18 +41,18 @@ func (t *throttle) blocked(address string) bool {
 	return ok && b.Empty(t.perAddress, time.Now())
 }
 
-// failed notes a failure; the sender is "" where none was named.
-func (t *throttle) failed(address string, sender ccs.SenderID) {
+// failed notes a failure; the account is zero where none was named.
+func (t *throttle) failed(address string, account store.Key) {
 	now := time.Now()
 	bucket(t.addresses, address).Take(t.perAddress, 1, now)
-	if sender != "" {
-		bucket(t.senders, sender).Take(perSender, 1, now)
+	if account != (store.Key{}) {
+		bucket(t.accounts, account).Take(perAccount, 1, now)
 	}
 }
 
-// delay holds back the answer to a failure of a sender that has had too many.
-func (t *throttle) delay(ctx context.Context, sender ccs.SenderID) {
-	if b, ok := t.senders.Get(sender); !ok || !b.Empty(perSender, time.Now()) {
+// delay holds back the answer to a failure of an account that has had too many.
+func (t *throttle) delay(ctx context.Context, account store.Key) {
+	if b, ok := t.accounts.Get(account); !ok || !b.Empty(perAccount, time.Now()) {
 		return
 	}
 	select {

@@ -50,6 +50,8 @@ var registrationCases = []testCase{
 		found := f.lookUp("t")[0]
 		require.NotNil(f, found)
 		assert.Equal(f, "com.example.app\x00sub", found.Instance())
+		app, subtype := store.CutInstance(found.Instance())
+		assert.Equal(f, []string{"com.example.app", "sub"}, []string{app, subtype})
 		assert.Equal(f, []any{r.Device, r.App, r.Subtype, r.Senders, r.Scope, r.InstanceID},
 			[]any{found.Device, found.App, found.Subtype, found.Senders, found.Scope, found.InstanceID})
 		assert.True(f, start.Equal(found.Created))

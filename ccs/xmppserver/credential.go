@@ -1,0 +1,123 @@
+package xmppserver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs"
+	"openccs/store"
+)
+
+// credential is what a login says.
+type credential struct {
+	mechanism string
+	user      string // authcid, with a domain or without
+	key       string // API key, access token or security token
+	identity  string // authzid, "" for none
+}
+
+// name is the user without the domain.
+func (l *credential) name() string {
+	name, _, _ := strings.Cut(l.user, "@")
+	return name
+}
+
+// domain is that of the user, "" if it has none.
+func (l *credential) domain() string {
+	_, domain, _ := strings.Cut(l.user, "@")
+	return strings.ToLower(domain)
+}
+
+// check decides over a credential. The peer learns the condition alone; the log learns which part was
+// wrong, for that is what people could not find out (CCS 10.2 no. 2).
+func (c *conn) check(ctx context.Context, l *credential) (failure string) {
+	if c.srv.throttle.blocked(c.address()) {
+		return c.refuse(l, failTemporary, "too many failed logins from the address")
+	}
+	// A client that sends no domain has named it when it opened the stream.
+	if strings.EqualFold(cmp.Or(l.domain(), c.from), c.srv.opts.DeviceDomain) {
+		return c.checkDevice(ctx, l)
+	}
+	return c.checkSender(ctx, l)
+}
+
+func (c *conn) refuse(l *credential, condition, reason string, fields ...zap.Field) string {
+	c.log.Info("login refused", append(fields, zap.String("reason", reason), zap.String("user", l.user))...)
+	return condition
+}
+
+// failedFor refuses a login of an account that has been told apart from others.
+func (c *conn) failedFor(ctx context.Context, l *credential, account store.Key, err error) string {
+	c.srv.throttle.failed(c.address(), account)
+	c.srv.throttle.delay(ctx, account)
+	return c.refuse(l, failNotAuthorized, err.Error())
+}
+
+func (c *conn) checkSender(ctx context.Context, l *credential) (failure string) {
+	sender, err := ccs.ParseSenderID(l.user)
+	if err != nil {
+		c.srv.throttle.failed(c.address(), store.Key{})
+		return c.refuse(l, failNotAuthorized, "the user name is no sender ID", zap.Error(err))
+	}
+	if strings.Contains(l.user, "@") && !c.srv.domains[l.domain()] {
+		return c.refuse(l, failNotAuthorized, "unknown domain in the user name")
+	}
+	if local, _, _ := strings.Cut(l.identity, "@"); l.identity != "" && local != string(sender) {
+		return c.refuse(l, failInvalidAuthzid, "authzid names another sender", zap.String("authzid", l.identity))
+	}
+	login := c.srv.router.LoginToken
+	if l.mechanism == mechanismPlain {
+		login = c.srv.router.Login
+	}
+	grant, err := login(ctx, sender, l.key)
+	switch {
+	case errors.Is(err, ccs.ErrUnknownSender), errors.Is(err, ccs.ErrWrongKey):
+		return c.failedFor(ctx, l, sender.Key(), err)
+	case err != nil:
+		return c.refuse(l, failTemporary, "the store cannot answer", zap.Error(err))
+	case !c.srv.enter(sender):
+		return c.refuse(l, failTemporary, "too many connections of the sender", zap.Int("limit", c.srv.opts.MaxPerSender))
+	}
+	c.sender, c.user, c.domain = sender, string(sender), c.srv.opts.Domain
+	// The bound address keeps the two domains that Google's did (CCS 1.7).
+	if d := l.domain(); d == "gcm.googleapis.com" || d == "fcm.googleapis.com" {
+		c.domain = d
+	}
+	c.log = c.log.With(zap.String("sender", c.user))
+	c.identify(principal{sender: sender, keyID: grant.KeyID})
+	c.limits = grant.Limits
+	return ""
+}
+
+// checkDevice takes the identity that check-in gave a device (DEV 2.4). The mechanism does not matter: each
+// carries a password.
+func (c *conn) checkDevice(ctx context.Context, l *credential) (failure string) {
+	device, err := ccs.ParseDeviceID(l.name())
+	if err != nil {
+		c.srv.throttle.failed(c.address(), store.Key{})
+		return c.refuse(l, failNotAuthorized, "the user name is no android id", zap.Error(err))
+	}
+	if local, _, _ := strings.Cut(l.identity, "@"); l.identity != "" && local != l.name() {
+		return c.refuse(l, failInvalidAuthzid, "authzid names another device", zap.String("authzid", l.identity))
+	}
+	token, err := strconv.ParseUint(l.key, 10, 64)
+	if err != nil {
+		err = ccs.ErrUnknownDevice // and nothing of the token itself in the log
+	} else {
+		err = c.srv.router.Authenticate(ctx, uint64(device), token)
+	}
+	switch {
+	case errors.Is(err, ccs.ErrUnknownDevice):
+		return c.failedFor(ctx, l, device.Key(), err)
+	case err != nil:
+		return c.refuse(l, failTemporary, "the store cannot answer", zap.Error(err))
+	}
+	c.device, c.user, c.domain = device, device.String(), c.srv.opts.DeviceDomain
+	c.log = c.log.With(zap.Stringer("device", device))
+	return ""
+}

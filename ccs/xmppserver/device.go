@@ -1,0 +1,96 @@
+package xmppserver
+
+import (
+	"context"
+	"strconv"
+
+	"openccs/ccs"
+	"openccs/ccs/mcs"
+	"openccs/stanza"
+	"openccs/store"
+)
+
+// device is the role of a session with a device: it gets downstream messages, and sends upstream messages.
+type device struct {
+	s *session
+	inbox[ccs.Upstream]
+
+	in stanza.FromDevice // owned by readLoop: decoded last
+}
+
+// beDevice gives the session its role.
+func (s *session) beDevice() {
+	d := &device{s: s}
+	s.role = d
+	f := s.newFeed("delivered", s.device.Key(), s.srv.router.Profile().UpstreamWindow)
+	f.id, f.write = messageID, d.appendMessage
+}
+
+// decode implements role.
+func (d *device) decode(payload []byte) (head, error) {
+	err := stanza.DecodeFromDevice(payload, &d.in)
+	return head{typ: d.in.Type, to: d.in.To, hasTo: d.in.HasTo, id: d.in.Upstream.MessageID}, err
+}
+
+// keep implements role. The message_id is what repeats are known by, as on Android (DEV 10).
+func (d *device) keep() {
+	m := &d.in.Upstream
+	d.batch = append(d.batch, ccs.Upstream{
+		To: d.in.To, Category: m.Category, ID: m.MessageID, PersistentID: m.MessageID, Token: m.From,
+		TTL: m.TTL, HasTTL: d.in.HasTTL, Data: m.Data,
+	})
+}
+
+// route implements role. An ack says that the message is stored, or a send_error for it.
+func (d *device) route(ctx context.Context, out []byte) ([]byte, int) {
+	batch := d.take()
+	if len(batch) == 0 {
+		return out, 0
+	}
+	s := d.s
+	err := s.srv.router.SendUpstream(ctx, s.device, batch)
+	for i := range batch {
+		m := &batch[i]
+		if err != nil {
+			s.refused++
+			out = s.appendNack(out, m.To, m.ID, err)
+			continue
+		}
+		s.accepted++
+		out = stanza.AppendAck(out, m.To, m.ID, "")
+	}
+	return out, len(batch)
+}
+
+// acknowledge implements role.
+func (d *device) acknowledge(id, to string) bool { return d.s.messages().acknowledge(id, to) }
+
+// messageID is the persistent id of an entry, the same as on MCS (DEV 7.2). What is never stored has none, and
+// gets an id for this connection.
+func messageID(_ *ccs.Message, e *store.Entry) string {
+	if e.ID == 0 {
+		return "now:" + randomHex(8)
+	}
+	return mcs.PersistentID(e.Accepted.UnixMicro(), uint64(e.ID))
+}
+
+// deletedFrom is the from of a deleted_messages marker: no sender's, as that of a receipt (CCS 3.5).
+const deletedFrom = "gcm.googleapis.com"
+
+// appendMessage writes an entry (DEV 9).
+func (d *device) appendMessage(out []byte, o *offered) []byte {
+	m := stanza.ToDevice{
+		From: o.m.From, MessageID: o.id, Category: o.m.App, Subtype: o.m.Subtype, CollapseKey: o.m.CollapseKey,
+		TTL: o.m.TTL, Data: o.m.Data,
+	}
+	switch {
+	case o.entry.Deleted > 0:
+		m.MessageType, m.From = stanza.DeletedMessages, deletedFrom
+		m.Category, m.Subtype = store.CutInstance(o.entry.App)
+		m.Data = m.Data.Append("total_deleted", strconv.Itoa(o.entry.Deleted))
+	case o.m.Kind == ccs.SendError:
+		m.MessageType = stanza.SendError
+		m.Data = append(stanza.Data{}.Append("original_message_id", o.m.ID), o.m.Data...)
+	}
+	return stanza.AppendToDevice(out, d.s.bare, &m)
+}
