@@ -10,7 +10,7 @@ import (
 // Profile is the limits of one era of the protocol. The zero value of a field means its default.
 type Profile struct {
 	Window         int // downstream messages of a connection not yet answered; default 1000 (CCS 4.1)
-	UpstreamWindow int // upstream messages of a connection not yet acknowledged; default 1000 (CCS 4.2)
+	UpstreamWindow int // messages to an XMPP connection not yet acknowledged: upstream ones, or a device's; default 1000 (CCS 4.2)
 
 	Payload stanza.Rules // what a downstream message may hold (CCS 2.4, 2.6)
 

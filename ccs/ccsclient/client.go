@@ -19,7 +19,7 @@ type Options struct {
 	TLS          *tls.Config   // nil verifies the server by the system's roots; the name is that of the address if it has none
 	Logger       *zap.Logger   // default none
 	Window       int           // messages sent and not answered; default flowcontrol.DefaultWindow
-	Domain       string        // of the stream and the user name; default gcm.googleapis.com
+	Domain       string        // of the stream and the user name; default gcm.googleapis.com, for a device device.gcm.googleapis.com
 	DialTimeout  time.Duration // from connecting to the session; default 15s
 	WriteTimeout time.Duration // of one write to a server that doesn't read; default 30s
 	CloseTimeout time.Duration // for the server to end its side of the stream; default 1s
@@ -29,7 +29,7 @@ type Options struct {
 
 	// What the callbacks get is theirs until they return; its strings and data are so for ever.
 
-	// OnUpstream gets what devices send. What it returns nil for is acknowledged; the rest, all of it
+	// OnUpstream gets what devices send; on a device, what it is sent (see DialDevice). What it returns nil for is acknowledged; the rest, all of it
 	// without an OnUpstream, stays with the server, which sends it again here or elsewhere (CCS 4.3).
 	OnUpstream func(*stanza.Outbound) error
 
@@ -156,8 +156,12 @@ func (c *Client) Err() error {
 //
 // The message is not kept. Mind that a TTL of 0 means now or never; stanza.MaxTTL is the usual one.
 func (c *Client) Send(ctx context.Context, m *stanza.Downstream, done func(Reply)) error {
+	return c.send(ctx, m.MessageID, func(b []byte) []byte { return stanza.AppendDownstream(b, m) }, done)
+}
+
+func (c *Client) send(ctx context.Context, id string, write func([]byte) []byte, done func(Reply)) error {
 	for {
-		sent, err := c.trySend(m, done)
+		sent, err := c.trySend(id, write, done)
 		if sent || err != nil {
 			return err
 		}
@@ -184,7 +188,7 @@ func (c *Client) SendWait(ctx context.Context, m *stanza.Downstream) (Reply, err
 	}
 }
 
-func (c *Client) trySend(m *stanza.Downstream, done func(Reply)) (bool, error) {
+func (c *Client) trySend(id string, write func([]byte) []byte, done func(Reply)) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -195,14 +199,14 @@ func (c *Client) trySend(m *stanza.Downstream, done func(Reply)) (bool, error) {
 	case len(c.inFlight) >= c.options.Window:
 		return false, nil
 	}
-	if _, there := c.inFlight[m.MessageID]; there {
-		return false, fmt.Errorf("%w: %q", ErrDuplicate, m.MessageID)
+	if _, there := c.inFlight[id]; there {
+		return false, fmt.Errorf("%w: %q", ErrDuplicate, id)
 	}
-	c.inFlight[m.MessageID] = done
+	c.inFlight[id] = done
 	if len(c.inFlight) < c.options.Window {
 		signal(c.freed) // one signal may stand for many freed slots: pass it on to the next who waits
 	}
-	c.gather(stanza.AppendDownstream(c.out, m))
+	c.gather(write(c.out))
 	return true, nil
 }
 

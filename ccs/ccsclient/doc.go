@@ -6,6 +6,8 @@
 // of Options and is acknowledged when they return. There is no reconnecting here: when Done is closed, its
 // user dials again, and sends again what got ErrClosed, under the same message_id (CCS 4.3).
 //
+// DialDevice is for the other end: a device that uses XMPP, which this server lets in.
+//
 // All methods may be called from any goroutine. Callbacks come from two: that of Send's from the one that
 // reads the connection, so it must not wait for anything; those of Options, in order, from another, which
 // may take its time and may send. None of them may call Close, which waits for them.

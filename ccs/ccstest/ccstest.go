@@ -144,5 +144,17 @@ func (s *Server) Connect(d *Device, o mcsclient.Options) *mcsclient.Client {
 	return c
 }
 
+// ConnectXMPP logs a device in over XMPP. The connection ends with the test.
+func (s *Server) ConnectXMPP(d *Device, o ccsclient.Options) *ccsclient.Client {
+	s.t.Helper()
+	o.TLS = s.TLS()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := ccsclient.DialDevice(ctx, s.XMPPAddr(), d.AndroidID, d.SecurityToken, o)
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // Dir is the data directory.
 func (s *Server) Dir() string { return s.conf.DataDir }

@@ -25,10 +25,11 @@ type goXMPP struct {
 	Errors   int    `json:"errors"`
 }
 
-func buildGoXMPP(t *testing.T) (bin string) {
+// buildProgram builds a program of testdata/interop and returns its path.
+func buildProgram(t *testing.T, name string) (bin string) {
 	t.Helper()
-	bin = filepath.Join(t.TempDir(), "xmppo")
-	build := exec.Command("go", "build", "-o", bin, "./xmppo")
+	bin = filepath.Join(t.TempDir(), name)
+	build := exec.Command("go", "build", "-o", bin, "./"+name)
 	build.Dir = filepath.Join("..", "..", "testdata", "interop")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -73,7 +74,7 @@ func TestUnmodifiedGoXMPP(t *testing.T) {
 	s := ccstest.Start(t, ccstest.Disk)
 	d := s.Enrol("com.example.app")
 	in := countTo(s, d)
-	result := runGoXMPP(t, buildGoXMPP(t), s, d.Token, total)
+	result := runGoXMPP(t, buildProgram(t, "xmppo"), s, d.Token, total)
 	assert.Equal(t, numbers(total), in.wait(t, total)[:total], "all received in order, once each; the last words of the program follow")
 	require.NoError(t, s.Drain(t.Context()))
 	got := <-result
@@ -85,7 +86,7 @@ func TestUnmodifiedGoXMPP(t *testing.T) {
 func TestUnmodifiedGoXMPPOnTwoNodes(t *testing.T) {
 	t.Parallel()
 	const total = 5000
-	bin := buildGoXMPP(t)
+	bin := buildProgram(t, "xmppo")
 	a := ccstest.Start(t, ccstest.Store(redistest.Single(t).URL("")))
 	nodes := []*ccstest.Server{a, a.Another()}
 	var inboxes []*inbox[string]

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"openccs/ccs"
+	"openccs/ccs/xmppserver"
 	"openccs/flowcontrol"
 )
 
@@ -30,12 +31,13 @@ type Config struct {
 	HTTPListen     string // host:port for check-in and registration, over TLS
 	HTTPPlain      string // the same without TLS, "" for none: some clients can be pointed at it (DEV 13)
 
-	Domain  string // of our addresses on XMPP (CCS 1.7)
-	TLSCert string // certificate chain, PEM; "" for one of a development CA
-	TLSKey  string // its key, PEM
+	Domain       string // of app servers' addresses on XMPP (CCS 1.7)
+	DeviceDomain string // of the addresses of devices that use XMPP
+	TLSCert      string // certificate chain, PEM; "" for one of a development CA
+	TLSKey       string // its key, PEM
 
 	Window         int           // downstream messages of a connection not yet answered (CCS 4.1)
-	UpstreamWindow int           // upstream messages of a connection not yet acknowledged (CCS 4.2)
+	UpstreamWindow int           // messages to an XMPP connection not yet acknowledged (CCS 4.2)
 	DeviceBacklog  int           // messages that may wait for a connected device
 	WindowOverrun  string        // "wait" or "nack": what a client that sends more than its window meets (CCS 4.1)
 	DeviceRate     int           // downstream messages a minute to one device, 0 for no limit (CCS 5.10)
@@ -58,6 +60,7 @@ func Default() Config {
 		MCSListen:      "127.0.0.1:5228",
 		HTTPListen:     "127.0.0.1:8443",
 		Domain:         "gcm.googleapis.com",
+		DeviceDomain:   "device.gcm.googleapis.com",
 		Window:         1000,
 		UpstreamWindow: 1000,
 		WindowOverrun:  overrunWait,
@@ -140,8 +143,15 @@ func (c *Config) Validate() error {
 			bad(l.flag, l.value, err.Error(), "write host:port, such as 127.0.0.1:5235, or :0 for any free port")
 		}
 	}
-	if strings.TrimSpace(c.Domain) == "" || strings.ContainsAny(c.Domain, "@/ <>&\"'") {
-		bad("domain", c.Domain, "not a domain name", "use a name such as gcm.googleapis.com")
+	for _, d := range []struct{ flag, value, example string }{
+		{"domain", c.Domain, "gcm.googleapis.com"}, {"device-domain", c.DeviceDomain, "device.gcm.googleapis.com"},
+	} {
+		if strings.TrimSpace(d.value) == "" || strings.ContainsAny(d.value, "@/ <>&\"'") {
+			bad(d.flag, d.value, "not a domain name", "use a name such as "+d.example)
+		}
+	}
+	if c.DeviceDomain != "" && strings.EqualFold(c.DeviceDomain, c.Domain) || xmppserver.IsLoginDomain(c.DeviceDomain) {
+		bad("device-domain", c.DeviceDomain, "app servers log in with it", "use a name that is for devices alone, such as device.gcm.googleapis.com")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("tls-cert", c.TLSCert, "a certificate and its key belong together", "give both --tls-cert and --tls-key, or neither for a development certificate")

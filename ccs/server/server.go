@@ -148,7 +148,7 @@ func makeDataDir(dir string) error {
 func (s *Server) certificates() (*tls.Config, string, error) {
 	cert, key, ca := s.conf.TLSCert, s.conf.TLSKey, ""
 	if cert == "" {
-		files, err := devpki.Ensure(s.conf.DataDir, append(devpki.Names(), s.conf.Domain), time.Now())
+		files, err := devpki.Ensure(s.conf.DataDir, append(devpki.Names(), s.conf.Domain, s.conf.DeviceDomain), time.Now())
 		if err != nil {
 			return nil, "", err
 		}
@@ -237,7 +237,8 @@ func (s *Server) firstProject(ctx context.Context, projects *control.Projects) e
 
 func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
-		TLS: tlsConf, Logger: s.conf.Logger, Domain: s.conf.Domain, DrainMax: s.conf.DrainTimeout,
+		TLS: tlsConf, Logger: s.conf.Logger, DrainMax: s.conf.DrainTimeout,
+		Domain: s.conf.Domain, DeviceDomain: s.conf.DeviceDomain,
 		RefuseOverrun: s.conf.WindowOverrun == overrunNack, NoControlID: s.conf.NoControlID,
 	})
 	s.mcs = mcsserver.New(s.router, mcsserver.Options{TLS: tlsConf, Logger: s.conf.Logger})

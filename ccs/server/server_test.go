@@ -55,11 +55,16 @@ func TestConfigReportsEveryMistakeAtOnce(t *testing.T) {
 	t.Parallel()
 	c := server.Config{Store: "tape:", XMPPListen: "5235", XMPPTestListen: "x:y", MCSListen: ":70000", Domain: "a b", TLSCert: "/nowhere"}
 	err := c.Validate()
-	assert.Equal(t, []string{"data", "store", "node-heartbeat", "xmpp-listen", "xmpp-test-listen", "mcs-listen", "http-listen", "domain", "tls-cert",
+	assert.Equal(t, []string{"data", "store", "node-heartbeat", "xmpp-listen", "xmpp-test-listen", "mcs-listen", "http-listen", "domain", "device-domain", "tls-cert",
 		"tls-cert", "window", "upstream-window", "device-backlog", "sender-backlog", "window-overrun", "drain-timeout"}, flags(err))
 	assert.ErrorContains(t, err, `--xmpp-listen "5235": missing port in address; write host:port, such as 127.0.0.1:5235, or :0 for any free port`)
 	good := server.Default()
 	assert.NoError(t, good.Validate())
+	for _, domain := range []string{good.Domain, "FCM.googleapis.com"} {
+		shared := server.Default()
+		shared.DeviceDomain = domain
+		assert.Equal(t, []string{"device-domain"}, flags(shared.Validate()), "who logs in is told apart by the domain")
+	}
 }
 
 func TestStartSaysWhatIsInTheWay(t *testing.T) {

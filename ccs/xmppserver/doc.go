@@ -18,7 +18,7 @@
 //
 // It gets messages in the form of CCS 3.6, for example
 //
-//	{"data":{"k":"v"},"time_to_live":3600,"from":"126200347933","message_id":"0:1767225600000000%0000000000000001","category":"com.example.app"}
+//	{"data":{"k":"v"},"time_to_live":3600,"from":"126200347933","message_id":"0:1767225600000000%8000000000000001","category":"com.example.app"}
 //
 // with subtype and collapse_key behind it where there is one. message_id is the persistent id, which is the same on
 // MCS. Two have a message_type: deleted_messages, with total_deleted in its data, and send_error, with

@@ -23,6 +23,7 @@ import (
 	"openccs/ccs/devpki"
 	"openccs/ccs/xmppserver"
 	"openccs/flowcontrol"
+	"openccs/stanza"
 	"openccs/store"
 	"openccs/store/memstore"
 )
@@ -30,7 +31,8 @@ import (
 var update = flag.Bool("update", false, "rewrite the S lines of testdata/streams")
 
 const (
-	goldenSender = "123" // of every conversation; its key is KEY, its device's token T1, as in CCS 11
+	goldenSender = "123"                 // of every conversation; its key is KEY, its device's token T1, as in CCS 11
+	goldenSecret = "2268428379028347923" // the security token of its device, which has the id 42
 	streamEnd    = "</stream:stream>"
 )
 
@@ -59,6 +61,7 @@ type golden struct {
 	*world
 	head, body []string // lines of the file
 	bound      bool     // each connection begins with a session
+	forDevice  bool     // which is the device's
 	plain      bool     // or without TLS
 	options    xmppserver.Options
 	profile    ccs.Profile
@@ -98,6 +101,8 @@ func (g *golden) option(s string) {
 	switch n, _ := strconv.Atoi(value); name {
 	case "bound":
 		g.bound = true
+	case "device":
+		g.bound, g.forDevice = true, true
 	case "no-tls":
 		g.plain = true
 	case "keep-alive":
@@ -143,6 +148,8 @@ func (g *golden) start() {
 	g.store = &frailStore{Store: memstore.New()}
 	require.NoError(g.t, g.store.CreateProject(ctx, &store.Project{Sender: goldenSender, Keys: []store.APIKey{{ID: "k1", Hash: store.HashKey("KEY")}}}))
 	g.register("T1", testApp, goldenSender)
+	_, err := g.store.Secret(ctx, "device", make([]byte, 32)) // so that goldenSecret is what it is
+	require.NoError(g.t, err)
 	router, err := ccs.New(ctx, g.store, ccs.Options{Profile: g.profile, Clock: g.clock})
 	require.NoError(g.t, err)
 	pair, err := devpki.New([]string{"gcm.googleapis.com", "127.0.0.1"}, time.Now())
@@ -177,8 +184,12 @@ func (g *golden) connect() {
 	if !g.bound {
 		return
 	}
-	g.peer.send(clientHeader + plainAuth("\x00"+goldenSender+"\x00KEY") + clientHeader + clientBind + `<presence/>`)
-	g.peer.until(bindPrefix + goldenSender + "@gcm.googleapis.com/")
+	header, user, key, domain := clientHeader, goldenSender, "KEY", "gcm.googleapis.com"
+	if g.forDevice {
+		header, user, key, domain = deviceHeader, testDevice.String(), goldenSecret, deviceDomain
+	}
+	g.peer.send(header + plainAuth("\x00"+user+"\x00"+key) + header + clientBind + `<presence/>`)
+	g.peer.until(bindPrefix + user + "@" + domain + "/")
 	g.names["HEX-jid"] = strings.TrimSuffix(g.peer.until("</jid>"), "</jid>")
 	g.peer.until("</bind></iq>")
 }
@@ -283,6 +294,9 @@ func (g *golden) do(line string) {
 			require.NoError(g.t, g.router.SendReceipts(ctx, []ccs.Receipt{owed}))
 		}
 		require.NoError(g.t, g.device.Ack(ctx, e.ID))
+	case "downstream":
+		results := g.router.Send(ctx, ccs.Source{Sender: goldenSender}, []stanza.Downstream{g.downstreamOf(args)}, nil)
+		require.NoError(g.t, results[0].Err)
 	case "register":
 		args = append(args, []string{"", testApp, goldenSender}[len(args):]...)
 		g.register(args[0], args[1], args[2])
@@ -303,6 +317,8 @@ func (g *golden) do(line string) {
 		go g.server.Close()
 	case "store-fails":
 		g.store.fails.Store(true)
+	case "store-mends":
+		g.store.fails.Store(false)
 	case "store-closed":
 		require.NoError(g.t, g.store.Close())
 	default:
@@ -345,6 +361,23 @@ func (g *golden) upstreamOf(words []string) ccs.Upstream {
 	return m
 }
 
+// downstreamOf reads the words behind downstream: the message_id, fields of the message as NAME:JSON, and data.
+func (g *golden) downstreamOf(words []string) stanza.Downstream {
+	text := `{"to":"T1","message_id":"` + words[0] + `"`
+	var data stanza.Data
+	for _, word := range words[1:] {
+		if key, value, ok := strings.Cut(word, "="); ok {
+			data = data.Append(key, value)
+		} else {
+			name, value, _ := strings.Cut(word, ":")
+			text += `,"` + name + `":` + value
+		}
+	}
+	var in stanza.Inbound
+	require.NoError(g.t, stanza.DecodeInbound([]byte(text+`,"data":`+string(data.AppendObject(nil))+`}`), nil, &in))
+	return in.Downstream
+}
+
 // quietFor is how long the server has to be silent, when S lines are rewritten, to have said all.
 const quietFor = 100 * time.Millisecond
 
@@ -375,7 +408,7 @@ func (g *golden) rewrite(file string) {
 var (
 	// element is one line of what the server says; elements of one name do not nest there.
 	element   = regexp.MustCompile(`(?s)</?stream:stream[^>]*>|<[^>]*/>|<stream:features>.*?</stream:features>|<stream:error>.*?</stream:error>|<failure.*?</failure>|<iq.*?</iq>|<message.*?</message>|[^<]+`)
-	randomHex = regexp.MustCompile(`( id="|/[^<"]*|drain-)([0-9A-F]{16}|[0-9A-F]{8})("|</jid>)`)
+	randomHex = regexp.MustCompile(`( id="|/[^<"]*|drain-|"now:)([0-9A-F]{16}|[0-9A-F]{8})("|</jid>)`)
 )
 
 // name puts placeholders where the random values are.

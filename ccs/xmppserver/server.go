@@ -77,6 +77,10 @@ var loginDomains = []string{
 	"gcm-preprod.googleapis.com", "gcm-staging.googleapis.com", "fcm-xmpp.googleapis.com",
 }
 
+// IsLoginDomain reports whether any app server may name a domain when it logs in, so that it cannot be that of
+// devices.
+func IsLoginDomain(domain string) bool { return slices.Contains(loginDomains, strings.ToLower(domain)) }
+
 // Server serves app servers, and devices that use XMPP, on any number of listeners.
 type Server struct {
 	router  *ccs.Router

@@ -32,12 +32,13 @@ type serveCmd struct {
 	HTTPListen      string `name:"http-listen" default:"${http_listen}" placeholder:"HOST:PORT" help:"Listen here for check-in and registration over HTTPS."`
 	HTTPPlainListen string `name:"http-plain-listen" placeholder:"HOST:PORT" help:"Listen here too for the same without TLS. Default: off."`
 
-	Domain  string `default:"${domain}" placeholder:"NAME" help:"Domain of the addresses on XMPP."`
-	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM. Default: one of a development CA, made at the first start."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, PEM."`
+	Domain       string `default:"${domain}" placeholder:"NAME" help:"Domain of app servers' addresses on XMPP."`
+	DeviceDomain string `default:"${device_domain}" placeholder:"NAME" help:"Domain of the addresses of devices that use XMPP."`
+	TLSCert      string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM. Default: one of a development CA, made at the first start."`
+	TLSKey       string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, PEM."`
 
 	Window         int           `default:"${window}" placeholder:"N" help:"Messages from one app server connection that may be unanswered."`
-	UpstreamWindow int           `default:"${upstream_window}" placeholder:"N" help:"Messages to one app server connection that may be unacknowledged."`
+	UpstreamWindow int           `default:"${upstream_window}" placeholder:"N" help:"Messages to one XMPP connection that may be unacknowledged."`
 	WindowOverrun  string        `default:"${window_overrun}" placeholder:"WHAT" help:"What a connection that sends more than its window meets: wait, until there is room, or nack, for tests of app servers."`
 	DeviceRate     int           `placeholder:"N" help:"Messages a minute to one device. Default: no limit."`
 	DeviceBacklog  int           `default:"${device_backlog}" placeholder:"N" help:"Messages that may wait for a connected device."`
@@ -61,6 +62,7 @@ func serveDefaults() kong.Vars {
 		"mcs_listen":      d.MCSListen,
 		"http_listen":     d.HTTPListen,
 		"domain":          d.Domain,
+		"device_domain":   d.DeviceDomain,
 		"window":          strconv.Itoa(d.Window),
 		"upstream_window": strconv.Itoa(d.UpstreamWindow),
 		"window_overrun":  d.WindowOverrun,
@@ -145,6 +147,7 @@ func (c *serveCmd) config() server.Config {
 		HTTPListen:     c.HTTPListen,
 		HTTPPlain:      c.HTTPPlainListen,
 		Domain:         c.Domain,
+		DeviceDomain:   c.DeviceDomain,
 		TLSCert:        c.TLSCert,
 		TLSKey:         c.TLSKey,
 		Window:         c.Window,

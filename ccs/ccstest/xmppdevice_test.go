@@ -1,0 +1,182 @@
+package ccstest_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/ccsclient"
+	"openccs/ccs/ccstest"
+	"openccs/ccs/mcsclient"
+	"openccs/stanza"
+)
+
+var errLater = errors.New("not now")
+
+// receiveXMPP connects a device over XMPP and collects the ids in what it gets. Those below acked it acknowledges.
+func receiveXMPP(s *ccstest.Server, d *ccstest.Device, acked int) (*ccsclient.Client, *inbox[string]) {
+	in := newInbox[string]()
+	return s.ConnectXMPP(d, ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error {
+		id, _ := m.Data.Get("id")
+		in.add(id)
+		var n int
+		if _, err := fmt.Sscan(id, &n); err == nil && n >= acked {
+			return errLater
+		}
+		return nil
+	}}), in
+}
+
+// A device has one queue, whichever protocol it empties it by: what it got over XMPP and did not acknowledge comes
+// over MCS, in order, and what it acknowledged does not. The newest login wins, both ways.
+func TestDeviceMovesBetweenXMPPAndMCS(t *testing.T) {
+	t.Parallel()
+	const total, acked = 300, 120
+	eachStore(t, func(t *testing.T, store ccstest.Option) {
+		s := ccstest.Start(t, store)
+		app := s.AppServer(ccsclient.Options{})
+		d := s.Enrol("com.example.app")
+		onXMPP, in := receiveXMPP(s, d, acked)
+		send(t, app, d.Token, total)
+		assert.Equal(t, numbers(total), in.wait(t, total))
+		require.NoError(t, onXMPP.Close()) // the acks of what it has called back are out
+		onXMPP, in = receiveXMPP(s, d, 0)
+		assert.Equal(t, numbers(total)[acked:], in.wait(t, total-acked), "all that was not acknowledged comes again")
+
+		onMCS, in := receive(s, d, mcsclient.Options{})
+		<-onXMPP.Done()
+		var end *ccsclient.StreamError
+		require.ErrorAs(t, onXMPP.Err(), &end)
+		assert.Equal(t, "conflict", end.Condition)
+		assert.Equal(t, numbers(total)[acked:], in.wait(t, total-acked))
+		stored := make(chan error, 1) // and with it the acknowledgement of them all, which goes before it
+		require.NoError(t, onMCS.Send(t.Context(), &mcsclient.Upstream{To: s.Sender, Category: d.App, ID: "u"}, func(err error) { stored <- err }))
+		require.NoError(t, <-stored)
+
+		_, in = receiveXMPP(s, d, total)
+		<-onMCS.Done()
+		reply, err := app.SendWait(t.Context(), message(d.Token, "last"))
+		require.NoError(t, err)
+		require.NoError(t, reply.Err)
+		assert.Equal(t, []string{"last"}, in.wait(t, 1))
+	})
+}
+
+// A restart of the server loses nothing and keeps the order.
+func TestDeviceOnXMPPAfterARestart(t *testing.T) {
+	t.Parallel()
+	const total, acked = 300, 100
+	s := ccstest.Start(t, ccstest.Disk)
+	d := s.Enrol("com.example.app")
+	c, in := receiveXMPP(s, d, acked)
+	send(t, s.AppServer(ccsclient.Options{}), d.Token, total)
+	in.wait(t, total)
+	require.NoError(t, c.Close())
+	s.Restart()
+	_, in = receiveXMPP(s, d, total)
+	assert.Equal(t, numbers(total)[acked:], in.wait(t, total-acked))
+}
+
+// Upstream messages of a device on XMPP reach the app server in order, once each, also those that it sends again
+// because its connection died before the answer; what came to nothing comes back as a send_error.
+func TestDeviceOnXMPPSendsUpstream(t *testing.T) {
+	t.Parallel()
+	const total = 200
+	s := ccstest.Start(t)
+	d := s.Enrol("com.example.app")
+	up := newInbox[string]()
+	s.AppServer(ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error {
+		assert.Equal(t, d.Token, m.From)
+		up.add(m.MessageID)
+		return nil
+	}})
+	failed := newInbox[string]()
+	dial := func() *ccsclient.Client {
+		return s.ConnectXMPP(d, ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error {
+			assert.Equal(t, stanza.TypeSendError, m.Type)
+			id, _ := m.Data.Get("original_message_id")
+			failed.add(id)
+			return nil
+		}})
+	}
+	for _, n := range []int{total / 2, total} { // the second time the first half are repeats
+		c := dial()
+		replies := make(chan ccsclient.Reply, n)
+		for i := range n {
+			m := &stanza.Upstream{MessageID: fmt.Sprint(i), Category: d.App, TTL: time.Hour}
+			require.NoError(t, c.SendUpstream(context.Background(), s.Sender+"@gcm.googleapis.com", m, func(r ccsclient.Reply) { replies <- r }))
+		}
+		for range n {
+			require.NoError(t, (<-replies).Err)
+		}
+		require.NoError(t, c.Close())
+	}
+	assert.Equal(t, numbers(total), up.wait(t, total))
+	replies := make(chan ccsclient.Reply, 1)
+	require.NoError(t, dial().SendUpstream(t.Context(), "777", &stanza.Upstream{MessageID: "lost", Category: d.App}, func(r ccsclient.Reply) { replies <- r }))
+	require.NoError(t, (<-replies).Err)
+	assert.Equal(t, []string{"lost"}, failed.wait(t, 1))
+	assert.Len(t, up.all(), total)
+}
+
+// An unmodified XMPP library is all that a device needs: it gets every message once, in order, sends its own, and
+// the receipts are owed when it acknowledges (CCS 3.5).
+func TestUnmodifiedGoXMPPAsADevice(t *testing.T) {
+	t.Parallel()
+	const down, up = 2000, 200
+	s := ccstest.Start(t, ccstest.Disk)
+	d := s.Enrol("com.example.app")
+	run := exec.Command(buildProgram(t, "xmppodevice"), "--addr", s.XMPPAddr(), "--ca", s.CAFile(), "--device", fmt.Sprint(d.AndroidID),
+		"--password", fmt.Sprint(d.SecurityToken), "--to", s.Sender, "--category", d.App, "--count", fmt.Sprint(up))
+	run.Stderr = os.Stderr
+	stdout, err := run.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, run.Start())
+
+	upstream, receipts := newInbox[string](), newInbox[string]()
+	app := s.AppServer(ccsclient.Options{
+		OnUpstream: func(m *stanza.Outbound) error {
+			n, _ := m.Data.Get("n")
+			upstream.add(n)
+			return nil
+		},
+		OnReceipt: func(m *stanza.Outbound) { receipts.add(m.MessageID) },
+	})
+	assert.Equal(t, numbers(up), upstream.wait(t, up))
+	send(t, app, d.Token, down)
+	last := message(d.Token, "done")
+	last.ReceiptRequested = true
+	reply, err := app.SendWait(t.Context(), last)
+	require.NoError(t, err)
+	require.NoError(t, reply.Err)
+
+	var got, seen []string
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		var m stanza.Outbound
+		require.NoError(t, stanza.DecodeOutbound([]byte(lines.Text()), &m))
+		id, _ := m.Data.Get("id")
+		got, seen = append(got, id), append(seen, m.MessageID)
+		assert.Equal(t, []string{s.Sender, d.App}, []string{m.From, m.Category})
+	}
+	require.NoError(t, run.Wait())
+	assert.Equal(t, append(numbers(down), "done"), got)
+	slices.Sort(seen)
+	assert.Len(t, slices.Compact(seen), down+1, "each has a message_id of its own")
+	assert.Equal(t, []string{"dr2:done"}, receipts.wait(t, 1))
+
+	// Nothing of it is left for the next session, on MCS.
+	_, in := receive(s, d, mcsclient.Options{})
+	reply, err = app.SendWait(t.Context(), message(d.Token, "next"))
+	require.NoError(t, err)
+	require.NoError(t, reply.Err)
+	assert.Equal(t, []string{"next"}, in.wait(t, 1))
+}
