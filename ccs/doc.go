@@ -28,7 +28,8 @@
 //
 // A wake carries no data: a session pulls from the store, in order, so that there is one queue and nothing to
 // lose when the session dies. A session that ends detaches, which gives its unacknowledged messages back. The
-// newest login of a device wins; the app servers of a sender share its queue. What is never stored, messages
+// newest login of a device wins; the app servers of a sender share its queue. A device may use xmppserver instead
+// of mcsserver: the queue is the same, and so is what is said of it above. What is never stored, messages
 // with a TTL of zero, goes to a session that is there now or to nobody.
 //
 // # Who imports whom

@@ -14,6 +14,7 @@ import (
 
 	"openccs/ccs"
 	"openccs/ccs/xmppserver"
+	"openccs/flowcontrol"
 	"openccs/stanza"
 )
 
@@ -109,6 +110,20 @@ func TestDeviceLoginRefused(t *testing.T) {
 	p.until("</stream:features>")
 	p.send(plainAuth("\x00" + testSender + "@gcm.googleapis.com\x00" + testKey))
 	p.until(`<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>`)
+}
+
+// Devices that fail are slowed down as app servers are (CCS 1.6).
+func TestDeviceLoginThrottled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, xmppserver.Options{FailedLogins: flowcontrol.Rate{Every: time.Hour, Burst: 1}}, ccs.Options{})
+	id, secret, _ := w.identity()
+	p := w.dial()
+	p.send(deviceHeader)
+	p.until("</stream:features>")
+	p.send(plainAuth("\x00" + id.String() + "\x001"))
+	assert.Contains(t, p.until("</failure>"), "<not-authorized/>")
+	p.send(plainAuth("\x00" + id.String() + "\x00" + secret))
+	assert.Contains(t, p.until("</failure>"), "<temporary-auth-failure/>")
 }
 
 // The queue is the device's own: what was not acknowledged stays in it, whoever empties it next.
