@@ -152,7 +152,7 @@ var importRules = []rule{
 		packages: []string{ours},
 		but:      []string{"stanza/...", "ccs/xmppserver/...", "ccs/ccsclient/..."},
 		forbids:  []string{"mellium.im/..."},
-		reason:   "XMPP is spoken on the app server's side alone",
+		reason:   "XMPP is spoken by one endpoint and one client alone",
 	},
 	{
 		packages: []string{"store/...", "stanza/...", "flowcontrol/..."},

@@ -18,6 +18,7 @@ import (
 	"openccs/ccs/ccstest"
 	"openccs/ccs/mcsclient"
 	"openccs/stanza"
+	"openccs/store/redisstore/redistest"
 )
 
 var errLater = errors.New("not now")
@@ -69,6 +70,23 @@ func TestDeviceMovesBetweenXMPPAndMCS(t *testing.T) {
 		require.NoError(t, reply.Err)
 		assert.Equal(t, []string{"last"}, in.wait(t, 1))
 	})
+}
+
+// Where nodes share a store, a device that logs in on one of them over MCS ends its XMPP session on another.
+func TestDeviceMovesToAnotherNode(t *testing.T) {
+	t.Parallel()
+	const total, acked = 50, 20
+	a := ccstest.Start(t, ccstest.Store(redistest.Single(t).URL("")))
+	b := a.Another()
+	d := a.Enrol("com.example.app")
+	onXMPP, in := receiveXMPP(a, d, acked)
+	send(t, b.AppServer(ccsclient.Options{}), d.Token, total)
+	assert.Equal(t, numbers(total), in.wait(t, total))
+	_, in = receive(b, d, mcsclient.Options{})
+	<-onXMPP.Done()
+	assert.ErrorContains(t, onXMPP.Err(), "conflict")
+	got := in.wait(t, total-acked)
+	assert.Equal(t, numbers(total)[total-len(got):], got, "what was not acknowledged, and perhaps what was just then")
 }
 
 // A restart of the server loses nothing and keeps the order.

@@ -22,70 +22,70 @@ type credential struct {
 }
 
 // name is the user without the domain.
-func (l *credential) name() string {
-	name, _, _ := strings.Cut(l.user, "@")
+func (cred *credential) name() string {
+	name, _, _ := strings.Cut(cred.user, "@")
 	return name
 }
 
 // domain is that of the user, "" if it has none.
-func (l *credential) domain() string {
-	_, domain, _ := strings.Cut(l.user, "@")
+func (cred *credential) domain() string {
+	_, domain, _ := strings.Cut(cred.user, "@")
 	return strings.ToLower(domain)
 }
 
 // check decides over a credential. The peer learns the condition alone; the log learns which part was
 // wrong, for that is what people could not find out (CCS 10.2 no. 2).
-func (c *conn) check(ctx context.Context, l *credential) (failure string) {
+func (c *conn) check(ctx context.Context, cred *credential) (failure string) {
 	if c.srv.throttle.blocked(c.address()) {
-		return c.refuse(l, failTemporary, "too many failed logins from the address")
+		return c.refuse(cred, failTemporary, "too many failed logins from the address")
 	}
 	// A client that sends no domain has named it when it opened the stream.
-	if strings.EqualFold(cmp.Or(l.domain(), c.from), c.srv.opts.DeviceDomain) {
-		return c.checkDevice(ctx, l)
+	if strings.EqualFold(cmp.Or(cred.domain(), c.from), c.srv.opts.DeviceDomain) {
+		return c.checkDevice(ctx, cred)
 	}
-	return c.checkSender(ctx, l)
+	return c.checkSender(ctx, cred)
 }
 
-func (c *conn) refuse(l *credential, condition, reason string, fields ...zap.Field) string {
-	c.log.Info("login refused", append(fields, zap.String("reason", reason), zap.String("user", l.user))...)
+func (c *conn) refuse(cred *credential, condition, reason string, fields ...zap.Field) string {
+	c.log.Info("login refused", append(fields, zap.String("reason", reason), zap.String("user", cred.user))...)
 	return condition
 }
 
 // failedFor refuses a login of an account that has been told apart from others.
-func (c *conn) failedFor(ctx context.Context, l *credential, account store.Key, err error) string {
+func (c *conn) failedFor(ctx context.Context, cred *credential, account store.Key, err error) string {
 	c.srv.throttle.failed(c.address(), account)
 	c.srv.throttle.delay(ctx, account)
-	return c.refuse(l, failNotAuthorized, err.Error())
+	return c.refuse(cred, failNotAuthorized, err.Error())
 }
 
-func (c *conn) checkSender(ctx context.Context, l *credential) (failure string) {
-	sender, err := ccs.ParseSenderID(l.user)
+func (c *conn) checkSender(ctx context.Context, cred *credential) (failure string) {
+	sender, err := ccs.ParseSenderID(cred.user)
 	if err != nil {
 		c.srv.throttle.failed(c.address(), store.Key{})
-		return c.refuse(l, failNotAuthorized, "the user name is no sender ID", zap.Error(err))
+		return c.refuse(cred, failNotAuthorized, "the user name is no sender ID", zap.Error(err))
 	}
-	if strings.Contains(l.user, "@") && !c.srv.domains[l.domain()] {
-		return c.refuse(l, failNotAuthorized, "unknown domain in the user name")
+	if strings.Contains(cred.user, "@") && !c.srv.domains[cred.domain()] {
+		return c.refuse(cred, failNotAuthorized, "unknown domain in the user name")
 	}
-	if local, _, _ := strings.Cut(l.identity, "@"); l.identity != "" && local != string(sender) {
-		return c.refuse(l, failInvalidAuthzid, "authzid names another sender", zap.String("authzid", l.identity))
+	if local, _, _ := strings.Cut(cred.identity, "@"); cred.identity != "" && local != string(sender) {
+		return c.refuse(cred, failInvalidAuthzid, "authzid names another sender", zap.String("authzid", cred.identity))
 	}
 	login := c.srv.router.LoginToken
-	if l.mechanism == mechanismPlain {
+	if cred.mechanism == mechanismPlain {
 		login = c.srv.router.Login
 	}
-	grant, err := login(ctx, sender, l.key)
+	grant, err := login(ctx, sender, cred.key)
 	switch {
 	case errors.Is(err, ccs.ErrUnknownSender), errors.Is(err, ccs.ErrWrongKey):
-		return c.failedFor(ctx, l, sender.Key(), err)
+		return c.failedFor(ctx, cred, sender.Key(), err)
 	case err != nil:
-		return c.refuse(l, failTemporary, "the store cannot answer", zap.Error(err))
+		return c.refuse(cred, failTemporary, "the store cannot answer", zap.Error(err))
 	case !c.srv.enter(sender):
-		return c.refuse(l, failTemporary, "too many connections of the sender", zap.Int("limit", c.srv.opts.MaxPerSender))
+		return c.refuse(cred, failTemporary, "too many connections of the sender", zap.Int("limit", c.srv.opts.MaxPerSender))
 	}
 	c.sender, c.user, c.domain = sender, string(sender), c.srv.opts.Domain
 	// The bound address keeps the two domains that Google's did (CCS 1.7).
-	if d := l.domain(); d == "gcm.googleapis.com" || d == "fcm.googleapis.com" {
+	if d := cred.domain(); d == "gcm.googleapis.com" || d == "fcm.googleapis.com" {
 		c.domain = d
 	}
 	c.log = c.log.With(zap.String("sender", c.user))
@@ -96,16 +96,16 @@ func (c *conn) checkSender(ctx context.Context, l *credential) (failure string) 
 
 // checkDevice takes the identity that check-in gave a device (DEV 2.4). The mechanism does not matter: each
 // carries a password.
-func (c *conn) checkDevice(ctx context.Context, l *credential) (failure string) {
-	device, err := ccs.ParseDeviceID(l.name())
+func (c *conn) checkDevice(ctx context.Context, cred *credential) (failure string) {
+	device, err := ccs.ParseDeviceID(cred.name())
 	if err != nil {
 		c.srv.throttle.failed(c.address(), store.Key{})
-		return c.refuse(l, failNotAuthorized, "the user name is no android id", zap.Error(err))
+		return c.refuse(cred, failNotAuthorized, "the user name is no android id", zap.Error(err))
 	}
-	if local, _, _ := strings.Cut(l.identity, "@"); l.identity != "" && local != l.name() {
-		return c.refuse(l, failInvalidAuthzid, "authzid names another device", zap.String("authzid", l.identity))
+	if local, _, _ := strings.Cut(cred.identity, "@"); cred.identity != "" && local != cred.name() {
+		return c.refuse(cred, failInvalidAuthzid, "authzid names another device", zap.String("authzid", cred.identity))
 	}
-	token, err := strconv.ParseUint(l.key, 10, 64)
+	token, err := strconv.ParseUint(cred.key, 10, 64)
 	if err != nil {
 		err = ccs.ErrUnknownDevice // and nothing of the token itself in the log
 	} else {
@@ -113,9 +113,9 @@ func (c *conn) checkDevice(ctx context.Context, l *credential) (failure string) 
 	}
 	switch {
 	case errors.Is(err, ccs.ErrUnknownDevice):
-		return c.failedFor(ctx, l, device.Key(), err)
+		return c.failedFor(ctx, cred, device.Key(), err)
 	case err != nil:
-		return c.refuse(l, failTemporary, "the store cannot answer", zap.Error(err))
+		return c.refuse(cred, failTemporary, "the store cannot answer", zap.Error(err))
 	}
 	c.device, c.user, c.domain = device, device.String(), c.srv.opts.DeviceDomain
 	c.log = c.log.With(zap.Stringer("device", device))
