@@ -32,6 +32,16 @@
 // of mcsserver: the queue is the same, and so is what is said of it above. What is never stored, messages
 // with a TTL of zero, goes to a session that is there now or to nobody.
 //
+// # Many nodes
+//
+// Where the store is store.Nodes, as the one in Redis is, any number of processes serve the same senders and
+// devices. They are equal, and the store is the truth. A queue is attached by the node that has a session for it: a
+// device's by one, whose older session on another node is told to end and waited for, a sender's by any. Claims
+// belong to a node and a lease; a node that falls silent loses them, and learns so when it wakes up. What is put on
+// one node wakes the session on another by a hint, and each node looks at its attached queues once a second in case a
+// hint got lost. What only one node knows holds for that node alone: the memory of repeats, the rates of devices
+// and senders, and the order of one device's upstream messages among several connections.
+//
 // # Who imports whom
 //
 // Downwards only; a test in this package holds it, with the reasons.
@@ -40,7 +50,7 @@
 //	ccs/server        ccs/ccstest (server and clients)
 //	ccs/xmppserver    ccs/mcsserver    ccs/httpserver       ccs/ccsclient    ccs/mcsclient
 //	ccs               ccs/conns                             ccs/mcs
-//	store (memstore, diskstore, storetest)                  stanza           flowcontrol
+//	store (memstore, diskstore, redisstore, storetest)      stanza           flowcontrol
 //
 // Router and Mailbox may be used from any goroutine. Locks are taken in the order: Router.mu, a hub's, a
 // session's own; none is held over I/O.
