@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"openccs/ccs/card"
 	"openccs/ccs/ccsclient"
@@ -40,6 +43,7 @@ func serveChild() bool {
 	}
 	conf := server.Default()
 	conf.DataDir = dir
+	conf.Logger = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel)) // as costly as a real one
 	conf.XMPPListen, conf.MCSListen, conf.HTTPListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	if url := os.Getenv(storeEnv); url != "" {
 		ccstest.Store(url)(&conf)
@@ -55,6 +59,7 @@ func serveChild() bool {
 		os.Exit(1)
 	}
 	json.NewEncoder(os.Stdout).Encode(s.Card())
+	answerCensus(os.Stdin, os.Stdout)
 	select {}
 }
 
