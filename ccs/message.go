@@ -25,6 +25,7 @@ const (
 type Message struct {
 	Kind        MessageKind
 	High        bool          // priority
+	WhenActive  bool          // down: is to wait while the device says that it is idle (CCS 5.4)
 	TTL         time.Duration // as accepted, whole seconds
 	From        string        // down: the sender ID or authorised entity of the registration; up: the registration token
 	To          string        // up: the address that the device used
@@ -40,7 +41,10 @@ type Message struct {
 // messageVersion is the first byte of a message at rest, so that a later form can be told apart.
 const messageVersion = 1
 
-const flagHigh = 1
+const (
+	flagHigh       = 1
+	flagWhenActive = 2
+)
 
 var errMessage = errors.New("not a message")
 
@@ -49,6 +53,9 @@ func (m *Message) Append(b []byte) []byte {
 	flags := byte(0)
 	if m.High {
 		flags |= flagHigh
+	}
+	if m.WhenActive {
+		flags |= flagWhenActive
 	}
 	b = append(b, messageVersion, byte(m.Kind), flags)
 	b = binary.AppendUvarint(b, uint64(m.TTL/time.Second))
@@ -65,7 +72,7 @@ func (m *Message) Decode(b []byte) error {
 	if len(b) < 4 || b[0] != messageVersion {
 		return errMessage
 	}
-	*m = Message{Kind: MessageKind(b[1]), High: b[2]&flagHigh != 0}
+	*m = Message{Kind: MessageKind(b[1]), High: b[2]&flagHigh != 0, WhenActive: b[2]&flagWhenActive != 0}
 	b = b[3:]
 	ttl, n := binary.Uvarint(b)
 	if n <= 0 || ttl > uint64(stanza.MaxTTL/time.Second) {

@@ -181,6 +181,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 	msg := Message{
 		Kind:        DataMessage,
 		High:        m.Priority == stanza.PriorityHigh || m.Priority == stanza.PriorityDefault && m.Notification != "",
+		WhenActive:  m.DelayWhileIdle,
 		TTL:         m.TTL,
 		From:        string(from.Sender),
 		App:         reg.App,
@@ -222,7 +223,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 }
 
 // rank puts messages of high priority before the others of a device; within each, the order is that of
-// acceptance. delay_while_idle is taken as false, for no device here tells when it is idle (CCS 5.4).
+// acceptance. What is to wait while the device is idle waits in its session (CCS 5.4).
 func rank(high bool) store.Rank {
 	if high {
 		return store.RankHigh

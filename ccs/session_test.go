@@ -161,7 +161,6 @@ func TestUpstream(t *testing.T) {
 		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "no sender", "gcm", "p-3" }),
 		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "other", string(other), "p-4" }),
 		with(func(m *ccs.Upstream) { m.ID, m.Data, m.PersistentID = "big", big, "p-5" }),
-		with(func(m *ccs.Upstream) { m.Category, m.PersistentID = "com.google.android.gsf.gtalkservice", "p-6" }),
 		with(func(m *ccs.Upstream) { m.ID, m.PersistentID, m.TTL, m.HasTTL = "u-2", "p-7", time.Hour, true }),
 		with(func(m *ccs.Upstream) { m.ID, m.PersistentID, m.HasTTL = "nobody there", "", true }),
 		with(func(m *ccs.Upstream) { m.ID, m.PersistentID = "one too many", "p-8" }),

@@ -43,9 +43,6 @@ var (
 // message is a day (DEV 7.3), and it may have been away for part of it.
 const dedupFor = 48 * time.Hour
 
-// gsfCategory is the category of the client's own messages, which no app server gets (DEV 9.4).
-const gsfCategory = "com.google.android.gsf.gtalkservice"
-
 // SendUpstream takes a device's messages on, in order. When it returns nil each of them is either stored,
 // a repeat of one that was, or refused by a send_error in the device's own queue; the device may be told that they
 // arrived. With an error it must not be told so.
@@ -60,9 +57,6 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	var failed []store.Entry
 	for i := range batch {
 		m := &batch[i]
-		if m.Category == gsfCategory {
-			continue
-		}
 		err := r.composeUpstream(ctx, s, i, from, m, regs, now)
 		var refused *upstreamError
 		switch {

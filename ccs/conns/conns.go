@@ -31,6 +31,10 @@ type Set[C comparable] struct {
 	live      map[C]struct{}
 }
 
+// Next goes on with a connection, in a fresh goroutine; nil when the connection has ended. A goroutine keeps the
+// stack that it has once needed, so that one that is to wait for hours had better be new.
+type Next func() Next
+
 // New makes an empty set of at most limit connections.
 func New[C comparable](limit int, log *zap.Logger) *Set[C] {
 	return &Set[C]{limit: limit, log: log, listeners: make(map[net.Listener]struct{}), live: make(map[C]struct{})}
@@ -38,7 +42,7 @@ func New[C comparable](limit int, log *zap.Logger) *Set[C] {
 
 // Serve accepts from l until Close. Each connection is made by open and run by serve, in a goroutine of
 // its own; one beyond the limit is closed at once.
-func (s *Set[C]) Serve(l net.Listener, open func(net.Conn) C, serve func(C)) error {
+func (s *Set[C]) Serve(l net.Listener, open func(net.Conn) C, serve func(C) Next) error {
 	if !s.listen(l) {
 		l.Close()
 		return ErrClosed
@@ -62,11 +66,16 @@ func (s *Set[C]) Serve(l net.Listener, open func(net.Conn) C, serve func(C)) err
 			nc.Close()
 			continue
 		}
-		go func() {
-			defer s.remove(c)
-			serve(c)
-		}()
+		go s.run(c, func() Next { return serve(c) })
 	}
+}
+
+func (s *Set[C]) run(c C, f Next) {
+	if next := f(); next != nil {
+		go s.run(c, next)
+		return
+	}
+	s.remove(c)
 }
 
 func (s *Set[C]) listen(l net.Listener) bool {

@@ -19,9 +19,17 @@ func TestSet(t *testing.T) {
 	s := conns.New[net.Conn](2, zap.NewNop())
 	done := make(chan error, 1)
 	go func() {
-		done <- s.Serve(l, func(c net.Conn) net.Conn { return c }, func(c net.Conn) {
-			io.Copy(c, c)
-			c.Close()
+		done <- s.Serve(l, func(c net.Conn) net.Conn { return c }, func(c net.Conn) conns.Next {
+			_, err := io.CopyN(c, c, 1)
+			if err != nil {
+				c.Close()
+				return nil
+			}
+			return func() conns.Next {
+				io.Copy(c, c)
+				c.Close()
+				return nil
+			}
 		})
 	}()
 	dial := func() net.Conn {
@@ -37,6 +45,7 @@ func TestSet(t *testing.T) {
 	}
 	first, second := dial(), dial()
 	require.True(t, echoes(first))
+	require.True(t, echoes(first), "also in its next goroutine")
 	require.True(t, echoes(second))
 	assert.False(t, echoes(dial()), "one too many")
 	n := 0

@@ -32,6 +32,13 @@ func (kv *KV) unmarshal(b []byte) error {
 	return f.err
 }
 
+// SystemCategory is the category of what a client and its server say to each other, which no app gets: a stanza with
+// KeyIdleNotification in its app_data says "true" or "false" whether the device is idle (DEV 9.4).
+const (
+	SystemCategory      = "com.google.android.gsf.gtalkservice"
+	KeyIdleNotification = "IdleNotification"
+)
+
 // DataMessage is a DataMessageStanza: a message, in either direction (DEV 5, 9, 10).
 type DataMessage struct {
 	RMQID             int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,6 +53,7 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	conns  *conns.Set[*conn]
+	turns  chan struct{} // one taken by each handshake that computes
 }
 
 // New makes a server for a router.
@@ -59,13 +61,14 @@ func New(router *ccs.Router, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{router: router, opts: o, log: o.Logger.Named("mcs")}
 	s.conns = conns.New[*conn](o.MaxConns, s.log)
+	s.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) // the other half is for everybody else
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
 
 // Serve accepts plain connections from l, which TLS is spoken on, until the server ends.
 func (s *Server) Serve(l net.Listener) error {
-	return s.conns.Serve(l, func(tcp net.Conn) *conn { return &conn{srv: s, tcp: tcp} }, (*conn).serve)
+	return s.conns.Serve(l, func(tcp net.Conn) *conn { return newConn(s, tcp) }, (*conn).serve)
 }
 
 // Close says Close to every device, ends its connection and waits for all. Devices come back by

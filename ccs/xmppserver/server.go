@@ -126,7 +126,7 @@ func New(router *ccs.Router, o Options) *Server {
 // environments of GCM share one message plane, so that name is for the log only (CCS 1.1).
 func (s *Server) Serve(l net.Listener, name string) error {
 	log := s.log.With(zap.String("listener", name))
-	return s.conns.Serve(l, func(tcp net.Conn) *conn { return newConn(s, tcp, log) }, func(c *conn) { c.serve(s.ctx) })
+	return s.conns.Serve(l, func(tcp net.Conn) *conn { return newConn(s, tcp, log) }, func(c *conn) conns.Next { c.serve(s.ctx); return nil })
 }
 
 // enter counts a login, unless the sender has as many connections as it may: its client is to back off,

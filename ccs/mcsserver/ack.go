@@ -1,0 +1,142 @@
+package mcsserver
+
+import (
+	"fmt"
+	"sync"
+
+	"openccs/ccs"
+	"openccs/ccs/mcs"
+	"openccs/store"
+)
+
+// handleIq takes the acknowledgements that a device sends by themselves (DEV 7.2). A StreamAck has said all with its
+// last_stream_id_received.
+func (s *session) handleIq(payload []byte) error {
+	var iq mcs.IqStanza
+	if err := iq.Unmarshal(payload); err != nil {
+		return err
+	}
+	if iq.ExtensionID != mcs.ExtensionSelectiveAck {
+		return nil
+	}
+	var ack mcs.SelectiveAck
+	if err := ack.Unmarshal(iq.ExtensionData); err != nil {
+		return err
+	}
+	made := make(map[store.ID]int64, len(ack.IDs)) // ids that the server made, with their times
+	names := make(map[string]bool)
+	for _, text := range ack.IDs {
+		if micros, id, ok := mcs.ParsePersistentID(text); ok {
+			made[store.ID(id)] = micros
+		} else {
+			names[text] = true
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.inFlight[:0]
+	for _, o := range s.inFlight {
+		micros, ok := made[o.id]
+		if ok && micros == o.micros || o.name != "" && names[o.name] {
+			s.done = append(s.done, o)
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	s.inFlight = kept
+	return nil
+}
+
+// settle stores the upstream messages that came, forgets the downstream messages that were acknowledged,
+// and lets the pump tell the device. It acknowledges nothing that is not stored (DEV 10). It reports whether the
+// store had work.
+func (s *session) settle() (worked bool, err error) {
+	if len(s.batch) > 0 {
+		worked = true
+		if err := s.srv.router.SendUpstream(s.srv.ctx, s.device, s.batch); err != nil {
+			return worked, fmt.Errorf("upstream messages: %w", err)
+		}
+		s.batch = emptied(s.batch)
+	}
+	s.takeAcked()
+	if len(s.done) > 0 {
+		worked = true
+		if err := s.forget(s.done); err != nil {
+			return worked, fmt.Errorf("acknowledged messages: %w", err)
+		}
+		s.done = emptied(s.done)
+	}
+	owes := s.owes
+	s.owes = false
+	s.kick(func() {
+		s.processed = s.frames
+		s.ackDue = s.ackDue || owes
+	})
+	return worked, nil
+}
+
+// maxKept is the largest array that a session keeps for the next messages; an idle one holds no buffer.
+const maxKept = 16
+
+// emptied is a slice to be filled again.
+func emptied[T any](s []T) []T {
+	if cap(s) > maxKept {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
+
+// takeAcked moves what was acknowledged by its number from what is in flight. A number that is ahead of our frames
+// means no later ones.
+func (s *session) takeAcked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for n < len(s.inFlight) && s.inFlight[n].frame <= s.acked {
+		n++
+	}
+	s.acked = 0
+	if n == 0 {
+		return
+	}
+	s.done = append(s.done, s.inFlight[:n]...)
+	left := copy(s.inFlight, s.inFlight[n:])
+	clear(s.inFlight[left:])
+	if s.inFlight = s.inFlight[:left]; left == 0 {
+		s.inFlight = emptied(s.inFlight)
+	}
+}
+
+// farewell is the memory of one forget, used again by the next.
+type farewell struct {
+	receipts []ccs.Receipt
+	ids      []store.ID
+}
+
+var farewells = sync.Pool{New: func() any { return new(farewell) }}
+
+// forget ends the life of messages that the device has: first their receipts are owed, then they go.
+func (s *session) forget(has []offered) error {
+	if len(has) == 0 {
+		return nil
+	}
+	f := farewells.Get().(*farewell)
+	defer func() {
+		clear(f.receipts)
+		f.receipts, f.ids = f.receipts[:0], f.ids[:0]
+		farewells.Put(f)
+	}()
+	for i := range has {
+		if has[i].receipt != nil {
+			f.receipts = append(f.receipts, *has[i].receipt)
+		}
+		if has[i].id != 0 {
+			f.ids = append(f.ids, has[i].id)
+		}
+	}
+	if err := s.srv.router.SendReceipts(s.srv.ctx, f.receipts); err != nil {
+		return err
+	}
+	return s.box.Ack(s.srv.ctx, f.ids...)
+}

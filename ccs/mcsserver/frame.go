@@ -1,0 +1,85 @@
+package mcsserver
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"openccs/ccs"
+	"openccs/ccs/mcs"
+	"openccs/store"
+)
+
+// The app_data keys that route a message in the client (DEV 9.2, 9.3).
+const (
+	keyMessageType = "message_type"
+	keySubtype     = "subtype"
+)
+
+// deletedFrom is the from of a deleted_messages marker; clients do not look at it (DEV 15).
+const deletedFrom = "gcm.googleapis.com"
+
+// appendEntry appends the frame of a queue's entry (DEV 9). It returns nil for one that need not be sent: the device
+// said at login that it has it, or it expired while it was held. The error is errHeld for one that waits.
+func (s *session) appendEntry(b []byte, e *store.Entry, o *offered, processed int32, idle bool, now time.Time) ([]byte, error) {
+	d := mcs.DataMessage{LastStreamID: processed, Sent: e.Accepted.UnixMilli(), Queued: int32(max(now.Sub(e.Accepted), 0) / time.Second)}
+	if e.ID != 0 {
+		d.PersistentID = mcs.PersistentID(o.micros, uint64(o.id))
+	}
+	if e.Deleted > 0 {
+		return s.appendDeleted(b, e, &d), nil
+	}
+	var m ccs.Message
+	if err := m.Decode(e.Body); err != nil {
+		return nil, err
+	}
+	if s.hold(e, &m, idle) {
+		return nil, errHeld
+	}
+	d.From, d.Category, d.Token, d.TTL = m.From, m.App, m.CollapseKey, int32(m.TTL/time.Second)
+	d.HasTTL = true
+	if m.Kind == ccs.SendError {
+		// Current clients take the failed message's id from here, older ones and Android from the pair (DEV 9.3).
+		d.PersistentID, o.name = m.ID, m.ID
+	}
+	if e.ID != 0 && !now.Before(e.Expires) {
+		return nil, nil
+	}
+	d.ImmediateAck = o.owe(&m, e)
+	if s.has(d.PersistentID) {
+		return nil, nil
+	}
+	b, mark := mcs.BeginDataMessage(b, &d)
+	switch {
+	case m.Kind == ccs.SendError:
+		b = mcs.AppendAppData(b, keyMessageType, "send_error")
+		b = mcs.AppendAppData(b, "google.message_id", m.ID)
+	case m.Subtype != "":
+		b = mcs.AppendAppData(b, keySubtype, m.Subtype)
+	case len(m.Data) == 0:
+		// Some clients fail on a message without any pair (DEV 14 no. 18); this one means nothing and is
+		// taken out of what the app sees.
+		b = mcs.AppendAppData(b, keyMessageType, "gcm")
+	}
+	for k, v := range m.Data.All() {
+		if k != keySubtype && k != keyMessageType { // ours alone to set (DEV 9.2)
+			b = mcs.AppendAppData(b, k, v)
+		}
+	}
+	return mcs.EndFrame(b, mark), nil
+}
+
+func (s *session) appendDeleted(b []byte, e *store.Entry, d *mcs.DataMessage) []byte {
+	if s.has(d.PersistentID) {
+		return nil
+	}
+	app, subtype, _ := strings.Cut(e.App, "\x00")
+	d.From, d.Category = deletedFrom, app
+	b, mark := mcs.BeginDataMessage(b, d)
+	b = mcs.AppendAppData(b, keyMessageType, "deleted_messages")
+	b = mcs.AppendAppData(b, "total_deleted", strconv.Itoa(e.Deleted))
+	if subtype != "" {
+		b = mcs.AppendAppData(b, keySubtype, subtype)
+	}
+	return mcs.EndFrame(b, mark)
+}

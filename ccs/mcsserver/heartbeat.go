@@ -1,0 +1,71 @@
+package mcsserver
+
+import (
+	"errors"
+	"time"
+
+	"openccs/ccs/mcs"
+)
+
+// Clients send heartbeats after 5 to 30 minutes of silence, and take a server for dead that does not answer within
+// a minute (DEV 8). So does the server.
+const (
+	maxSilence = 30 * time.Minute // of a device that was told no interval
+	pingWait   = 60 * time.Second
+	maxMissed  = 2 // pings in a row that a device may leave unanswered, if it is of those that answer
+)
+
+// silence is how long a device may be silent before it is pinged.
+func (o *Options) silence() time.Duration {
+	if o.Heartbeat > 0 {
+		return o.Heartbeat + pingWait
+	}
+	return maxSilence
+}
+
+// silent is called when nothing has come for too long. A device that has ever sent or answered a heartbeat has to
+// answer one of two; there are clients that never do, and those are the kernel's to find dead (DEV 8).
+func (s *session) silent() error {
+	if s.in.Buffered() > 0 {
+		return errors.New("a frame was begun and not ended")
+	}
+	s.beats = s.beats || !s.begun.IsZero() // bytes came that are not even a frame
+	if s.missed == maxMissed && s.beats {
+		return errSilent
+	}
+	if s.beats {
+		s.missed++
+		s.wire.silence = pingWait
+	}
+	s.kick(func() { s.pingDue = true })
+	return nil
+}
+
+// heard ends the silence.
+func (s *session) heard() {
+	if s.missed > 0 {
+		s.missed, s.wire.silence = 0, s.srv.opts.silence()
+	}
+}
+
+func (s *session) handlePing(payload []byte) error {
+	var ping mcs.Heartbeat
+	if err := ping.Unmarshal(payload); err != nil {
+		return err
+	}
+	s.beats = true
+	// The answer acknowledges every frame before it, so that they are dealt with first.
+	if _, err := s.settle(); err != nil {
+		return err
+	}
+	flood := false
+	s.kick(func() {
+		s.pongs++
+		s.status = ping.Status
+		flood = s.pongs > maxPongs
+	})
+	if flood {
+		return errPingFlood
+	}
+	return nil
+}

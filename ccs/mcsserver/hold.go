@@ -1,0 +1,43 @@
+package mcsserver
+
+import (
+	"errors"
+	"slices"
+
+	"openccs/ccs"
+	"openccs/store"
+)
+
+// maxHeld is how many messages wait in memory for an idle device to become active; further ones are not delayed.
+const maxHeld = 100
+
+// errHeld says that a message was kept back.
+var errHeld = errors.New("held until the device is active")
+
+// hold keeps a message back that is to wait until the device is active (CCS 5.4); false if it is to go out now. A
+// message that is never stored cannot wait: it is dropped (CCS 5.2).
+func (s *session) hold(e *store.Entry, m *ccs.Message, idle bool) bool {
+	if !idle || !m.WhenActive || len(s.held) >= maxHeld {
+		return false
+	}
+	if e.ID != 0 {
+		s.held = append(s.held, *e)
+	}
+	return true
+}
+
+// replaceHeld drops the held message that an entry has replaced in the queue by its collapse key.
+func (s *session) replaceHeld(e *store.Entry) {
+	if e.Collapse == "" || len(s.held) == 0 {
+		return
+	}
+	s.held = slices.DeleteFunc(s.held, func(h store.Entry) bool { return h.App == e.App && h.Collapse == e.Collapse })
+}
+
+// unhold puts what was held before what comes next: the device is active.
+func (s *session) unhold() {
+	if len(s.held) > 0 {
+		s.stash = append(s.held, s.stash...)
+		s.held = nil
+	}
+}

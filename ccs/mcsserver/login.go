@@ -1,0 +1,138 @@
+package mcsserver
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"openccs/ccs"
+	"openccs/ccs/mcs"
+	"openccs/store"
+)
+
+const (
+	// oldestVersion is the oldest that clients have been seen to send or accept (DEV 4).
+	oldestVersion = 38
+	attachTimeout = 15 * time.Second // for an older session of the device to end
+	maxKnown      = 10_000           // ids that a device lists at login and that are looked at: the newest
+	maxStash      = 2000             // messages held that a login found between those that the device listed
+)
+
+// login reads the version and the LoginRequest, and answers them (DEV 6).
+func (c *conn) login(in *mcs.Reader) (*session, error) {
+	version, err := in.ReadVersion()
+	if err != nil {
+		return nil, fmt.Errorf("read version: %w", err)
+	}
+	if version < oldestVersion {
+		return nil, fmt.Errorf("version %d: want %d or more", version, oldestVersion)
+	}
+	tag, payload, err := in.Next()
+	if err != nil {
+		return nil, fmt.Errorf("read login request: %w", err)
+	}
+	if tag != mcs.TagLoginRequest {
+		return nil, fmt.Errorf("%s before the login request", tag)
+	}
+	var req mcs.LoginRequest
+	if err := req.Unmarshal(payload); err != nil {
+		return nil, fmt.Errorf("login request: %w", err)
+	}
+	device, err := c.authenticate(&req)
+	if err != nil {
+		c.write(mcs.AppendFrame([]byte{mcs.Version}, mcs.TagLoginResponse, &mcs.LoginResponse{
+			ID:    req.ID,
+			Error: &mcs.ErrorInfo{Code: 401, Message: "Authentication Failed: wrong_secret"},
+		}))
+		return nil, fmt.Errorf("device %q: %w", req.User, err)
+	}
+	s := newSession(c, in, device, &req)
+	ctx, cancel := context.WithTimeout(c.srv.ctx, attachTimeout)
+	defer cancel()
+	if s.box, err = c.srv.router.Attach(ctx, device.Key(), s); err != nil {
+		return nil, err
+	}
+	if err := s.welcome(&req); err != nil {
+		s.box.Detach(c.srv.ctx)
+		return nil, err
+	}
+	in.SetLimit(mcs.MaxFrame)
+	return s, nil
+}
+
+func (c *conn) authenticate(req *mcs.LoginRequest) (ccs.DeviceID, error) {
+	if req.AuthService != 0 && req.AuthService != mcs.AuthServiceAndroidID {
+		return 0, fmt.Errorf("auth_service %d: %w", req.AuthService, ccs.ErrUnknownDevice)
+	}
+	device, err := ccs.ParseDeviceID(req.User)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ccs.ErrUnknownDevice, err)
+	}
+	token, err := strconv.ParseUint(req.AuthToken, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the security token is no number: %w", ccs.ErrUnknownDevice)
+	}
+	return device, c.srv.router.Authenticate(c.srv.ctx, uint64(device), token)
+}
+
+// isAndroid reports whether a client names upstream messages by their persistent id (DEV 10).
+func isAndroid(loginID string) bool { return strings.HasPrefix(loginID, "android-") }
+
+// welcome forgets what the device says that it has, and answers: the answer tells it that its list has arrived, and
+// it does not send that again (DEV 7.2).
+func (s *session) welcome(req *mcs.LoginRequest) error {
+	listed := req.ReceivedPersistentIDs
+	if err := s.dropKnown(listed[max(0, len(listed)-maxKnown):]); err != nil {
+		return err
+	}
+	resp := mcs.LoginResponse{ID: req.ID, LastStreamID: 1, ServerTimestamp: time.Now().UnixMilli()}
+	if hb := s.srv.opts.Heartbeat; hb > 0 {
+		resp.HeartbeatConfig = &mcs.HeartbeatConfig{IntervalMS: int32(hb.Milliseconds())}
+	}
+	return s.write(mcs.AppendFrame([]byte{mcs.Version}, mcs.TagLoginResponse, &resp))
+}
+
+// dropKnown forgets the messages of a list that are in the queue. Nothing behind the last of the list is looked at.
+func (s *session) dropKnown(listed []string) error {
+	if len(listed) == 0 {
+		return nil
+	}
+	s.known = make(map[string]struct{}, len(listed))
+	var last store.ID
+	for _, text := range listed {
+		s.known[strings.Clone(text)] = struct{}{}
+		if _, id, ok := mcs.ParsePersistentID(text); ok {
+			last = max(last, store.ID(id))
+		}
+	}
+	var has []offered
+	for more := last != 0; more && len(s.stash) < maxStash; {
+		entries, err := s.box.Claim(s.srv.ctx, claimBatch)
+		if err != nil {
+			return err
+		}
+		more = len(entries) == claimBatch && entries[len(entries)-1].ID < last
+		for i := range entries {
+			e := &entries[i]
+			o := offer(e)
+			if !s.has(mcs.PersistentID(o.micros, uint64(o.id))) {
+				s.stash = append(s.stash, *e)
+				continue
+			}
+			var m ccs.Message
+			if e.Deleted == 0 && m.Decode(e.Body) == nil {
+				o.owe(&m, e)
+			}
+			has = append(has, o)
+		}
+	}
+	return s.forget(has)
+}
+
+// has reports whether the device listed a persistent id at login.
+func (s *session) has(persistentID string) bool {
+	_, ok := s.known[persistentID]
+	return ok
+}

@@ -1,0 +1,102 @@
+package mcsserver
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs"
+	"openccs/store"
+)
+
+// offered is a message that went out on this connection and is not acknowledged.
+type offered struct {
+	frame   int32
+	id      store.ID // zero if it was never stored
+	micros  int64    // when it was accepted; with id, what its persistent id is made of
+	name    string   // its persistent id, if that is another: a send_error has the failed message's (DEV 9.3)
+	receipt *ccs.Receipt
+}
+
+func offer(e *store.Entry) offered { return offered{id: e.ID, micros: e.Accepted.UnixMicro()} }
+
+// owe notes the receipt that a message asks for, and reports whether it asks for one.
+func (o *offered) owe(m *ccs.Message, e *store.Entry) bool {
+	receipt, ok := m.Receipt(e)
+	if ok {
+		o.receipt = &receipt
+	}
+	return ok
+}
+
+// claimRetry is the wait after trouble in the store.
+const claimRetry = time.Second
+
+// offer claims at most room messages and appends their frames.
+func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte, error) {
+	if !idle {
+		s.unhold()
+	}
+	entries, err := s.claim(room)
+	if err != nil {
+		if s.srv.ctx.Err() != nil || errors.Is(err, ccs.ErrDetached) {
+			return b, err
+		}
+		s.log().Error("claim messages", zap.Error(err))
+		time.AfterFunc(claimRetry, func() { s.Wake() })
+	}
+	now := s.srv.router.Now()
+	var has []offered // what need not be sent
+	out := make([]offered, 0, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		s.replaceHeld(e)
+		o := offer(e)
+		frame, err := s.appendEntry(b, e, &o, processed, idle, now)
+		switch {
+		case err == errHeld:
+			continue
+		case err != nil:
+			s.log().Error("message in the queue cannot be read, dropped", zap.Uint64("id", uint64(e.ID)), zap.Error(err))
+			has = append(has, o)
+			continue
+		case frame == nil:
+			has = append(has, o)
+			continue
+		}
+		b = frame
+		s.sent++
+		s.delivered++
+		if o.id != 0 || o.receipt != nil {
+			o.frame = s.sent
+			out = append(out, o)
+		}
+	}
+	more := len(entries) == room
+	if !more && err == nil {
+		s.known = nil
+	}
+	s.mu.Lock()
+	s.inFlight = append(s.inFlight, out...)
+	s.wakeUp = s.wakeUp || more
+	s.mu.Unlock()
+	return b, s.forget(has)
+}
+
+// claim takes entries to offer: first what was claimed before.
+func (s *session) claim(room int) ([]store.Entry, error) {
+	if len(s.stash) == 0 {
+		return s.box.Claim(s.srv.ctx, room)
+	}
+	n := min(room, len(s.stash))
+	entries := s.stash[:n:n]
+	if s.stash = s.stash[n:]; len(s.stash) == 0 {
+		s.stash = nil
+	}
+	if n == room {
+		return entries, nil
+	}
+	more, err := s.box.Claim(s.srv.ctx, room-n)
+	return append(entries, more...), err
+}

@@ -1,0 +1,105 @@
+package mcsserver
+
+import (
+	"errors"
+	"math"
+	"sync"
+
+	"openccs/ccs/mcs"
+)
+
+const (
+	claimBatch  = 256       // messages taken from the store at a time
+	maxPongs    = 64        // heartbeats that may wait for an answer
+	maxKeptPump = 256 << 10 // a larger write buffer is not kept
+)
+
+// kick notes something for the pump, under mu, and sees to it that one runs.
+func (s *session) kick(note func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	note()
+	if s.pumping || s.ended || !s.due() {
+		return
+	}
+	s.pumping = true
+	s.pumps.Add(1)
+	go s.pump()
+}
+
+// due reports whether a pump has something to do.
+func (s *session) due() bool {
+	return s.ackDue || s.pongs > 0 || s.pingDue || s.wakeUp && len(s.inFlight) < s.window
+}
+
+var pumpBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// pump writes all there is and ends.
+func (s *session) pump() {
+	defer s.pumps.Done()
+	buf := pumpBuffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= maxKeptPump {
+			pumpBuffers.Put(buf)
+		}
+	}()
+	for {
+		b, err := s.gather((*buf)[:0])
+		if err == nil && len(b) > 0 {
+			err = s.write(b)
+		}
+		*buf = b
+		s.mu.Lock()
+		if err != nil && s.failed == nil {
+			s.failed = err
+		}
+		if s.failed != nil || s.ended || !s.due() {
+			s.pumping = false
+			s.mu.Unlock()
+			if err != nil {
+				s.close(err) // the reader ends too
+			}
+			return
+		}
+		s.mu.Unlock()
+	}
+}
+
+// gather appends the frames that are due.
+func (s *session) gather(b []byte) ([]byte, error) {
+	s.mu.Lock()
+	pongs, status, pingDue := s.pongs, s.status, s.pingDue
+	ackDue, processed, idle := s.ackDue, s.processed, s.idle
+	room := 0
+	if s.wakeUp {
+		room = min(s.window-len(s.inFlight), claimBatch)
+		if room > 0 {
+			s.wakeUp = false
+		}
+	}
+	s.pongs, s.ackDue, s.pingDue = 0, false, false
+	s.mu.Unlock()
+
+	if s.sent > math.MaxInt32-claimBatch-maxPongs {
+		return b, errors.New("the connection has carried as many frames as can be counted")
+	}
+	for range pongs {
+		b = mcs.AppendFrame(b, mcs.TagHeartbeatAck, &mcs.Heartbeat{LastStreamID: processed, Status: status})
+		s.sent++
+	}
+	if pingDue {
+		b = mcs.AppendHeartbeat(b, mcs.TagHeartbeatPing, processed)
+		s.sent++
+	}
+	if room > 0 {
+		var err error
+		if b, err = s.offer(b, room, processed, idle); err != nil {
+			return b, err
+		}
+	}
+	if ackDue && len(b) == 0 {
+		b = mcs.AppendStreamAck(b, processed)
+		s.sent++
+	}
+	return b, nil
+}

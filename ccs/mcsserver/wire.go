@@ -1,0 +1,106 @@
+package mcsserver
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// wire is a connection's bytes, under TLS. It knows how long they may be waited for: until the login as long as
+// that may take, after it for hours between frames and for a moment within one. What a peer has begun and does
+// not end would hold its buffer for ever.
+type wire struct {
+	net.Conn
+
+	// Owned by the goroutine that reads.
+	turns    chan struct{} // a turn has to be taken to compute; nil once the handshake is over
+	turn     bool          // is taken
+	deadline time.Time     // for what comes next, whenever it began; zero after the login
+	silence  time.Duration // between two frames, after the login
+	begun    time.Time     // when a frame began that is not whole; zero while there is none
+
+	mu     sync.Mutex
+	reason error // why it was closed from outside, nil while it was not
+}
+
+// frameTimeout is how long a frame may take, from its first byte to its last (DEV 4).
+const frameTimeout = 30 * time.Second
+
+// longAgo as a deadline unblocks a read at once.
+var longAgo = time.Unix(1, 0)
+
+// Read implements net.Conn for TLS, which computes between two reads of a handshake.
+func (w *wire) Read(p []byte) (int, error) {
+	w.yieldTurn()
+	w.setReadDeadline(w.readBy())
+	n, err := w.Conn.Read(p)
+	if n > 0 && w.begun.IsZero() {
+		w.begun = time.Now()
+	}
+	w.takeTurn()
+	return n, err
+}
+
+func (w *wire) readBy() time.Time {
+	switch {
+	case !w.deadline.IsZero():
+		return w.deadline
+	case w.begun.IsZero():
+		return time.Now().Add(w.silence)
+	default:
+		return w.begun.Add(frameTimeout)
+	}
+}
+
+// expect says that a frame is waited for, of which a part has come or nothing yet.
+func (w *wire) expect(part bool) {
+	if w.begun = (time.Time{}); part {
+		w.begun = time.Now()
+	}
+}
+
+// takeTurn waits until the handshake may go on. When ten thousand devices come at once, the few that compute
+// leave the processor to the connections that are through, and to app servers (DEV 11). What a device waits for
+// here is not counted against it.
+func (w *wire) takeTurn() {
+	if w.turns == nil {
+		return
+	}
+	start := time.Now()
+	w.turns <- struct{}{}
+	w.turn = true
+	w.deadline = w.deadline.Add(time.Since(start))
+	w.Conn.SetWriteDeadline(w.deadline)
+}
+
+func (w *wire) yieldTurn() {
+	if w.turn {
+		<-w.turns
+		w.turn = false
+	}
+}
+
+// close ends the connection from outside. It never blocks.
+func (w *wire) close(reason error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reason == nil {
+		w.reason = reason
+	}
+	w.Conn.SetReadDeadline(longAgo)
+}
+
+func (w *wire) closedFor() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reason
+}
+
+// setReadDeadline sets a deadline unless the connection was closed from outside.
+func (w *wire) setReadDeadline(t time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reason == nil {
+		w.Conn.SetReadDeadline(t)
+	}
+}
