@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if serveChild() {
+	if serveChild() || fleetChild() {
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -2,6 +2,7 @@ package ccstest_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -103,59 +104,117 @@ func (s *subject) weigh() (rss int, c census) {
 	return rss, c
 }
 
-// fleet is devices that keep themselves connected.
-type fleet struct {
-	online atomic.Int64
-	failed atomic.Int64 // attempts
-	change chan struct{}
+// fleetEnv tells the test binary to be devices: what fleetOrder says, on its standard input.
+const fleetEnv = "CCSTEST_FLEET"
+
+// fleetOrder is which devices a process is to keep connected.
+type fleetOrder struct {
+	MCS    string
+	CAFile string
+	IDs    []mcsclient.Identity
+}
+
+// report is how a fleet is doing. The process writes one for every change, or for several at once.
+type report struct {
+	Online int
+	Failed int // attempts
 }
 
 // addresses is how many addresses the devices come from: each has ports enough for its part.
 const addresses = 8
 
-// run connects devices until the context ends.
-func (f *fleet) run(ctx context.Context, wg *sync.WaitGroup, addr string, trust *tls.Config, ids []mcsclient.Identity) {
-	for i, id := range ids {
+// fleetChild is the process of the devices. They live until it is killed.
+func fleetChild() bool {
+	if os.Getenv(fleetEnv) == "" {
+		return false
+	}
+	var order fleetOrder
+	if err := json.NewDecoder(os.Stdin).Decode(&order); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	pem, _ := os.ReadFile(order.CAFile)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	trust := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+
+	var mu sync.Mutex
+	var now report
+	change := make(chan struct{}, 1)
+	count := func(n *int, by int) {
+		mu.Lock()
+		*n += by
+		mu.Unlock()
+		select {
+		case change <- struct{}{}:
+		default:
+		}
+	}
+	for i, id := range order.IDs {
 		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i%addresses))}}
 		var here atomic.Bool
-		d := mcsclient.NewDevice(addr, id, mcsclient.DeviceOptions{
+		d := mcsclient.NewDevice(order.MCS, id, mcsclient.DeviceOptions{
 			Options:   mcsclient.Options{TLS: trust, DialContext: dialer.DialContext},
-			OnConnect: func() { here.Store(true); f.count(&f.online, 1) },
+			OnConnect: func() { here.Store(true); count(&now.Online, 1) },
 			OnDisconnect: func(error, time.Duration) {
 				if here.Swap(false) {
-					f.count(&f.online, -1)
+					count(&now.Online, -1)
 				} else {
-					f.count(&f.failed, 1)
+					count(&now.Failed, 1)
 				}
 			},
 		})
-		wg.Go(func() { d.Run(ctx) })
+		go d.Run(context.Background())
+	}
+	for out := json.NewEncoder(os.Stdout); ; {
+		<-change
+		mu.Lock()
+		r := now
+		mu.Unlock()
+		if out.Encode(r) != nil {
+			return true
+		}
 	}
 }
 
-func (f *fleet) count(n *atomic.Int64, by int64) {
-	n.Add(by)
-	select {
-	case f.change <- struct{}{}:
-	default:
-	}
+// fleet is a process of devices.
+type fleet struct {
+	b   *testing.B
+	cmd *exec.Cmd
+	out *json.Decoder
 }
 
-// wait returns when so many are online, or fewer if below.
-func (f *fleet) wait(b *testing.B, reached func(online int64) bool) time.Duration {
-	b.Helper()
+func (f *fleet) start(order fleetOrder) {
+	f.b.Helper()
+	f.cmd = exec.Command(os.Args[0])
+	f.cmd.Env = append(os.Environ(), fleetEnv+"=1")
+	f.cmd.Stderr = os.Stderr
+	in, err := json.Marshal(order)
+	require.NoError(f.b, err)
+	f.cmd.Stdin = bytes.NewReader(in)
+	out, err := f.cmd.StdoutPipe()
+	require.NoError(f.b, err)
+	require.NoError(f.b, f.cmd.Start())
+	f.out = json.NewDecoder(out)
+}
+
+// wait returns when so many are online.
+func (f *fleet) wait(online int) (took time.Duration, failed int) {
+	f.b.Helper()
 	start := time.Now()
-	late := time.After(2 * time.Minute)
 	for {
-		if reached(f.online.Load()) {
-			return time.Since(start)
+		var r report
+		require.NoError(f.b, f.out.Decode(&r), "the devices have ended")
+		if r.Online == online {
+			return time.Since(start), r.Failed
 		}
-		select {
-		case <-f.change:
-		case <-late:
-			require.FailNow(b, "the devices are not back", "%d are, %d attempts failed", f.online.Load(), f.failed.Load())
-		}
+		require.Less(f.b, time.Since(start), 2*time.Minute, "%+v", r)
 	}
+}
+
+func (f *fleet) kill() {
+	f.cmd.Process.Kill()
+	f.cmd.Wait()
 }
 
 // enrol checks devices in, over one connection.
@@ -227,15 +286,12 @@ func measureIdleDevices(b *testing.B, n int) {
 	require.NoError(b, err)
 	hc.CloseIdleConnections()
 
-	ctx, cancel := context.WithCancel(b.Context())
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
 	emptyRSS, empty := s.weigh()
-	f := fleet{change: make(chan struct{}, 1)}
-	f.run(ctx, &wg, where.MCS, trust, ids)
-	took := f.wait(b, func(online int64) bool { return online == int64(n) })
-	b.Logf("%d devices are online after %.1fs, %d attempts failed", n, took.Seconds(), f.failed.Load())
+	f := &fleet{b: b}
+	f.start(fleetOrder{MCS: where.MCS, CAFile: where.CAFile, IDs: ids})
+	defer f.kill()
+	took, failed := f.wait(n)
+	b.Logf("%d devices are online after %.1fs, %d attempts failed", n, took.Seconds(), failed)
 	fullRSS, full := s.weigh()
 	per := func(before, after uint64) float64 { return (float64(after) - float64(before)) / 1024 / float64(n) }
 	b.Logf("of each connection, KiB: heap %.1f, stack %.1f", per(empty.Heap, full.Heap), per(empty.Stack, full.Stack))
@@ -243,26 +299,25 @@ func measureIdleDevices(b *testing.B, n int) {
 	b.ReportMetric(float64(full.Goroutines-empty.Goroutines)/float64(n), "goroutines/conn")
 
 	s.kill()
-	f.wait(b, func(online int64) bool { return online == 0 })
-	f.failed.Store(0)
+	_, before := f.wait(0)
 	s.start()
-	dialCtx, done := context.WithTimeout(ctx, patience)
-	defer done()
-	app, err := ccsclient.Dial(dialCtx, where.XMPP, where.SenderID, where.APIKey, ccsclient.Options{TLS: trust})
+	ctx, cancel := context.WithTimeout(b.Context(), patience)
+	defer cancel()
+	app, err := ccsclient.Dial(ctx, where.XMPP, where.SenderID, where.APIKey, ccsclient.Options{TLS: trust})
 	require.NoError(b, err)
 	defer app.Close()
-	calm, stop := context.WithCancel(ctx)
 	var acks []time.Duration
 	var refused int
 	var beats sync.WaitGroup
-	beats.Go(func() { acks, refused = pulse(calm, app, token) })
-	took = f.wait(b, func(online int64) bool { return online == int64(n) })
+	sending, stop := context.WithCancel(ctx)
+	beats.Go(func() { acks, refused = pulse(sending, app, token) })
+	took, failed = f.wait(n)
 	stop()
 	beats.Wait()
 	assert.Zero(b, refused)
 	slices.Sort(acks)
 	p99 := acks[len(acks)*99/100]
-	b.Logf("all back after %.1fs, %d attempts failed; %d acks, the last after %v", took.Seconds(), f.failed.Load(), len(acks), acks[len(acks)-1])
+	b.Logf("all back after %.1fs, %d attempts failed; %d acks, the last after %v", took.Seconds(), failed-before, len(acks), acks[len(acks)-1])
 	b.ReportMetric(took.Seconds(), "s/stampede")
 	b.ReportMetric(float64(p99)/1e6, "ms/ack-p99")
 }
