@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,25 +34,71 @@ const (
 type world struct {
 	t        *testing.T
 	router   *ccs.Router
-	store    store.Store
+	store    *ledger
 	server   *mcsserver.Server
-	addr     string
+	connect  func() (net.Conn, error) // plain, TLS is spoken on it
 	tls      *tls.Config
 	device   ccs.DeviceID
 	security uint64
 	token    string
+	patience time.Duration
+}
+
+// pipes is a listener whose connections are pipes.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipes) dial() (net.Conn, error) {
+	here, there := net.Pipe()
+	l.conns <- there
+	return here, nil
+}
+
+func (l *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+func (l *pipes) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
 }
 
 func newWorld(t *testing.T, o mcsserver.Options, ro ccs.Options) *world {
 	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return newWorldOn(t, l, func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }, o, ro)
+}
+
+// newBubble is newWorld for a test in which time is not real: devices come through pipes.
+func newBubble(t *testing.T, o mcsserver.Options) *world {
+	t.Helper()
+	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	w := newWorldOn(t, l, l.dial, o, ccs.Options{})
+	w.patience = time.Hour
+	return w
+}
+
+func newWorldOn(t *testing.T, l net.Listener, connect func() (net.Conn, error), o mcsserver.Options, ro ccs.Options) *world {
+	t.Helper()
 	ctx := context.Background()
-	st := memstore.New()
+	st := &ledger{Store: memstore.New(), kept: map[store.ID]bool{}}
 	require.NoError(t, st.CreateProject(ctx, &store.Project{Sender: string(testSender)}))
 	router, err := ccs.New(ctx, st, ro)
 	require.NoError(t, err)
 	id, token, err := router.CheckIn(ctx, 0, 0)
 	require.NoError(t, err)
-	w := &world{t: t, router: router, store: st, device: ccs.DeviceID(id), security: token}
+	w := &world{t: t, router: router, store: st, device: ccs.DeviceID(id), security: token, connect: connect, patience: patience}
 	w.token = w.register(store.Registration{App: testApp})
 	pair, err := devpki.New([]string{"mtalk.google.com"}, time.Now())
 	require.NoError(t, err)
@@ -60,9 +108,6 @@ func newWorld(t *testing.T, o mcsserver.Options, ro ccs.Options) *world {
 		o.Logger = zaptest.NewLogger(t)
 	}
 	w.server = mcsserver.New(router, o)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	w.addr = l.Addr().String()
 	done := make(chan error, 1)
 	go func() { done <- w.server.Serve(l) }()
 	t.Cleanup(func() {
@@ -95,32 +140,65 @@ func (w *world) sendMessage(m stanza.Downstream) {
 	require.NoError(w.t, res[0].Err)
 }
 
-// waiting is what is in the device's queue, whoever has claimed it.
+// waiting is how many messages are in the device's queue, whoever has claimed them.
 func (w *world) waiting() int {
-	w.t.Helper()
-	ctx := context.Background()
-	const nobody = store.Lease(1)
-	entries, err := w.store.Claim(ctx, w.device.Key(), nobody, 1000, time.Now())
-	require.NoError(w.t, err)
-	require.NoError(w.t, w.store.Release(ctx, w.device.Key(), nobody))
-	return len(entries)
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	return len(w.store.kept)
+}
+
+// ledger is a store that knows what it has for devices. Its tests use no collapse keys.
+type ledger struct {
+	*memstore.Store
+
+	mu   sync.Mutex
+	kept map[store.ID]bool
+}
+
+func (l *ledger) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
+	outcomes, err := l.Store.Put(ctx, batch, now)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, o := range outcomes {
+		if batch[i].Key.Kind != store.KindDevice {
+			continue
+		}
+		if o.Result == store.Discarded {
+			clear(l.kept)
+		}
+		l.kept[o.ID] = true
+	}
+	return outcomes, err
+}
+
+func (l *ledger) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
+	err := l.Store.Ack(ctx, k, ids...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		delete(l.kept, id)
+	}
+	return err
 }
 
 // peer is a device, as it counts frames itself.
 type peer struct {
-	t    *testing.T
-	nc   *tls.Conn
-	in   *mcs.Reader
-	sent int32
-	got  int32
+	t        *testing.T
+	tcp      net.Conn // under nc
+	nc       *tls.Conn
+	in       *mcs.Reader
+	sent     int32
+	got      int32
+	patience time.Duration
 }
 
 func (w *world) dial() *peer {
 	w.t.Helper()
-	nc, err := tls.Dial("tcp", w.addr, w.tls)
+	tcp, err := w.connect()
 	require.NoError(w.t, err)
-	w.t.Cleanup(func() { nc.Close() })
-	return &peer{t: w.t, nc: nc, in: mcs.NewReader(nc, mcs.MaxLogin)}
+	w.t.Cleanup(func() { tcp.Close() })
+	nc := tls.Client(tcp, w.tls)
+	return &peer{t: w.t, tcp: tcp, nc: nc, in: mcs.NewReader(nc, mcs.MaxLogin), patience: w.patience}
 }
 
 func (w *world) loginRequest(received ...string) *mcs.LoginRequest {
@@ -143,7 +221,7 @@ func (w *world) login(received ...string) *peer {
 func (p *peer) login(req *mcs.LoginRequest) *mcs.LoginResponse {
 	p.t.Helper()
 	p.write(mcs.AppendFrame([]byte{mcs.Version}, mcs.TagLoginRequest, req))
-	p.nc.SetReadDeadline(time.Now().Add(patience))
+	p.nc.SetReadDeadline(time.Now().Add(p.patience))
 	version, err := p.in.ReadVersion()
 	require.NoError(p.t, err)
 	require.EqualValues(p.t, mcs.Version, version)
@@ -162,7 +240,7 @@ func (p *peer) write(b []byte) {
 
 func (p *peer) expect(tag mcs.Tag, m interface{ Unmarshal([]byte) error }) {
 	p.t.Helper()
-	p.nc.SetReadDeadline(time.Now().Add(patience))
+	p.nc.SetReadDeadline(time.Now().Add(p.patience))
 	got, payload, err := p.in.Next()
 	require.NoError(p.t, err)
 	require.Equal(p.t, tag, got, "frame %x", payload)
@@ -206,15 +284,19 @@ func (p *peer) ping() {
 	require.EqualValues(p.t, 7, pong.Status)
 }
 
-// closed waits for the server to end the connection.
-func (p *peer) closed() {
+// closed waits for the server to end the connection, and returns what it says to that, if anything.
+func (p *peer) closed() (said mcs.StreamError) {
 	p.t.Helper()
-	p.nc.SetReadDeadline(time.Now().Add(patience))
+	p.nc.SetReadDeadline(time.Now().Add(p.patience))
 	for {
-		tag, _, err := p.in.Next()
+		tag, payload, err := p.in.Next()
 		if err != nil {
-			require.NotErrorIs(p.t, err, context.DeadlineExceeded)
-			return
+			require.NotErrorIs(p.t, err, os.ErrDeadlineExceeded)
+			return said
+		}
+		if tag == mcs.TagStreamErrorStanza {
+			require.NoError(p.t, said.Unmarshal(bytes.Clone(payload)))
+			continue
 		}
 		require.Equal(p.t, mcs.TagClose, tag)
 	}
