@@ -181,6 +181,39 @@ func (l *ledger) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 	return err
 }
 
+// receipts takes what waits for the sender of receipts.
+func (w *world) receipts() (ids []string) {
+	w.t.Helper()
+	entries, err := w.store.Claim(context.Background(), testSender.ReceiptsKey(), 1, 1000, time.Now())
+	require.NoError(w.t, err)
+	for _, e := range entries {
+		var m ccs.Message
+		require.NoError(w.t, m.Decode(e.Body))
+		require.Equal(w.t, ccs.ReceiptNote, m.Kind)
+		require.Equal(w.t, w.token, m.From)
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// frozen is a clock that moves when told to.
+type frozen struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (f *frozen) Now() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+func (f *frozen) advance(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = f.now.Add(d)
+}
+
 // peer is a device, as it counts frames itself.
 type peer struct {
 	t        *testing.T

@@ -356,33 +356,21 @@ func TestReceipts(t *testing.T) {
 	}
 	owed("never stored", 0)
 	p.data()
-	receipts := func() (ids []string) {
-		entries, err := w.store.Claim(context.Background(), testSender.ReceiptsKey(), 1, 1000, time.Now())
-		require.NoError(t, err)
-		for _, e := range entries {
-			var m ccs.Message
-			require.NoError(t, m.Decode(e.Body))
-			require.Equal(t, ccs.ReceiptNote, m.Kind)
-			require.Equal(t, w.token, m.From)
-			ids = append(ids, m.ID)
-		}
-		return ids
-	}
-	assert.Empty(t, receipts(), "not before the device has said so")
+	assert.Empty(t, w.receipts(), "not before the device has said so")
 	p.write(mcs.AppendStreamAck(nil, 2))
 	p.write(mcs.AppendSelectiveAck(nil, 0, listed[1:2]))
 	p.ping()
-	assert.Equal(t, []string{"by stream", "by id"}, receipts())
+	assert.Equal(t, []string{"by stream", "by id"}, w.receipts())
 	p.write(mcs.AppendStreamAck(nil, p.got-1)) // all but the heartbeat's answer: also what was never stored
 	p.ping()
-	assert.ElementsMatch(t, []string{"at login", "never stored"}, receipts())
+	assert.ElementsMatch(t, []string{"at login", "never stored"}, w.receipts())
 
 	owed("known", time.Hour)
 	known := p.data().PersistentID
 	p.nc.Close()
 	p = w.login(known)
 	p.ping()
-	require.Eventually(t, func() bool { return assert.ObjectsAreEqual([]string{"known"}, receipts()) }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return assert.ObjectsAreEqual([]string{"known"}, w.receipts()) }, patience, time.Millisecond)
 	assert.Zero(t, w.waiting())
 }
 
