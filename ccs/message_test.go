@@ -14,7 +14,7 @@ import (
 func TestMessageKeepsEveryField(t *testing.T) {
 	t.Parallel()
 	m := ccs.Message{
-		Kind: ccs.SendError, High: true, TTL: stanza.MaxTTL, From: "f", To: "t", App: "a", Subtype: "s", ID: "i",
+		Kind: ccs.SendError, High: true, WhenActive: true, TTL: stanza.MaxTTL, From: "f", To: "t", App: "a", Subtype: "s", ID: "i",
 		CollapseKey: "c", ReceiptFor: "r", Origin: 1 << 62, Data: stanza.Data{}.Append("k", "v").Append("", ""),
 	}
 	b := m.Append(nil)

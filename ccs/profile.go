@@ -19,6 +19,7 @@ type Profile struct {
 	DeviceBacklog int              // messages that may wait while the device is connected; default 10000
 	DeviceRate    flowcontrol.Rate // downstream messages to one device; default no limit (CCS 5.10)
 	SenderBacklog int              // upstream messages that may wait for a sender; default 100000 (CCS 4.3)
+	UpstreamRate  flowcontrol.Rate // upstream messages of one device; default no limit (CCS 5.10)
 
 	UpstreamPayload int           // bytes of keys and values of an upstream message; default 4096 (DEV 10)
 	UpstreamTTL     time.Duration // longest life of an upstream message; default 4 weeks (CCS 9 no. 7)

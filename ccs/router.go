@@ -46,8 +46,9 @@ type Router struct {
 	nodes    store.Nodes   // nil: this process has the store for itself
 	changed  chan SenderID // projects that changed on other nodes
 
-	deviceRates *rates[uint64]   // downstream messages to one device (CCS 5.10)
-	quotas      *rates[SenderID] // downstream messages of one sender
+	deviceRates   *rates[uint64]   // downstream messages to one device (CCS 5.10)
+	upstreamRates *rates[DeviceID] // upstream messages of one device (CCS 5.10)
+	quotas        *rates[SenderID] // downstream messages of one sender
 
 	started time.Time // by the wall
 
@@ -76,7 +77,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		expected: make(map[store.Key]struct{}),
 		hubs:     make(map[store.Key]*hub),
 	}
-	r.deviceRates, r.quotas = newRates[uint64](), newRates[SenderID]()
+	r.deviceRates, r.upstreamRates, r.quotas = newRates[uint64](), newRates[DeviceID](), newRates[SenderID]()
 	if r.clock == nil {
 		r.clock = systemClock{}
 	}

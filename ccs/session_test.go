@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"openccs/ccs"
+	"openccs/flowcontrol"
 	"openccs/stanza"
 	"openccs/store"
 )
@@ -177,6 +178,27 @@ func TestUpstream(t *testing.T) {
 		require.NoError(t, m.Decode(e.Body))
 		assert.Equal(t, ccs.SendError, m.Kind)
 	}
+}
+
+// A device that sends too fast is told so, and others are not held up (CCS 5.10).
+func TestUpstreamRate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{Profile: ccs.Profile{UpstreamRate: flowcontrol.Rate{Every: time.Second, Burst: 2}}})
+	up := func(id string) {
+		require.NoError(t, w.SendUpstream(t.Context(), device, []ccs.Upstream{{To: string(sender), Category: app, ID: id, PersistentID: id}}))
+	}
+	up("u-1")
+	up("u-2")
+	up("u-3")
+	w.clock.advance(time.Second)
+	up("u-4")
+	ids, _ := take(t, w.attach(sender.Key(), newSession()))
+	assert.Equal(t, []string{"u-1", "u-2", "u-4"}, ids)
+	ids, entries := take(t, w.attach(device.Key(), newSession()))
+	assert.Equal(t, []string{"u-3"}, ids)
+	var m ccs.Message
+	require.NoError(t, m.Decode(entries[0].Body))
+	assert.Contains(t, string(m.Data), "QuotaExceeded")
 }
 
 func TestUpstreamFailsWithTheStore(t *testing.T) {

@@ -36,6 +36,7 @@ var (
 	errNotRegistered      = errors.New("NotRegistered: the app is not registered for this sender ID")
 	errUpstreamTooBig     = errors.New("MessageTooBig")
 	errUpstreamTTL        = errors.New("InvalidTtl: below zero")
+	errUpstreamRate       = errors.New("QuotaExceeded: the device sends too fast")
 	errNobodyThere        = errors.New("TtlExceeded: no app server is connected")
 )
 
@@ -101,6 +102,9 @@ func (e *upstreamError) Error() string { return e.reason.Error() }
 func (e *upstreamError) Unwrap() error { return e.reason }
 
 func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration, now time.Time) error {
+	if !r.upstreamRates.allow(from, r.profile.UpstreamRate, now) {
+		return &upstreamError{errUpstreamRate}
+	}
 	sender, err := ParseSenderID(m.To)
 	if err != nil {
 		return &upstreamError{errUnknownDestination}

@@ -45,6 +45,7 @@ func (s *Server) checkIn(r *http.Request) answer {
 		resp := mcs.CheckinResponse{
 			StatsOK: true, TimeMS: time.Now().UnixMilli(), AndroidID: id, SecurityToken: token,
 		}
+		s.settings.addTo(&resp, req.Digest)
 		a = answer{status: http.StatusOK, contentType: "application/x-protobuffer", body: resp.Append(nil)}
 	}
 	a.fields = []zap.Field{zap.Uint64("device", id), zap.Bool("enrolled", err == nil && req.AndroidID == 0)}

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"openccs/flowcontrol"
 	"openccs/store"
 )
 
@@ -39,13 +40,21 @@ type Devices interface {
 // Options is how a Server behaves. The zero value works.
 type Options struct {
 	Logger *zap.Logger // default none
+
+	// Settings is what check-ins hand out (DEV 2.5), and takes the place of what a device had before; default
+	// none, which leaves devices what they have.
+	Settings map[string]string
+	// PerAddress is how often an address may call, loopback ones aside; default DefaultPerAddress.
+	PerAddress flowcontrol.Rate
 }
 
 // Server answers devices.
 type Server struct {
-	devices Devices
-	log     *zap.Logger
-	http    *http.Server
+	devices  Devices
+	log      *zap.Logger
+	http     *http.Server
+	settings settings
+	calls    *limiter
 }
 
 // New makes a server that asks d.
@@ -53,7 +62,13 @@ func New(d Devices, o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	s := &Server{devices: d, log: o.Logger.Named("httpserver")}
+	if o.PerAddress.Every == 0 {
+		o.PerAddress = DefaultPerAddress
+	}
+	s := &Server{
+		devices: d, log: o.Logger.Named("httpserver"),
+		settings: newSettings(o.Settings), calls: newLimiter(o.PerAddress),
+	}
 	// What net/http logs is about broken peers.
 	errorLog, err := zap.NewStdLogAt(s.log, zapcore.DebugLevel)
 	if err != nil {
@@ -74,10 +89,13 @@ func New(d Devices, o Options) *Server {
 // routes is every call there is. The mux answers 404, and 405 with Allow, by itself.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /checkin", s.answering(s.checkIn))
-	mux.HandleFunc("POST /c2dm/register3", s.answering(s.register))
-	mux.HandleFunc("POST /c2dm/register", s.answering(s.register))
-	mux.HandleFunc("POST /v1/projects/{project}/installations", s.answering(s.install))
+	checkIn := s.answering(s.limited(textAnswer(0, "too many calls"), s.checkIn))
+	// The word is the one that every client takes for a reason to try again, removals too (DEV 3.4).
+	register := s.answering(s.limited(textAnswer(0, "Error="+string(wordInternal)), s.register))
+	mux.HandleFunc("POST /checkin", checkIn)
+	mux.HandleFunc("POST /c2dm/register3", register)
+	mux.HandleFunc("POST /c2dm/register", register)
+	mux.HandleFunc("POST /v1/projects/{project}/installations", s.answering(s.limited(textAnswer(0, "too many calls"), s.install)))
 	mux.HandleFunc("GET /healthz", s.answering(healthz))
 	return mux
 }

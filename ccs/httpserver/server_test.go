@@ -66,12 +66,19 @@ func (d *devices) Unregister(_ context.Context, r store.Registration) error {
 // request is one call; headers are key and value by turns.
 func request(t *testing.T, d httpserver.Devices, method, path, body string, headers ...string) *http.Response {
 	t.Helper()
+	return requestOf(t, httpserver.New(d, httpserver.Options{}), "192.0.2.1", method, path, body, headers...)
+}
+
+// requestOf is request from an address to a server.
+func requestOf(t *testing.T, s *httpserver.Server, from, method, path, body string, headers ...string) *http.Response {
+	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
+	r.RemoteAddr = net.JoinHostPort(from, "1234")
 	w := httptest.NewRecorder()
-	httpserver.New(d, httpserver.Options{}).Handler().ServeHTTP(w, r)
+	s.Handler().ServeHTTP(w, r)
 	return w.Result()
 }
 

@@ -1,10 +1,25 @@
 package mcs
 
+import (
+	"crypto/sha1"
+	"encoding/hex"
+)
+
 // CheckinVersion is the protocol version that today's clients check in with (DEV 2.2).
 const CheckinVersion = 3
 
 // EmptySettingsDigest is the digest of a device that holds no settings (DEV 2.5).
 const EmptySettingsDigest = "1-da39a3ee5e6b4b0d3255bfef95601890afd80709"
+
+// SettingsDigest is the digest of settings that are in order of their names (DEV 2.5).
+func SettingsDigest(sorted []Setting) string {
+	h := sha1.New()
+	for _, s := range sorted {
+		h.Write(append([]byte(s.Name), 0))
+		h.Write(append([]byte(s.Value), 0))
+	}
+	return "1-" + hex.EncodeToString(h.Sum(nil))
+}
 
 // The types of client that check in; 0 means that none was named, which stands for Android.
 const (

@@ -41,9 +41,14 @@ type Config struct {
 	DeviceBacklog  int           // messages that may wait for a connected device
 	WindowOverrun  string        // "wait" or "nack": what a client that sends more than its window meets (CCS 4.1)
 	DeviceRate     int           // downstream messages a minute to one device, 0 for no limit (CCS 5.10)
+	UpstreamRate   int           // upstream messages a minute from one device, 0 for no limit (CCS 5.10)
 	NoControlID    bool          // leave message_id out of the control message (CCS 3.7)
 	SenderBacklog  int           // upstream messages that may wait for a sender (CCS 4.3)
 	DrainTimeout   time.Duration // for app servers to finish when the server ends (CCS 3.7)
+
+	Heartbeat       time.Duration // that devices are told to keep, 0 for none: they choose (DEV 8)
+	HTTPRate        int           // check-ins and registrations a minute from one address, 0 for the default
+	CheckinSettings []string      // KEY=VALUE each, to hand out at check-in; none to leave devices what they have (DEV 2.5)
 
 	Clock  ccs.Clock   // the time that messages go by; nil for the wall clock
 	Logger *zap.Logger // nil for none
@@ -67,8 +72,15 @@ func Default() Config {
 		DeviceBacklog:  ccs.DefaultDeviceBacklog,
 		SenderBacklog:  ccs.DefaultSenderBacklog,
 		DrainTimeout:   30 * time.Second,
+		HTTPRate:       3000,
 	}
 }
+
+// What Heartbeat may be: less would keep phones awake, more than half an hour no network takes for life.
+const (
+	minHeartbeat = 10 * time.Second
+	maxHeartbeat = 30 * time.Minute
+)
 
 // What WindowOverrun may be.
 const (
@@ -78,19 +90,19 @@ const (
 
 // What NodeHeartbeat may be: rare enough to cost nothing, and often enough for a device not to wait long.
 const (
-	minHeartbeat = 100 * time.Millisecond
-	maxHeartbeat = time.Minute
+	minNodeHeartbeat = 100 * time.Millisecond
+	maxNodeHeartbeat = time.Minute
 )
 
-// maxDeviceRate keeps the time between two messages at a microsecond and more.
-const maxDeviceRate = 60_000_000
+// maxRate keeps the time between two messages at a microsecond and more.
+const maxRate = 60_000_000
 
-// deviceRate is DeviceRate as a bucket: a minute's worth at once.
-func (c *Config) deviceRate() flowcontrol.Rate {
-	if c.DeviceRate == 0 {
+// perMinute is a rate as a bucket: a minute's worth at once.
+func perMinute(n int) flowcontrol.Rate {
+	if n == 0 {
 		return flowcontrol.Rate{}
 	}
-	return flowcontrol.Rate{Every: time.Minute / time.Duration(c.DeviceRate), Burst: c.DeviceRate}
+	return flowcontrol.Rate{Every: time.Minute / time.Duration(n), Burst: n}
 }
 
 // ConfigError is one mistake in a Config.
@@ -123,8 +135,8 @@ func (c *Config) Validate() error {
 	} else if c.RedisWait != "" && kind != storeRedis {
 		bad("redis-wait", c.RedisWait, "the store is not in Redis", "leave it out, or use --store redis://host:port")
 	}
-	if c.NodeHeartbeat < minHeartbeat || c.NodeHeartbeat > maxHeartbeat {
-		bad("node-heartbeat", c.NodeHeartbeat.String(), fmt.Sprintf("must be from %s to %s", minHeartbeat, maxHeartbeat), "leave it out for the default")
+	if c.NodeHeartbeat < minNodeHeartbeat || c.NodeHeartbeat > maxNodeHeartbeat {
+		bad("node-heartbeat", c.NodeHeartbeat.String(), fmt.Sprintf("must be from %s to %s", minNodeHeartbeat, maxNodeHeartbeat), "leave it out for the default")
 	}
 	for _, l := range []struct {
 		flag, value string
@@ -180,8 +192,19 @@ func (c *Config) Validate() error {
 	if c.WindowOverrun != overrunWait && c.WindowOverrun != overrunNack {
 		bad("window-overrun", c.WindowOverrun, "unknown", "use wait or nack")
 	}
-	if c.DeviceRate < 0 || c.DeviceRate > maxDeviceRate {
-		bad("device-rate", strconv.Itoa(c.DeviceRate), "not a rate", fmt.Sprintf("use 1 to %d messages a minute, or 0 for no limit", maxDeviceRate))
+	for _, r := range []struct {
+		flag  string
+		value int
+	}{{"device-rate", c.DeviceRate}, {"upstream-rate", c.UpstreamRate}, {"http-rate", c.HTTPRate}} {
+		if r.value < 0 || r.value > maxRate {
+			bad(r.flag, strconv.Itoa(r.value), "not a rate", fmt.Sprintf("use 1 to %d a minute, or leave it out for the default", maxRate))
+		}
+	}
+	if c.Heartbeat != 0 && (c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat) {
+		bad("heartbeat", c.Heartbeat.String(), "not an interval for heartbeats", fmt.Sprintf("use %s to %s, or leave it out", minHeartbeat, maxHeartbeat))
+	}
+	if _, err := parseSettings(c.CheckinSettings); err != nil {
+		bad("checkin-settings", strings.Join(c.CheckinSettings, ","), err.Error(), "write KEY=VALUE, such as gcm_hostname=push.example.org")
 	}
 	if c.DrainTimeout < time.Second {
 		bad("drain-timeout", c.DrainTimeout.String(), "must be at least 1s", "leave it out for the default")

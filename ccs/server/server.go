@@ -91,7 +91,8 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 			UpstreamWindow: conf.UpstreamWindow,
 			DeviceBacklog:  conf.DeviceBacklog,
 			SenderBacklog:  conf.SenderBacklog,
-			DeviceRate:     conf.deviceRate(),
+			DeviceRate:     perMinute(conf.DeviceRate),
+			UpstreamRate:   perMinute(conf.UpstreamRate),
 		},
 	})
 	if err != nil {
@@ -241,8 +242,11 @@ func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 		Domain: s.conf.Domain, DeviceDomain: s.conf.DeviceDomain,
 		RefuseOverrun: s.conf.WindowOverrun == overrunNack, NoControlID: s.conf.NoControlID,
 	})
-	s.mcs = mcsserver.New(s.router, mcsserver.Options{TLS: tlsConf, Logger: s.conf.Logger})
-	s.http = httpserver.New(s.router, httpserver.Options{Logger: s.conf.Logger})
+	s.mcs = mcsserver.New(s.router, mcsserver.Options{TLS: tlsConf, Logger: s.conf.Logger, Heartbeat: s.conf.Heartbeat})
+	settings, _ := parseSettings(s.conf.CheckinSettings) // Validate has seen them
+	s.http = httpserver.New(s.router, httpserver.Options{
+		Logger: s.conf.Logger, Settings: settings, PerAddress: perMinute(s.conf.HTTPRate),
+	})
 }
 
 // keysChanged ends what a revoked key has opened, here and on other nodes.

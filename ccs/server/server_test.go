@@ -1,9 +1,14 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,6 +20,7 @@ import (
 
 	"openccs/ccs/card"
 	"openccs/ccs/control"
+	"openccs/ccs/mcs"
 	"openccs/ccs/server"
 	"openccs/store"
 )
@@ -64,6 +70,29 @@ func TestConfigReportsEveryMistakeAtOnce(t *testing.T) {
 		shared := server.Default()
 		shared.DeviceDomain = domain
 		assert.Equal(t, []string{"device-domain"}, flags(shared.Validate()), "who logs in is told apart by the domain")
+	}
+	good.Heartbeat, good.UpstreamRate = 20*time.Second, 1000
+	good.CheckinSettings = []string{
+		"gcm_hostname=push.example.org", "gcm_secure_port=5228", "checkin_interval=43200",
+		"gcm_registration_url=https://push.example.org/c2dm/register3", "anything=a=b",
+	}
+	assert.NoError(t, good.Validate())
+	for name, change := range map[string]func(c *server.Config){
+		"upstream-rate": func(c *server.Config) { c.UpstreamRate = -1 },
+		"http-rate":     func(c *server.Config) { c.HTTPRate = 60_000_001 },
+		"heartbeat":     func(c *server.Config) { c.Heartbeat = time.Second },
+	} {
+		c := good
+		change(&c)
+		assert.Equal(t, []string{name}, flags(c.Validate()))
+	}
+	for _, setting := range []string{
+		"no value", "=value", "gcm_hostname=", "gcm_hostname=https://push.example.org", "gcm_secure_port=99999",
+		"checkin_interval=soon", "checkin_url=push.example.org", "k=\x00",
+	} {
+		c := good
+		c.CheckinSettings = []string{setting}
+		assert.Equal(t, []string{"checkin-settings"}, flags(c.Validate()), setting)
 	}
 }
 
@@ -172,4 +201,25 @@ func TestWaitEndsWithTheServer(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("Wait did not return")
 	}
+}
+
+// What the operator wants devices to have reaches them (DEV 2.5).
+func TestCheckinSettings(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.CheckinSettings = []string{"gcm_hostname=push.example.org"}
+	s := start(t, c)
+	pem, err := os.ReadFile(s.CAFile())
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(pem))
+	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
+	resp, err := hc.Post(s.HTTPURL()+"/checkin", "application/x-protobuf", bytes.NewReader((&mcs.CheckinRequest{}).Append(nil)))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	var got mcs.CheckinResponse
+	require.NoError(t, got.Unmarshal(body))
+	assert.Equal(t, []mcs.Setting{{Name: "gcm_hostname", Value: "push.example.org"}}, got.Settings)
 }

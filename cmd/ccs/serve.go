@@ -41,10 +41,15 @@ type serveCmd struct {
 	UpstreamWindow int           `default:"${upstream_window}" placeholder:"N" help:"Messages to one XMPP connection that may be unacknowledged."`
 	WindowOverrun  string        `default:"${window_overrun}" placeholder:"WHAT" help:"What a connection that sends more than its window meets: wait, until there is room, or nack, for tests of app servers."`
 	DeviceRate     int           `placeholder:"N" help:"Messages a minute to one device. Default: no limit."`
+	UpstreamRate   int           `placeholder:"N" help:"Messages a minute from one device. Default: no limit."`
 	DeviceBacklog  int           `default:"${device_backlog}" placeholder:"N" help:"Messages that may wait for a connected device."`
 	SenderBacklog  int           `default:"${sender_backlog}" placeholder:"N" help:"Messages that may wait for a sender's app servers."`
 	NoControlID    bool          `name:"no-control-message-id" help:"Send CONNECTION_DRAINING without a message_id, as Google did."`
 	DrainTimeout   time.Duration `default:"${drain_timeout}" placeholder:"TIME" help:"How long app servers get to finish when the server ends."`
+
+	Heartbeat       time.Duration `placeholder:"TIME" help:"Tell devices to send a heartbeat when nothing has come for so long. Default: each as it likes."`
+	HTTPRate        int           `name:"http-rate" default:"${http_rate}" placeholder:"N" help:"Check-ins and registrations a minute from one address, other than this machine's."`
+	CheckinSettings []string      `placeholder:"KEY=VALUE" help:"Hand these settings out at check-in, such as gcm_hostname and gcm_registration_url, in place of what devices have. Default: none."`
 
 	ReadyFile string `placeholder:"FILE" help:"Write the addresses into this file, as JSON, once all listeners accept."`
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log this and what is graver: debug, info, warn or error."`
@@ -69,6 +74,7 @@ func serveDefaults() kong.Vars {
 		"device_backlog":  strconv.Itoa(d.DeviceBacklog),
 		"sender_backlog":  strconv.Itoa(d.SenderBacklog),
 		"drain_timeout":   d.DrainTimeout.String(),
+		"http_rate":       strconv.Itoa(d.HTTPRate),
 	}
 }
 
@@ -154,10 +160,15 @@ func (c *serveCmd) config() server.Config {
 		UpstreamWindow: c.UpstreamWindow,
 		WindowOverrun:  c.WindowOverrun,
 		DeviceRate:     c.DeviceRate,
+		UpstreamRate:   c.UpstreamRate,
 		NoControlID:    c.NoControlID,
 		DeviceBacklog:  c.DeviceBacklog,
 		SenderBacklog:  c.SenderBacklog,
 		DrainTimeout:   c.DrainTimeout,
+
+		Heartbeat:       c.Heartbeat,
+		HTTPRate:        c.HTTPRate,
+		CheckinSettings: c.CheckinSettings,
 	}
 }
 
