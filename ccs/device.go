@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -102,10 +103,10 @@ func (r *Router) Register(ctx context.Context, reg store.Registration) (*store.R
 	if len(reg.Senders) == 0 || slices.Contains(reg.Senders, "") {
 		return nil, ErrInvalidSender
 	}
-	if err := r.mayRegister(ctx, &reg); err != nil {
+	now := r.clock.Now()
+	if err := r.mayRegister(ctx, &reg, now); err != nil {
 		return nil, err
 	}
-	now := r.clock.Now()
 	reg.Token, reg.Created = newToken(), now
 	got, err := r.store.Register(ctx, reg, now)
 	if err != nil {
@@ -122,25 +123,53 @@ const (
 	maxRegistrations = 10_000 // records, those of the past included
 )
 
-// mayRegister keeps a device from filling the store.
-func (r *Router) mayRegister(ctx context.Context, reg *store.Registration) error {
+// rememberDeadFor is how long a token that can no longer be sent to gets the answer DEVICE_UNREGISTERED. After that it
+// may be unknown.
+const rememberDeadFor = 90 * 24 * time.Hour
+
+// mayRegister keeps a device from filling the store: it may not have too many registrations, and those that have been
+// dead for long are forgotten.
+func (r *Router) mayRegister(ctx context.Context, reg *store.Registration, now time.Time) error {
 	all, err := r.store.DeviceRegistrations(ctx, reg.Device)
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
-	living := 0
+	records, living := len(all), 0
+	var dead []string
 	for _, o := range all {
-		if o.Living() {
-			if o.Same(reg) {
-				return nil
+		switch {
+		case !o.Living():
+			if now.Sub(deadSince(o, now)) > rememberDeadFor {
+				dead = append(dead, o.Token)
 			}
+		case o.Same(reg):
+			return nil
+		default:
 			living++
 		}
 	}
-	if living >= maxLiving || len(all) >= maxRegistrations {
+	if f, ok := r.store.(store.Forgetter); ok && len(dead) > 0 {
+		if err := f.ForgetRegistrations(ctx, dead...); err != nil {
+			return err
+		}
+		records -= len(dead)
+	}
+	if living >= maxLiving || records >= maxRegistrations {
 		return ErrTooManyRegistrations
 	}
 	return nil
+}
+
+// deadSince is when a registration could no longer be sent to; now while it still can.
+func deadSince(o *store.Registration, now time.Time) time.Time {
+	switch {
+	case !o.Unregistered.IsZero():
+		return o.Unregistered
+	case !o.Superseded.IsZero():
+		return o.Superseded.Add(supersededFor)
+	default:
+		return now
+	}
 }
 
 // Unregister ends registrations of an app on a device, and drops what waits for it (CCS 5.7). A classic

@@ -338,6 +338,33 @@ func TestDeviceRate(t *testing.T) {
 	require.NoError(t, w.send(data("m-3")).Err)
 }
 
+// A token that has been dead for a season is forgotten when its device registers again; until then its senders are told
+// that it is dead (CCS 5.6, 5.7).
+func TestDeadTokensAreForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	unregistered := w.register("gone").Token
+	require.NoError(t, w.Unregister(t.Context(), store.Registration{Device: uint64(device), App: "gone"}))
+	_, err := w.Register(t.Context(), store.Registration{Device: uint64(device), App: app, Senders: []string{string(sender), string(other)}})
+	require.NoError(t, err)
+	code := func(token string) stanza.Code {
+		m := data("m-1")
+		m.To = token
+		return refused(t, w.send(m).Err).Code
+	}
+	w.clock.advance(90 * 24 * time.Hour)
+	w.register("another")
+	assert.Equal(t, stanza.DeviceUnregistered, code(unregistered))
+	assert.Equal(t, stanza.DeviceUnregistered, code(w.token))
+	w.clock.advance(time.Second)
+	w.register("a third")
+	assert.Equal(t, stanza.BadRegistration, code(unregistered))
+	assert.Equal(t, stanza.DeviceUnregistered, code(w.token), "which could be sent to for 30 days more")
+	w.clock.advance(30 * 24 * time.Hour)
+	w.register("a fourth")
+	assert.Equal(t, stanza.BadRegistration, code(w.token))
+}
+
 func TestADeviceCannotFillTheStore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})

@@ -101,3 +101,11 @@ type Registrations interface {
 	// Unregister marks tokens as unregistered. Unknown tokens are passed over.
 	Unregister(ctx context.Context, now time.Time, tokens ...string) error
 }
+
+// Forgetter is an optional ability of a store: to lose registrations for good, so that a device that registers again
+// and again does not fill it.
+type Forgetter interface {
+	// ForgetRegistrations forgets tokens that are superseded or unregistered: they are unknown then. One that is
+	// living is left alone, an unknown one passed over.
+	ForgetRegistrations(ctx context.Context, tokens ...string) error
+}

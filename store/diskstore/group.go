@@ -25,6 +25,7 @@ type group struct {
 	gone    []place
 	dedups  map[dedupKey]int64
 	records []*store.Registration
+	forgot  []string // tokens
 
 	it       *pebble.Iterator // over all that was applied; nil until it is needed
 	flushed  bool             // a part of the group is applied already
@@ -204,8 +205,8 @@ func (g *group) publish() {
 		}
 		sh.mu.Unlock()
 	}
-	g.s.records.replace(g.records)
-	g.placed, g.gone, g.records = g.placed[:0], g.gone[:0], g.records[:0]
+	g.s.records.replace(g.records, g.forgot)
+	g.placed, g.gone, g.records, g.forgot = g.placed[:0], g.gone[:0], g.records[:0], g.forgot[:0]
 	clear(g.dedups)
 }
 

@@ -23,9 +23,9 @@ type recordCache struct {
 	changes uint64 // how often replace has replaced something
 }
 
-// replace puts changed records in the place of old ones.
-func (c *recordCache) replace(changed []*store.Registration) {
-	if len(changed) == 0 {
+// replace puts changed records in the place of old ones, and drops those of forgotten tokens.
+func (c *recordCache) replace(changed []*store.Registration, forgot []string) {
+	if len(changed) == 0 && len(forgot) == 0 {
 		return
 	}
 	c.mu.Lock()
@@ -33,6 +33,9 @@ func (c *recordCache) replace(changed []*store.Registration) {
 	c.changes++
 	for _, r := range changed {
 		c.cache.Add(r.Token, r)
+	}
+	for _, token := range forgot {
+		c.cache.Remove(token)
 	}
 }
 
@@ -240,4 +243,38 @@ func (g *group) unregister(token string, now time.Time) error {
 		return err
 	}
 	return g.batch.Delete(slot, nil)
+}
+
+// ForgetRegistrations is store.Forgetter.
+func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	err := s.committer.do(ctx, newChange(func(g *group) error {
+		if err := g.flush(); err != nil {
+			return err
+		}
+		for _, token := range tokens {
+			old, err := g.s.readRegistration(token)
+			if err != nil {
+				return err
+			}
+			if old == nil || old.Living() {
+				continue
+			}
+			g.forgot = append(g.forgot, token)
+			if err := errors.Join(
+				g.batch.Delete(textKey(prefixToken, token), nil),
+				g.batch.Delete(deviceKey(old.Device, token), nil),
+			); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	if err != nil {
+		return fmt.Errorf("forget registrations: %w", err)
+	}
+	return nil
 }

@@ -103,6 +103,28 @@ func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string)
 	return nil
 }
 
+// ForgetRegistrations is store.Forgetter.
+func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	g := &s.registry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, token := range tokens {
+		old := g.byToken[token]
+		if old == nil || old.Living() {
+			continue
+		}
+		delete(g.byToken, token)
+		left := slices.DeleteFunc(g.byDevice[old.Device], func(t string) bool { return t == token })
+		if g.byDevice[old.Device] = left; len(left) == 0 {
+			delete(g.byDevice, old.Device)
+		}
+	}
+	return nil
+}
+
 // accounts is the projects, who may get access tokens for them, and the secrets.
 type accounts struct {
 	mu       sync.Mutex

@@ -24,7 +24,10 @@ type Store struct {
 	presence presence
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store     = (*Store)(nil)
+	_ store.Forgetter = (*Store)(nil)
+)
 
 // New returns an empty store.
 func New() *Store {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -39,6 +40,18 @@ func (f fixture) lookUp(tokens ...string) []*store.Registration {
 func (f fixture) unregister(tokens ...string) {
 	f.Helper()
 	require.NoError(f, f.Unregister(context.Background(), start.Add(time.Hour), tokens...))
+}
+
+// tokens lists those of the device.
+func (f fixture) tokens() (tokens []string) {
+	f.Helper()
+	all, err := f.DeviceRegistrations(context.Background(), device.ID)
+	require.NoError(f, err)
+	for _, r := range all {
+		tokens = append(tokens, r.Token)
+	}
+	slices.Sort(tokens)
+	return tokens
 }
 
 var registrationCases = []testCase{
@@ -180,6 +193,32 @@ var registrationCases = []testCase{
 		f.register(classic("new", "2"))
 		f.unregister("old")
 		assert.Equal(f, "new", f.register(classic("newer", "2")).Token)
+	}},
+	{"what is superseded or unregistered can be forgotten, and nothing else", func(f fixture) {
+		forgetter, ok := f.Store.(store.Forgetter)
+		if !ok {
+			f.Skip("the store forgets no registration")
+		}
+		f.register(classic("1st", "1"))
+		f.register(classic("2nd", "1", "2"))
+		f.register(classic("newest", "3"))
+		f.register(instanceID("gone", "1", "GCM"))
+		f.register(instanceID("alive", "2", "GCM"))
+		f.unregister("gone")
+		f.lookUp("1st", "2nd", "newest", "gone", "alive") // so that they are in whatever memory there is
+		require.NoError(f, forgetter.ForgetRegistrations(context.Background(), "1st", "gone", "newest", "alive", "?"))
+		require.NoError(f, forgetter.ForgetRegistrations(context.Background()))
+		all := f.lookUp("1st", "gone", "2nd", "newest", "alive")
+		assert.Nil(f, all[0])
+		assert.Nil(f, all[1])
+		require.NotNil(f, all[2])
+		assert.Equal(f, "newest", all[2].Canonical)
+		assert.Equal(f, []string{"2nd", "alive", "newest"}, f.tokens())
+		assert.Equal(f, "newest", f.register(classic("again", "3")).Token, "the slot is as it was")
+		require.NoError(f, forgetter.ForgetRegistrations(context.Background(), "2nd"))
+		assert.Equal(f, []string{"alive", "newest"}, f.tokens())
+		f.register(classic("1st", "4")) // a token that was forgotten is free
+		assert.Equal(f, "1st", f.lookUp("newest")[0].Canonical)
 	}},
 	{"a device lists all its registrations and no other's", func(f fixture) {
 		f.register(classic("a", "1"))
