@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"runtime"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -71,11 +72,26 @@ func (s *Server) Serve(l net.Listener) error {
 	return s.conns.Serve(l, func(tcp net.Conn) *conn { return newConn(s, tcp) }, (*conn).serve)
 }
 
-// Close says Close to every device, ends its connection and waits for all. Devices come back by
-// themselves (DEV 11).
+// How Close spreads what it does to many connections: two seconds at most.
+const (
+	closeAtOnce = 100 // connections, or a hundredth of all if that is more
+	closeEvery  = 20 * time.Millisecond
+)
+
+// Close says Close to every device, ends its connection and waits for all. Devices come back at once, by themselves,
+// and perhaps to another node: so they do not all go at the same moment (DEV 11).
 func (s *Server) Close() error {
+	var all []*conn
+	s.conns.Close(func(c *conn) { all = append(all, c) })
+	for some := range slices.Chunk(all, max(closeAtOnce, len(all)/closeAtOnce+1)) {
+		for _, c := range some {
+			c.close(ccs.ErrShuttingDown)
+		}
+		if len(all) > closeAtOnce {
+			time.Sleep(closeEvery)
+		}
+	}
 	s.cancel(ccs.ErrShuttingDown)
-	s.conns.Close(func(c *conn) { c.close(ccs.ErrShuttingDown) })
 	s.conns.Wait()
 	return nil
 }

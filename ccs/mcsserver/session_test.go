@@ -3,8 +3,11 @@ package mcsserver_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -328,6 +331,31 @@ func TestCloseSaysClose(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, mcs.TagClose, tag)
 	p.closed()
+}
+
+// Devices that are closed come back at once, so that many are not closed at the same moment (DEV 11).
+func TestManyConnectionsAreClosedOneAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newBubble(t, mcsserver.Options{})
+		start := time.Now()
+		var wg sync.WaitGroup
+		ended := make([]time.Duration, 250)
+		for i := range ended {
+			p := w.dial()
+			wg.Go(func() {
+				io.Copy(io.Discard, p.tcp)
+				ended[i] = time.Since(start)
+			})
+		}
+		synctest.Wait()
+		require.NoError(t, w.server.Close())
+		wg.Wait()
+		at := map[time.Duration]int{}
+		for _, d := range ended {
+			at[d]++
+		}
+		assert.Equal(t, map[time.Duration]int{0: 100, 20 * time.Millisecond: 100, 40 * time.Millisecond: 50}, at)
+	})
 }
 
 func TestTheDevicesCloseEndsTheSession(t *testing.T) {
