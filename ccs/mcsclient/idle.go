@@ -1,0 +1,24 @@
+package mcsclient
+
+import (
+	"strconv"
+
+	"openccs/ccs/mcs"
+)
+
+// SetIdle tells the server whether the device is idle: messages with delay_while_idle wait until it is not (CCS 5.4,
+// DEV 9.4). It holds for this connection; a new one begins as not idle.
+func (c *Client) SetIdle(idle bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
+	c.writeLocked(func(b []byte, last int32) []byte {
+		return mcs.AppendDataMessage(b, &mcs.DataMessage{
+			From: "gcm@android.com", Category: mcs.SystemCategory, LastStreamID: last, HasTTL: true,
+			AppData: []mcs.KV{{Key: mcs.KeyIdleNotification, Value: strconv.FormatBool(idle)}},
+		})
+	})
+	return nil
+}

@@ -1,0 +1,28 @@
+package mcsclient_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/mcs"
+	"openccs/ccs/mcsclient"
+)
+
+// The stanza is the one that Chromium sends (DEV 9.4).
+func TestSetIdle(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		c, p := n.connected(mcsclient.Options{})
+		for _, value := range []string{"true", "false"} {
+			require.NoError(t, c.SetIdle(value == "true"))
+			assert.Equal(t, mcs.DataMessage{
+				From: "gcm@android.com", Category: "com.google.android.gsf.gtalkservice", LastStreamID: 1, HasTTL: true,
+				AppData: []mcs.KV{{Key: "IdleNotification", Value: value}},
+			}, p.expectData())
+		}
+		p.goodbye()
+		<-c.Done()
+		assert.ErrorIs(t, c.SetIdle(true), mcsclient.ErrClosedByServer)
+	})
+}
