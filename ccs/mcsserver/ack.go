@@ -3,6 +3,7 @@ package mcsserver
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"openccs/ccs"
 	"openccs/ccs/mcs"
@@ -37,7 +38,7 @@ func (s *session) handleIq(payload []byte) error {
 	kept := s.inFlight[:0]
 	for _, o := range s.inFlight {
 		micros, ok := made[o.id]
-		if ok && micros == o.micros || o.name != "" && names[o.name] {
+		if ok && micros == o.micros || o.named(names) {
 			s.done = append(s.done, o)
 		} else {
 			kept = append(kept, o)
@@ -59,6 +60,7 @@ func (s *session) settle() (worked bool, err error) {
 		s.batch = emptied(s.batch)
 	}
 	s.takeAcked()
+	s.takeExpired()
 	if len(s.done) > 0 {
 		worked = true
 		if err := s.forget(s.done); err != nil {
@@ -108,6 +110,31 @@ func (s *session) takeAcked() {
 	}
 }
 
+// sweepEvery is how often messages that nobody acknowledges are looked through for expired ones.
+const sweepEvery = time.Minute
+
+// takeExpired moves what has expired from what is in flight, without the receipt that it would have asked for. There
+// are devices that never acknowledge anything on a connection (DEV 13); their windows would fill for good.
+func (s *session) takeExpired() {
+	now := s.srv.router.Now()
+	if now.Sub(s.swept) < sweepEvery {
+		return
+	}
+	s.swept = now
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.inFlight[:0]
+	for _, o := range s.inFlight {
+		if o.expires != 0 && int64(o.expires) <= now.Unix() {
+			o.aside = nil
+			s.done = append(s.done, o)
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	s.inFlight = kept
+}
+
 // farewell is the memory of one forget, used again by the next.
 type farewell struct {
 	receipts []ccs.Receipt
@@ -128,8 +155,8 @@ func (s *session) forget(has []offered) error {
 		farewells.Put(f)
 	}()
 	for i := range has {
-		if has[i].receipt != nil {
-			f.receipts = append(f.receipts, *has[i].receipt)
+		if receipt := has[i].owed(); receipt != nil {
+			f.receipts = append(f.receipts, *receipt)
 		}
 		if has[i].id != 0 {
 			f.ids = append(f.ids, has[i].id)

@@ -40,12 +40,14 @@ func (s *session) appendEntry(b []byte, e *store.Entry, o *offered, processed in
 	d.HasTTL = true
 	if m.Kind == ccs.SendError {
 		// Current clients take the failed message's id from here, older ones and Android from the pair (DEV 9.3).
-		d.PersistentID, o.name = m.ID, m.ID
+		d.PersistentID, o.aside = m.ID, &aside{name: m.ID}
 	}
 	if e.ID != 0 && !now.Before(e.Expires) {
 		return nil, nil
 	}
-	d.ImmediateAck = o.owe(&m, e)
+	if o.owe(&m, e) {
+		d.ImmediateAck = true
+	}
 	if s.has(d.PersistentID) {
 		return nil, nil
 	}

@@ -38,7 +38,7 @@ func (s *session) silent() error {
 		s.wire.silence = pingWait
 	}
 	s.kick(func() { s.pingDue = true })
-	return nil
+	return nil // the reader settles before it waits again
 }
 
 // heard ends the silence.

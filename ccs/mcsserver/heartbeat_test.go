@@ -15,6 +15,7 @@ import (
 	"openccs/ccs"
 	"openccs/ccs/mcs"
 	"openccs/ccs/mcsserver"
+	"openccs/stanza"
 )
 
 // silentFor checks that nothing comes for a time, and that the connection lives on.
@@ -105,6 +106,26 @@ func TestAPingFetchesAcknowledgements(t *testing.T) {
 		p.write(mcs.AppendHeartbeat(nil, mcs.TagHeartbeatAck, p.got))
 		synctest.Wait()
 		assert.Zero(t, w.waiting())
+	})
+}
+
+// A device that never acknowledges does not fill its window for good: what has expired is gone (DEV 7.2, 13).
+func TestADeviceThatNeverAcknowledges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newBubble(t, mcsserver.Options{})
+		p := w.login()
+		w.sendMessage(stanza.Downstream{To: w.token, MessageID: "short", TTL: time.Minute, ReceiptRequested: true, Data: `{"id":"short"}`})
+		w.send("long")
+		p.ids(2)
+		require.Equal(t, 2, w.waiting())
+		p.pinged()
+		synctest.Wait()
+		assert.Equal(t, 1, w.waiting())
+		assert.Empty(t, w.receipts(), "it was not acknowledged")
+		p.nc.Close()
+		p = w.login()
+		ids, _ := p.ids(1)
+		assert.Equal(t, []string{"long"}, ids)
 	})
 }
 

@@ -13,19 +13,42 @@ import (
 // offered is a message that went out on this connection and is not acknowledged.
 type offered struct {
 	frame   int32
+	expires uint32   // Unix time, in seconds; zero if it was never stored
 	id      store.ID // zero if it was never stored
 	micros  int64    // when it was accepted; with id, what its persistent id is made of
-	name    string   // its persistent id, if that is another: a send_error has the failed message's (DEV 9.3)
-	receipt *ccs.Receipt
+	*aside           // nil for most
 }
 
-func offer(e *store.Entry) offered { return offered{id: e.ID, micros: e.Accepted.UnixMicro()} }
+// aside is what few messages have.
+type aside struct {
+	name    string       // its persistent id, if that is another: a send_error has the failed message's (DEV 9.3)
+	receipt *ccs.Receipt // nil if nobody wants one
+}
+
+func offer(e *store.Entry) offered {
+	o := offered{id: e.ID, micros: e.Accepted.UnixMicro()}
+	if e.ID != 0 {
+		o.expires = uint32(e.Expires.Unix() + 1)
+	}
+	return o
+}
+
+// named reports whether a persistent id that the server did not make is the message's.
+func (o *offered) named(in map[string]bool) bool { return o.aside != nil && in[o.name] }
+
+// owed is the receipt that the message asks for, nil for none.
+func (o *offered) owed() *ccs.Receipt {
+	if o.aside == nil {
+		return nil
+	}
+	return o.receipt
+}
 
 // owe notes the receipt that a message asks for, and reports whether it asks for one.
 func (o *offered) owe(m *ccs.Message, e *store.Entry) bool {
 	receipt, ok := m.Receipt(e)
 	if ok {
-		o.receipt = &receipt
+		o.aside = &aside{receipt: &receipt}
 	}
 	return ok
 }
@@ -68,7 +91,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 		b = frame
 		s.sent++
 		s.delivered++
-		if o.id != 0 || o.receipt != nil {
+		if o.id != 0 || o.aside != nil {
 			o.frame = s.sent
 			out = append(out, o)
 		}

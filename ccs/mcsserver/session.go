@@ -30,6 +30,7 @@ type session struct {
 	batch    []ccs.Upstream
 	done     []offered // acknowledged since the last settle
 	received int       // upstream messages in all
+	swept    time.Time // when expired messages were looked for
 	owes     bool      // messages came that nothing has acknowledged
 	beats    bool      // the device is of those that send or answer heartbeats (DEV 8)
 	missed   int       // pings since it was heard last
