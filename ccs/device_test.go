@@ -10,6 +10,7 @@ import (
 	"openccs/ccs"
 )
 
+// A device keeps its pair, and a wrong one is never taken for a new device (DEV 2.4).
 func TestCheckIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -42,6 +43,7 @@ func TestCheckIn(t *testing.T) {
 	}
 }
 
+// What a token may hold, and what not (DEV 3.1).
 func TestTokensAreSafeForEveryClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})

@@ -18,7 +18,7 @@ const (
 	device    = "device=4611686018427387905&"
 )
 
-// The bodies of DEV 3.3, as clients send them.
+// The bodies of DEV 3.3, as clients send them, with the fields of DEV 3.2.
 func TestRegistrationsOfEveryKind(t *testing.T) {
 	rows := []struct {
 		name, body string
@@ -98,6 +98,7 @@ func TestRegistrationsOfEveryKind(t *testing.T) {
 	}
 }
 
+// Removals, and their answers without a newline (DEV 3.1, 3.3).
 func TestRemovalsOfEveryKind(t *testing.T) {
 	rows := []struct {
 		name, body, answer string
@@ -141,6 +142,7 @@ func TestRemovalsOfEveryKind(t *testing.T) {
 	}
 }
 
+// The words that clients know (DEV 3.4).
 func TestRegistrationErrors(t *testing.T) {
 	const good = device + "app=a&sender=1"
 	manySenders := make([]string, 101)

@@ -20,6 +20,7 @@ import (
 	"openccs/store"
 )
 
+// A good login and bad ones (DEV 6).
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{Heartbeat: 20 * time.Second}, ccs.Options{})
@@ -69,6 +70,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// A message becomes a stanza that is routed to its app (DEV 9.1, 9.2), and never without a pair (DEV 14 no. 18).
 func TestDownstream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -151,6 +153,7 @@ func TestAckInAnyFrame(t *testing.T) {
 	}
 }
 
+// Messages that were thrown away are told of (DEV 9.3).
 func TestDeletedMessages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -186,6 +189,7 @@ func (w *world) upstream() (ids []string) {
 	return ids
 }
 
+// Upstream messages are stored, then acknowledged, and repeats dropped (DEV 7.3, 10).
 func TestUpstream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -235,6 +239,7 @@ func TestAndroidNamesMessagesByPersistentID(t *testing.T) {
 	assert.Equal(t, []string{"the app's id"}, w.upstream())
 }
 
+// The newest login wins (DEV 6, DEV 14 no. 13).
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})

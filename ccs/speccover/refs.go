@@ -9,7 +9,7 @@ import (
 var (
 	// start is where references begin, number one of them with its rule or row, next what may be between two: so
 	// that "CCS 1.3, slixmpp 1.8" names one section and "CCS 1.3 rule 5, 1.10" two.
-	start  = regexp.MustCompile(`\bCCS `)
+	start  = regexp.MustCompile(`\b(?:CCS|DEV) `)
 	number = regexp.MustCompile(`^(\d+(?:\.\d+)*)(?: (?:no\.|row|rows|rule|rules) \d+(?: to \d+)?)?`)
 	next   = regexp.MustCompile(`^(?:, |; | and | to )`)
 
@@ -17,10 +17,12 @@ var (
 	folded = regexp.MustCompile(`\n\s*(?://)? *`)
 )
 
-// references lists the section numbers that a text names, each once. A range names all between its ends.
+// references lists the section numbers that a text names, each once, those of DEV with its name before them. A range
+// names all between its ends.
 func references(text string) (found []string) {
 	text = folded.ReplaceAllString(text, " ")
 	for _, at := range start.FindAllStringIndex(text, -1) {
+		of := strings.TrimPrefix(text[at[0]:at[1]], "CCS ")
 		rest, last, through := text[at[1]:], "", false
 		for {
 			m := number.FindStringSubmatch(rest)
@@ -28,10 +30,10 @@ func references(text string) (found []string) {
 				break
 			}
 			if through {
-				found = append(found, between(last, m[1])...)
+				found = append(found, between(last, of+m[1])...)
 			}
-			found = append(found, m[1])
-			last, rest = m[1], rest[len(m[0]):]
+			found = append(found, of+m[1])
+			last, rest = of+m[1], rest[len(m[0]):]
 			sep := next.FindString(rest)
 			through, rest = sep == " to ", rest[len(sep):]
 			if sep == "" {

@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // section is a section of the protocol; the titles are ours.
 type section struct {
 	number  string
@@ -7,8 +9,11 @@ type section struct {
 	without string // why nothing names it, "" if something must
 }
 
-// sections are those that say what a server of app servers does: 1 to 5, the decisions, the transcript.
-var sections = []section{
+// sections are all that something has to name.
+var sections = slices.Concat(appServerSections, deviceSections)
+
+// appServerSections are those of CCS that say what a server of app servers does: 1 to 5, the decisions, the transcript.
+var appServerSections = []section{
 	{number: "1.1", title: "host names and ports", without: "which ports are opened is the operator's setting; what two listeners share has no test that names it"},
 	{number: "1.2", title: "TLS"},
 	{number: "1.3", title: "the client's stream header"},
