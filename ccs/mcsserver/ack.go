@@ -2,6 +2,7 @@ package mcsserver
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,17 +36,25 @@ func (s *session) handleIq(payload []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := s.inFlight[:0]
-	for _, o := range s.inFlight {
+	s.take(func(o offered) bool {
 		micros, ok := made[o.id]
-		if ok && micros == o.micros || o.named(names) {
-			s.done = append(s.done, o)
-		} else {
-			kept = append(kept, o)
-		}
-	}
-	s.inFlight = kept
+		return ok && micros == o.micros || o.named(names)
+	})
 	return nil
+}
+
+// take moves messages from what is in flight to what is done. It needs mu.
+func (s *session) take(which func(offered) bool) {
+	s.inFlight = slices.DeleteFunc(s.inFlight, func(o offered) bool {
+		taken := which(o)
+		if taken {
+			s.done = append(s.done, o)
+		}
+		return taken
+	})
+	if len(s.inFlight) == 0 {
+		s.inFlight = nil
+	}
 }
 
 // settle stores the upstream messages that came, forgets the downstream messages that were acknowledged,
@@ -57,7 +66,7 @@ func (s *session) settle() (worked bool, err error) {
 		if err := s.srv.router.SendUpstream(s.srv.ctx, s.device, s.batch); err != nil {
 			return worked, fmt.Errorf("upstream messages: %w", err)
 		}
-		s.batch = emptied(s.batch)
+		s.batch = nil // an idle session holds no buffer
 	}
 	s.takeAcked()
 	s.takeExpired()
@@ -66,7 +75,7 @@ func (s *session) settle() (worked bool, err error) {
 		if err := s.forget(s.done); err != nil {
 			return worked, fmt.Errorf("acknowledged messages: %w", err)
 		}
-		s.done = emptied(s.done)
+		s.done = nil
 	}
 	owes := s.owes
 	s.owes = false
@@ -75,18 +84,6 @@ func (s *session) settle() (worked bool, err error) {
 		s.ackDue = s.ackDue || owes
 	})
 	return worked, nil
-}
-
-// maxKept is the largest array that a session keeps for the next messages; an idle one holds no buffer.
-const maxKept = 16
-
-// emptied is a slice to be filled again.
-func emptied[T any](s []T) []T {
-	if cap(s) > maxKept {
-		return nil
-	}
-	clear(s)
-	return s[:0]
 }
 
 // takeAcked moves what was acknowledged by its number from what is in flight. A number that is ahead of our frames
@@ -102,12 +99,12 @@ func (s *session) takeAcked() {
 	if n == 0 {
 		return
 	}
-	s.done = append(s.done, s.inFlight[:n]...)
-	left := copy(s.inFlight, s.inFlight[n:])
-	clear(s.inFlight[left:])
-	if s.inFlight = s.inFlight[:left]; left == 0 {
-		s.inFlight = emptied(s.inFlight)
+	if n == len(s.inFlight) && len(s.done) == 0 {
+		s.done, s.inFlight = s.inFlight, nil
+		return
 	}
+	s.done = append(s.done, s.inFlight[:n]...)
+	s.inFlight = slices.Delete(s.inFlight, 0, n)
 }
 
 // sweepEvery is how often messages that nobody acknowledges are looked through for expired ones.
@@ -123,16 +120,11 @@ func (s *session) takeExpired() {
 	s.swept = now
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := s.inFlight[:0]
-	for _, o := range s.inFlight {
-		if o.expires != 0 && int64(o.expires) <= now.Unix() {
-			o.aside = nil
-			s.done = append(s.done, o)
-		} else {
-			kept = append(kept, o)
-		}
+	acked := len(s.done)
+	s.take(func(o offered) bool { return o.expires != 0 && int64(o.expires) <= now.Unix() })
+	for i := range s.done[acked:] {
+		s.done[acked+i].aside = nil
 	}
-	s.inFlight = kept
 }
 
 // farewell is the memory of one forget, used again by the next.

@@ -34,10 +34,10 @@ func offer(e *store.Entry) offered {
 }
 
 // named reports whether a persistent id that the server did not make is the message's.
-func (o *offered) named(in map[string]bool) bool { return o.aside != nil && in[o.name] }
+func (o offered) named(in map[string]bool) bool { return o.aside != nil && in[o.name] }
 
 // owed is the receipt that the message asks for, nil for none.
-func (o *offered) owed() *ccs.Receipt {
+func (o offered) owed() *ccs.Receipt {
 	if o.aside == nil {
 		return nil
 	}
