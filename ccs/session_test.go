@@ -159,6 +159,7 @@ func TestUpstream(t *testing.T) {
 		good,
 		with(func(m *ccs.Upstream) { m.ID = "again" }), // same persistent id
 		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "nobody", "111111111111", "p-2" }),
+		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "nobody", "111111111111", "p-2" }), // again
 		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "no sender", "gcm", "p-3" }),
 		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "other", string(other), "p-4" }),
 		with(func(m *ccs.Upstream) { m.ID, m.Data, m.PersistentID = "big", big, "p-5" }),

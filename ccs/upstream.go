@@ -183,7 +183,7 @@ func (r *Router) sendError(from DeviceID, m *Upstream, why *upstreamError, now t
 	code, _, _ := strings.Cut(why.Error(), ":")
 	msg := Message{Kind: SendError, TTL: sendErrorTTL, From: m.To, App: m.Category, ID: m.ID, Data: stanza.Data{}.
 		Append("error", code).Append("error_description", why.Error())}
-	return store.Entry{
+	e := store.Entry{
 		Key:      from.Key(),
 		Rank:     store.RankNormal,
 		App:      m.Category,
@@ -192,4 +192,8 @@ func (r *Router) sendError(from DeviceID, m *Upstream, why *upstreamError, now t
 		Limit:    store.Limit{Messages: r.profile.DeviceBacklog, Overflow: store.Refuse},
 		Body:     msg.Append(nil),
 	}
+	if m.PersistentID != "" { // a repeat is told nothing new (DEV 7.3)
+		e.Dedup, e.DedupFor = m.PersistentID, dedupFor
+	}
+	return e
 }

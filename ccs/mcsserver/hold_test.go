@@ -67,6 +67,7 @@ func TestDelayWhileIdle(t *testing.T) {
 	assert.Equal(t, []string{"3"}, ids)
 	p.ack()
 	assert.Zero(t, w.waiting())
+	assert.Empty(t, w.upstream(), "what a device says of itself is for no app server")
 }
 
 // Only the newest of each collapse key is delivered (CCS 5.4).

@@ -120,7 +120,7 @@ func (s *session) end(err error) {
 	s.pumps.Wait()
 	s.box.Detach(s.srv.ctx)
 	s.hangUp(last...)
-	s.log().Info("session closed", zap.NamedError("cause", err), zap.Int("delivered", s.delivered),
+	s.log().Info("session closed", zap.Error(err), zap.Int("delivered", s.delivered),
 		zap.Int("received", s.received), zap.Duration("took", time.Since(s.accepted)))
 }
 
