@@ -1,7 +1,6 @@
 package ccstest_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -65,10 +64,12 @@ func serveChild() bool {
 
 // victim is a server process that is killed and started again.
 type victim struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	store string // "" for the embedded one
 	cmd   *exec.Cmd
+	in    io.WriteCloser
+	out   *json.Decoder
 }
 
 func (v *victim) start() (c card.Card) {
@@ -76,12 +77,14 @@ func (v *victim) start() (c card.Card) {
 	v.cmd = exec.Command(os.Args[0])
 	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir, storeEnv+"="+v.store)
 	v.cmd.Stderr = os.Stderr
+	var err error
+	v.in, err = v.cmd.StdinPipe()
+	require.NoError(v.t, err)
 	out, err := v.cmd.StdoutPipe()
 	require.NoError(v.t, err)
 	require.NoError(v.t, v.cmd.Start())
-	line, err := bufio.NewReader(out).ReadBytes('\n')
-	require.NoError(v.t, err, "the server did not start")
-	require.NoError(v.t, json.Unmarshal(line, &c))
+	v.out = json.NewDecoder(out)
+	require.NoError(v.t, v.out.Decode(&c), "the server did not start")
 	return c
 }
 
