@@ -13,7 +13,8 @@
 // xmppserver reads what the connection brings, takes a slot of the window for each message, and gives the batch
 // to Router.Send. That looks the tokens up, checks, composes a Message each, and puts all of them with one
 // Store.Put, which returns when they are durable: only now may the acks be written. Then the devices'
-// sessions are woken. mcsserver, woken, claims what its window has room for and writes it; when the device
+// sessions are woken. mcsserver, woken, claims what its window has room for and writes it, or keeps back what is to
+// wait while the device says that it is idle (CCS 5.4); when the device
 // acknowledges, a receipt is owed first (Router.SendReceipts) and then the message forgotten (Mailbox.Ack).
 // A bad message becomes a nack with the code that check gives it, and neither its batch nor its connection
 // suffers.

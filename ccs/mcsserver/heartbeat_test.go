@@ -141,14 +141,16 @@ func TestAFrameThatDoesNotEnd(t *testing.T) {
 				for range whole {
 					b = append(b, frame...)
 				}
-				_, err := p.nc.Write(append(b, frame[:len(frame)-1]...))
+				_, err := p.nc.Write(append(b, frame[:len(frame)-2]...))
 				require.NoError(t, err)
+				start := time.Now()
 				if whole > 0 {
 					var ack mcs.IqStanza
 					p.expect(mcs.TagIqStanza, &ack)
 				}
-				// More of it, but never all, is no new beginning.
-				start := time.Now()
+				time.Sleep(20 * time.Second)
+				_, err = p.nc.Write(frame[len(frame)-2 : len(frame)-1]) // more of it is no new beginning
+				require.NoError(t, err)
 				p.closed()
 				assert.Equal(t, 30*time.Second, time.Since(start))
 			})
