@@ -14,7 +14,7 @@ import (
 
 // A registration is a field of its device's hash, under its token, and the hash has a version, so that what
 // concerns one device is decided in Go, written at once, and done again if somebody was faster. Both are kept
-// for ever: the peers of a token that has gone are told so (CCS 5.7).
+// until they are forgotten: the peers of a token that has gone are told so (CCS 5.7).
 //
 // Who has nothing but a token finds the device under a second key, which is in another hash slot. It is written
 // first and never changes. So a crash between the two leaves a key that leads to no record, which is a token

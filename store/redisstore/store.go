@@ -19,8 +19,9 @@ import (
 const closeTimeout = 5 * time.Second
 
 var (
-	_ store.Store = (*Store)(nil)
-	_ store.Nodes = (*Store)(nil)
+	_ store.Store     = (*Store)(nil)
+	_ store.Nodes     = (*Store)(nil)
+	_ store.Forgetter = (*Store)(nil)
 )
 
 // Store is a store in Redis.

@@ -1,0 +1,52 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var forgetRegistrations = load("forget_registrations")
+
+// ForgetRegistrations is store.Forgetter. Dead registrations stay dead, so that nothing can change between the look
+// and the end. What leads to the device goes last: without a record it leads to nothing.
+func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error {
+	all, err := s.lookUp(ctx, tokens)
+	if err != nil {
+		return fmt.Errorf("forget registrations: %w", err)
+	}
+	byDevice := make(map[uint64]*call)
+	var calls []*call
+	var dead []string
+	for i, r := range all {
+		if r == nil || r.Living() {
+			continue
+		}
+		c := byDevice[r.Device]
+		if c == nil {
+			c = &call{script: forgetRegistrations, keys: []string{s.registrationsKey(r.Device)}, safe: true}
+			byDevice[r.Device] = c
+			calls = append(calls, c)
+		}
+		c.args = append(c.args, tokens[i])
+		dead = append(dead, tokens[i])
+	}
+	if len(calls) == 0 {
+		return nil
+	}
+	if err := s.run(ctx, calls...); err != nil {
+		return fmt.Errorf("forget registrations: %w", err)
+	}
+	_, err = s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, token := range dead {
+			p.Del(ctx, s.tokenKey(token))
+			s.known.Remove(token)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("forget tokens: %w", s.translate(err))
+	}
+	return nil
+}
