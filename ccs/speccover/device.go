@@ -29,7 +29,7 @@ var deviceSections = []section{
 	{number: "DEV 9.5", title: "Web Push"},
 	{number: "DEV 10", title: "upstream messages"},
 	{number: "DEV 11", title: "losing a connection, reconnecting"},
-	{number: "DEV 12", title: "calls of the Firebase era", without: "there are none yet: they go with Web Push"},
+	{number: "DEV 12", title: "calls of the Firebase era"},
 	{number: "DEV 13", title: "what each client does"},
 	{number: "DEV 14", title: "the checklist"},
 }
