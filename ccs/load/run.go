@@ -1,0 +1,193 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs/mcsclient"
+	"openccs/stanza"
+)
+
+// Options are what Run may be told besides the plan. The zero value works.
+type Options struct {
+	Logger      *zap.Logger
+	Reporters   []Reporter
+	DevicesFile string                      // keeps the devices for the next run; default they are made anew
+	ServerPID   int                         // the server, if it is a process of this machine; default unknown
+	Drain       func(context.Context) error // makes the server drain its connections; needed for StormDrain alone
+}
+
+// ErrNoDrain says that a drain storm needs a way to make the server drain.
+var ErrNoDrain = errors.New("a drain storm needs the server's data directory")
+
+// interruptedDrain is how long an interrupted run waits at most for what is outstanding.
+const interruptedDrain = 5 * time.Second
+
+// run is one run of a plan.
+type run struct {
+	// Static after newRun, the slices after setUp.
+	plan         *Plan
+	target       *Target
+	options      Options
+	log          *zap.Logger
+	id           uint32
+	start        time.Time // of the run's clock
+	collapseKeys []string
+	schedule     *schedule // nil in a closed loop
+	fleet        *fleet
+	devices      []*device
+	servers      []*appServer
+	streams      []*stream
+
+	devicesMay *gate         // connect
+	stop       chan struct{} // closed when nothing new is sent
+	stopped    atomic.Bool
+
+	down, up                     tally
+	acks, deliveries, lateness   *meter
+	upAcks, upDeliveries, logins *meter
+	receipts, receiptsWanted     atomic.Int64
+	strays, reconnects, online   atomic.Int64
+
+	mu    sync.Mutex
+	nacks map[stanza.Code]int64
+}
+
+// Run does what a plan says to a target, tells the reporters, and returns what came of it. When ctx ends,
+// nothing more is sent, and the result says that the run was interrupted. The error is for what kept the run
+// from being one; there is a result then too, if anything was sent.
+func Run(ctx context.Context, plan Plan, target Target, o Options) (*Result, error) {
+	if err := plan.Validate(); err != nil {
+		return nil, err
+	}
+	if plan.Storm == StormDrain && o.Drain == nil {
+		return nil, ErrNoDrain
+	}
+	if len(target.Senders) < plan.Senders {
+		return nil, fmt.Errorf("the plan has %d senders, and there are credentials of %d", plan.Senders, len(target.Senders))
+	}
+	r := newRun(&plan, &target, o)
+	life, die := context.WithCancelCause(context.WithoutCancel(ctx))
+	var goroutines sync.WaitGroup
+	defer goroutines.Wait()
+	defer die(nil)
+	if err := r.setUp(ctx, life, die, &goroutines); err != nil {
+		return nil, err
+	}
+	return r.play(ctx, life, die, &goroutines)
+}
+
+func newRun(plan *Plan, target *Target, o Options) *run {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	r := &run{
+		plan: plan, target: target, options: o, log: o.Logger.Named("load"),
+		id: rand.Uint32(), start: time.Now(),
+		devicesMay: newGate(), stop: make(chan struct{}),
+		acks: newMeter(plan.connections()), lateness: newMeter(plan.connections()), upDeliveries: newMeter(plan.connections()),
+		deliveries: newMeter(plan.Devices), logins: newMeter(plan.Devices), upAcks: newMeter(plan.Devices),
+		nacks: map[stanza.Code]int64{},
+	}
+	for i := range plan.CollapseKeys {
+		r.collapseKeys = append(r.collapseKeys, "key-"+strconv.Itoa(i))
+	}
+	return r
+}
+
+// now is the run's clock.
+func (r *run) now() time.Duration { return time.Since(r.start) }
+
+// sending reports whether new messages are to be made.
+func (r *run) sending() bool { return !r.stopped.Load() }
+
+// stopSending lets every connection collect its answers.
+func (r *run) stopSending() {
+	if !r.stopped.Swap(true) {
+		close(r.stop)
+		r.widen(2 * r.plan.InFlight)
+	}
+}
+
+// widen gives each connection so many places in all, if it can have as many.
+func (r *run) widen(places int) {
+	for _, a := range r.servers {
+		a.widen(places)
+	}
+}
+
+// nacked counts a refusal.
+func (r *run) nacked(code stanza.Code) {
+	r.down.nacked.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.nacks[code]++
+}
+
+// receiptArrived counts a delivery receipt.
+func (r *run) receiptArrived(*stanza.Outbound) { r.receipts.Add(1) }
+
+// upstreamArrived counts what came from a device over a connection.
+func (r *run) upstreamArrived(connection int, o *stanza.Outbound) {
+	text, _ := o.Data.Get(stampKey)
+	at, ok := parseStamp(text)
+	if !ok || at.run != r.id || at.stream >= len(r.devices) {
+		r.strays.Add(1)
+		return
+	}
+	if r.up.arrived(&r.devices[at.stream].up, at) {
+		r.upDeliveries.record(connection, r.now()-at.due)
+	}
+}
+
+// sendUpstream has the devices send in turn until sending is over.
+func (r *run) sendUpstream(ctx context.Context) {
+	if r.plan.Upstream == 0 {
+		return
+	}
+	s := newSchedule(pacer{rate: r.plan.Upstream, ramp: r.plan.Ramp}, 1)
+	s.base = r.now()
+	var pacing sync.WaitGroup
+	defer pacing.Wait()
+	pacing.Go(func() { s.run(r.start, r.stop) })
+	var text composer
+	for i := int64(0); ; i++ {
+		due := s.dueOf(0, i)
+		for r.now() < due {
+			select {
+			case <-s.wake[0]:
+			case <-r.stop:
+				return
+			}
+		}
+		if !r.sending() {
+			return
+		}
+		d := r.devices[i%int64(len(r.devices))]
+		at := stamp{run: r.id, stream: d.number, seq: d.up.sent, due: due}
+		d.up.sent++
+		d.up.lastDue = due
+		r.up.sent.Add(1)
+		m := &mcsclient.Upstream{
+			ID: text.messageID(at), To: r.target.Senders[d.number%r.plan.Senders].SenderID, Category: app,
+			Data: []mcsclient.Pair{{Key: stampKey, Value: text.value(at, r.plan.Payload.At(at.seq)-len(stampKey))}},
+		}
+		err := d.link.Send(ctx, m, func(err error) {
+			if err == nil {
+				r.up.acked.Add(1)
+				r.upAcks.record(d.number, r.now()-due)
+			}
+		})
+		if err != nil { // ctx has ended
+			return
+		}
+	}
+}
