@@ -239,7 +239,7 @@ func (a *appServer) make(f *flight, due time.Duration, punctual bool) *flight {
 	s.lastDue = due
 	r.down.sent.Add(1)
 	if r.plan.wantsReceipt(f.seq) {
-		r.receiptsWanted.Add(1)
+		r.receipts.requested.Add(1)
 	}
 	return f
 }

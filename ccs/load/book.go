@@ -115,8 +115,11 @@ func (r *run) result(b *book, now time.Duration) *Result {
 		AckedPerS: perSecond(b.begin.acked, b.end.acked), DeliveredPerS: perSecond(b.begin.delivered, b.end.delivered),
 		AckMS: latency(b.acks), DeliveryMS: latency(b.deliveries),
 		AckCurve: curve(b.acks), DeliveryCurve: curve(b.deliveries),
-		Receipts: Receipts{Requested: r.receiptsWanted.Load(), Received: r.receipts.Load()},
-		Logins:   b.logins.TotalCount(), LoginMS: latency(b.logins), Reconnects: r.reconnects.Load(),
+		Receipts: Receipts{
+			Requested: r.receipts.requested.Load(), Received: r.receipts.received.Load(),
+			Lost: max(0, r.receipts.owed.Load()-r.receipts.received.Load()), Duplicated: r.receipts.duplicated.Load(),
+		},
+		Logins: b.logins.TotalCount(), LoginMS: latency(b.logins), Reconnects: r.reconnects.Load(),
 		Timeline: b.timeline.samples,
 	}
 	for code, n := range maps.All(r.nacks) {

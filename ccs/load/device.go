@@ -106,5 +106,8 @@ func (d *device) received(m *mcsclient.Message) {
 	}
 	if d.run.down.arrived(d.run.streams[at.stream], at) {
 		d.run.deliveries.record(d.number, now-at.due)
+		if d.run.plan.wantsReceipt(at.seq) {
+			d.run.receipts.owed.Add(1)
+		}
 	}
 }

@@ -108,6 +108,9 @@ func (p *Plan) connections() int { return p.Senders * p.Connections }
 // wantsReceipt reports whether a message asks for a receipt.
 func (p *Plan) wantsReceipt(seq int64) bool { return seq*int64(p.Receipts)%100 < int64(p.Receipts) }
 
+// receipt is the number of a message among those of its stream that ask for a receipt.
+func (p *Plan) receipt(seq int64) int64 { return seq * int64(p.Receipts) / 100 }
+
 // String says in a line what the load is.
 func (p *Plan) String() string {
 	var b strings.Builder

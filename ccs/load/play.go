@@ -173,7 +173,7 @@ func (r *run) settled() bool {
 			return false
 		}
 	}
-	if r.receipts.Load() < r.receiptsWanted.Load() || r.up.delivered.Load() < r.up.sent.Load() || r.up.acked.Load() < r.up.sent.Load() {
+	if r.receipts.received.Load() < r.receipts.owed.Load() || r.up.delivered.Load() < r.up.sent.Load() || r.up.acked.Load() < r.up.sent.Load() {
 		return false
 	}
 	if r.plan.Away {

@@ -26,7 +26,7 @@ type Result struct {
 	Deleted    int64 `json:"deleted"`      // acked, not delivered, and the server told the device so (DEV 9.3)
 	Waiting    int64 `json:"waiting"`      // acked, for devices that were away to the end
 	Duplicated int64 `json:"duplicated"`   // deliveries of what was delivered already
-	OutOfOrder int64 `json:"out_of_order"` // delivered behind a later one of their connection, though sent once
+	OutOfOrder int64 `json:"out_of_order"` // delivered behind a later one of their connection, though sent once; what has a TTL of 0 overtakes by right (CCS 5 no. 2)
 	Resent     int64 `json:"resent"`       // sent again after their connection ended without an answer
 	Strays     int64 `json:"strays"`       // deliveries of other runs, or to the wrong device
 	Untracked  int64 `json:"untracked"`    // of lost to collapsed, so many may be wrong; see the package's documentation
@@ -58,8 +58,10 @@ type Result struct {
 
 // Receipts counts delivery receipts (CCS 3.5).
 type Receipts struct {
-	Requested int64 `json:"requested"`
-	Received  int64 `json:"received"`
+	Requested  int64 `json:"requested"`
+	Received   int64 `json:"received"`
+	Lost       int64 `json:"lost"` // of messages that were delivered
+	Duplicated int64 `json:"duplicated"`
 }
 
 // Upstream is what a Result has for the other direction.

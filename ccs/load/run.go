@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,9 @@ var ErrNoDrain = errors.New("a drain storm needs the server's data directory")
 // interruptedDrain is how long an interrupted run waits at most for what is outstanding.
 const interruptedDrain = 5 * time.Second
 
+// receiptPrefix makes of a message's ID that of its receipt (CCS 3.5).
+const receiptPrefix = "dr2:"
+
 // run is one run of a plan.
 type run struct {
 	// Static after newRun, the slices after setUp.
@@ -54,7 +58,7 @@ type run struct {
 	down, up                     tally
 	acks, deliveries, lateness   *meter
 	upAcks, upDeliveries, logins *meter
-	receipts, receiptsWanted     atomic.Int64
+	receipts                     struct{ requested, owed, received, duplicated atomic.Int64 }
 	strays, reconnects, online   atomic.Int64
 
 	mu    sync.Mutex
@@ -132,8 +136,19 @@ func (r *run) nacked(code stanza.Code) {
 	r.nacks[code]++
 }
 
-// receiptArrived counts a delivery receipt.
-func (r *run) receiptArrived(*stanza.Outbound) { r.receipts.Add(1) }
+// receiptArrived counts a delivery receipt (CCS 3.5).
+func (r *run) receiptArrived(o *stanza.Outbound) {
+	id, _ := strings.CutPrefix(o.MessageID, receiptPrefix)
+	of, ok := parseMessageID(id)
+	switch {
+	case !ok || of.run != r.id || of.stream >= len(r.streams) || !r.plan.wantsReceipt(of.seq):
+		r.strays.Add(1)
+	case r.streams[of.stream].receiptArrived(r.plan.receipt(of.seq)) == duplicate:
+		r.receipts.duplicated.Add(1)
+	default:
+		r.receipts.received.Add(1)
+	}
+}
 
 // upstreamArrived counts what came from a device over a connection.
 func (r *run) upstreamArrived(connection int, o *stanza.Outbound) {

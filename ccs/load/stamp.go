@@ -92,6 +92,23 @@ func (s stamp) messageID(b []byte) []byte {
 	return strconv.AppendInt(b, s.seq, 36)
 }
 
+// parseMessageID reads what messageID has written.
+func parseMessageID(text string) (s stamp, ok bool) {
+	run, rest, _ := strings.Cut(text, "-")
+	stream, seq, _ := strings.Cut(rest, "-")
+	id, err := strconv.ParseUint(run, 36, 32)
+	if err != nil {
+		return s, false
+	}
+	number, err := strconv.ParseInt(stream, 36, 32)
+	if err != nil {
+		return s, false
+	}
+	s.run, s.stream = uint32(id), int(number)
+	s.seq, err = strconv.ParseInt(seq, 36, 64)
+	return s, err == nil
+}
+
 // chunkSize is how much text a composer makes room for at once.
 const chunkSize = 64 << 10
 

@@ -18,7 +18,8 @@ type stream struct {
 
 	mu      sync.Mutex // guards the rest
 	got     tracker
-	refused spans // never accepted: nacked, or unanswered at the end
+	refused spans   // never accepted: nacked, or unanswered at the end
+	proven  tracker // receipts, by their numbers among those that were asked for
 }
 
 // arrived takes note of a message.
@@ -26,6 +27,13 @@ func (s *stream) arrived(m stamp) verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.got.add(m.seq, m.due)
+}
+
+// receiptArrived takes note of a receipt, by its number.
+func (s *stream) receiptArrived(number int64) verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proven.add(number, 0)
 }
 
 // refuse takes note that the server has not accepted a message.

@@ -50,7 +50,8 @@ func (r *Result) Summary() string {
 		row("Delivery", "%s", u.DeliveryMS)
 	}
 	if r.Receipts.Requested > 0 {
-		row("Receipts", "requested %d  received %d", r.Receipts.Requested, r.Receipts.Received)
+		row("Receipts", "requested %d  received %d  lost %d  duplicated %d",
+			r.Receipts.Requested, r.Receipts.Received, r.Receipts.Lost, r.Receipts.Duplicated)
 	}
 	if r.Logins > 0 {
 		row("Logins", "%d  %s", r.Logins, r.LoginMS)
