@@ -82,7 +82,7 @@ func (c *loadRunCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	options.Reporters = reports.list
+	options.Reporters = append(reports.list, c.last(out))
 	result, err := load.Run(ctx, c.Plan, *target, *options)
 	if err = errors.Join(err, reports.close()); err != nil {
 		return explainDial(err, c.Data)

@@ -5,8 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"openccs/ccs/load"
+	"openccs/ccs/load/plot"
 )
 
 // loadReports are who is told about a run, and what has to be closed behind them.
@@ -17,7 +23,12 @@ type loadReports struct {
 
 // reports makes the reporters that the flags ask for.
 func (c *loadRunCmd) reports(out *output) (*loadReports, error) {
-	r := &loadReports{list: []load.Reporter{&loadLines{out: out}}}
+	r := &loadReports{}
+	if isTerminal(out.stderr) {
+		r.list = append(r.list, &loadLive{out: out, total: c.Ramp + c.Duration})
+	} else {
+		r.list = append(r.list, loadLines{out: out})
+	}
 	if c.HDRLog != "" {
 		f, err := os.Create(c.HDRLog)
 		if err != nil {
@@ -26,12 +37,23 @@ func (c *loadRunCmd) reports(out *output) (*loadReports, error) {
 		r.files = append(r.files, f)
 		r.list = append(r.list, load.NewHistogramLog(f))
 	}
-	if c.JSON {
-		r.list = append(r.list, loadJSON{out})
-	} else {
-		r.list = append(r.list, loadSummary{out})
+	if c.HTML != "" {
+		f, err := os.Create(c.HTML)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("--html: %w", err), r.close())
+		}
+		r.files = append(r.files, f)
+		r.list = append(r.list, loadResult{print: func(result *load.Result) error { return plot.HTML(f, result) }})
 	}
 	return r, nil
+}
+
+// last has the result printed, which whoever waits for it may take for the end.
+func (c *loadRunCmd) last(out *output) load.Reporter {
+	if c.JSON {
+		return loadResult{print: func(r *load.Result) error { return out.json(r) }}
+	}
+	return loadResult{print: func(r *load.Result) error { return out.printf("%s", r.Summary()) }}
 }
 
 func (r *loadReports) close() error {
@@ -49,21 +71,14 @@ func (quiet) Progress(string, int, int) error { return nil }
 func (quiet) Sample(*load.Sample) error       { return nil }
 func (quiet) Result(*load.Result) error       { return nil }
 
-// loadJSON prints the result as one object.
-type loadJSON struct{ out *output }
-
-func (loadJSON) Progress(string, int, int) error { return nil }
-func (loadJSON) Sample(*load.Sample) error       { return nil }
-func (j loadJSON) Result(r *load.Result) error   { return j.out.json(r) }
-
-// loadSummary prints the result for a person.
-type loadSummary struct {
-	out *output
+// loadResult says what came of a run.
+type loadResult struct {
+	quiet
+	print func(*load.Result) error
 }
 
-func (loadSummary) Progress(string, int, int) error { return nil }
-func (loadSummary) Sample(*load.Sample) error       { return nil }
-func (s loadSummary) Result(r *load.Result) error   { return s.out.printf("%s", r.Summary()) }
+// Result prints it.
+func (p loadResult) Result(r *load.Result) error { return p.print(r) }
 
 // loadLines says a line a second.
 type loadLines struct {
@@ -71,7 +86,63 @@ type loadLines struct {
 	out *output
 }
 
-func (l *loadLines) Sample(s *load.Sample) error {
+// Sample says how it goes.
+func (l loadLines) Sample(s *load.Sample) error {
 	l.out.note("%s", s)
+	return nil
+}
+
+// loadLive keeps one line of a terminal up to date: a bar, and what a line a second would say.
+type loadLive struct {
+	out   *output
+	total time.Duration // of the ramp and the measured part
+	bar   *progressbar.ProgressBar
+	what  string // the bar is about
+}
+
+// show draws the bar of something that is so far done.
+func (l *loadLive) show(what, words string, done, total int) error {
+	if l.bar == nil || l.what != what {
+		l.what = what
+		l.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(io.Discard), progressbar.OptionSetWidth(20),
+			progressbar.OptionSetElapsedTime(false), progressbar.OptionSetPredictTime(false))
+	}
+	l.bar.Describe(l.cut(words))
+	if err := l.bar.Set(min(done, total)); err != nil {
+		return err
+	}
+	l.out.progress(strings.Trim(l.bar.String(), "\r"))
+	return nil
+}
+
+// barWidth is what the bar itself takes, with its percentage.
+const barWidth = 30
+
+// cut shortens words so that they fit on a line beside the bar: a line that wraps can't be redrawn.
+func (l *loadLive) cut(words string) string {
+	f, ok := l.out.stderr.(*os.File)
+	if !ok {
+		return words
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if room := columns - barWidth; err == nil && room > 0 && len(words) > room {
+		return words[:room] // all ASCII
+	}
+	return words
+}
+
+// Progress shows how far the set-up is.
+func (l *loadLive) Progress(what string, done, total int) error {
+	return l.show(what, fmt.Sprintf("%s %d/%d", what, done, total), done, total)
+}
+
+// Sample shows how the run goes.
+func (l *loadLive) Sample(s *load.Sample) error {
+	return l.show("run", s.String(), int(s.At*1000), int(l.total.Milliseconds()))
+}
+
+// Result makes room for it.
+func (l *loadLive) Result(*load.Result) error {
+	l.out.progress("")
 	return nil
 }
