@@ -15,8 +15,9 @@ import (
 
 // loadCmd is the load tool.
 type loadCmd struct {
-	Run  loadRunCmd  `cmd:"" default:"withargs" help:"Send at full speed or at a rate, and count what becomes of every message; run may be left out."`
-	Diff loadDiffCmd `cmd:"" help:"Compare two runs."`
+	Run    loadRunCmd    `cmd:"" default:"withargs" help:"Send at full speed or at a rate, and count what becomes of every message; run may be left out."`
+	Diff   loadDiffCmd   `cmd:"" help:"Compare two runs."`
+	Schema loadSchemaCmd `cmd:"" help:"Print the JSON schema of a run's result."`
 }
 
 type loadRunCmd struct {

@@ -35,3 +35,16 @@ func (c *loadDiffCmd) Run(out *output) error {
 	}
 	return out.printf("%s", load.Diff(&results[0], &results[1]))
 }
+
+type loadSchemaCmd struct{}
+
+// Help shows how it is called.
+func (loadSchemaCmd) Help() string {
+	return `Examples:
+
+    ccs load schema > result.schema.json
+`
+}
+
+// Run prints the schema.
+func (loadSchemaCmd) Run(out *output) error { return out.printf("%s", load.Schema) }
