@@ -274,18 +274,24 @@ func (a *appServer) widen(places int) {
 
 // answer takes the server's answer, or that there was none. It runs on the client's reading goroutine.
 func (a *appServer) answer(f *flight, r ccsclient.Reply) {
+	if r.Err != nil {
+		a.refused(f, r.Err)
+		return
+	}
+	a.run.down.acked.Add(1)
+	a.run.acks.record(a.number, a.run.now()-f.due)
+	a.free <- f
+}
+
+// refused takes a nack, or that the connection ended, or ends soon (CCS 3.7), without an answer.
+func (a *appServer) refused(f *flight, reason error) {
 	var nack *stanza.Error
-	switch {
-	case r.Err == nil:
-		a.run.down.acked.Add(1)
-		a.run.acks.record(a.number, a.run.now()-f.due)
-	case errors.As(r.Err, &nack) && nack.Code != stanza.ConnectionDraining: // that one asks for another connection (CCS 3.7)
-		f.stream.refuse(f.seq, f.due)
-		a.run.nacked(nack.Code)
-	default:
+	if !errors.As(reason, &nack) || nack.Code == stanza.ConnectionDraining {
 		a.sendAgain(f)
 		return
 	}
+	f.stream.refuse(f.seq, f.due)
+	a.run.nacked(nack.Code)
 	a.free <- f
 }
 

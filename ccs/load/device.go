@@ -46,7 +46,7 @@ func (d *device) open() {
 	d.entered = make(chan struct{})
 	d.link = mcsclient.NewDevice(d.run.target.MCS[d.number%len(d.run.target.MCS)], d.id, mcsclient.DeviceOptions{
 		Options: mcsclient.Options{
-			TLS: d.run.target.TLS, Logger: d.run.log, OnMessage: d.received, DialContext: d.dial, LoginTimeout: loginTimeout,
+			TLS: d.run.target.TLS, Logger: d.run.log, OnMessage: d.received, Reuse: true, DialContext: d.dial, LoginTimeout: loginTimeout,
 		},
 		OnConnect:    d.connected,
 		OnDisconnect: d.disconnected,
