@@ -110,7 +110,7 @@ func (r *run) result(b *book, now time.Duration) *Result {
 		Plan: *r.plan, Seconds: measured,
 		Sent: r.down.sent.Load(), Acked: r.down.acked.Load(), Nacked: r.down.nacked.Load(),
 		Delivered: r.down.delivered.Load(), Duplicated: r.down.duplicated.Load(), OutOfOrder: r.down.outOfOrder.Load(),
-		Resent: r.down.resent.Load(), Strays: r.strays.Load(),
+		Resent: r.down.resent.Load(), Misdelivered: r.misdelivered.Load(), Strays: r.strays.Load(),
 		Nacks:     map[string]int64{},
 		AckedPerS: perSecond(b.begin.acked, b.end.acked), DeliveredPerS: perSecond(b.begin.delivered, b.end.delivered),
 		AckMS: latency(b.acks), DeliveryMS: latency(b.deliveries),

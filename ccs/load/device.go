@@ -100,8 +100,12 @@ func (d *device) received(m *mcsclient.Message) {
 	}
 	text, _ := m.Get(stampKey)
 	at, ok := parseStamp(text)
-	if !ok || at.run != d.run.id || at.stream >= len(d.run.streams) || d.run.streams[at.stream].device != d {
+	switch {
+	case !ok || at.run != d.run.id || at.stream >= len(d.run.streams):
 		d.run.strays.Add(1)
+		return
+	case d.run.streams[at.stream].device != d:
+		d.run.misdelivered.Add(1)
 		return
 	}
 	if d.run.down.arrived(d.run.streams[at.stream], at) {

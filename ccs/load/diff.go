@@ -9,7 +9,7 @@ import (
 // compared are the metrics that Diff shows, if a run has them.
 var compared = []string{
 	"sent", "acked", "nacked", "unanswered", "delivered", "lost", "expired", "collapsed", "deleted", "waiting",
-	"duplicated", "out_of_order", "resent", "reconnects", "acked_per_s", "delivered_per_s",
+	"duplicated", "out_of_order", "misdelivered", "resent", "reconnects", "acked_per_s", "delivered_per_s",
 	"ack_ms.p50", "ack_ms.p90", "ack_ms.p99", "ack_ms.p999", "ack_ms.max",
 	"delivery_ms.p50", "delivery_ms.p90", "delivery_ms.p99", "delivery_ms.p999", "delivery_ms.max",
 	"upstream.delivered", "upstream.lost", "upstream.delivered_per_s", "upstream.ack_ms.p99", "upstream.delivery_ms.p99",

@@ -15,21 +15,22 @@ type Result struct {
 	Interrupted bool      `json:"interrupted"` // before the plan was done
 	Seconds     float64   `json:"seconds"`     // measured
 
-	Sent       int64 `json:"sent"`
-	Acked      int64 `json:"acked"`
-	Nacked     int64 `json:"nacked"`
-	Unanswered int64 `json:"unanswered"`   // neither, until the end of the drain
-	Delivered  int64 `json:"delivered"`    // at least once
-	Lost       int64 `json:"lost"`         // acked, not delivered, and none of the next three
-	Expired    int64 `json:"expired"`      // acked, not delivered, their time to live over
-	Collapsed  int64 `json:"collapsed"`    // acked, not delivered, a later one with their collapse key accepted
-	Deleted    int64 `json:"deleted"`      // acked, not delivered, and the server told the device so (DEV 9.3)
-	Waiting    int64 `json:"waiting"`      // acked, for devices that were away to the end
-	Duplicated int64 `json:"duplicated"`   // deliveries of what was delivered already
-	OutOfOrder int64 `json:"out_of_order"` // delivered behind a later one of their connection, though sent once; what has a TTL of 0 overtakes by right (CCS 5 no. 2)
-	Resent     int64 `json:"resent"`       // sent again after their connection ended without an answer
-	Strays     int64 `json:"strays"`       // deliveries of other runs, or to the wrong device
-	Untracked  int64 `json:"untracked"`    // of lost to collapsed, so many may be wrong; see the package's documentation
+	Sent         int64 `json:"sent"`
+	Acked        int64 `json:"acked"`
+	Nacked       int64 `json:"nacked"`
+	Unanswered   int64 `json:"unanswered"`   // neither, until the end of the drain
+	Delivered    int64 `json:"delivered"`    // at least once
+	Lost         int64 `json:"lost"`         // acked, not delivered, and none of the next three
+	Expired      int64 `json:"expired"`      // acked, not delivered, their time to live over
+	Collapsed    int64 `json:"collapsed"`    // acked, not delivered, a later one with their collapse key accepted
+	Deleted      int64 `json:"deleted"`      // acked, not delivered, and the server told the device so (DEV 9.3)
+	Waiting      int64 `json:"waiting"`      // acked, for devices that were away to the end
+	Duplicated   int64 `json:"duplicated"`   // deliveries of what was delivered already
+	OutOfOrder   int64 `json:"out_of_order"` // delivered behind a later one of their connection, though sent once; what has a TTL of 0 overtakes by right (CCS 5 no. 2)
+	Resent       int64 `json:"resent"`       // sent again after their connection ended without an answer
+	Misdelivered int64 `json:"misdelivered"` // deliveries to another device than the one they were for
+	Strays       int64 `json:"strays"`       // deliveries and receipts of earlier runs
+	Untracked    int64 `json:"untracked"`    // of lost to collapsed, so many may be wrong; see the package's documentation
 
 	Nacks map[string]int64 `json:"nacks"` // by code
 
@@ -103,7 +104,7 @@ func (r *Result) warn() {
 	add(r.Generator.LateMS.P99 > suspectLateMS,
 		"the load tool sent late: the machine is too busy for this rate, and latencies count that")
 	add(r.Untracked > 0, "some streams had more gaps than are kept: lost, expired and collapsed may be off by untracked")
-	add(r.Strays > 0, "devices got messages of other runs, or each other's")
+	add(r.Misdelivered > 0, "devices got each other's messages")
 	add(r.Plan.Away && r.Sent > int64(r.Plan.Devices)*100 && r.Plan.CollapseKeys == 0,
 		"more than 100 messages for each device that is away: the server keeps a marker instead of them (CCS 5 no. 5)")
 	add(r.Interrupted, "interrupted: the plan was not done to its end")

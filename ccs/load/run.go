@@ -59,7 +59,8 @@ type run struct {
 	acks, deliveries, lateness   *meter
 	upAcks, upDeliveries, logins *meter
 	receipts                     struct{ requested, owed, received, duplicated atomic.Int64 }
-	strays, reconnects, online   atomic.Int64
+	misdelivered, strays         atomic.Int64
+	reconnects, online           atomic.Int64
 
 	mu    sync.Mutex
 	nacks map[stanza.Code]int64

@@ -68,7 +68,7 @@ func exact(t *testing.T, r *load.Result) {
 	assert.Equal(t, r.Acked, r.Delivered+r.Lost+r.Expired+r.Collapsed+r.Deleted+r.Waiting, "and an end")
 	assert.Zero(t, r.Lost)
 	assert.Zero(t, r.Untracked)
-	assert.Zero(t, r.Strays)
+	assert.Zero(t, r.Misdelivered)
 	assert.Zero(t, r.Unanswered)
 	var sent, acked, delivered int64
 	for _, s := range r.Timeline {

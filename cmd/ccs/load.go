@@ -113,7 +113,7 @@ func (c *loadRunCmd) target(ctx context.Context) (*load.Target, *load.Options, e
 	if err != nil {
 		return nil, nil, err
 	}
-	here := c.XMPP == "" // the server of the data directory
+	here := c.XMPP == "" || c.XMPP == card.DialAddr(k.XMPP) // the server of the data directory
 	if c.Credentials == "" || here {
 		if err := c.resolve(); err != nil {
 			return nil, nil, err

@@ -27,7 +27,7 @@ func (c *loadRunCmd) reports(out *output) (*loadReports, error) {
 	if isTerminal(out.stderr) {
 		r.list = append(r.list, &loadLive{out: out, total: c.Ramp + c.Duration})
 	} else {
-		r.list = append(r.list, loadLines{out: out})
+		r.list = append(r.list, &loadLines{out: out, last: time.Now()})
 	}
 	if c.HDRLog != "" {
 		f, err := os.Create(c.HDRLog)
@@ -83,11 +83,21 @@ func (p loadResult) Result(r *load.Result) error { return p.print(r) }
 // loadLines says a line a second.
 type loadLines struct {
 	quiet
-	out *output
+	out  *output
+	last time.Time // that it said how far the set-up is
+}
+
+// Progress says how far the set-up is.
+func (l *loadLines) Progress(what string, done, total int) error {
+	if time.Since(l.last) >= time.Second {
+		l.last = time.Now()
+		l.out.note("%s %d/%d", what, done, total)
+	}
+	return nil
 }
 
 // Sample says how it goes.
-func (l loadLines) Sample(s *load.Sample) error {
+func (l *loadLines) Sample(s *load.Sample) error {
 	l.out.note("%s", s)
 	return nil
 }
