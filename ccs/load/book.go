@@ -7,6 +7,36 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
+// book is what is noted while a run goes on, by the goroutine that plays it.
+type book struct {
+	began    time.Duration // on the run's clock
+	timeline timeline
+
+	// Of everything since the ramp.
+	acks, deliveries, upAcks, upDeliveries, late, logins *hdrhistogram.Histogram
+
+	last       Sample // counts so far, at the last sample
+	lastAt     time.Duration
+	begin, end reading // of the measured part
+}
+
+// reading is the counters at a moment.
+type reading struct {
+	at                      time.Duration
+	acked, delivered        int64
+	upAcked, upDelivered    int64
+	generatorCPU, serverCPU time.Duration
+	serverCPUKnown          bool
+}
+
+func newBook(now time.Duration) *book {
+	return &book{
+		began: now, lastAt: now,
+		acks: newHistogram(), deliveries: newHistogram(), late: newHistogram(),
+		upAcks: newHistogram(), upDeliveries: newHistogram(), logins: newHistogram(),
+	}
+}
+
 // take moves what the meters have into the book, and into a sample if there is one.
 func (b *book) take(r *run, s *Sample) {
 	move := func(m *meter, total, part *hdrhistogram.Histogram) {

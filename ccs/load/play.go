@@ -6,9 +6,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
-	"go.uber.org/zap"
 )
 
 // The steps of a run's own work.
@@ -18,36 +15,9 @@ const (
 	settleEvery = 50 * time.Millisecond
 )
 
-// book is what is noted while a run goes on, by the goroutine that plays it.
-type book struct {
-	began    time.Duration // on the run's clock
-	timeline timeline
-
-	// Of everything since the ramp.
-	acks, deliveries, upAcks, upDeliveries, late, logins *hdrhistogram.Histogram
-
-	last       Sample // counts so far, at the last sample
-	lastAt     time.Duration
-	begin, end reading // of the measured part
-}
-
-// reading is the counters at a moment.
-type reading struct {
-	at                      time.Duration
-	acked, delivered        int64
-	upAcked, upDelivered    int64
-	generatorCPU, serverCPU time.Duration
-	serverCPUKnown          bool
-}
-
 // play runs the phases. setUp has succeeded.
 func (r *run) play(ctx, life context.Context, die context.CancelCauseFunc, goroutines *sync.WaitGroup) (*Result, error) {
-	b := &book{
-		began: r.now(),
-		acks:  newHistogram(), deliveries: newHistogram(), late: newHistogram(),
-		upAcks: newHistogram(), upDeliveries: newHistogram(), logins: newHistogram(),
-	}
-	b.lastAt = b.began
+	b := newBook(r.now())
 	started := time.Now()
 	var sending sync.WaitGroup
 	if r.plan.Rate > 0 {
@@ -181,48 +151,4 @@ func (r *run) settled() bool {
 	}
 	total, _ := r.count(r.now())
 	return total.lost == 0
-}
-
-// storm does what the plan says, half-way through the measured part.
-func (r *run) storm(ctx context.Context) {
-	if r.plan.Storm == StormNone || r.plan.Storm == StormConnect {
-		return
-	}
-	timer := time.NewTimer(r.plan.Duration / 2)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.stop:
-		return
-	}
-	r.log.Info("storm", zap.String("kind", string(r.plan.Storm)))
-	switch r.plan.Storm {
-	case StormReconnect:
-		r.cutDevices()
-		for _, a := range r.servers {
-			a.wire.cut()
-		}
-	case StormDrain:
-		if err := r.options.Drain(ctx); err != nil {
-			r.log.Error("drain", zap.Error(err))
-		}
-	case StormMassOffline:
-		reopen := r.devicesMay.shut()
-		r.cutDevices()
-		away := time.NewTimer(r.plan.StormFor)
-		defer away.Stop()
-		select {
-		case <-away.C:
-		case <-r.stop:
-		}
-		reopen()
-	case StormOverrun:
-		r.widen(2 * r.plan.InFlight)
-	}
-}
-
-func (r *run) cutDevices() {
-	for _, d := range r.devices {
-		d.wire.cut()
-	}
 }

@@ -187,3 +187,36 @@ func TestLoadDiff(t *testing.T) {
 	assert.Equal(t, exitFailed, got.code)
 	assert.Contains(t, got.stderr, "--json")
 }
+
+// On a terminal one line is redrawn: a bar for each step, and how it goes.
+func TestLoadLive(t *testing.T) {
+	var stderr lines
+	live := &loadLive{out: &output{stderr: &stderr}, total: 10 * time.Second}
+	require.NoError(t, live.Progress("connecting devices", 5, 20))
+	assert.Contains(t, stderr.String(), "connecting devices 5/20")
+	assert.Contains(t, stderr.String(), "25%")
+	require.NoError(t, live.Sample(&load.Sample{At: 5, Seconds: 1, Acked: 1500, Phase: load.PhaseMeasure}))
+	assert.Contains(t, stderr.String(), "acked 1.5k/s")
+	assert.Contains(t, stderr.String(), "50%")
+	require.NoError(t, live.Sample(&load.Sample{At: 12, Seconds: 2, Phase: load.PhaseDrain}), "a drain goes beyond the bar")
+	require.NoError(t, live.Result(nil))
+	assert.NotContains(t, stderr.String(), "\n")
+	assert.True(t, strings.HasSuffix(stderr.String(), "\r\x1b[K"), "and the line goes in the end")
+}
+
+// The files that are asked for are there in the end.
+func TestLoadWritesReports(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir)
+	page, log := filepath.Join(dir, "report.html"), filepath.Join(dir, "load.hlog")
+	got := ccs(t, "load", "--data", dir, "--duration", "100ms", "--ramp", "0s", "--html", page, "--hdr-log", log)
+	require.Equal(t, exitDone, got.code, got.stderr)
+	for file, part := range map[string]string{page: "<svg", log: "Histogram log format"} {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.True(t, strings.Contains(string(b), part), file)
+	}
+	got = ccs(t, "load", "--data", dir, "--html", filepath.Join(dir, "absent", "report.html"))
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stderr, "--html")
+}

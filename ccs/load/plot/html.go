@@ -28,8 +28,8 @@ func HTML(w io.Writer, r *load.Result) error {
 	if r.ServerCPU != nil {
 		data.CPU = fmt.Sprintf("%.2f", *r.ServerCPU)
 	}
-	for _, make := range []func(*load.Result) (figure, error){latencies, percentiles, throughput, window} {
-		f, err := make(r)
+	for _, drawn := range []func(*load.Result) (figure, error){latencies, percentiles, throughput, window} {
+		f, err := drawn(r)
 		if err != nil {
 			return err
 		}
