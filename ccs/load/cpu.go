@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 )
 
@@ -31,13 +30,4 @@ func processCPU(pid int) (time.Duration, error) {
 	}
 	system, err := strconv.ParseInt(string(fields[stime]), 10, 64)
 	return time.Duration(user+system) * clockTick, err
-}
-
-// ownCPU is what this process has used.
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -72,3 +72,12 @@ func Compact(samples []Sample) []Sample {
 	}
 	return t.samples
 }
+
+// Warnings is what makes the figures of a result less than they seem.
+func Warnings(r *Result) []string {
+	r.warn()
+	return r.Warnings
+}
+
+// ProcessCPU and OwnCPU are what a process, and this one, have used.
+var ProcessCPU, OwnCPU = processCPU, ownCPU

@@ -1,8 +1,11 @@
 package load_test
 
 import (
+	"os"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -100,4 +103,49 @@ func TestATimelineIsBounded(t *testing.T) {
 	assert.EqualValues(t, 99, worst, "a bad second stays visible")
 	assert.Equal(t, load.PhaseRamp, out[0].Phase)
 	assert.Equal(t, load.PhaseMeasure, out[1].Phase, "phases are not mixed")
+}
+
+func TestWarnings(t *testing.T) {
+	tests := []struct {
+		name   string
+		result func(*load.Result)
+		want   string // "" for none
+	}{
+		{name: "a good run", result: func(r *load.Result) { r.Generator.CPUCores = 0.1 * float64(runtime.NumCPU()) }},
+		{name: "the tool used the machine up", result: func(r *load.Result) { r.Generator.CPUCores = 0.6 * float64(runtime.NumCPU()) }, want: "most of the machine"},
+		{name: "it sent late", result: func(r *load.Result) { r.Generator.LateMS.P99 = 5 }, want: "late"},
+		{name: "it lost count", result: func(r *load.Result) { r.Untracked = 1 }, want: "untracked"},
+		{name: "the wrong device", result: func(r *load.Result) { r.Misdelivered = 1 }, want: "each other's"},
+		{name: "too much for those who are away", result: func(r *load.Result) { r.Plan.Away, r.Sent = true, 401 }, want: "marker"},
+		{name: "not done", result: func(r *load.Result) { r.Interrupted = true }, want: "interrupted"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &load.Result{Plan: load.DefaultPlan()}
+			tt.result(r)
+			got := load.Warnings(r)
+			if tt.want == "" {
+				assert.Empty(t, got)
+				return
+			}
+			require.Len(t, got, 1)
+			assert.Contains(t, got[0], tt.want)
+		})
+	}
+}
+
+func TestCPUTime(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /proc")
+	}
+	before, err := load.ProcessCPU(os.Getpid())
+	require.NoError(t, err)
+	own := load.OwnCPU()
+	for load.OwnCPU()-own < 50*time.Millisecond { // work is what it takes to get there
+	}
+	after, err := load.ProcessCPU(os.Getpid())
+	require.NoError(t, err)
+	assert.InDelta(t, (load.OwnCPU() - own).Seconds(), (after - before).Seconds(), 0.03, "the kernel counts in steps of 10 ms")
+	_, err = load.ProcessCPU(1 << 30)
+	assert.Error(t, err)
 }
