@@ -103,12 +103,14 @@ func (a *appServer) leave(ctx context.Context, c *ccsclient.Client) {
 	})
 	poll := time.NewTicker(tick)
 	defer poll.Stop()
-	for c.InFlight() > 0 {
+	for busy := true; busy; {
 		select {
 		case <-poll.C:
+			busy = !c.Draining() || c.InFlight() > 0
 		case <-c.Done():
+			busy = false
 		case <-ctx.Done():
-			return
+			busy = false
 		}
 	}
 	a.mu.Lock()

@@ -291,6 +291,17 @@ func TestDevicesAreKept(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var kept map[string]any
+	require.NoError(t, json.Unmarshal(b, &kept))
+	kept["devices"].([]any)[1].(map[string]any)["security_token"] = "1" // the first is asked after at once
+	b, err = json.Marshal(kept)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, b, 0o600))
+	_, err = load.Run(t.Context(), short(func(p *load.Plan) { p.Devices = 2 }), where, load.Options{DevicesFile: file})
+	assert.ErrorContains(t, err, "remove "+file)
+
 	_, where = target(t) // another server, which knows none of them
 	assert.NotEqual(t, three[:2], run(2))
 }

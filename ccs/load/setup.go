@@ -68,6 +68,9 @@ func (r *run) connectDevices(ctx, life context.Context, die context.CancelCauseF
 				err := d.link.Run(life)
 				if life.Err() == nil {
 					err = fmt.Errorf("device %s: %w", d.id, err)
+					if isForgotten(err) && r.options.DevicesFile != "" {
+						err = fmt.Errorf("%w; remove %s to have devices made anew", err, r.options.DevicesFile)
+					}
 					refused <- err
 					die(err)
 				}
