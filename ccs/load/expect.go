@@ -52,7 +52,10 @@ func (e Expectation) Miss(r *Result) string {
 	if !ok {
 		return fmt.Sprintf("%s: the run has no such figure", e.text)
 	}
-	if (map[string]bool{"<": v < e.value, "<=": v <= e.value, ">": v > e.value, ">=": v >= e.value, "=": v == e.value, "!=": v != e.value})[e.op] {
+	met := map[string]bool{
+		"<": v < e.value, "<=": v <= e.value, ">": v > e.value, ">=": v >= e.value, "=": v == e.value, "!=": v != e.value,
+	}
+	if met[e.op] {
 		return ""
 	}
 	return fmt.Sprintf("%s: it is %s", e.text, strconv.FormatFloat(v, 'f', -1, 64))

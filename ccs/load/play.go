@@ -143,7 +143,8 @@ func (r *run) settled() bool {
 			return false
 		}
 	}
-	if r.receipts.received.Load() < r.receipts.owed.Load() || r.up.delivered.Load() < r.up.sent.Load() || r.up.acked.Load() < r.up.sent.Load() {
+	sent := r.up.sent.Load()
+	if r.up.acked.Load() < sent || r.up.delivered.Load() < sent || r.receipts.received.Load() < r.receipts.owed.Load() {
 		return false
 	}
 	if r.plan.Away {

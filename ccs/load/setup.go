@@ -54,7 +54,9 @@ func (r *run) connectStreams() {
 }
 
 // connectDevices returns when every device has logged in.
-func (r *run) connectDevices(ctx, life context.Context, die context.CancelCauseFunc, goroutines *sync.WaitGroup, progress func(int)) error {
+func (r *run) connectDevices(
+	ctx, life context.Context, die context.CancelCauseFunc, goroutines *sync.WaitGroup, progress func(int),
+) error {
 	g, ctx := errgroup.WithContext(ctx)
 	if r.plan.Storm != StormConnect {
 		g.SetLimit(atOnce)
