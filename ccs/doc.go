@@ -48,7 +48,7 @@
 // Downwards only; a test in this package holds it, with the reasons.
 //
 //	cmd/ccs
-//	ccs/server        ccs/ccstest (server and clients)
+//	ccs/server        ccs/ccstest (server and clients)      ccs/load (clients alone)
 //	ccs/xmppserver    ccs/mcsserver    ccs/httpserver       ccs/ccsclient    ccs/mcsclient
 //	ccs               ccs/conns                             ccs/mcs
 //	store (memstore, diskstore, redisstore, storetest)      stanza           flowcontrol

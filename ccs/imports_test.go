@@ -162,6 +162,12 @@ var importRules = []rule{
 	},
 	{
 		packages: []string{ours},
+		but:      []string{"ccs/load/..."},
+		forbids:  []string{"github.com/HdrHistogram/...", "github.com/wcharczuk/..."},
+		reason:   "histograms and charts are the load tool's: a server that measures itself counts, and draws nothing",
+	},
+	{
+		packages: []string{ours},
 		but:      []string{"store/storetest/...", "store/redisstore/redistest/...", "ccs/ccstest/..."},
 		forbids:  []string{"testing", "github.com/stretchr/testify/..."},
 		reason:   "what is for tests has no place in a program",

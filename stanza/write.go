@@ -3,7 +3,6 @@ package stanza
 import (
 	"encoding/binary"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -214,19 +213,30 @@ func appendTrue(b []byte, text string, yes bool) []byte {
 	return b
 }
 
+// markup marks the bytes of x that XML escapes, as special does.
+func markup(x uint64) uint64 { return zeros((x|2*ones)^'>'*ones) | zeros(x^'&'*ones) }
+
 // appendObject appends JSON text. What XML would need escaped stands only inside its strings, where JSON
 // can escape it.
 func appendObject(b []byte, o Object) []byte {
 	s := string(o)
-	for {
-		i := strings.IndexAny(s, "<>&")
-		if i < 0 {
-			return append(b, s...)
+	done := 0 // of s, up to where it is in b
+	for i := 0; i < len(s); {
+		if i+8 <= len(s) {
+			marks := markup(binary.LittleEndian.Uint64(bytesOf(s[i : i+8])))
+			if marks == 0 {
+				i += 8
+				continue
+			}
+			i += firstMark(marks)
 		}
-		b = append(b, s[:i]...)
-		b = appendUnicode(b, rune(s[i]))
-		s = s[i+1:]
+		if c := s[i]; c == '<' || c == '>' || c == '&' {
+			b = appendUnicode(append(b, s[done:i]...), rune(c))
+			done = i + 1
+		}
+		i++
 	}
+	return append(b, s[done:]...)
 }
 
 // AppendJSONString appends s as a JSON string that needs no XML escaping, as clients exist that don't

@@ -195,3 +195,17 @@ func TestAnObjectThatIsNoneYieldsNothing(t *testing.T) {
 	}
 	assert.Equal(t, `{"a":"1"}`, string(stanza.Object(`{"a":1,"b":x}`).AppendData(nil).AppendObject(nil)), "up to the fault")
 }
+
+// Wherever it stands, what XML would read is escaped in JSON's way, and nothing else is touched.
+func TestObjectsNeedNoXMLEscaping(t *testing.T) {
+	for _, special := range []string{"<", ">", "&", "<>&", "=", "?", "$", "é"} {
+		for before := range 20 {
+			for after := range 10 {
+				text := strings.Repeat("x", before) + special + strings.Repeat("y", after)
+				got := string(stanza.AppendDownstream(nil, &stanza.Downstream{TTL: stanza.MaxTTL, Data: stanza.Object(`{"k":"` + text + `"}`)}))
+				want := strings.NewReplacer("<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace(text)
+				require.Contains(t, got, `"data":{"k":"`+want+`"}}`)
+			}
+		}
+	}
+}

@@ -23,6 +23,7 @@ type Options struct {
 	DialTimeout  time.Duration // from connecting to the session; default 15s
 	WriteTimeout time.Duration // of one write to a server that doesn't read; default 30s
 	CloseTimeout time.Duration // for the server to end its side of the stream; default 1s
+	OnePerRecord bool          // write each stanza by itself, a TLS record each, as simple clients do; default what has gathered
 
 	// Dial makes the connection under TLS; default net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -102,6 +103,7 @@ type Client struct {
 	mu       sync.Mutex
 	inFlight map[string]func(Reply) // by message_id; its length is what of the window is taken
 	out      []byte                 // stanzas to write
+	ends     []int                  // of each of them in out, if they are to be written one by one
 	queue    []stanza.Outbound      // for the callbacks of Options; the server's window bounds it
 	draining bool
 	refused  bool // refusing is closed
@@ -216,6 +218,9 @@ func (c *Client) gather(out []byte) {
 		signal(c.gathered)
 	}
 	c.out = out
+	if c.options.OnePerRecord {
+		c.ends = append(c.ends, len(out))
+	}
 }
 
 // signal sends to a channel of capacity 1, unless a signal is waiting there already.

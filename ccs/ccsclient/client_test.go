@@ -416,3 +416,30 @@ func TestUpstreamBeforeTheSession(t *testing.T) {
 	assert.Equal(t, "early", <-got)
 	require.NoError(t, c.Close())
 }
+
+// A record is what one Read of a tls.Conn returns. The first message is under way when the others gather.
+func TestOneStanzaPerRecord(t *testing.T) {
+	ids := []string{"m-1", "m-2", "m-3"}
+	sent := make(chan struct{})
+	c := mustDial(t, ccsclient.Options{OnePerRecord: true}, func(p *peer) {
+		<-sent
+		b := make([]byte, 64<<10)
+		for _, id := range ids {
+			n, err := p.conn.Read(b)
+			if err != nil {
+				panic(err)
+			}
+			p.want(string(stanza.AppendDownstream(nil, downstream(id))), string(b[:n]))
+			p.write(string(stanza.AppendAck(nil, "REG", id, "")))
+		}
+		p.goodbye()
+	})
+	answers := make(chan ccsclient.Reply, len(ids))
+	for _, id := range ids {
+		require.NoError(t, c.Send(t.Context(), downstream(id), func(r ccsclient.Reply) { answers <- r }))
+	}
+	close(sent)
+	for _, id := range ids {
+		assert.Equal(t, ccsclient.Reply{MessageID: id}, <-answers)
+	}
+}

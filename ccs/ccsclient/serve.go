@@ -251,6 +251,7 @@ func (c *Client) callBack(o *stanza.Outbound) bool {
 func (c *Client) writeLoop() {
 	defer close(c.written)
 	var b []byte
+	var ends []int
 	for {
 		select {
 		case <-c.gathered:
@@ -259,20 +260,35 @@ func (c *Client) writeLoop() {
 		}
 		c.mu.Lock()
 		b, c.out = c.out, b[:0]
+		ends, c.ends = c.ends, ends[:0]
 		last := c.ended
 		c.mu.Unlock()
-		if err := c.conn.SetWriteDeadline(time.Now().Add(c.options.WriteTimeout)); err != nil {
-			c.fail(fmt.Errorf("set write deadline: %w", err))
-			return
-		}
-		if _, err := c.conn.Write(b); err != nil {
-			c.fail(fmt.Errorf("write: %w", err))
+		if err := c.write(b, ends); err != nil {
+			c.fail(err)
 			return
 		}
 		if last {
 			return
 		}
 	}
+}
+
+// write writes stanzas at once, or one by one if it is told where they end.
+func (c *Client) write(b []byte, ends []int) error {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.options.WriteTimeout)); err != nil {
+		return fmt.Errorf("set write deadline: %w", err)
+	}
+	if len(ends) == 0 {
+		ends = []int{len(b)}
+	}
+	from := 0
+	for _, end := range ends {
+		if _, err := c.conn.Write(b[from:end]); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		from = end
+	}
+	return nil
 }
 
 func isStreamError(e *stanza.Element) bool {

@@ -63,6 +63,9 @@ func Dial(dir string) (*Client, error) {
 	}, nil
 }
 
+// PID is the server's process.
+func (c *Client) PID() int { return c.pid }
+
 // Close gives idle connections back.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()

@@ -24,6 +24,7 @@ func TestDialFindsTheServerOfTheDirectory(t *testing.T) {
 	start(t, dir, http.NewServeMux())
 	c, err := control.Dial(dir)
 	require.NoError(t, err)
+	assert.Equal(t, os.Getpid(), c.PID())
 	require.NoError(t, c.Close())
 
 	info, err := os.Stat(filepath.Join(dir, "control.sock"))

@@ -35,6 +35,8 @@ type Client struct {
 	// Owned by readLoop.
 	in    *mcs.Reader
 	acked []*outgoing
+	frame mcs.DataMessage // the two are used again and again if Options.Reuse says so
+	given Message
 
 	mu        sync.Mutex // guards the rest
 	stream    stream

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -321,5 +322,24 @@ func TestAServerThatDoesNotReadIsLeft(t *testing.T) {
 		var timeout interface{ Timeout() bool }
 		require.True(t, errors.As(c.Err(), &timeout) && timeout.Timeout(), c.Err())
 		assert.Equal(t, c.Err(), <-ended)
+	})
+}
+
+// With Reuse a message is gone with the next one, and yet the client remembers what it received.
+func TestMessagesInTheSameMemory(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		var kept []*mcsclient.Message
+		var ids []string
+		c, p := n.connected(mcsclient.Options{Reuse: true, Ack: mcsclient.AckNever, OnMessage: func(m *mcsclient.Message) {
+			kept = append(kept, m)
+			ids = append(ids, strings.Clone(m.PersistentID))
+		}})
+		p.write(messages("first", "second"))
+		p.write(messages("third")) // over the bytes of the others
+		synctest.Wait()
+		assert.Equal(t, split("first second third"), ids)
+		assert.Same(t, kept[0], kept[1])
+		assert.Equal(t, split("first second third"), c.Received())
+		require.NoError(t, c.Close())
 	})
 }

@@ -45,9 +45,9 @@ func (m *Message) Get(key string) (string, bool) {
 	return "", false
 }
 
-// newMessage takes over d's memory.
-func newMessage(d *mcs.DataMessage) *Message {
-	m := &Message{
+// set makes m the message that d is, and takes over d's memory.
+func (m *Message) set(d *mcs.DataMessage) {
+	*m = Message{
 		ID: d.ID, PersistentID: d.PersistentID, From: d.From, Category: d.Category, CollapseKey: d.Token,
 		RawData: d.RawData, TTL: time.Duration(d.TTL) * time.Second, ImmediateAck: d.ImmediateAck,
 	}
@@ -68,7 +68,6 @@ func newMessage(d *mcs.DataMessage) *Message {
 	if m.Type == "gcm" { // the long form of an ordinary message (DEV 9.3)
 		m.Type = ""
 	}
-	return m
 }
 
 // NowOrNever is the TTL of a message that is worth sending only on the connection there is.

@@ -38,6 +38,9 @@ type Options struct {
 	// OnMessage gets the messages in order, one at a time. When it returns, the message counts as
 	// received.
 	OnMessage func(*Message)
+	// Reuse has every message in the same memory: what OnMessage gets is its own until it returns, and no
+	// longer. For those who count many messages and keep none. Default they are the receiver's for ever.
+	Reuse bool
 	// Received is what Client.Received returned at the end of the connection before.
 	Received []string
 	// ClientID is the login's id. The server takes the message id of an upstream message from the

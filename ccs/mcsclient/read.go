@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -68,18 +69,28 @@ func (c *Client) handle(tag mcs.Tag, payload []byte) error {
 }
 
 func (c *Client) handleData(payload []byte) error {
-	var d mcs.DataMessage
-	if err := d.Unmarshal(bytes.Clone(payload)); err != nil { // OnMessage may keep the message
+	d, m := &c.frame, &c.given
+	if !c.opts.Reuse { // OnMessage may keep the message
+		d, m = new(mcs.DataMessage), new(Message)
+		payload = bytes.Clone(payload)
+	}
+	if err := d.Unmarshal(payload); err != nil {
 		return err
 	}
-	m := newMessage(&d)
-	c.log.Debug("message", zap.String("message_id", m.PersistentID), zap.String("category", m.Category))
+	m.set(d)
+	id := m.PersistentID
+	if c.opts.Reuse {
+		id = strings.Clone(id)
+	}
+	if entry := c.log.Check(zap.DebugLevel, "message"); entry != nil { // Debug would allocate for nothing
+		entry.Write(zap.String("message_id", id), zap.String("category", m.Category))
+	}
 	c.opts.OnMessage(m)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stream.handle(m.PersistentID)
-	if every := int(c.opts.Ack); every > 0 && m.PersistentID != "" &&
+	c.stream.handle(id)
+	if every := int(c.opts.Ack); every > 0 && id != "" &&
 		(m.ImmediateAck || c.stream.unreported%every == 0) {
 		c.ackLocked()
 	}

@@ -16,6 +16,7 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitMissed = 3 // a load threshold was missed
 )
 
 func main() {
@@ -42,6 +43,7 @@ type cli struct {
 	Send    sendCmd    `cmd:"" help:"Be an app server: send to a device."`
 	Listen  listenCmd  `cmd:"" help:"Be an app server: print and acknowledge what devices send."`
 	Drain   drainCmd   `cmd:"" help:"Drain app servers' connections."`
+	Load    loadCmd    `cmd:"" help:"Be many app servers and devices, and measure the server."`
 	Store   storeCmd   `cmd:"" help:"Carry what a server remembers into another store."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

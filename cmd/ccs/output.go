@@ -87,6 +87,9 @@ func (e *hintedError) Unwrap() error { return e.err }
 // errSilent ends a command with exit code 1 after it has said itself what was wrong.
 var errSilent = errors.New("failed")
 
+// errMissed ends ccs load after it has said which thresholds were missed.
+var errMissed = errors.New("missed")
+
 // fail says what went wrong and returns the exit code.
 func (o *output) fail(err error) int {
 	switch {
@@ -94,6 +97,8 @@ func (o *output) fail(err error) int {
 		return exitDone
 	case errors.Is(err, errSilent):
 		return exitFailed
+	case errors.Is(err, errMissed):
+		return exitMissed
 	case errors.Is(err, context.Canceled):
 		o.note("interrupted")
 		return exitFailed

@@ -1,0 +1,233 @@
+package load
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs/ccsclient"
+	"openccs/stanza"
+)
+
+// appServer is one app server's connection, over however many connections that takes.
+type appServer struct {
+	// Static after newAppServer.
+	run     *run
+	number  int
+	addr    string
+	as      Credentials
+	streams []*stream // it sends to each in turn
+	log     *zap.Logger
+
+	free    chan *flight  // places that are not taken; as long as there are places
+	settled chan struct{} // closed when all is sent and answered
+	settle  sync.Once
+	old     sync.WaitGroup
+	wire    wire
+
+	waiting atomic.Int32 // length of again
+	mu      sync.Mutex   // guards the next two
+	again   []*flight    // sent, and not answered when their connection ended
+	places  int
+
+	// Owned by serve.
+	client *ccsclient.Client
+	text   composer
+	made   int64 // messages
+	back   int   // places that are free for good, once sending is over
+}
+
+// How long an app server or device may take to log in, and how long it pauses after a failure.
+const (
+	loginTimeout = 30 * time.Second
+	firstPause   = 10 * time.Millisecond
+	longestPause = time.Second
+)
+
+func newAppServer(r *run, number int) *appServer {
+	places := r.plan.InFlight
+	if r.plan.Storm == StormOverrun {
+		places *= 2
+	}
+	return &appServer{
+		run: r, number: number,
+		addr: r.target.XMPP[number%len(r.target.XMPP)],
+		as:   r.target.Senders[number%r.plan.Senders],
+		log:  r.log.With(zap.Int("connection", number)),
+		free: make(chan *flight, places), settled: make(chan struct{}),
+	}
+}
+
+// connect logs in.
+func (a *appServer) connect(ctx context.Context) error {
+	c, err := ccsclient.Dial(ctx, a.addr, a.as.SenderID, a.as.APIKey, ccsclient.Options{
+		TLS: a.run.target.TLS, Logger: a.log, Window: cap(a.free), DialTimeout: loginTimeout, Dial: a.wire.dial,
+		OnePerRecord: a.run.plan.OnePerRecord,
+		OnUpstream:   func(o *stanza.Outbound) error { a.run.upstreamArrived(a.number, o); return nil },
+		OnReceipt:    a.run.receiptArrived,
+	})
+	if err == nil {
+		a.client = c
+	}
+	return err
+}
+
+// serve sends until all is sent and answered, and stays connected until ctx ends. connect has succeeded.
+func (a *appServer) serve(ctx context.Context) error {
+	defer a.old.Wait()
+	for {
+		c := a.client
+		a.feed(ctx, c)
+		a.leave(ctx, c)
+		if err := a.reconnect(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// leave waits until a connection that takes no more has answered everything, as a stream has an order over one
+// connection only (CCS 5 no. 11). It may have messages for the app server until it ends.
+func (a *appServer) leave(ctx context.Context, c *ccsclient.Client) {
+	a.old.Go(func() {
+		select {
+		case <-c.Done():
+		case <-ctx.Done():
+		}
+		c.Close()
+	})
+	poll := time.NewTicker(tick)
+	defer poll.Stop()
+	for busy := true; busy; {
+		select {
+		case <-poll.C:
+			busy = !c.Draining() || c.InFlight() > 0
+		case <-c.Done():
+			busy = false
+		case <-ctx.Done():
+			busy = false
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	slices.SortFunc(a.again, func(f, g *flight) int { return cmp.Compare(f.nth, g.nth) })
+}
+
+// reconnect tries until it works, ctx ends or the server refuses the key for good.
+func (a *appServer) reconnect(ctx context.Context) error {
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestPause) {
+		err := a.connect(ctx)
+		var refused *ccsclient.AuthError
+		switch {
+		case err == nil:
+			a.run.reconnects.Add(1)
+			return nil
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, &refused) && refused.Condition != "temporary-auth-failure":
+			return err
+		}
+		a.log.Info("connect", zap.Error(err), zap.Duration("pause", pause))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// feed sends over a connection until that takes no more or ctx ends.
+func (a *appServer) feed(ctx context.Context, c *ccsclient.Client) {
+	for {
+		f := a.next(ctx, c)
+		if f == nil {
+			return
+		}
+		m := a.message(f)
+		repeated := f.again
+		if err := c.Send(ctx, &m, f.answered); err != nil {
+			a.sendAgain(f)
+			return
+		}
+		if repeated {
+			a.run.down.resent.Add(1)
+		}
+	}
+}
+
+// next is the message to send next, a new one or one that was sent before. It is nil if c or ctx has ended.
+func (a *appServer) next(ctx context.Context, c *ccsclient.Client) *flight {
+	for {
+		if f := a.takeAgain(); f != nil {
+			return f
+		}
+		due, ok := a.due(ctx, c)
+		if !ok {
+			if a.run.sending() || !a.wait(ctx, c) {
+				return nil
+			}
+			continue
+		}
+		select {
+		case f := <-a.free:
+			return a.make(f, due, true)
+		default: // the window is full
+		}
+		select {
+		case f := <-a.free:
+			return a.make(f, due, false)
+		case <-c.Done():
+			return nil
+		case <-a.run.stop:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// due waits until the next message is due; in a closed loop it is at once. It is false if sending is over,
+// or c or ctx has ended.
+func (a *appServer) due(ctx context.Context, c *ccsclient.Client) (due time.Duration, ok bool) {
+	if !a.run.sending() {
+		return 0, false
+	}
+	if a.run.schedule == nil {
+		return 0, true
+	}
+	for due = a.run.schedule.dueOf(a.number, a.made); a.run.now() < due; {
+		select {
+		case <-a.run.schedule.wake[a.number]:
+		case <-a.run.stop:
+			return 0, false
+		case <-c.Done():
+			return 0, false
+		case <-ctx.Done():
+			return 0, false
+		}
+	}
+	return due, true
+}
+
+// wait collects the places of messages that are answered, when no new ones are made. It reports whether
+// there is something to send again over c; if not, c or ctx has ended.
+func (a *appServer) wait(ctx context.Context, c *ccsclient.Client) bool {
+	for a.waiting.Load() == 0 {
+		if a.back == cap(a.free) {
+			a.settle.Do(func() { close(a.settled) })
+		}
+		select {
+		case <-a.free:
+			a.back++
+		case <-c.Done():
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}

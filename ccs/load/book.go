@@ -1,0 +1,198 @@
+package load
+
+import (
+	"maps"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// book is what is noted while a run goes on, by the goroutine that plays it.
+type book struct {
+	began    time.Duration // on the run's clock
+	timeline timeline
+
+	// Of everything since the ramp.
+	acks, deliveries, upAcks, upDeliveries, late, logins *hdrhistogram.Histogram
+
+	last       Sample // counts so far, at the last sample
+	lastAt     time.Duration
+	begin, end reading // of the measured part
+}
+
+// reading is the counters at a moment.
+type reading struct {
+	at                      time.Duration
+	acked, delivered        int64
+	upAcked, upDelivered    int64
+	generatorCPU, serverCPU time.Duration
+	serverCPUKnown          bool
+}
+
+func newBook(now time.Duration) *book {
+	return &book{
+		began: now, lastAt: now,
+		acks: newHistogram(), deliveries: newHistogram(), late: newHistogram(),
+		upAcks: newHistogram(), upDeliveries: newHistogram(), logins: newHistogram(),
+	}
+}
+
+// take moves what the meters have into the book, and into a sample if there is one.
+func (b *book) take(r *run, s *Sample) {
+	move := func(m *meter, total, part *hdrhistogram.Histogram) {
+		if part == nil {
+			m.take(total)
+			return
+		}
+		m.take(part)
+		total.Merge(part)
+	}
+	if s != nil {
+		s.Ack, s.Delivery = newHistogram(), newHistogram()
+		move(r.acks, b.acks, s.Ack)
+		move(r.deliveries, b.deliveries, s.Delivery)
+	} else {
+		move(r.acks, b.acks, nil)
+		move(r.deliveries, b.deliveries, nil)
+	}
+	move(r.upAcks, b.upAcks, nil)
+	move(r.upDeliveries, b.upDeliveries, nil)
+	move(r.lateness, b.late, nil)
+	move(r.logins, b.logins, nil)
+}
+
+// discard forgets the latencies of the ramp, but for those of logins.
+func (b *book) discard(r *run) {
+	b.take(r, nil)
+	for _, h := range []*hdrhistogram.Histogram{b.acks, b.deliveries, b.upAcks, b.upDeliveries, b.late} {
+		h.Reset()
+	}
+}
+
+// sample tells the reporters what happened since the last one.
+func (r *run) sample(b *book, phase Phase) error {
+	now := r.now()
+	total := Sample{
+		Sent: r.down.sent.Load(), Acked: r.down.acked.Load(), Nacked: r.down.nacked.Load(),
+		Delivered: r.down.delivered.Load(), Upstream: r.up.delivered.Load(),
+	}
+	s := Sample{
+		At: (now - b.began).Seconds(), Seconds: (now - b.lastAt).Seconds(), Phase: phase,
+		Sent: total.Sent - b.last.Sent, Acked: total.Acked - b.last.Acked, Nacked: total.Nacked - b.last.Nacked,
+		Delivered: total.Delivered - b.last.Delivered, Upstream: total.Upstream - b.last.Upstream,
+		InFlight: int(max(0, total.Sent-total.Acked-total.Nacked)), Window: r.plan.InFlight * len(r.servers),
+		DevicesOnline: int(r.online.Load()),
+	}
+	b.last, b.lastAt = total, now
+	b.take(r, &s)
+	s.AckMS, s.DeliveryMS = latency(s.Ack), latency(s.Delivery)
+	b.timeline.add(&s)
+	for _, reporter := range r.options.Reporters {
+		if err := reporter.Sample(&s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read notes where the counters are.
+func (r *run) read() reading {
+	now := reading{
+		at: r.now(), acked: r.down.acked.Load(), delivered: r.down.delivered.Load(),
+		upAcked: r.up.acked.Load(), upDelivered: r.up.delivered.Load(), generatorCPU: ownCPU(),
+	}
+	if r.options.ServerPID != 0 {
+		cpu, err := processCPU(r.options.ServerPID)
+		now.serverCPU, now.serverCPUKnown = cpu, err == nil
+	}
+	return now
+}
+
+// count takes the census of all streams. What a device was told to be deleted is not lost. The app servers have
+// settled or ended.
+func (r *run) count(now time.Duration) (total census, deleted int64) {
+	lost := make([]int64, len(r.devices))
+	for _, s := range r.streams {
+		c := s.count(r.plan, now)
+		lost[s.device.number] += c.lost
+		total.expired += c.expired
+		total.collapsed += c.collapsed
+		total.untracked += c.untracked
+	}
+	for i, n := range lost {
+		told := min(n, r.devices[i].dropped.Load())
+		deleted += told
+		total.lost += n - told
+	}
+	return total, deleted
+}
+
+// result adds everything up. All goroutines have ended; now is when the drain was over.
+func (r *run) result(b *book, now time.Duration) *Result {
+	measured := (b.end.at - b.begin.at).Seconds()
+	perSecond := func(begin, end int64) float64 {
+		if measured == 0 {
+			return 0
+		}
+		return float64(end-begin) / measured
+	}
+	res := &Result{
+		Plan: *r.plan, Seconds: measured,
+		Sent: r.down.sent.Load(), Acked: r.down.acked.Load(), Nacked: r.down.nacked.Load(),
+		Delivered: r.down.delivered.Load(), Duplicated: r.down.duplicated.Load(), OutOfOrder: r.down.outOfOrder.Load(),
+		Resent: r.down.resent.Load(), Misdelivered: r.misdelivered.Load(), Strays: r.strays.Load(),
+		Nacks:     map[string]int64{},
+		AckedPerS: perSecond(b.begin.acked, b.end.acked), DeliveredPerS: perSecond(b.begin.delivered, b.end.delivered),
+		AckMS: latency(b.acks), DeliveryMS: latency(b.deliveries),
+		AckCurve: curve(b.acks), DeliveryCurve: curve(b.deliveries),
+		Receipts: Receipts{
+			Requested: r.receipts.requested.Load(), Received: r.receipts.received.Load(),
+			Lost: max(0, r.receipts.owed.Load()-r.receipts.received.Load()), Duplicated: r.receipts.duplicated.Load(),
+		},
+		Logins: b.logins.TotalCount(), LoginMS: latency(b.logins), Reconnects: r.reconnects.Load(),
+		Timeline: b.timeline.samples,
+	}
+	for code, n := range maps.All(r.nacks) {
+		res.Nacks[string(code)] = n
+	}
+	for _, a := range r.servers {
+		res.Unanswered += a.giveUp()
+	}
+	if r.plan.Away {
+		res.Waiting = res.Acked
+	} else {
+		total, deleted := r.count(now)
+		res.Lost, res.Expired, res.Collapsed, res.Untracked = total.lost, total.expired, total.collapsed, total.untracked
+		res.Deleted = deleted
+	}
+	res.Upstream = r.upstream(b, perSecond(b.begin.upDelivered, b.end.upDelivered))
+	messages := b.end.acked - b.begin.acked + b.end.upAcked - b.begin.upAcked
+	if messages > 0 {
+		each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 / float64(messages) }
+		if b.begin.serverCPUKnown && b.end.serverCPUKnown && b.end.serverCPU >= b.begin.serverCPU {
+			cpu := each(b.end.serverCPU - b.begin.serverCPU)
+			res.ServerCPU = &cpu
+		}
+		res.Generator.CPUUS = each(b.end.generatorCPU - b.begin.generatorCPU)
+	}
+	if measured > 0 {
+		res.Generator.CPUCores = (b.end.generatorCPU - b.begin.generatorCPU).Seconds() / measured
+	}
+	res.Generator.LateMS = latency(b.late)
+	return res
+}
+
+// upstream adds up the other direction.
+func (r *run) upstream(b *book, perSecond float64) Upstream {
+	u := Upstream{
+		Sent: r.up.sent.Load(), Acked: r.up.acked.Load(), Delivered: r.up.delivered.Load(),
+		Duplicated: r.up.duplicated.Load(), OutOfOrder: r.up.outOfOrder.Load(),
+		DeliveredPerS: perSecond, AckMS: latency(b.upAcks), DeliveryMS: latency(b.upDeliveries),
+	}
+	for _, d := range r.devices {
+		for gap := range d.up.got.missing(d.up.sent, d.up.lastDue) {
+			u.Lost += gap.to - gap.from
+		}
+	}
+	return u
+}

@@ -1,0 +1,117 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs/mcsclient"
+)
+
+// link keeps a device connected, by whichever protocol it speaks.
+type link interface {
+	// Run returns when ctx ends or the server refuses the device.
+	Run(ctx context.Context) error
+	// Send sends upstream; done gets the acknowledgement.
+	Send(ctx context.Context, m *mcsclient.Upstream, done func(error)) error
+}
+
+// device is a device that receives and acknowledges at once.
+type device struct {
+	run    *run
+	number int
+	id     mcsclient.Identity
+	token  string
+
+	link    link
+	wire    wire
+	entered chan struct{} // closed at the first login
+	up      stream        // what it sends
+	dropped atomic.Int64  // messages that the server said it threw away
+
+	// Owned by the goroutine that connects.
+	dialled  time.Time
+	logins   int
+	isOnline bool
+}
+
+// open makes the device ready to run.
+func (d *device) open() {
+	d.entered = make(chan struct{})
+	d.link = mcsclient.NewDevice(d.run.target.MCS[d.number%len(d.run.target.MCS)], d.id, mcsclient.DeviceOptions{
+		Options: mcsclient.Options{
+			TLS: d.run.target.TLS, Logger: d.run.log, OnMessage: d.received, Reuse: true, DialContext: d.dial, LoginTimeout: loginTimeout,
+		},
+		OnConnect:    d.connected,
+		OnDisconnect: d.disconnected,
+		Backoff:      func(failures int) time.Duration { return min(firstPause<<min(failures-1, 10), longestPause) },
+	})
+}
+
+func (d *device) connected() {
+	d.run.logins.record(d.number, time.Since(d.dialled))
+	d.run.online.Add(1)
+	d.isOnline = true
+	if d.logins++; d.logins == 1 {
+		close(d.entered)
+	} else {
+		d.run.reconnects.Add(1)
+	}
+}
+
+func (d *device) disconnected(reason error, pause time.Duration) {
+	d.run.log.Info("device disconnected", zap.Int("device", d.number), zap.Error(reason), zap.Duration("pause", pause))
+	if d.isOnline {
+		d.isOnline = false
+		d.run.online.Add(-1)
+	}
+}
+
+// dial waits until devices may connect.
+func (d *device) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if err := d.run.devicesMay.pass(ctx); err != nil {
+		return nil, err
+	}
+	d.dialled = time.Now()
+	return d.wire.dial(ctx, network, addr)
+}
+
+// isForgotten reports whether the server doesn't know the device any more (DEV 6).
+func isForgotten(err error) bool {
+	var refused *mcsclient.LoginError
+	return errors.As(err, &refused) && refused.Code == http.StatusUnauthorized
+}
+
+// received counts a message. It runs on the connection's reading goroutine.
+func (d *device) received(m *mcsclient.Message) {
+	now := d.run.now()
+	if m.Type == mcsclient.TypeDeletedMessages {
+		text, _ := m.Get("total_deleted")
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			d.dropped.Add(n)
+		}
+		return
+	}
+	text, _ := m.Get(stampKey)
+	at, ok := parseStamp(text)
+	switch {
+	case !ok || at.run != d.run.id || at.stream >= len(d.run.streams):
+		d.run.strays.Add(1)
+		return
+	case d.run.streams[at.stream].device != d:
+		d.run.misdelivered.Add(1)
+		return
+	}
+	if d.run.down.arrived(d.run.streams[at.stream], at) {
+		d.run.deliveries.record(d.number, now-at.due)
+		if d.run.plan.wantsReceipt(at.seq) {
+			d.run.receipts.owed.Add(1)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+// Package load puts a CCS under load and counts exactly what becomes of every message.
+//
+// Run does what a Plan says to a Target: app servers send over ccsclient, devices receive and acknowledge
+// over mcsclient, and a stream of Samples, one a second, goes to Reporters, with a Result at the end. It is
+// made of clients alone, so that it can drive any CCS.
+//
+// # Counting
+//
+// Every payload carries a stamp: the run, the stream, the number of the message in its stream, and when the
+// message was due. A stream is all that one connection sends to one device, the order that the server has to
+// keep (CCS 5 no. 11). The receiver's tracker knows of every number whether it came, once, twice, late or never;
+// the sender's knows which were refused. So what is lost, duplicated or out of order is counted and never
+// inferred, through reconnects and restarts of the server. What was sent and not answered when a connection
+// ended is sent again under its message_id (CCS 4.3).
+//
+// Memory is bounded however long a run is: a tracker keeps maxSpans gaps and says so if there were more, the
+// timeline halves its resolution when it is full, and a connection has as many messages as may be in flight.
+//
+// # Time
+//
+// Without a rate each connection keeps its messages in flight: a closed loop, in which a slow server slows
+// its load down. With a rate messages are due when a schedule says so, and latency counts from then, so that
+// a server that stalls can't hide it. The load grows during the ramp, which is not measured.
+//
+// # Goroutines
+//
+// Each app server's connection has one that sends; answers and deliveries are counted by the clients' own,
+// into meters with a lock for each group of them. Run owns all and returns when they have ended.
+package load

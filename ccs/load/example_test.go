@@ -1,0 +1,22 @@
+package load_test
+
+import (
+	"fmt"
+
+	"openccs/ccs/load"
+)
+
+// A report becomes a gate.
+func ExampleParseExpectations() {
+	expected, err := load.ParseExpectations("ack.p99<10ms,lost=0")
+	if err != nil {
+		panic(err)
+	}
+	result := &load.Result{Plan: load.DefaultPlan(), AckMS: load.Latency{P99: 12.5}} // from load.Run
+	for _, e := range expected {
+		if miss := e.Miss(result); miss != "" {
+			fmt.Println("missed:", miss)
+		}
+	}
+	// Output: missed: ack.p99<10ms: it is 12.5
+}

@@ -1,0 +1,109 @@
+package load
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Expectation is a threshold of a result, such as ack.p99<10ms.
+type Expectation struct {
+	text, metric, op string
+	value            float64
+}
+
+// expectation has a metric, a comparison and a number or duration.
+var expectation = regexp.MustCompile(`^\s*([a-z0-9_.]+)\s*(<=|>=|!=|<|>|=)\s*([0-9][0-9a-zµ.]*)\s*$`)
+
+// ParseExpectations reads what --expect says: "ack.p99<10ms,lost=0". A metric is a number of the result's JSON by
+// its path, where ack.p99 is short for ack_ms.p99; latencies are durations or milliseconds.
+func ParseExpectations(text string) ([]Expectation, error) {
+	var list []Expectation
+	known := metrics(&Result{ServerCPU: new(float64), Plan: DefaultPlan()})
+	for part := range strings.SplitSeq(text, ",") {
+		m := expectation.FindStringSubmatch(part)
+		if m == nil {
+			return nil, fmt.Errorf("%q: say metric, comparison and value, such as ack.p99<10ms or lost=0", part)
+		}
+		e := Expectation{text: strings.TrimSpace(part), metric: fullName(m[1]), op: m[2]}
+		if _, ok := known[e.metric]; !ok {
+			return nil, fmt.Errorf("%q: no metric %q, there are %s", part, m[1], strings.Join(names(known), ", "))
+		}
+		var err error
+		if e.value, err = strconv.ParseFloat(m[3], 64); err != nil {
+			d, err := time.ParseDuration(m[3])
+			if err != nil || !strings.Contains(e.metric, "_ms.") {
+				return nil, fmt.Errorf("%q: %q is no value for it", part, m[3])
+			}
+			e.value = float64(d) / float64(time.Millisecond)
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// Miss says how a result misses the expectation, "" if it doesn't. A figure that the result lacks is a miss.
+func (e Expectation) Miss(r *Result) string {
+	v, ok := metrics(r)[e.metric]
+	if !ok {
+		return fmt.Sprintf("%s: the run has no such figure", e.text)
+	}
+	met := map[string]bool{
+		"<": v < e.value, "<=": v <= e.value, ">": v > e.value, ">=": v >= e.value, "=": v == e.value, "!=": v != e.value,
+	}
+	if met[e.op] {
+		return ""
+	}
+	return fmt.Sprintf("%s: it is %s", e.text, strconv.FormatFloat(v, 'f', -1, 64))
+}
+
+// fullName is the path of a metric: ack.p99 is ack_ms.p99, upstream.ack.p99 is upstream.ack_ms.p99.
+func fullName(name string) string {
+	parts := strings.Split(name, ".")
+	if n := len(parts); n >= 2 && slices.Contains([]string{"ack", "delivery", "login", "late"}, parts[n-2]) {
+		parts[n-2] += "_ms"
+	}
+	return strings.Join(parts, ".")
+}
+
+// metrics is every number of a result by its path in JSON, but for those of the plan and in lists.
+func metrics(r *Result) map[string]float64 {
+	short := *r
+	short.Plan = DefaultPlan()
+	b, err := json.Marshal(&short)
+	if err != nil {
+		panic(err) // a result is nothing but numbers, texts and lists of them
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(b, &fields); err != nil {
+		panic(err)
+	}
+	delete(fields, "plan")
+	found := map[string]float64{}
+	collect(found, "", fields)
+	return found
+}
+
+func collect(found map[string]float64, prefix string, fields map[string]any) {
+	for name, value := range fields {
+		switch v := value.(type) {
+		case float64:
+			found[prefix+name] = v
+		case map[string]any:
+			collect(found, prefix+name+".", v)
+		}
+	}
+}
+
+func names(metrics map[string]float64) []string {
+	list := make([]string, 0, len(metrics))
+	for name := range metrics {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}

@@ -1,0 +1,83 @@
+package load
+
+import "time"
+
+// Arrivals is a stream as its receiver sees it.
+type Arrivals struct{ t tracker }
+
+// Add returns what an arrival is.
+func (a *Arrivals) Add(seq int64) string {
+	return [...]string{inOrder: "in order", late: "late", duplicate: "duplicate"}[a.t.add(seq, 0)]
+}
+
+// Missing lists what of so many has not come, and counts what was forgotten.
+func (a *Arrivals) Missing(sent int64) (list []int64, forgotten int64) {
+	for gap := range a.t.missing(sent, 0) {
+		for seq := gap.from; seq < gap.to; seq++ {
+			list = append(list, seq)
+		}
+	}
+	return list, a.t.gaps.forgotten
+}
+
+const MaxSpans = maxSpans
+
+// Fate is what became of the messages of a stream that were accepted and have not come.
+type Fate struct{ Lost, Expired, Collapsed int64 }
+
+// CountStream has messages due a second apart; those in got came, those in refused were nacked.
+func CountStream(p *Plan, sent int64, got, refused []int64, now time.Duration) Fate {
+	s := &stream{sent: sent, lastDue: time.Duration(sent-1) * time.Second}
+	for _, seq := range got {
+		s.arrived(stamp{seq: seq, due: time.Duration(seq) * time.Second})
+	}
+	for _, seq := range refused {
+		s.refuse(seq, 0)
+	}
+	c := s.count(p, now)
+	return Fate{c.lost, c.expired, c.collapsed}
+}
+
+// Due is when message i of an open loop is due.
+func Due(rate float64, ramp time.Duration, i int64) time.Duration {
+	return pacer{rate: rate, ramp: ramp}.due(i)
+}
+
+// Compose writes a payload of size bytes as JSON and a message ID.
+func Compose(c *Composer, stream int, seq int64, due time.Duration, size int) (id, object string) {
+	s := stamp{run: 0xCAFE, stream: stream, seq: seq, due: due}
+	return c.messageID(s), c.object(s, size)
+}
+
+type Composer = composer
+
+// ReadPayload and ReadMessageID take apart what Compose writes.
+func ReadPayload(text string) (run uint32, stream int, seq int64, due time.Duration, ok bool) {
+	s, ok := parseStamp(text)
+	return s.run, s.stream, s.seq, s.due, ok
+}
+
+func ReadMessageID(text string) (run uint32, stream int, seq int64, ok bool) {
+	s, ok := parseMessageID(text)
+	return s.run, s.stream, s.seq, ok
+}
+
+const MaxSamples = maxSamples
+
+// Compact is a timeline to which samples were added.
+func Compact(samples []Sample) []Sample {
+	var t timeline
+	for i := range samples {
+		t.add(&samples[i])
+	}
+	return t.samples
+}
+
+// Warnings is what makes the figures of a result less than they seem.
+func Warnings(r *Result) []string {
+	r.warn()
+	return r.Warnings
+}
+
+// ProcessCPU and OwnCPU are what a process, and this one, have used.
+var ProcessCPU, OwnCPU = processCPU, ownCPU

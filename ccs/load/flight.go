@@ -1,0 +1,123 @@
+package load
+
+import (
+	"errors"
+	"time"
+
+	"openccs/ccs/ccsclient"
+	"openccs/stanza"
+)
+
+// flight is a place in a connection's window, and the message that takes it.
+type flight struct {
+	stream   *stream
+	seq      int64
+	due      time.Duration // since the start of the run
+	nth      int64         // message of the connection
+	again    bool          // it was sent before
+	answered func(ccsclient.Reply)
+}
+
+// make makes the next message, with its place. In an open loop punctual says that nothing but this process can
+// have kept it from being sent when it was due.
+func (a *appServer) make(f *flight, due time.Duration, punctual bool) *flight {
+	r := a.run
+	now := r.now()
+	switch {
+	case r.schedule == nil:
+		due = now
+	case punctual:
+		r.lateness.record(a.number, now-due)
+	}
+	s := a.streams[a.made%int64(len(a.streams))]
+	f.stream, f.seq, f.due, f.nth, f.again = s, s.sent, due, a.made, false
+	a.made++
+	s.sent++
+	s.lastDue = due
+	r.down.sent.Add(1)
+	if r.plan.wantsReceipt(f.seq) {
+		r.receipts.requested.Add(1)
+	}
+	return f
+}
+
+// message is what is sent.
+func (a *appServer) message(f *flight) stanza.Downstream {
+	p, s := a.run.plan, stamp{run: a.run.id, stream: f.stream.id, seq: f.seq, due: f.due, again: f.again}
+	m := stanza.Downstream{
+		To:               f.stream.device.token,
+		MessageID:        a.text.messageID(s),
+		TTL:              p.TTLs.At(f.seq),
+		Priority:         p.Priorities.At(f.seq),
+		ReceiptRequested: p.wantsReceipt(f.seq),
+		Data:             stanza.Object(a.text.object(s, p.Payload.At(f.seq))),
+	}
+	if p.CollapseKeys > 0 {
+		m.CollapseKey = a.run.collapseKeys[f.seq%int64(p.CollapseKeys)]
+	}
+	return m
+}
+
+// widen gives the connection room for so many messages in flight in all, or for as many as it can have.
+func (a *appServer) widen(places int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for ; a.places < min(places, cap(a.free)); a.places++ {
+		f := &flight{}
+		f.answered = func(r ccsclient.Reply) { a.answer(f, r) }
+		a.free <- f
+	}
+}
+
+// answer takes the server's answer, or that there was none. It runs on the client's reading goroutine.
+func (a *appServer) answer(f *flight, r ccsclient.Reply) {
+	if r.Err != nil {
+		a.refused(f, r.Err)
+		return
+	}
+	a.run.down.acked.Add(1)
+	a.run.acks.record(a.number, a.run.now()-f.due)
+	a.free <- f
+}
+
+// refused takes a nack, or that the connection ended, or ends soon (CCS 3.7), without an answer.
+func (a *appServer) refused(f *flight, reason error) {
+	var nack *stanza.Error
+	if !errors.As(reason, &nack) || nack.Code == stanza.ConnectionDraining {
+		a.sendAgain(f)
+		return
+	}
+	f.stream.refuse(f.seq, f.due)
+	a.run.nacked(nack.Code)
+	a.free <- f
+}
+
+// sendAgain keeps a message for the next connection.
+func (a *appServer) sendAgain(f *flight) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f.again = true
+	a.again = append(a.again, f)
+	a.waiting.Add(1)
+}
+
+func (a *appServer) takeAgain() *flight {
+	if a.waiting.Load() == 0 {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.again[0]
+	a.again = a.again[1:]
+	a.waiting.Add(-1)
+	return f
+}
+
+// giveUp counts what was never answered. serve has ended.
+func (a *appServer) giveUp() (unanswered int64) {
+	for f := a.takeAgain(); f != nil; f = a.takeAgain() {
+		f.stream.refuse(f.seq, f.due)
+		unanswered++
+	}
+	return unanswered
+}

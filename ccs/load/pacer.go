@@ -1,0 +1,93 @@
+package load
+
+import (
+	"math"
+	"time"
+)
+
+// tick is the step in which messages are due: those of one tick are due together, and wake their sender once.
+const tick = time.Millisecond
+
+// pacer says when messages are due in an open loop: at a rate that grows from nothing during the ramp.
+type pacer struct {
+	rate float64 // a second, after the ramp
+	ramp time.Duration
+}
+
+// due is when message i is due, from 0, since the start.
+func (p pacer) due(i int64) time.Duration {
+	n, ramp := float64(i), p.ramp.Seconds()
+	at := ramp/2 + n/p.rate
+	if n < p.rate*ramp/2 { // the rate so far is rate*t/ramp, and so the messages rate*t²/(2*ramp)
+		at = math.Sqrt(2 * n * ramp / p.rate)
+	}
+	due := time.Duration(at * float64(time.Second))
+	return (due + tick - 1) / tick * tick
+}
+
+// schedule wakes senders when messages of theirs are due. Sender k of n has messages k, k+n, k+2n and so on.
+type schedule struct {
+	pacer
+	base time.Duration   // when it begins, on the run's clock
+	wake []chan struct{} // capacity 1
+}
+
+func newSchedule(p pacer, senders int) *schedule {
+	s := &schedule{pacer: p, wake: make([]chan struct{}, senders)}
+	for i := range s.wake {
+		s.wake[i] = make(chan struct{}, 1)
+	}
+	return s
+}
+
+// dueOf is when sender's message i is due.
+func (s *schedule) dueOf(sender int, i int64) time.Duration {
+	return s.base + s.due(i*int64(len(s.wake))+int64(sender))
+}
+
+// run wakes senders until stop is closed. start is that of the run's clock.
+func (s *schedule) run(start time.Time, stop <-chan struct{}) {
+	for i := int64(0); ; {
+		sleepUntil(start.Add(s.base+s.due(i)), stop)
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		now := time.Since(start) - s.base
+		for woken := 0; s.due(i) <= now; i++ {
+			if woken < len(s.wake) { // one signal stands for all that is due
+				woken++
+				signal(s.wake[i%int64(len(s.wake))])
+			}
+		}
+	}
+}
+
+// signal sends to a channel of capacity 1, unless a signal is waiting there already.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// finest is the longest sleep that is made precise: the runtime's timers may be a millisecond late when
+// nothing else runs.
+const finest = 5 * time.Millisecond
+
+// sleepUntil returns at a time, or when stop is closed, which it notices late if the time is near.
+func sleepUntil(t time.Time, stop <-chan struct{}) {
+	if wait := time.Until(t); wait > finest {
+		timer := time.NewTimer(wait - finest)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-stop:
+			return
+		}
+	}
+	if wait := time.Until(t); wait > 0 {
+		nap(wait)
+	}
+}

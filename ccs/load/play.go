@@ -1,0 +1,155 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// The steps of a run's own work.
+const (
+	sampleEvery = time.Second
+	widenEvery  = 10 * time.Millisecond
+	settleEvery = 50 * time.Millisecond
+)
+
+// play runs the phases. setUp has succeeded.
+func (r *run) play(ctx, life context.Context, die context.CancelCauseFunc, goroutines *sync.WaitGroup) (*Result, error) {
+	b := newBook(r.now())
+	started := time.Now()
+	var sending sync.WaitGroup
+	if r.plan.Rate > 0 {
+		r.schedule = newSchedule(pacer{rate: r.plan.Rate, ramp: r.plan.Ramp}, len(r.servers))
+		r.schedule.base = b.began
+		sending.Go(func() { r.schedule.run(r.start, r.stop) })
+	}
+	r.logins.take(b.logins)
+	for _, a := range r.servers {
+		goroutines.Go(func() {
+			if err := a.serve(life); err != nil {
+				die(err)
+			}
+		})
+	}
+	sending.Go(r.openWindows)
+	sending.Go(func() { r.sendUpstream(life) })
+
+	until, cancel := context.WithCancelCause(ctx) // of the load: the user, or an error, may end it early
+	defer cancel(nil)
+	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
+	failure := r.phase(until, b, PhaseRamp, r.plan.Ramp)
+	b.discard(r)
+	b.begin = r.read()
+	if failure == nil {
+		sending.Go(func() { r.storm(life) })
+		failure = r.phase(until, b, PhaseMeasure, r.plan.Duration)
+	}
+	b.end = r.read()
+	interrupted := ctx.Err() != nil
+	r.stopSending()
+	sending.Wait()
+	if drained := r.drain(life, b, interrupted); failure == nil {
+		failure = drained
+	}
+	if failure == nil && life.Err() != nil {
+		failure = context.Cause(life)
+	}
+	counted := r.now() // before everybody leaves, which takes a moment
+	die(nil)
+	goroutines.Wait()
+	b.take(r, nil)
+
+	result := r.result(b, counted)
+	result.Run = strconv.FormatUint(uint64(r.id), 16)
+	result.Started = started
+	result.Interrupted = interrupted
+	result.warn()
+	for _, reporter := range r.options.Reporters {
+		if err := reporter.Result(result); err != nil {
+			return result, errors.Join(failure, err)
+		}
+	}
+	return result, failure
+}
+
+// openWindows gives the connections their places: at once in an open loop, one by one during the ramp of a
+// closed one.
+func (r *run) openWindows() {
+	if r.plan.Rate == 0 && r.plan.Ramp > 0 {
+		began := time.Now()
+		step := time.NewTicker(widenEvery)
+		defer step.Stop()
+		for done := time.Duration(0); done < r.plan.Ramp; done = time.Since(began) {
+			r.widen(1 + int(float64(r.plan.InFlight)*done.Seconds()/r.plan.Ramp.Seconds()))
+			select {
+			case <-step.C:
+			case <-r.stop:
+				return
+			}
+		}
+	}
+	r.widen(r.plan.InFlight)
+}
+
+// phase takes samples for a while. It returns an error if a reporter fails or the run does; that ctx has ended
+// for another reason is none.
+func (r *run) phase(ctx context.Context, b *book, name Phase, length time.Duration) error {
+	end := r.now() + length
+	for r.now() < end && ctx.Err() == nil {
+		timer := time.NewTimer(min(sampleEvery, end-r.now()))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+		if err := r.sample(b, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain waits for what is outstanding: answers first, then what they promised.
+func (r *run) drain(ctx context.Context, b *book, interrupted bool) error {
+	limit := r.plan.Drain
+	if interrupted {
+		limit = min(limit, interruptedDrain)
+	}
+	end := r.now() + limit
+	check := time.NewTicker(settleEvery)
+	defer check.Stop()
+	for !r.settled() && r.now() < end && ctx.Err() == nil {
+		select {
+		case <-check.C:
+		case <-ctx.Done():
+		}
+		if r.now()-b.lastAt >= sampleEvery {
+			if err := r.sample(b, PhaseDrain); err != nil {
+				return err
+			}
+		}
+	}
+	return r.sample(b, PhaseDrain)
+}
+
+// settled reports whether nothing is outstanding any more.
+func (r *run) settled() bool {
+	for _, a := range r.servers {
+		select {
+		case <-a.settled:
+		default:
+			return false
+		}
+	}
+	sent := r.up.sent.Load()
+	if r.up.acked.Load() < sent || r.up.delivered.Load() < sent || r.receipts.received.Load() < r.receipts.owed.Load() {
+		return false
+	}
+	if r.plan.Away {
+		return true
+	}
+	total, _ := r.count(r.now())
+	return total.lost == 0
+}

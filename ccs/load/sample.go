@@ -1,0 +1,98 @@
+package load
+
+import "github.com/HdrHistogram/hdrhistogram-go"
+
+// Phase is a part of a run.
+type Phase string
+
+// The phases. What comes before is reported as progress.
+const (
+	PhaseRamp    Phase = "ramp"
+	PhaseMeasure Phase = "measure"
+	PhaseDrain   Phase = "drain"
+)
+
+// Sample is a part of a run, about a second.
+type Sample struct {
+	At            float64 `json:"at"`      // seconds from the start of the run to the end of the sample
+	Seconds       float64 `json:"seconds"` // its length
+	Phase         Phase   `json:"phase"`
+	Sent          int64   `json:"sent"`
+	Acked         int64   `json:"acked"`
+	Nacked        int64   `json:"nacked"`
+	Delivered     int64   `json:"delivered"`
+	Upstream      int64   `json:"upstream"` // delivered
+	InFlight      int     `json:"in_flight"`
+	Window        int     `json:"window"` // of all connections
+	DevicesOnline int     `json:"devices_online"`
+	AckMS         Latency `json:"ack_ms"`
+	DeliveryMS    Latency `json:"delivery_ms"`
+
+	// Not in the timeline: the sample's own histograms, in microseconds, valid until the reporter returns.
+	Ack, Delivery *hdrhistogram.Histogram `json:"-"`
+}
+
+// maxSamples bounds a timeline. A longer run has coarser ones.
+const maxSamples = 1200
+
+// timeline collects samples.
+type timeline struct {
+	samples []Sample
+	every   int // calls of add that make one sample
+	added   int // calls that the last sample has
+}
+
+func (t *timeline) add(s *Sample) {
+	if t.every == 0 {
+		t.every = 1
+	}
+	kept := *s
+	kept.Ack, kept.Delivery = nil, nil
+	if n := len(t.samples); n > 0 && t.added < t.every && t.samples[n-1].Phase == s.Phase {
+		t.samples[n-1] = merge(t.samples[n-1], kept)
+		t.added++
+		return
+	}
+	if len(t.samples) == maxSamples {
+		t.halve()
+	}
+	t.samples = append(t.samples, kept)
+	t.added = 1
+}
+
+// halve merges neighbours of one phase.
+func (t *timeline) halve() {
+	half := t.samples[:0]
+	for i := 0; i < len(t.samples); i++ {
+		s := t.samples[i]
+		if i+1 < len(t.samples) && t.samples[i+1].Phase == s.Phase {
+			i++
+			s = merge(s, t.samples[i])
+		}
+		half = append(half, s)
+	}
+	t.samples = half
+	t.every *= 2
+}
+
+// merge makes one sample of two that follow each other. Of latencies it keeps the worse one.
+func merge(a, b Sample) Sample {
+	m := b
+	m.Seconds += a.Seconds
+	m.Sent += a.Sent
+	m.Acked += a.Acked
+	m.Nacked += a.Nacked
+	m.Delivered += a.Delivered
+	m.Upstream += a.Upstream
+	m.InFlight = max(a.InFlight, b.InFlight)
+	m.DevicesOnline = min(a.DevicesOnline, b.DevicesOnline)
+	m.AckMS = worse(a.AckMS, b.AckMS)
+	m.DeliveryMS = worse(a.DeliveryMS, b.DeliveryMS)
+	return m
+}
+
+func worse(a, b Latency) Latency {
+	return Latency{
+		P50: max(a.P50, b.P50), P90: max(a.P90, b.P90), P99: max(a.P99, b.P99), P999: max(a.P999, b.P999), Max: max(a.Max, b.Max),
+	}
+}

@@ -1,0 +1,161 @@
+package load
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// stampKey is the key of the data under which a payload carries its stamp, and what fills it up.
+const stampKey = "load"
+
+// The widths of a stamp's fields in hexadecimal digits.
+const (
+	runDigits    = 8
+	streamDigits = 8
+	seqDigits    = 12
+	dueDigits    = 14
+	againDigits  = 1
+	stampSize    = runDigits + streamDigits + seqDigits + dueDigits + againDigits
+)
+
+// The bytes of keys and values that a payload may have: room for a stamp, and what CCS allows (CCS 2.6).
+const (
+	MinPayload = len(stampKey) + stampSize
+	MaxPayload = 4096
+)
+
+// stamp says which message a payload is.
+type stamp struct {
+	run    uint32
+	stream int
+	seq    int64         // in its stream, from 0
+	due    time.Duration // since the start of the run
+	again  bool          // not sent for the first time
+}
+
+// text fills b.
+func (s stamp) text(b *[stampSize]byte) {
+	rest := b[:]
+	fill := func(digits int, v uint64) {
+		for i := digits - 1; i >= 0; i-- {
+			rest[i] = "0123456789abcdef"[v&15]
+			v >>= 4
+		}
+		rest = rest[digits:]
+	}
+	fill(runDigits, uint64(s.run))
+	fill(streamDigits, uint64(s.stream))
+	fill(seqDigits, uint64(s.seq))
+	fill(dueDigits, uint64(s.due))
+	again := uint64(0)
+	if s.again {
+		again = 1
+	}
+	fill(againDigits, again)
+}
+
+// parseStamp reads what a payload begins with; false if it is no stamp.
+func parseStamp(text string) (s stamp, ok bool) {
+	if len(text) < stampSize {
+		return s, false
+	}
+	ok = true
+	number := func(digits int) (v uint64) {
+		for _, c := range []byte(text[:digits]) {
+			switch {
+			case '0' <= c && c <= '9':
+				v = v<<4 | uint64(c-'0')
+			case 'a' <= c && c <= 'f':
+				v = v<<4 | uint64(c-'a'+10)
+			default:
+				ok = false
+			}
+		}
+		text = text[digits:]
+		return v
+	}
+	s.run = uint32(number(runDigits))
+	s.stream = int(number(streamDigits))
+	s.seq = int64(number(seqDigits))
+	s.due = time.Duration(number(dueDigits))
+	s.again = number(againDigits) != 0
+	return s, ok
+}
+
+// messageID is the same whenever a message is sent (CCS 4.3), and no other's.
+func (s stamp) messageID(b []byte) []byte {
+	b = strconv.AppendUint(b, uint64(s.run), 36)
+	b = append(b, '-')
+	b = strconv.AppendInt(b, int64(s.stream), 36)
+	b = append(b, '-')
+	return strconv.AppendInt(b, s.seq, 36)
+}
+
+// parseMessageID reads what messageID has written.
+func parseMessageID(text string) (s stamp, ok bool) {
+	run, rest, _ := strings.Cut(text, "-")
+	stream, seq, _ := strings.Cut(rest, "-")
+	id, err := strconv.ParseUint(run, 36, 32)
+	if err != nil {
+		return s, false
+	}
+	number, err := strconv.ParseInt(stream, 36, 32)
+	if err != nil {
+		return s, false
+	}
+	s.run, s.stream = uint32(id), int(number)
+	s.seq, err = strconv.ParseInt(seq, 36, 64)
+	return s, err == nil
+}
+
+// chunkSize is how much text a composer makes room for at once.
+const chunkSize = 64 << 10
+
+var padding = strings.Repeat("x", MaxPayload)
+
+// composer writes the texts of messages. They are cut from large chunks, so that none costs an allocation.
+type composer struct {
+	chunk strings.Builder
+	id    [64]byte
+	stamp [stampSize]byte
+}
+
+// messageID is that of s.
+func (c *composer) messageID(s stamp) string {
+	from := c.begin(len(c.id))
+	c.chunk.Write(s.messageID(c.id[:0]))
+	return c.chunk.String()[from:]
+}
+
+// value is what a payload of size bytes has under stampKey.
+func (c *composer) value(s stamp, size int) string {
+	from := c.begin(size)
+	c.appendValue(s, size)
+	return c.chunk.String()[from:]
+}
+
+// object is a payload of size bytes as JSON.
+func (c *composer) object(s stamp, size int) string {
+	const open, end = `{"` + stampKey + `":"`, `"}`
+	from := c.begin(len(open) + size + len(end))
+	c.chunk.WriteString(open)
+	c.appendValue(s, size)
+	c.chunk.WriteString(end)
+	return c.chunk.String()[from:]
+}
+
+func (c *composer) appendValue(s stamp, size int) {
+	s.text(&c.stamp)
+	c.chunk.Write(c.stamp[:])
+	c.chunk.WriteString(padding[:size-MinPayload])
+}
+
+// begin makes room for n bytes and returns where they will start.
+func (c *composer) begin(n int) int {
+	if c.chunk.Cap()-c.chunk.Len() < n {
+		c.chunk.Reset() // those who have strings of the old chunk keep it
+		c.chunk.Grow(chunkSize)
+	}
+	return c.chunk.Len()
+}

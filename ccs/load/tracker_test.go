@@ -1,0 +1,121 @@
+package load_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/load"
+)
+
+func TestArrivals(t *testing.T) {
+	tests := []struct {
+		name    string
+		arrive  []int64
+		want    []string
+		sent    int64
+		missing []int64
+	}{
+		{name: "in order", arrive: []int64{0, 1, 2}, want: []string{"in order", "in order", "in order"}, sent: 3},
+		{name: "twice", arrive: []int64{0, 0, 1}, want: []string{"in order", "duplicate", "in order"}, sent: 2},
+		{name: "a gap that is filled", arrive: []int64{0, 2, 1}, want: []string{"in order", "in order", "late"}, sent: 3},
+		{name: "what was late comes twice", arrive: []int64{1, 0, 0}, want: []string{"in order", "late", "duplicate"}, sent: 2},
+		{name: "the middle of a gap", arrive: []int64{4, 2}, want: []string{"in order", "late"}, sent: 5, missing: []int64{0, 1, 3}},
+		{name: "the tail is missing", arrive: []int64{0}, want: []string{"in order"}, sent: 3, missing: []int64{1, 2}},
+		{name: "all is missing", sent: 2, missing: []int64{0, 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var a load.Arrivals
+			for i, seq := range tt.arrive {
+				assert.Equal(t, tt.want[i], a.Add(seq), "arrival %d", i)
+			}
+			missing, forgotten := a.Missing(tt.sent)
+			assert.Equal(t, tt.missing, missing)
+			assert.Zero(t, forgotten)
+		})
+	}
+}
+
+// Whatever comes in whichever order, the tracker knows what a map of everything would know.
+func TestArrivalsAgreeWithAMap(t *testing.T) {
+	const sent = 500
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		var a load.Arrivals
+		seen, newest := map[int64]bool{}, int64(-1)
+		for range 700 {
+			// Near the front more often than not, as in a stream, so that there are fills, repeats and gaps.
+			seq := min(max(newest+int64(random.IntN(12))-7, 0), sent-1)
+			want := "in order"
+			switch {
+			case seen[seq]:
+				want = "duplicate"
+			case seq < newest:
+				want = "late"
+			}
+			seen[seq], newest = true, max(newest, seq)
+			require.Equal(t, want, a.Add(seq), "seed %d, message %d", seed, seq)
+		}
+		var want []int64
+		for seq := range int64(sent) {
+			if !seen[seq] {
+				want = append(want, seq)
+			}
+		}
+		missing, _ := a.Missing(sent)
+		require.Equal(t, want, missing, "seed %d", seed)
+	}
+}
+
+// Memory is bounded: beyond so many gaps the oldest are forgotten, and counted.
+func TestArrivalsWithTooManyGaps(t *testing.T) {
+	var a load.Arrivals
+	for seq := int64(1); seq < 2*(load.MaxSpans+10); seq += 2 {
+		a.Add(seq)
+	}
+	missing, forgotten := a.Missing(2 * (load.MaxSpans + 10))
+	assert.Len(t, missing, load.MaxSpans)
+	assert.EqualValues(t, 10, forgotten)
+	assert.EqualValues(t, 20, missing[0], "the oldest went")
+}
+
+func TestWhatBecomesOfAStream(t *testing.T) {
+	plan := func(change func(*load.Plan)) *load.Plan {
+		p := load.DefaultPlan()
+		change(&p)
+		return &p
+	}
+	ttls := func(text string) func(*load.Plan) {
+		return func(p *load.Plan) { require.NoError(t, p.TTLs.UnmarshalText([]byte(text))) }
+	}
+	tests := []struct {
+		name         string
+		plan         *load.Plan
+		got, refused []int64
+		now          time.Duration
+		want         load.Fate
+	}{
+		{name: "all came", plan: plan(ttls("1h")), got: []int64{0, 1, 2, 3, 4, 5}},
+		{name: "what was refused is not lost", plan: plan(ttls("1h")), got: []int64{0, 3}, refused: []int64{1, 4, 5}, want: load.Fate{Lost: 1}},
+		{name: "now or never", plan: plan(ttls("0")), got: []int64{5}, now: time.Minute, want: load.Fate{Expired: 5}},
+		{name: "a time to live that is over for the first ones", plan: plan(ttls("10s")), got: []int64{2}, now: 13 * time.Second, want: load.Fate{Expired: 2, Lost: 3}},
+		{name: "times to live take turns", plan: plan(ttls("0,1h")), now: time.Minute, want: load.Fate{Expired: 3, Lost: 3}},
+		{
+			name: "a later message with the same key took its place", plan: plan(func(p *load.Plan) { p.CollapseKeys = 2 }),
+			got: []int64{4}, want: load.Fate{Collapsed: 4, Lost: 1}, // 0, 2 by 4; 1, 3 by 5
+		},
+		{
+			name: "one that was refused takes nobody's place", plan: plan(func(p *load.Plan) { p.CollapseKeys = 2 }),
+			got: []int64{0, 1, 2, 4}, refused: []int64{5}, want: load.Fate{Lost: 1},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, load.CountStream(tt.plan, 6, tt.got, tt.refused, tt.now))
+		})
+	}
+}

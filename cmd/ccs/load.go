@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"openccs/ccs/card"
+	"openccs/ccs/control"
+	"openccs/ccs/load"
+)
+
+// loadCmd is the load tool.
+type loadCmd struct {
+	Run    loadRunCmd    `cmd:"" default:"withargs" help:"Send at full speed or at a rate, and count what becomes of every message; run may be left out."`
+	Diff   loadDiffCmd   `cmd:"" help:"Compare two runs."`
+	Schema loadSchemaCmd `cmd:"" help:"Print the JSON schema of a run's result."`
+}
+
+type loadRunCmd struct {
+	appServerFlags
+	MCS         string `name:"mcs" placeholder:"HOST:PORT" help:"Where devices connect. Default: what the connection card says, as for the next. Several addresses of this or of --xmpp, with commas, are taken in turn."`
+	HTTP        string `name:"http" placeholder:"URL" help:"Where devices check in and register."`
+	Credentials string `placeholder:"FILE" help:"YAML or JSON list of sender_id and api_key, for --senders. Default: load-senders.json in the data directory, with projects made for it."`
+	DevicesFile string `placeholder:"FILE" help:"Keep the devices here for the next run. Default: load-devices.json in the data directory."`
+	Own         bool   `name:"i-own-this-server" help:"Allow a server that is not on this machine."`
+
+	load.Plan
+
+	Expect   string `placeholder:"LIST" help:"Exit with 3 if the result misses one of these, such as 'ack.p99<10ms,lost=0': numbers of the JSON by their path."`
+	JSON     bool   `help:"Print one JSON object."`
+	HTML     string `name:"html" placeholder:"FILE" help:"Write a report with charts: one file that needs nothing else."`
+	HDRLog   string `name:"hdr-log" placeholder:"FILE" help:"Write an HdrHistogram log of the latencies."`
+	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log this and what is graver: debug, info, warn or error."`
+}
+
+// Help shows how it is called.
+func (loadRunCmd) Help() string {
+	return `Is app servers and devices at once. Every payload is numbered, so that lost, duplicated and late messages
+are counted exactly, also when the server is killed on the way. Without --rate each connection keeps
+--in-flight messages unanswered; with it messages are due at that rate, and latency counts from then.
+
+Examples:
+
+    ccs load run
+    ccs load --connections 10 --devices 100 --duration 1m --html report.html
+    ccs load --rate 20000 --json --expect 'ack.p99<10ms,lost=0'
+    ccs load --devices 10000 --upstream 500 --receipts 10 --storm mass-offline
+    ccs load --xmpp push.example.org:5235 --mcs push.example.org:5228 --http https://push.example.org --ca ca.pem --sender 123456789012 --key AIza… --i-own-this-server
+`
+}
+
+// Validate finds what no run could do.
+func (c *loadRunCmd) Validate() error { return c.Plan.Validate() }
+
+// Run puts the server under load and reports.
+func (c *loadRunCmd) Run(ctx context.Context, out *output) error {
+	var expected []load.Expectation
+	if c.Expect != "" {
+		var err error
+		if expected, err = load.ParseExpectations(c.Expect); err != nil {
+			return &usageError{err: fmt.Errorf("--expect: %w", err)}
+		}
+	}
+	target, options, err := c.target(ctx)
+	if err != nil {
+		return err
+	}
+	if !c.Own {
+		if err := target.CheckLoopback(ctx); errors.Is(err, load.ErrNotLoopback) {
+			return &usageError{err: err, hint: "load harms: if the server is yours, say --i-own-this-server"}
+		} else if err != nil {
+			return err
+		}
+	}
+	if options.Logger, err = newLogger(out, c.LogLevel, "auto"); err != nil {
+		return err
+	}
+	reports, err := c.reports(out)
+	if err != nil {
+		return err
+	}
+	options.Reporters = append(reports.list, c.last(out))
+	result, err := load.Run(ctx, c.Plan, *target, *options)
+	if err = errors.Join(err, reports.close()); err != nil {
+		return explainDial(err, c.Data)
+	}
+	return c.gate(out, expected, result)
+}
+
+// gate holds a result against what was expected.
+func (c *loadRunCmd) gate(out *output, expected []load.Expectation, result *load.Result) error {
+	missed := false
+	for _, e := range expected {
+		if miss := e.Miss(result); miss != "" {
+			out.note("missed: %s", miss)
+			missed = true
+		}
+	}
+	if missed {
+		return errMissed
+	}
+	return nil
+}
+
+// target is where the load goes, by the flags and the connection card.
+func (c *loadRunCmd) target(ctx context.Context) (*load.Target, *load.Options, error) {
+	options := &load.Options{DevicesFile: c.DevicesFile}
+	k, err := needCard(c.Data, map[string]string{"--mcs": c.MCS, "--http": c.HTTP, "--xmpp": c.XMPP})
+	if err != nil {
+		return nil, nil, err
+	}
+	here := c.XMPP == "" || c.XMPP == card.DialAddr(k.XMPP) // the server of the data directory
+	if c.Credentials == "" || here {
+		if err := c.resolve(); err != nil {
+			return nil, nil, err
+		}
+	}
+	fill(&c.MCS, card.DialAddr(k.MCS))
+	fill(&c.HTTP, k.HTTP)
+	target := &load.Target{XMPP: strings.Split(c.XMPP, ","), MCS: strings.Split(c.MCS, ","), HTTP: c.HTTP}
+	if target.TLS, err = clientTLS(c.CA); err != nil {
+		return nil, nil, err
+	}
+	var local *control.Client
+	if here {
+		fill(&options.DevicesFile, filepath.Join(c.Data, "load-devices.json"))
+		if local, err = control.Dial(c.Data); err == nil {
+			defer local.Close()
+			if local.PID() != os.Getpid() {
+				options.ServerPID = local.PID()
+			}
+			options.Drain = func(ctx context.Context) error { return drainAll(ctx, c.Data) }
+		}
+	}
+	target.Senders, err = c.senders(ctx, local)
+	return target, options, err
+}
+
+// drainAll has the server of a data directory drain every connection.
+func drainAll(ctx context.Context, dir string) error {
+	client, err := control.Dial(dir)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = client.Drain(ctx, "", "")
+	return err
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"openccs/ccs/load"
+)
+
+type loadDiffCmd struct {
+	A string `arg:"" help:"Result of a run, as --json printed it."`
+	B string `arg:"" help:"Result of another."`
+}
+
+// Help shows how it is called.
+func (loadDiffCmd) Help() string {
+	return `Examples:
+
+    ccs load diff before.json after.json
+`
+}
+
+// Run prints what differs.
+func (c *loadDiffCmd) Run(out *output) error {
+	var results [2]load.Result
+	for i, path := range []string{c.A, c.B} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(b, &results[i]); err != nil {
+			return &hintedError{err: fmt.Errorf("%s: %w", path, err), hint: "give what ccs load --json has printed"}
+		}
+	}
+	return out.printf("%s", load.Diff(&results[0], &results[1]))
+}
+
+type loadSchemaCmd struct{}
+
+// Help shows how it is called.
+func (loadSchemaCmd) Help() string {
+	return `Examples:
+
+    ccs load schema > result.schema.json
+`
+}
+
+// Run prints the schema.
+func (loadSchemaCmd) Run(out *output) error { return out.printf("%s", load.Schema) }

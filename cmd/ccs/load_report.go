@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"openccs/ccs/load"
+	"openccs/ccs/load/plot"
+)
+
+// loadReports are who is told about a run, and what has to be closed behind them.
+type loadReports struct {
+	list  []load.Reporter
+	files []io.Closer
+}
+
+// reports makes the reporters that the flags ask for.
+func (c *loadRunCmd) reports(out *output) (*loadReports, error) {
+	r := &loadReports{}
+	if isTerminal(out.stderr) {
+		r.list = append(r.list, &loadLive{out: out, total: c.Ramp + c.Duration})
+	} else {
+		r.list = append(r.list, &loadLines{out: out, last: time.Now()})
+	}
+	if c.HDRLog != "" {
+		f, err := os.Create(c.HDRLog)
+		if err != nil {
+			return nil, fmt.Errorf("--hdr-log: %w", err)
+		}
+		r.files = append(r.files, f)
+		r.list = append(r.list, load.NewHistogramLog(f))
+	}
+	if c.HTML != "" {
+		f, err := os.Create(c.HTML)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("--html: %w", err), r.close())
+		}
+		r.files = append(r.files, f)
+		r.list = append(r.list, loadResult{print: func(result *load.Result) error { return plot.HTML(f, result) }})
+	}
+	return r, nil
+}
+
+// last has the result printed, which whoever waits for it may take for the end.
+func (c *loadRunCmd) last(out *output) load.Reporter {
+	if c.JSON {
+		return loadResult{print: func(r *load.Result) error { return out.json(r) }}
+	}
+	return loadResult{print: func(r *load.Result) error { return out.printf("%s", r.Summary()) }}
+}
+
+func (r *loadReports) close() error {
+	var errs []error
+	for _, f := range r.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// quiet is a reporter that says nothing; others are it but for what they say.
+type quiet struct{}
+
+func (quiet) Progress(string, int, int) error { return nil }
+func (quiet) Sample(*load.Sample) error       { return nil }
+func (quiet) Result(*load.Result) error       { return nil }
+
+// loadResult says what came of a run.
+type loadResult struct {
+	quiet
+	print func(*load.Result) error
+}
+
+// Result prints it.
+func (p loadResult) Result(r *load.Result) error { return p.print(r) }
+
+// loadLines says a line a second.
+type loadLines struct {
+	quiet
+	out  *output
+	last time.Time // that it said how far the set-up is
+}
+
+// Progress says how far the set-up is.
+func (l *loadLines) Progress(what string, done, total int) error {
+	if time.Since(l.last) >= time.Second {
+		l.last = time.Now()
+		l.out.note("%s %d/%d", what, done, total)
+	}
+	return nil
+}
+
+// Sample says how it goes.
+func (l *loadLines) Sample(s *load.Sample) error {
+	l.out.note("%s", s)
+	return nil
+}
+
+// loadLive keeps one line of a terminal up to date: a bar, and what a line a second would say.
+type loadLive struct {
+	out   *output
+	total time.Duration // of the ramp and the measured part
+	bar   *progressbar.ProgressBar
+	what  string // the bar is about
+}
+
+// show draws the bar of something that is so far done.
+func (l *loadLive) show(what, words string, done, total int) error {
+	if l.bar == nil || l.what != what {
+		l.what = what
+		l.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(io.Discard), progressbar.OptionSetWidth(20),
+			progressbar.OptionSetElapsedTime(false), progressbar.OptionSetPredictTime(false))
+	}
+	l.bar.Describe(l.cut(words))
+	if err := l.bar.Set(min(done, total)); err != nil {
+		return err
+	}
+	l.out.redraw(strings.Trim(l.bar.String(), "\r"))
+	return nil
+}
+
+// barWidth is what the bar itself takes, with its percentage.
+const barWidth = 30
+
+// cut shortens words so that they fit on a line beside the bar: a line that wraps can't be redrawn.
+func (l *loadLive) cut(words string) string {
+	f, ok := l.out.stderr.(*os.File)
+	if !ok {
+		return words
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if room := columns - barWidth; err == nil && room > 0 && len(words) > room {
+		return words[:room] // all ASCII
+	}
+	return words
+}
+
+// Progress shows how far the set-up is.
+func (l *loadLive) Progress(what string, done, total int) error {
+	return l.show(what, fmt.Sprintf("%s %d/%d", what, done, total), done, total)
+}
+
+// Sample shows how the run goes.
+func (l *loadLive) Sample(s *load.Sample) error {
+	return l.show("run", s.String(), int(s.At*1000), int(l.total.Milliseconds()))
+}
+
+// Result makes room for it.
+func (l *loadLive) Result(*load.Result) error {
+	l.out.redraw("")
+	return nil
+}

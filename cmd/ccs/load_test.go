@@ -1,0 +1,222 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/card"
+	"openccs/ccs/load"
+)
+
+// process is ccs serve as a process of its own, which can be killed.
+func process(t *testing.T, dir string) *exec.Cmd {
+	t.Helper()
+	args := []string{"serve", "--data", dir, "--log-level", "error"}
+	listen := []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"}
+	if old, err := card.Read(dir); err == nil { // back to where its clients look
+		listen = []string{old.XMPP, old.MCS, strings.TrimPrefix(old.HTTP, "https://")}
+	}
+	ready := filepath.Join(dir, "ready.json")
+	args = append(args, "--xmpp-listen", listen[0], "--mcs-listen", listen[1], "--http-listen", listen[2], "--ready-file", ready)
+	p := exec.Command(os.Args[0], args...)
+	p.Env = append(os.Environ(), asProgram+"=1")
+	p.Stderr = os.Stderr
+	require.NoError(t, p.Start())
+	t.Cleanup(func() {
+		p.Process.Kill()
+		p.Wait()
+	})
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(ready)
+		return err == nil
+	}, patience, time.Millisecond)
+	return p
+}
+
+// The contract for scripts: one object, its figures at the top level.
+func TestLoadPrintsOneObject(t *testing.T) {
+	dir := t.TempDir()
+	process(t, dir)
+	got := ccs(t, "load", "--data", dir, "--connections", "2", "--devices", "3", "--in-flight", "100", "--rate", "2000",
+		"--ramp", "100ms", "--duration", "1s", "--payload", "200", "--upstream", "100", "--json")
+	require.Equal(t, exitDone, got.code, got.stderr)
+	require.Equal(t, 1, strings.Count(got.stdout, "\n"))
+	m := fields(t, got.stdout)
+	for _, name := range []string{
+		"sent", "acked", "nacked", "delivered", "lost", "duplicated", "out_of_order", "acked_per_s", "delivered_per_s", "server_cpu_us_per_message",
+	} {
+		assert.IsType(t, 0.0, m[name], name)
+	}
+	for _, name := range []string{"ack_ms", "delivery_ms"} {
+		for _, p := range []string{"p50", "p99", "p999", "max"} {
+			assert.Positive(t, m[name].(map[string]any)[p], "%s %s", name, p)
+		}
+	}
+	assert.Positive(t, m["sent"])
+	assert.Equal(t, m["sent"], m["delivered"])
+	assert.Zero(t, m["lost"])
+	assert.Contains(t, got.stderr, "ccs: 0:01", "a line a second goes to stderr")
+}
+
+// A server that is killed, twice, loses nothing that it has acknowledged, and ccs load can prove it.
+func TestLoadCountsThroughCrashes(t *testing.T) {
+	dir := t.TempDir()
+	server := process(t, dir)
+	run := background(t, "load", "--data", dir, "--connections", "2", "--devices", "5", "--in-flight", "200", "--duration", "1h", "--json", "--ramp", "0s")
+	seen := 0
+	everybodyIsThere := func() {
+		require.Eventually(t, func() bool {
+			said := run.stderr.String()[seen:]
+			return strings.Contains(said, "measure  devices 5 ")
+		}, patience, 10*time.Millisecond)
+		seen = len(run.stderr.String())
+	}
+	for range 2 {
+		everybodyIsThere()
+		require.NoError(t, os.Remove(filepath.Join(dir, "ready.json")))
+		require.NoError(t, server.Process.Kill())
+		server.Wait()
+		server = process(t, dir)
+	}
+	everybodyIsThere()
+	run.stop()
+	require.Equal(t, exitDone, run.wait(t), run.stderr)
+	var r load.Result
+	require.NoError(t, json.Unmarshal([]byte(run.stdout.String()), &r))
+	assert.True(t, r.Interrupted)
+	assert.Greater(t, r.Acked, int64(1000), "there was traffic worth the name")
+	assert.GreaterOrEqual(t, r.Reconnects, int64(2*(2+5)))
+	assert.Equal(t, r.Sent, r.Acked)
+	assert.Equal(t, r.Acked, r.Delivered)
+	assert.Zero(t, r.Lost+r.Unanswered+r.Untracked+r.OutOfOrder)
+	assert.LessOrEqual(t, r.Duplicated, r.Resent, "only what the crash left without an answer may come twice")
+	assert.Nil(t, r.ServerCPU, "no one process has served it all")
+	t.Logf("sent %d, resent %d, duplicated %d", r.Sent, r.Resent, r.Duplicated)
+}
+
+func TestLoadExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir)
+	load := func(args ...string) result {
+		return ccs(t, append([]string{"load", "--data", dir, "--duration", "100ms", "--ramp", "0s"}, args...)...)
+	}
+	t.Run("what was expected", func(t *testing.T) {
+		got := load("--expect", "lost=0,acked>0")
+		assert.Equal(t, exitDone, got.code, got.stderr)
+		assert.Contains(t, got.stdout, "Downstream")
+	})
+	t.Run("a threshold that is missed", func(t *testing.T) {
+		got := load("--expect", "ack.p50<1ns,lost=0")
+		assert.Equal(t, exitMissed, got.code)
+		assert.Contains(t, got.stderr, "ccs: missed: ack.p50<1ns: it is ")
+		assert.NotContains(t, got.stderr, "lost=0")
+		assert.Contains(t, got.stdout, "Downstream", "the report comes all the same")
+	})
+	t.Run("an expectation that means nothing", func(t *testing.T) {
+		got := load("--expect", "luck>1")
+		assert.Equal(t, exitUsage, got.code)
+		assert.Contains(t, got.stderr, "luck")
+	})
+	t.Run("a plan that makes no sense", func(t *testing.T) {
+		got := load("--devices", "0", "--receipts", "200")
+		assert.Equal(t, exitUsage, got.code)
+		assert.Contains(t, got.stderr, "--devices 0")
+		assert.Contains(t, got.stderr, "--receipts 200")
+	})
+	t.Run("somebody else's server", func(t *testing.T) {
+		got := load("--xmpp", "192.0.2.1:5235", "--sender", "1", "--key", "AIza", "--mcs", "192.0.2.1:5228", "--http", "https://192.0.2.1")
+		assert.Equal(t, exitUsage, got.code)
+		assert.Contains(t, got.stderr, "--i-own-this-server")
+	})
+	t.Run("a key that is wrong", func(t *testing.T) {
+		got := load("--key", "AIzaWrong")
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.stderr, "not-authorized")
+	})
+}
+
+// Projects for many senders are made once and kept; without a server that makes them they come from a file.
+func TestLoadWithManySenders(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir)
+	short := []string{"--duration", "100ms", "--ramp", "0s", "--senders", "3"}
+	for range 2 {
+		got := ccs(t, append([]string{"load", "--data", dir}, short...)...)
+		require.Equal(t, exitDone, got.code, got.stderr)
+	}
+	kept := filepath.Join(dir, "load-senders.json")
+	b, err := os.ReadFile(kept)
+	require.NoError(t, err)
+	var list []load.Credentials
+	require.NoError(t, json.Unmarshal(b, &list))
+	assert.Len(t, list, 2, "and the one on the card")
+	info, err := os.Stat(kept)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+
+	k, err := card.Read(dir)
+	require.NoError(t, err)
+	elsewhere := []string{"load", "--data", t.TempDir(), "--xmpp", k.XMPP, "--mcs", k.MCS, "--http", k.HTTP, "--ca", k.CAFile, "--sender", k.SenderID, "--key", k.APIKey}
+	got := ccs(t, append(append(elsewhere, short...), "--credentials", kept)...)
+	assert.Equal(t, exitDone, got.code, got.stderr)
+	got = ccs(t, append(elsewhere, short...)...)
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.stderr, "--credentials")
+}
+
+func TestLoadDiff(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a.json"), filepath.Join(dir, "b.json")
+	require.NoError(t, os.WriteFile(a, []byte(`{"run":"one","sent":100,"lost":0,"ack_ms":{"p99":4}}`), 0o600))
+	require.NoError(t, os.WriteFile(b, []byte(`{"run":"two","sent":150,"lost":1,"ack_ms":{"p99":3}}`), 0o600))
+	got := ccs(t, "load", "diff", a, b)
+	require.Equal(t, exitDone, got.code, got.stderr)
+	for _, part := range []string{"one", "two", "+50.0%", "-25.0%"} {
+		assert.Contains(t, got.stdout, part)
+	}
+	require.NoError(t, os.WriteFile(b, []byte("Downstream sent 100"), 0o600))
+	got = ccs(t, "load", "diff", a, b)
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stderr, "--json")
+}
+
+// On a terminal one line is redrawn: a bar for each step, and how it goes.
+func TestLoadLive(t *testing.T) {
+	var stderr lines
+	live := &loadLive{out: &output{stderr: &stderr}, total: 10 * time.Second}
+	require.NoError(t, live.Progress("connecting devices", 5, 20))
+	assert.Contains(t, stderr.String(), "connecting devices 5/20")
+	assert.Contains(t, stderr.String(), "25%")
+	require.NoError(t, live.Sample(&load.Sample{At: 5, Seconds: 1, Acked: 1500, Phase: load.PhaseMeasure}))
+	assert.Contains(t, stderr.String(), "acked 1.5k/s")
+	assert.Contains(t, stderr.String(), "50%")
+	require.NoError(t, live.Sample(&load.Sample{At: 12, Seconds: 2, Phase: load.PhaseDrain}), "a drain goes beyond the bar")
+	require.NoError(t, live.Result(nil))
+	assert.NotContains(t, stderr.String(), "\n")
+	assert.True(t, strings.HasSuffix(stderr.String(), "\r\x1b[K"), "and the line goes in the end")
+}
+
+// The files that are asked for are there in the end.
+func TestLoadWritesReports(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir)
+	page, log := filepath.Join(dir, "report.html"), filepath.Join(dir, "load.hlog")
+	got := ccs(t, "load", "--data", dir, "--duration", "100ms", "--ramp", "0s", "--html", page, "--hdr-log", log)
+	require.Equal(t, exitDone, got.code, got.stderr)
+	for file, part := range map[string]string{page: "<svg", log: "Histogram log format"} {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.True(t, strings.Contains(string(b), part), file)
+	}
+	got = ccs(t, "load", "--data", dir, "--html", filepath.Join(dir, "absent", "report.html"))
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stderr, "--html")
+}
