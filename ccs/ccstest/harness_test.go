@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 	if serveChild() || fleetChild() {
 		return
 	}
-	goleak.VerifyTestMain(m)
+	// The Redis client looks once a second whether a Redis that was away is back, or its pool closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 // patience is how long a test waits for what must come.

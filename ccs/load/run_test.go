@@ -203,8 +203,8 @@ func paced(t *testing.T, rate float64, r *load.Result, sent int64) {
 			seconds += s.Seconds
 		}
 	}
-	const slack = 10 // messages that were due while the last sample was taken
-	assert.LessOrEqual(t, float64(sent), rate*seconds*1.05+slack)
+	const late = 0.2 // seconds that a busy machine may take for the last sample
+	assert.LessOrEqual(t, float64(sent), rate*(seconds*1.05+late))
 	assert.GreaterOrEqual(t, float64(sent), rate*seconds/2)
 }
 
