@@ -3,22 +3,23 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"openccs/store"
 )
 
-// claimEntries is how many entries one run of the script claims at most.
+// claimEntries is how many entries one run of a script looks at, at most.
 const claimEntries = 500
 
-// callBits is how much of a call's number a claim remembers.
-const callBits = 20
+// callNumbers is how many numbers there are for the calls of a lease, of as many digits as the scripts expect.
+const callNumbers = 10_000_000
 
 // Who may claim.
 const (
-	fencedNever    = 0 // any lease
-	fencedByOthers = 1 // any lease, unless another has the queue
-	fencedAlways   = 2 // a lease that has the queue
+	fencedNever    byte = 0 // any lease
+	fencedByOthers byte = 1 // any lease, unless another has the queue
+	fencedAlways   byte = 2 // a lease that has the queue
 )
 
 // ackEntries is how many entries one run of the script forgets at most.
@@ -42,21 +43,22 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 		return nil, fmt.Errorf("claim %s: %w", k, err)
 	}
 	var claimed []store.Entry
-	for max > len(claimed) {
-		count := min(max-len(claimed), claimEntries)
-		some, err := s.claim(ctx, k, l, count, now)
-		if err != nil {
+	for from := "0"; from != "" && len(claimed) < max; {
+		var some []store.Entry
+		var err error
+		if some, from, err = s.claim(ctx, k, l, from, min(max-len(claimed), claimEntries), now); err != nil {
 			return nil, fmt.Errorf("claim %s: %w", k, err)
 		}
 		claimed = append(claimed, some...)
-		if len(some) < count {
-			break
-		}
 	}
 	return claimed, nil
 }
 
-func (s *Store) claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
+// claim claims the living of the next entries, and returns where the rest begins, "" if there is none.
+func (s *Store) claim(
+	ctx context.Context, k store.Key, l store.Lease, from string, count int, now time.Time,
+) (claimed []store.Entry, next string, err error) {
+	number := strconv.FormatUint(callNumbers+s.number.Add(1)%callNumbers, 10)[1:]
 	fenced := fencedNever
 	switch {
 	case s.joined():
@@ -64,19 +66,23 @@ func (s *Store) claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 	case k.Kind == store.KindDevice:
 		fenced = fencedByOthers
 	}
-	number := s.number.Add(1) % (1 << callBits)
+	head := append(packNumber(nil, now.UnixMilli()), fenced)
 	c := &call{
-		script: claimScript, keys: s.queueKeys(k), args: []any{now.UnixMilli(), s.owner(l), number, max, fenced},
-		safe: true, again: 1,
+		script: claimScript, keys: s.queueKeys(k), args: []any{head, s.owner(l), number, count, from}, safe: true, again: 1,
 	}
 	if err := s.run(ctx, c); err != nil {
 		if lost(c.err) {
 			s.held.doubt(k, l)
 		}
-		return nil, err
+		return nil, "", err
 	}
 	reply, _ := c.reply.([]any)
-	return decodeAll(k, reply)
+	if len(reply)%2 == 1 {
+		last, _ := reply[len(reply)-1].(string)
+		next = "(" + last
+	}
+	claimed, err = decodeAll(k, reply)
+	return claimed, next, err
 }
 
 // Ack forgets entries.

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -67,14 +66,23 @@ func (m command) done(reply any, err error) {
 		return
 	}
 	replies, _ := reply.([]any)
-	for i, c := range m {
+	for _, c := range m {
 		c.reply, c.err = nil, nil
-		if i >= len(replies) {
-			c.err = fmt.Errorf("%d replies for %d calls", len(replies), len(m))
-		} else if failed, ok := replies[i].(error); ok {
-			c.err = failed
-		} else {
-			c.reply = replies[i]
+		var first any
+		if len(replies) > 0 {
+			first, replies = replies[0], replies[1:]
+		}
+		switch n := first.(type) {
+		case error:
+			c.err = n
+		case int64:
+			if n < 0 || n > int64(len(replies)) {
+				c.err = errDamaged
+				continue
+			}
+			c.reply, replies = replies[:n:n], replies[n:]
+		default:
+			c.err = errDamaged
 		}
 	}
 }

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -99,6 +100,7 @@ func (p *pipe) work() {
 
 // gather takes all that has arrived, within the limits of one pipeline.
 func (p *pipe) gather(first *parcel) (parcels []*parcel) {
+	runtime.Gosched()
 	calls, bytes := 0, 0
 	for l := first; ; {
 		if l.state.CompareAndSwap(waiting, taken) {

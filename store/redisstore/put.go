@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -108,34 +109,50 @@ func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 
 // finish makes the call of a lot that is complete.
 func (l *lot) finish(now time.Time) *call {
-	l.args = make([]any, 0, 3+len(l.dedups)+len(l.entries))
-	l.args = append(l.args, now.UnixMilli(), l.clock, len(l.dedups))
-	l.args = append(append(l.args, l.dedups...), l.entries...)
+	head := packNumber(packNumber(nil, now.UnixMilli()), l.clock)
+	head = binary.LittleEndian.AppendUint32(head, uint32(len(l.dedups)))
+	l.args = make([]any, 0, 1+len(l.dedups)+len(l.entries))
+	l.args = append(append(append(l.args, head), l.dedups...), l.entries...)
 	return &l.call
 }
 
 // putDone takes the outcomes of a lot out of its reply.
 func (s *Store) putDone(l *lot, outcomes []store.Outcome) error {
 	reply, _ := l.reply.([]any)
-	if len(reply) != len(l.at)+1 {
+	if len(reply) < len(l.at) {
 		return fmt.Errorf("%s: a reply of %d parts for %d entries", l.key, len(reply), len(l.at))
 	}
 	for i, at := range l.at {
-		result, _ := reply[i+1].(string)
-		if result == "" {
-			return fmt.Errorf("%s: an entry without a result", l.key)
-		}
-		o := store.Outcome{Result: store.Result(result[0] - '0')}
-		if len(result) > 1 {
-			var err error
-			if o.ID, err = parsePlace(result[1:]); err != nil {
-				return err
-			}
+		text, _ := reply[i].(string)
+		o, err := parseOutcome(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.key, err)
 		}
 		outcomes[at] = o
 	}
-	s.tell(l.key, reply[0])
+	if len(reply) > len(l.at) {
+		s.tell(l.key, reply[len(l.at)])
+	}
 	return nil
+}
+
+// parseOutcome reads what the script says of an entry.
+func parseOutcome(s string) (o store.Outcome, err error) {
+	if s == "" {
+		return o, errDamaged
+	}
+	switch s[0] {
+	case 'r':
+		return store.Outcome{Result: store.Refused}, nil
+	case 'u':
+		return store.Outcome{Result: store.Duplicate}, nil
+	case 'c':
+		o.Result, s = store.Collapsed, s[1:]
+	case 'd':
+		o.Result, s = store.Discarded, s[1:]
+	}
+	o.ID, err = parsePlace(s)
+	return o, err
 }
 
 // tell passes on who has a queue that may have more.

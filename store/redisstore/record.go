@@ -3,6 +3,7 @@ package redisstore
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -18,11 +19,10 @@ const (
 	recordHeader = 1 + 8 + 8 + 4 + 3*4
 )
 
-// What an entry asks for besides, which is not kept: whether it is more than a message with a bound (1 byte),
-// the bound (4), then whether Discard is meant and whether there is a dedup string (1 each), the other numbers
-// of the Limit (4 each), how long dedup is remembered in milliseconds (8), and app and collapse again, each
-// after its length (4).
-const specHeader = 1 + 4 + 1 + 1 + 2*4 + 8 + 2*4
+// What an entry asks for besides, which is not kept: whether it is more than a message with a bound, whether Discard
+// is meant, and whether there is a dedup string (1 byte each), the numbers of the Limit (4 each), how long dedup is
+// remembered in milliseconds (8), and the app, if it matters, and the collapse key again, each after its length (4).
+const specHeader = 3 + 3*4 + 8 + 2*4
 
 var errDamaged = errors.New("record in Redis is damaged, or a newer ccs wrote it")
 
@@ -30,16 +30,18 @@ var errDamaged = errors.New("record in Redis is damaged, or a newer ccs wrote it
 func encode(b []byte, e *store.Entry) (spec, record []byte) {
 	le := binary.LittleEndian
 	discard := e.Limit.Overflow == store.Discard
-	b = append(b, bit(discard || e.Dedup != "" || e.Collapse != "" || e.Limit.Connected > 0))
-	b = le.AppendUint32(b, uint32(max(e.Limit.Messages, 0)))
-	b = append(b, bit(discard), bit(e.Dedup != ""))
-	b = le.AppendUint32(b, uint32(max(e.Limit.CollapseKeys, 0)))
-	b = le.AppendUint32(b, uint32(max(e.Limit.Connected, 0)))
+	more := discard || e.Dedup != "" || e.Collapse != "" || e.Limit.Connected > 0
+	b = append(b, bit(more), bit(discard), bit(e.Dedup != ""))
+	for _, n := range []int{e.Limit.Messages, e.Limit.CollapseKeys, e.Limit.Connected} {
+		b = le.AppendUint32(b, uint32(max(n, 0)))
+	}
 	b = le.AppendUint64(b, uint64(e.DedupFor.Milliseconds()))
-	b = le.AppendUint32(b, uint32(len(e.App)))
-	b = append(b, e.App...)
-	b = le.AppendUint32(b, uint32(len(e.Collapse)))
-	b = append(b, e.Collapse...)
+	app := e.App
+	if !more {
+		app = ""
+	}
+	b = appendText(b, app)
+	b = appendText(b, e.Collapse)
 	end := len(b)
 
 	b = append(b, bit(limits.IsAway(e))*flagAway)
@@ -58,6 +60,10 @@ func encode(b []byte, e *store.Entry) (spec, record []byte) {
 // encodedLen is how many bytes encode appends.
 func encodedLen(e *store.Entry) int {
 	return specHeader + recordHeader + 2*(len(e.App)+len(e.Collapse)) + len(e.Dedup) + len(e.Body)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.LittleEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
 func bit(b bool) byte {
@@ -98,11 +104,11 @@ func decode(k store.Key, place, record string) (store.Entry, error) {
 }
 
 // decodeAll makes entries of places and records that take turns.
-func decodeAll(k store.Key, reply []any) ([]store.Entry, error) {
-	entries := make([]store.Entry, 0, len(reply)/2)
-	for i := 0; i+1 < len(reply); i += 2 {
-		place, _ := reply[i].(string)
-		record, _ := reply[i+1].(string)
+func decodeAll(k store.Key, values []any) ([]store.Entry, error) {
+	entries := make([]store.Entry, 0, len(values)/2)
+	for i := 0; i+1 < len(values); i += 2 {
+		place, _ := values[i].(string)
+		record, _ := values[i+1].(string)
 		e, err := decode(k, place, record)
 		if err != nil {
 			return nil, err
@@ -110,4 +116,9 @@ func decodeAll(k store.Key, reply []any) ([]store.Entry, error) {
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// packNumber appends a number as the scripts take it, which is a double.
+func packNumber(b []byte, n int64) []byte {
+	return binary.LittleEndian.AppendUint64(b, math.Float64bits(float64(n)))
 }

@@ -1,54 +1,66 @@
 -- Claim hands the first living entries that wait to a lease.
 --
--- Arguments of a queue's part: now (ms), the lease, the number of the call, how many at most, 1 if another owner
--- forbids it or 2 if only an owner may claim, and 1 if the call was perhaps carried out before.
--- Reply: the place and the record of each entry.
-local call, unpackStruct = redis.call, struct.unpack
+-- Arguments of a queue's part: now (ms) and who may claim (1: who is the owner, if there is one; 2: an owner
+-- alone), packed; the lease; the number of the call in seven digits; how many entries to look at; the place to begin
+-- at; and 1 if the call was perhaps carried out before.
+-- Returns the place and the record of each entry that was claimed, then the last place that was looked at if there
+-- may be more.
+local call, unpackStruct, ARGV = redis.call, struct.unpack, ARGV
+local replies
+
+-- giveBack undoes a call whose reply was lost.
+local function giveBack(q, w, me, number)
+  local slot = call('HGET', q, me)
+  if not slot then return end
+  local score = '-' .. slot .. number
+  for _, id in ipairs(call('ZRANGEBYSCORE', w, score, score)) do call('ZADD', w, id, id) end
+end
 
 -- part claims from a queue.
 local function part(first, last)
-  local q, w, now, me, left = ARGV[first], ARGV[first + 1], ARGV[first + 3], '@' .. ARGV[first + 4], ARGV[first + 6]
-  now, left = tonumber(now), tonumber(left)
+  local q, w, me, number, count = ARGV[first], ARGV[first + 1], ARGV[first + 4], ARGV[first + 5], ARGV[first + 6]
+  local now, fenced = unpackStruct('<dB', ARGV[first + 3])
+  if last > first + 7 then giveBack(q, w, me, number) end
 
-  if last > first + 7 then -- what the lost reply named is given back
-    local slot = call('HGET', q, me)
-    local score = slot and string.format('%.0f', -(slot * 1048576 + ARGV[first + 5]))
-    for _, id in ipairs(slot and call('ZRANGEBYSCORE', w, score, score) or {}) do call('ZADD', w, id, id) end
+  local ids = call('ZRANGEBYSCORE', w, ARGV[first + 7], '(6755399441055744', 'LIMIT', '0', count)
+  if #ids == 0 then
+    replies[#replies + 1] = 0
+    return
   end
-
-  local reply, marks, slot = {}, {}, nil
-  local from = '0'
-  repeat
-    local asked = left
-    local ids = call('ZRANGEBYSCORE', w, from, '(6755399441055744', 'LIMIT', 0, asked)
-    if #ids == 0 then break end
-    local records = call('HMGET', q, 'o', me, unpack(ids))
-    local owners, fence = ' ' .. (records[1] or '') .. ' ', ARGV[first + 7]
-    slot = records[2]
-    if slot == 'x' or fence ~= '0' and (fence == '2' or #owners > 2) and
-      not owners:find(' ' .. ARGV[first + 4] .. ' ', 1, true) then
-      return {err = 'TAKENOVER the queue is another session\'s now'}
-    end
-    for i, id in ipairs(ids) do
-      local record = records[i + 2]
-      if record and unpackStruct('<i8', record, 2) > now then
-        reply[#reply + 1] = id
-        reply[#reply + 1] = record
-        marks[#marks + 1] = 0
-        marks[#marks + 1] = id
-        left = left - 1
-      end
-    end
-    from = '(' .. ids[#ids]
-  until #ids < asked or left == 0
-
-  if #marks == 0 then return reply end
+  local records = call('HMGET', q, me, 'o', unpack(ids))
+  local slot, owners = records[1], records[2] or ''
+  if slot == 'x' or fenced > 0 and owners ~= me and (fenced == 2 or owners ~= '') and
+    not string.find(' ' .. owners .. ' ', ' ' .. me .. ' ', 1, true) then
+    error({err = 'TAKENOVER the queue is another session\'s now'})
+  end
   if not slot then
     slot = call('HINCRBY', q, 'l', 1)
     call('HSET', q, me, slot)
   end
-  local score = string.format('%.0f', -(slot * 1048576 + ARGV[first + 5]))
-  for i = 1, #marks, 2 do marks[i] = score end
-  call('ZADD', w, unpack(marks))
-  return reply
+  local score, marks, n = '-' .. slot .. number, nil, 0
+  for i = 1, #ids do
+    local record = records[i + 2]
+    if not record or unpackStruct('<i8', record, 2) <= now then
+      records[i + 2] = false
+    elseif marks then
+      marks[n + 1] = score
+      marks[n + 2] = ids[i]
+      n = n + 2
+    else
+      marks, n = {score, ids[i]}, 2
+    end
+  end
+  if marks then call('ZADD', w, unpack(marks)) end
+
+  local more = #ids == tonumber(count)
+  local at = #replies + 1
+  replies[at] = more and n + 1 or n
+  for i = 1, #ids do
+    if records[i + 2] then
+      replies[at + 1] = ids[i]
+      replies[at + 2] = records[i + 2]
+      at = at + 2
+    end
+  end
+  if more then replies[at + 1] = ids[#ids] end
 end

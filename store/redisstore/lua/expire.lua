@@ -7,7 +7,7 @@ local q, w = KEYS[1], KEYS[2]
 local now, clock, from, max = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local meta = redis.call('HMGET', q, 'h', 'o')
 if not meta[1] then return {-1} end
-local seq, good, soonest = struct.unpack('<ddd', meta[1])
+local seq, total, good, soonest = struct.unpack('<dddd', meta[1])
 
 -- The last of the order is what keeps its key. Before it is what Put has set aside.
 local tail = redis.call('ZRANGE', w, -2, -1, 'WITHSCORES')
@@ -21,7 +21,7 @@ local members = redis.call('ZRANGE', w, from, from + max - 1, 'WITHSCORES')
 local ids = {}
 for i = 1, #members, 2 do ids[#ids + 1] = members[i] end
 if #ids == 0 then return {-1} end
-local reply, gone, first = {from + #ids}, {}, math.huge
+local reply, gone, first = {0}, {}, math.huge
 for i, record in ipairs(redis.call('HMGET', q, unpack(ids))) do
   local expires = record and struct.unpack('<i8', record, 2)
   if record and expires <= now and tonumber(members[2 * i]) >= 0 then
@@ -36,9 +36,9 @@ if #gone > 0 then
   redis.call('HDEL', q, unpack(gone))
   redis.call('ZREM', w, unpack(gone))
 end
-reply[1] = reply[1] - #gone
+reply[1] = from + #ids - #gone
 if #ids < max then
   reply[1] = -1
-  if from == 0 then redis.call('HSET', q, 'h', struct.pack('<ddd', seq, good, first)) end
+  if from == 0 then redis.call('HSET', q, 'h', struct.pack('<dddd', seq, total, good, first)) end
 end
 return reply

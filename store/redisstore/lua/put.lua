@@ -1,35 +1,41 @@
 -- Put stores entries, in order, and says what became of each (CCS 5.3, 5.5).
 --
--- Arguments of a queue's part: now (ms), the caller's clock (µs), how many entries have a dedup string, the keys
--- of these, and for each entry the place it gets if its queue has none as high, what it asks for, and its
--- record.
--- Reply: the queue's owners, and for each entry a digit, its store.Result, and the place it has got.
-local call, unpackStruct, pack = redis.call, struct.unpack, struct.pack
+-- Arguments of a queue's part: now (ms), the caller's clock (µs) and how many entries have a dedup string, packed;
+-- the keys of these; and for each entry the place it gets if its queue has none as high, what it asks for, and
+-- its record.
+-- Returns for each entry the place it has got, behind a letter if it was not just stored: c collapsed,
+-- d discarded, r refused, u duplicate. The last two have got none. Then the queue's owners, if it has any.
+local call, unpackStruct, pack, max, ARGV = redis.call, struct.unpack, struct.pack, math.max, ARGV
+local replies
 local RANK = 2251799813685248    -- what a rank adds to a place
 local ASIDE = 6755399441055744   -- the first place behind those of all ranks
 
 -- What is known of the queue whose part it is.
 local q, w, now, clock
 local seq, good, soonest         -- the last number given out; until when the keys last; no entry expires before
-local total                      -- entries, whatever their state
-local owners, back
+local total                      -- entries at most, whatever their state
+local owners
 local fields, order              -- of the queue and its order, still to be written
 local apps                       -- what the queue knows of app instances, read when it is needed
 local longest                    -- for how long anything new is to be kept
 local dedups                     -- the argument before the key of the next dedup string
 
+-- flush writes the order first: of a slot that is moving, one of the keys may have gone, and the other was seen.
 local function flush()
-  if #fields > 0 then call('HSET', q, unpack(fields)) end
-  if #order > 0 then call('ZADD', w, unpack(order)) end
-  fields, order = {}, {}
+  if order and #order > 0 then call('ZADD', w, unpack(order)) end
+  if fields then
+    fields[2] = pack('<dddd', seq, total, good, soonest)
+    call('HSET', q, unpack(fields))
+  end
+  fields, order = nil, nil
 end
 
 local function remove(ids)
   flush()
   for from = 1, #ids, 1000 do
     local to = math.min(from + 999, #ids)
-    call('HDEL', q, unpack(ids, from, to))
     call('ZREM', w, unpack(ids, from, to))
+    call('HDEL', q, unpack(ids, from, to))
   end
   total = total - #ids
 end
@@ -50,6 +56,7 @@ end
 -- taken says whether any node has a session for the queue, or had one a moment ago.
 local function taken()
   if owners ~= '' then return true end
+  local back = call('HGET', q, 'b')
   if not back then return false end
   local t = call('TIME')
   return tonumber(back) > t[1] * 1000 + t[2] / 1000
@@ -73,10 +80,12 @@ local function living()
       end
     end)
   end
-  return call('ZCOUNT', w, '-inf', string.format('(%.0f', ASIDE)) - held
+  total = call('ZCOUNT', w, '-inf', string.format('(%.0f', ASIDE)) - held
+  return total
 end
 
 local function appOf(name)
+  apps = apps or {}
   if not apps[name] then
     local a = call('HMGET', q, 'a' .. name, 'k' .. name)
     apps[name] = {away = tonumber(a[1] or 0), keys = a[2] and cmsgpack.unpack(a[2]) or {}}
@@ -103,8 +112,8 @@ local function keyed(keys, collapse, limit)
       gone[1] = keys[i + 1]
     end
   end
-  if gone[1] then return '1', gone, left end
-  if #left < 2 * (limit > 0 and limit or 64) then return '0', gone, left end
+  if gone[1] then return 'c', gone, left end
+  if #left < 2 * (limit > 0 and limit or 64) then return '', gone, left end
   local all = left
   left = {}
   for i = 1, #all, 2 do
@@ -117,7 +126,7 @@ local function keyed(keys, collapse, limit)
     table.remove(left, 1)
     gone[#gone + 1] = table.remove(left, 1)
   end
-  return '0', gone, left
+  return '', gone, left
 end
 
 -- overflow throws away what counts of an app instance, unless there is less than the bound said, and returns
@@ -130,9 +139,9 @@ local function overflow(name, app, limit, expires)
     if score < 0 then
       held = held + away
     elseif away == 1 then
-      free[#free + 1], deleted, last = id, deleted + 1, math.max(last, ends)
+      free[#free + 1], deleted, last = id, deleted + 1, max(last, ends)
     elseif count > 0 then
-      markers[#markers + 1], deleted, last = id, deleted + count, math.max(last, ends)
+      markers[#markers + 1], deleted, last = id, deleted + count, max(last, ends)
     end
   end)
   app.away = #free + held
@@ -145,21 +154,25 @@ end
 
 -- keep gives an entry its place: the one that was asked for, unless that would be lower than the last.
 local function keep(place, record, expires)
-  seq, total = math.max(seq + 1, clock), total + 1
+  seq, total = max(seq + 1, clock), total + 1
   if seq ~= clock or place == 0 then place = string.format('%.0f', place - place % RANK + seq) end
-  fields[#fields + 1] = place
-  fields[#fields + 1] = record
-  order[#order + 1] = place
-  order[#order + 1] = place
-  if #fields > 1000 then flush() end
+  if not fields then
+    fields, order = {'h', '', place, record}, {place, place}
+  else
+    fields[#fields + 1] = place
+    fields[#fields + 1] = record
+    order[#order + 1] = place
+    order[#order + 1] = place
+    if #fields > 1000 then flush() end
+  end
   if expires < soonest then soonest = expires end
-  longest = math.max(longest, expires - now, 0)
+  longest = max(longest, expires - now, 0)
   return place
 end
 
 -- judge decides what becomes of an entry that is more than a message within its limit.
 local function judge(place, spec, record, expires, messages)
-  local discard, deduped, keys, connected, remember, name, collapse = unpackStruct('<BBI4I4i8I4c0I4c0', spec, 6)
+  local discard, deduped, _, keys, connected, remember, name, collapse = unpackStruct('<BBI4I4I4i8I4c0I4c0', spec, 2)
   local dedup
   if deduped == 1 then
     dedups = dedups + 1
@@ -167,7 +180,7 @@ local function judge(place, spec, record, expires, messages)
     local px, value = string.format('%.0f', remember + 60000), string.format('%.0f', now + remember)
     local known = call('SET', dedup, value, 'NX', 'GET', 'PX', px)
     if known then
-      if now < tonumber(known) then return '4' end
+      if now < tonumber(known) then return 'u' end
       call('SET', dedup, value, 'PX', px)
     end
   end
@@ -175,7 +188,7 @@ local function judge(place, spec, record, expires, messages)
     messages = connected
     if discard == 1 then discard, record = 0, '\0' .. record:sub(2) end
   end
-  local app, result, gone, left = nil, '0', {}, nil
+  local app, result, gone, left = nil, '', {}, nil
   if collapse ~= '' then
     app = appOf(name)
     result, gone, left = keyed(app.keys, collapse, keys)
@@ -183,14 +196,14 @@ local function judge(place, spec, record, expires, messages)
   local grows = 1 - #gone
   if messages > 0 and discard == 0 and total + grows > messages and living() + grows > messages then
     if dedup then call('DEL', dedup) end
-    return '3'
+    return 'r'
   end
   remove(gone)
   if discard == 1 and collapse == '' then
     app = appOf(name)
     if messages > 0 and app.away >= messages then
       local marker, last = overflow(name, app, messages, expires)
-      if marker then return '2' .. keep(0, marker, last) end
+      if marker then return 'd' .. keep(0, marker, last) end
     end
     app.away = app.away + 1
   end
@@ -203,56 +216,65 @@ local function judge(place, spec, record, expires, messages)
   return result .. place
 end
 
--- part puts a queue's part.
-local function part(first, last)
-  q, w, now, clock = ARGV[first], ARGV[first + 1], tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
-  local meta = call('HMGET', q, 'h', 'o', 'b')
-  total = math.max(call('ZCARD', w) - 1, 0)
-  seq, good, soonest = 0, 0, math.huge
-  if meta[1] then seq, good, soonest = unpackStruct('<ddd', meta[1]) end
-  owners, back = meta[2] or '', meta[3]
-  fields, order, apps, longest = {}, {}, {}, -1
-
-  dedups = first + 5
-  local entries = dedups + 1 + ARGV[dedups]
-  -- Should the slot be moving, this fails unless all keys are still here: then nothing has happened yet.
-  if entries > dedups + 1 then call('EXISTS', q, w, unpack(ARGV, dedups + 1, entries - 1)) end
-
-  local reply = {owners}
-  for i = entries, last, 3 do
-    local record = ARGV[i + 2]
-    local more, messages = unpackStruct('<BI4', ARGV[i + 1])
-    local expires = unpackStruct('<i8', record, 2)
-    if more == 1 or messages > 0 and total >= messages then
-      reply[#reply + 1] = judge(ARGV[i], ARGV[i + 1], record, expires, messages)
-    else
-      reply[#reply + 1] = '0' .. keep(ARGV[i], record, expires)
-    end
-    clock = clock + 1
-  end
-  if longest < 0 and not meta[1] then return reply end -- nothing was kept, and nothing was there
-
+-- finish writes what is still to be written of a queue, and sees to it that its keys last.
+local function finish(existed)
+  if longest < 0 and not existed then return end -- nothing was kept, and nothing was there
+  fields, order = fields or {'h', ''}, order or {}
   local ttl
   if clock + longest * 1000 > good then
     -- Longer than it has to be: then it lasts for what comes next, and whatever the clocks of the nodes.
-    ttl = math.max(longest * 1.125 + 7200000, call('PTTL', q))
+    ttl = max(longest * 1.125 + 7200000, call('PTTL', q))
     good = clock + (ttl - 3600000) * 1000
     order[#order + 1] = '+inf' -- what keeps the order's key, and its expiry, when the queue is empty
     order[#order + 1] = '-'
   end
-  for name, app in pairs(apps) do
-    fields[#fields + 1] = 'a' .. name
-    fields[#fields + 1] = app.away
-    fields[#fields + 1] = 'k' .. name
-    fields[#fields + 1] = cmsgpack.pack(app.keys)
+  if apps then
+    for name, app in pairs(apps) do
+      fields[#fields + 1] = 'a' .. name
+      fields[#fields + 1] = app.away
+      fields[#fields + 1] = 'k' .. name
+      fields[#fields + 1] = cmsgpack.pack(app.keys)
+    end
   end
-  fields[#fields + 1] = 'h'
-  fields[#fields + 1] = pack('<ddd', seq, good, soonest)
   flush()
   if ttl then
     ttl = string.format('%.0f', ttl)
     call('PEXPIRE', q, ttl)
     call('PEXPIRE', w, ttl)
   end
-  return reply
+end
+
+-- part puts a queue's part.
+local function part(first, last)
+  q, w = ARGV[first], ARGV[first + 1]
+  now, clock, dedups = unpackStruct('<ddI4', ARGV[first + 3])
+  local meta = call('HMGET', q, 'h', 'o')
+  seq, total, good, soonest = 0, 0, 0, math.huge
+  if meta[1] then seq, total, good, soonest = unpackStruct('<dddd', meta[1]) end
+  owners = meta[2] or ''
+  fields, order, apps, longest = nil, nil, nil, -1
+
+  local entries = first + 4 + dedups
+  -- Should the slot be moving, this fails unless all keys are still here: then nothing has happened yet.
+  if dedups > 0 then call('EXISTS', q, w, unpack(ARGV, first + 4, entries - 1)) end
+  dedups = first + 3
+
+  local outcomes
+  for i = entries, last, 3 do
+    local record, outcome = ARGV[i + 2], nil
+    local expires = unpackStruct('<i8', record, 2)
+    local more, _, _, messages = unpackStruct('<BBBI4', ARGV[i + 1])
+    if more == 0 and (messages == 0 or total < messages) then
+      outcome = keep(ARGV[i], record, expires)
+    else
+      outcome = judge(ARGV[i], ARGV[i + 1], record, expires, messages)
+    end
+    if outcomes then outcomes[#outcomes + 1] = outcome else outcomes = {outcome} end
+    clock = clock + 1
+  end
+  finish(meta[1])
+
+  if owners ~= '' then outcomes[#outcomes + 1] = owners end
+  replies[#replies + 1] = #outcomes
+  for _, outcome in ipairs(outcomes) do replies[#replies + 1] = outcome end
 end

@@ -5,11 +5,10 @@
 -- Returns 1 if something waits.
 local q, w, prefix = KEYS[1], KEYS[2], ARGV[1] .. '/'
 for _, field in ipairs(redis.call('HKEYS', q)) do
-  if field:sub(1, #prefix + 1) == '@' .. prefix then
+  if field:sub(1, #prefix) == prefix then
     local slot = tonumber(redis.call('HGET', q, field))
     if slot then
-      local ids = redis.call('ZRANGEBYSCORE', w, string.format('%.0f', -(slot * 1048576 + 1048575)),
-        string.format('%.0f', -slot * 1048576))
+      local ids = redis.call('ZRANGEBYSCORE', w, '-' .. slot .. '9999999', '-' .. slot .. '0000000')
       for _, id in ipairs(ids) do redis.call('ZADD', w, id, id) end
     end
     redis.call('HDEL', q, field)

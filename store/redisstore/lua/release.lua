@@ -3,12 +3,11 @@
 -- KEYS  the queue and its order
 -- ARGV  the lease, and 1 if a claim of it may still arrive, which must then fail
 -- Returns the queue's owners and how many entries were given back.
-local q, w, me = KEYS[1], KEYS[2], '@' .. ARGV[1]
+local q, w, me = KEYS[1], KEYS[2], ARGV[1]
 local fields = redis.call('HMGET', q, 'o', me)
 local slot, ids = tonumber(fields[2] or nil), {}
 if slot then
-  ids = redis.call('ZRANGEBYSCORE', w, string.format('%.0f', -(slot * 1048576 + 1048575)),
-    string.format('%.0f', -slot * 1048576))
+  ids = redis.call('ZRANGEBYSCORE', w, '-' .. slot .. '9999999', '-' .. slot .. '0000000')
   for _, id in ipairs(ids) do redis.call('ZADD', w, id, id) end
 end
 if ARGV[2] == '1' and redis.call('EXISTS', q) == 1 then
