@@ -66,10 +66,16 @@ func (s *Store) claim(
 	case k.Kind == store.KindDevice:
 		fenced = fencedByOthers
 	}
-	head := append(packNumber(nil, now.UnixMilli()), fenced)
-	c := &call{
-		script: claimScript, keys: s.queueKeys(k), args: []any{head, s.owner(l), number, count, from}, safe: true, again: 1,
-	}
+	c := &call{script: claimScript, keys: s.queueKeys(k), safe: true}
+	b := appendNumber(make([]byte, 0, 256), now.UnixMilli())
+	b = append(b, fenced)
+	b = appendKeys(b, c.keys)
+	b = appendText(b, s.owner(l))
+	b = appendText(b, number)
+	b = appendText(b, strconv.Itoa(count))
+	b = appendText(b, from)
+	c.part = append(b, 0)
+	c.again = func() { c.part[len(c.part)-1] = 1 }
 	if err := s.run(ctx, c); err != nil {
 		if lost(c.err) {
 			s.held.doubt(k, l)
@@ -93,15 +99,19 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), ackEntries)]
 		ids = ids[len(some):]
-		c := &call{script: ackScript, keys: s.queueKeys(k), args: make([]any, 0, len(some)), safe: true, durable: true}
+		c := &call{script: ackScript, keys: s.queueKeys(k), safe: true, durable: true}
+		places, n := make([]byte, 0, len(some)*(4+placeDigits)), 0
 		for _, id := range some {
 			if place := placeOf(id); place != "" {
-				c.args = append(c.args, place)
+				places = appendText(places, place)
+				n++
 			}
 		}
-		if len(c.args) == 0 {
+		if n == 0 {
 			continue
 		}
+		b := appendCount(make([]byte, 0, 128+len(places)), n)
+		c.part = append(appendKeys(b, c.keys), places...)
 		if err := s.run(ctx, c); err != nil {
 			return fmt.Errorf("ack %s: %w", k, err)
 		}

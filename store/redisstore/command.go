@@ -27,32 +27,36 @@ func group(calls []*call) (commands []command) {
 	return commands
 }
 
-// args are the arguments of the command. The parts of a batch are in ARGV, keys and all: in a cluster, KEYS
-// must be of one slot, and a script may yet touch any that this Redis has. Of a slot that has moved, the
-// first look at either key fails, and with it the part alone, before it has changed anything.
+// args are the arguments of the command. The keys of a batch are in its parts: in a cluster, KEYS must be of one
+// slot, and a script may yet touch any that this Redis has. Of a slot that has moved, the first look at either
+// key fails, and with it the part alone, before it has changed anything.
 func (m command) args() []any {
-	s, first := m[0].script, m[0]
-	n := 3 + len(first.keys)
-	for _, c := range m {
-		n += len(c.keys) + 1 + len(c.args)
-	}
-	args := make([]any, 0, n)
-	args = append(args, "EVALSHA", s.sha, len(first.keys))
-	for _, k := range first.keys {
-		args = append(args, k)
-	}
-	if !s.batch {
-		return append(args, first.args...)
-	}
-	for _, c := range m {
-		for _, k := range c.keys {
+	first := m[0]
+	if !first.script.batch {
+		args := append(make([]any, 0, 3+len(first.keys)+len(first.args)), "EVALSHA", first.script.sha, len(first.keys))
+		for _, k := range first.keys {
 			args = append(args, k)
 		}
-		args = append(args, len(c.args))
-		args = append(args, c.args...)
+		return append(args, first.args...)
 	}
-	return args
+	size, args := 0, 0
+	for _, c := range m {
+		size += partHeader + len(c.part)
+		args += len(c.args)
+	}
+	parts := make([]byte, 0, size)
+	all := append(make([]any, 0, 5+args), "EVALSHA", first.script.sha, 1, first.keys[0], nil)
+	for _, c := range m {
+		parts = appendCount(appendCount(parts, len(c.part)), len(c.args))
+		parts = append(parts, c.part...)
+		all = append(all, c.args...)
+	}
+	all[4] = parts
+	return all
 }
+
+// partHeader is the bytes before each part.
+const partHeader = 2 * 4
 
 // done hands each call what Redis has replied to it.
 func (m command) done(reply any, err error) {

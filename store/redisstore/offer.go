@@ -12,8 +12,8 @@ import (
 
 // offerNote is a message that is never stored, on its way to another node.
 func offerNote(e *store.Entry) string {
-	_, record := encode(nil, e)
-	return string(rune(noteOffer)) + e.Key.String() + "\x00" + string(record)
+	b := append([]byte{noteOffer}, e.Key.String()...)
+	return string(appendRecord(append(b, 0), e))
 }
 
 // offered reads what offerNote has written behind the queue.

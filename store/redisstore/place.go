@@ -13,6 +13,8 @@ import (
 const (
 	seqBits = 51
 	maxSeq  = 1<<seqBits - 1
+
+	placeDigits = 16
 )
 
 // epoch is when the clock begins that sequence numbers follow: a queue that was lost, and begins anew, then

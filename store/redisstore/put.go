@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -59,33 +58,29 @@ type lot struct {
 	call
 	key   store.Key
 	at    []int // in the batch
+	round int   // a lot waits for the one before it of its queue
 	clock int64 // the first number asked for
 
-	dedups, entries []any // arguments
-	round           int   // a lot waits for the one before it of its queue
+	dedups  []string // keys
+	entries []byte
 }
 
 // split makes lots of a batch, by rounds.
 func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 	var open map[store.Key]*lot
-	var last *lot
 	if len(batch) > 1 {
 		open = make(map[store.Key]*lot)
 	}
 	for i := range batch {
 		e := &batch[i]
-		l := last
-		if l == nil || l.key != e.Key {
-			l = open[e.Key]
-		}
-		size := encodedLen(e)
-		if l == nil || len(l.at) >= lotEntries || l.size+size > lotBytes {
+		l := open[e.Key]
+		if l == nil || len(l.at) >= lotEntries || l.size+recordLen(e) > lotBytes {
 			round := 0
 			if l != nil {
 				round = l.round + 1
 			}
 			l = &lot{key: e.Key, round: round, clock: clock()}
-			l.call = call{script: putScript, keys: s.queueKeys(e.Key), durable: true}
+			l.call = call{script: putScript, keys: s.queueKeys(e.Key), args: make([]any, 0, 1), durable: true}
 			if round == len(rounds) {
 				rounds = append(rounds, nil)
 			}
@@ -94,25 +89,52 @@ func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 				open[e.Key] = l
 			}
 		}
-		last = l
-		l.size += size
-		l.at = append(l.at, i)
 		if e.Dedup != "" {
 			l.dedups = append(l.dedups, s.dedupKey(e.Key, store.SumDedup(e.Dedup)))
 		}
-		spec, record := encode(make([]byte, 0, size), e)
-		wish := store.MakeID(e.Rank, uint64(l.clock)+uint64(len(l.at)-1))
-		l.entries = append(l.entries, placeOf(wish), spec, record)
+		l.add(e)
+		l.at = append(l.at, i)
 	}
 	return rounds
 }
 
+// entryBytes is about what add packs of an entry, besides the record.
+const entryBytes = 96
+
+// add packs an entry.
+func (l *lot) add(e *store.Entry) {
+	size := recordLen(e)
+	l.size += size
+	l.args = append(l.args, appendRecord(make([]byte, 0, size), e))
+	b := l.entries
+	if b == nil {
+		b = make([]byte, 0, entryBytes)
+	}
+	b = appendNumber(b, e.Expires.UnixMilli())
+	b = appendCount(b, e.Limit.Messages)
+	discard := e.Limit.Overflow == store.Discard
+	if discard || e.Dedup != "" || e.Collapse != "" || e.Limit.Connected > 0 {
+		b = appendCount(b, 2+2*4+8+4+len(e.App)+4+len(e.Collapse))
+		b = append(b, bit(discard), bit(e.Dedup != ""))
+		b = appendCount(b, e.Limit.CollapseKeys)
+		b = appendCount(b, e.Limit.Connected)
+		b = appendNumber(b, e.DedupFor.Milliseconds())
+		b = appendText(b, e.App)
+		b = appendText(b, e.Collapse)
+	} else {
+		b = appendCount(b, 0)
+	}
+	l.entries = appendText(b, placeOf(store.MakeID(e.Rank, uint64(l.clock)+uint64(len(l.at)))))
+}
+
 // finish makes the call of a lot that is complete.
 func (l *lot) finish(now time.Time) *call {
-	head := packNumber(packNumber(nil, now.UnixMilli()), l.clock)
-	head = binary.LittleEndian.AppendUint32(head, uint32(len(l.dedups)))
-	l.args = make([]any, 0, 1+len(l.dedups)+len(l.entries))
-	l.args = append(append(append(l.args, head), l.dedups...), l.entries...)
+	b := make([]byte, 0, len(l.entries)+(2+len(l.dedups))*entryBytes)
+	b = appendNumber(appendNumber(b, now.UnixMilli()), l.clock)
+	b = appendCount(appendCount(b, len(l.at)), len(l.dedups))
+	b = appendKeys(b, l.keys)
+	b = appendKeys(b, l.dedups)
+	l.part = append(b, l.entries...)
 	return &l.call
 }
 

@@ -3,7 +3,6 @@ package redisstore
 import (
 	"encoding/binary"
 	"errors"
-	"math"
 	"strings"
 	"time"
 
@@ -19,31 +18,11 @@ const (
 	recordHeader = 1 + 8 + 8 + 4 + 3*4
 )
 
-// What an entry asks for besides, which is not kept: whether it is more than a message with a bound, whether Discard
-// is meant, and whether there is a dedup string (1 byte each), the numbers of the Limit (4 each), how long dedup is
-// remembered in milliseconds (8), and the app, if it matters, and the collapse key again, each after its length (4).
-const specHeader = 3 + 3*4 + 8 + 2*4
-
 var errDamaged = errors.New("record in Redis is damaged, or a newer ccs wrote it")
 
-// encode appends what the script needs of an entry, and the entry's record.
-func encode(b []byte, e *store.Entry) (spec, record []byte) {
+// appendRecord appends an entry's record.
+func appendRecord(b []byte, e *store.Entry) []byte {
 	le := binary.LittleEndian
-	discard := e.Limit.Overflow == store.Discard
-	more := discard || e.Dedup != "" || e.Collapse != "" || e.Limit.Connected > 0
-	b = append(b, bit(more), bit(discard), bit(e.Dedup != ""))
-	for _, n := range []int{e.Limit.Messages, e.Limit.CollapseKeys, e.Limit.Connected} {
-		b = le.AppendUint32(b, uint32(max(n, 0)))
-	}
-	b = le.AppendUint64(b, uint64(e.DedupFor.Milliseconds()))
-	app := e.App
-	if !more {
-		app = ""
-	}
-	b = appendText(b, app)
-	b = appendText(b, e.Collapse)
-	end := len(b)
-
 	b = append(b, bit(limits.IsAway(e))*flagAway)
 	b = le.AppendUint64(b, uint64(e.Expires.UnixMilli()))
 	b = le.AppendUint64(b, uint64(e.Accepted.UnixMicro()))
@@ -54,16 +33,11 @@ func encode(b []byte, e *store.Entry) (spec, record []byte) {
 	b = append(b, e.App...)
 	b = append(b, e.Collapse...)
 	b = append(b, e.Dedup...)
-	return b[:end:end], append(b, e.Body...)[end:]
+	return append(b, e.Body...)
 }
 
-// encodedLen is how many bytes encode appends.
-func encodedLen(e *store.Entry) int {
-	return specHeader + recordHeader + 2*(len(e.App)+len(e.Collapse)) + len(e.Dedup) + len(e.Body)
-}
-
-func appendText(b []byte, s string) []byte {
-	return append(binary.LittleEndian.AppendUint32(b, uint32(len(s))), s...)
+func recordLen(e *store.Entry) int {
+	return recordHeader + len(e.App) + len(e.Collapse) + len(e.Dedup) + len(e.Body)
 }
 
 func bit(b bool) byte {
@@ -116,9 +90,4 @@ func decodeAll(k store.Key, values []any) ([]store.Entry, error) {
 		entries = append(entries, e)
 	}
 	return entries, nil
-}
-
-// packNumber appends a number as the scripts take it, which is a double.
-func packNumber(b []byte, n int64) []byte {
-	return binary.LittleEndian.AppendUint64(b, math.Float64bits(float64(n)))
 }

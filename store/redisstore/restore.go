@@ -106,7 +106,7 @@ func (s *Store) restoreCalls(entries []store.Entry, now time.Time) (calls []*cal
 	open := map[store.Key]*call{}
 	for i := range entries {
 		e := &entries[i]
-		size := encodedLen(e)
+		size := recordLen(e)
 		c := open[e.Key]
 		if c == nil || c.size+size > lotBytes {
 			c = &call{
@@ -115,9 +115,8 @@ func (s *Store) restoreCalls(entries []store.Entry, now time.Time) (calls []*cal
 			open[e.Key] = c
 			calls = append(calls, c)
 		}
-		_, record := encode(make([]byte, 0, size), e)
 		c.size += size
-		c.args = append(c.args, placeOf(e.ID), record)
+		c.args = append(c.args, placeOf(e.ID), appendRecord(make([]byte, 0, size), e))
 	}
 	return calls
 }

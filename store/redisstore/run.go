@@ -54,8 +54,7 @@ func (s *Store) insist(ctx context.Context, calls []*call) {
 		calls = s.retry(calls)
 		for _, c := range calls {
 			if c.again != nil && !untouched(c.err) {
-				c.args = append(c.args, c.again)
-				c.again = nil
+				c.again()
 			}
 		}
 		if len(calls) == 0 {

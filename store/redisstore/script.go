@@ -49,11 +49,12 @@ type call struct {
 	script *script
 	keys   []string // the first decides the slot
 	args   []any
-	size   int // about the bytes of args, where they matter
+	part   []byte // what goes before args, for a script that takes the parts of many
+	size   int    // about the bytes of args, where they matter
 
-	safe    bool // may run a second time when nobody knows whether the first arrived
-	again   any  // the argument that is added then, if any
-	durable bool // has to be on Options.Wait replicas
+	safe    bool   // may run a second time when nobody knows whether the first arrived
+	again   func() // says so in the call, if it matters
+	durable bool   // has to be on Options.Wait replicas
 
 	reply any
 	err   error

@@ -1,12 +1,13 @@
--- What ends each script that takes the parts of many queues at once. A part is two keys, the number of its
--- arguments, and these; what it returns is behind how many values that is. Nothing is nested, for what a script
--- is given and returns costs as much as what it does. A part that fails fails alone, with an error for a number.
+-- What ends each script that takes the parts of many queues at once. What a script is given and returns costs as
+-- much as what it does, so that it is given one string of parts, each behind its length and how many of the other
+-- arguments are its, and returns one list: behind the number of them, what each part returns. A part that fails
+-- fails alone, with an error in place of the number.
 replies = {}
-local first = 1
-while ARGV[first] do
-  local last = first + 2 + ARGV[first + 2]
-  local ok, failure = pcall(part, first, last)
+local from, arg = 1, 2
+while from < #parts do
+  local length, args = struct.unpack('<I4I4', parts, from)
+  local ok, failure = pcall(part, from + 8, arg)
   if not ok then replies[#replies + 1] = {err = type(failure) == 'table' and failure.err or tostring(failure)} end
-  first = last + 1
+  from, arg = from + 8 + length, arg + args
 end
 return replies

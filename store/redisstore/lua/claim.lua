@@ -1,12 +1,12 @@
 -- Claim hands the first living entries that wait to a lease.
 --
--- Arguments of a queue's part: now (ms) and who may claim (1: who is the owner, if there is one; 2: an owner
--- alone), packed; the lease; the number of the call in seven digits; how many entries to look at; the place to begin
--- at; and 1 if the call was perhaps carried out before.
+-- A queue's part: now (ms), who may claim (1: who is the owner, if there is one; 2: an owner alone), the keys of the
+-- queue and its order, the lease, the number of the call in seven digits, how many entries to look at, the place to
+-- begin at, and whether the call was perhaps carried out before.
 -- Returns the place and the record of each entry that was claimed, then the last place that was looked at if there
 -- may be more.
-local call, unpackStruct, ARGV = redis.call, struct.unpack, ARGV
-local replies
+local call, unpackStruct = redis.call, struct.unpack
+local parts, replies = ARGV[1], nil
 
 -- giveBack undoes a call whose reply was lost.
 local function giveBack(q, w, me, number)
@@ -17,12 +17,12 @@ local function giveBack(q, w, me, number)
 end
 
 -- part claims from a queue.
-local function part(first, last)
-  local q, w, me, number, count = ARGV[first], ARGV[first + 1], ARGV[first + 4], ARGV[first + 5], ARGV[first + 6]
-  local now, fenced = unpackStruct('<dB', ARGV[first + 3])
-  if last > first + 7 then giveBack(q, w, me, number) end
+local function part(from)
+  local now, fenced, q, w, me, number, count, place, again =
+    unpackStruct('<dBI4c0I4c0I4c0I4c0I4c0I4c0B', parts, from)
+  if again == 1 then giveBack(q, w, me, number) end
 
-  local ids = call('ZRANGEBYSCORE', w, ARGV[first + 7], '(6755399441055744', 'LIMIT', '0', count)
+  local ids = call('ZRANGEBYSCORE', w, place, '(6755399441055744', 'LIMIT', '0', count)
   if #ids == 0 then
     replies[#replies + 1] = 0
     return

@@ -1,12 +1,13 @@
 -- Put stores entries, in order, and says what became of each (CCS 5.3, 5.5).
 --
--- Arguments of a queue's part: now (ms), the caller's clock (µs) and how many entries have a dedup string, packed;
--- the keys of these; and for each entry the place it gets if its queue has none as high, what it asks for, and
--- its record.
+-- A queue's part: now (ms), the caller's clock (µs), how many entries and how many dedup strings there are, the keys
+-- of the queue, of its order and of the dedup strings; and for each entry when it expires (ms), the bound of its
+-- queue, what else it asks for, and the place it gets if its queue has none as high. Its arguments: the records.
 -- Returns for each entry the place it has got, behind a letter if it was not just stored: c collapsed,
 -- d discarded, r refused, u duplicate. The last two have got none. Then the queue's owners, if it has any.
-local call, unpackStruct, pack, max, ARGV = redis.call, struct.unpack, struct.pack, math.max, ARGV
-local replies
+local call, unpackStruct, pack, max = redis.call, struct.unpack, struct.pack, math.max
+local ARGV = ARGV
+local parts, replies = ARGV[1], nil
 local RANK = 2251799813685248    -- what a rank adds to a place
 local ASIDE = 6755399441055744   -- the first place behind those of all ranks
 
@@ -18,7 +19,7 @@ local owners
 local fields, order              -- of the queue and its order, still to be written
 local apps                       -- what the queue knows of app instances, read when it is needed
 local longest                    -- for how long anything new is to be kept
-local dedups                     -- the argument before the key of the next dedup string
+local dedups                     -- the keys of the dedup strings that are still to come
 
 -- flush writes the order first: of a slot that is moving, one of the keys may have gone, and the other was seen.
 local function flush()
@@ -30,190 +31,196 @@ local function flush()
   fields, order = nil, nil
 end
 
-local function remove(ids)
-  flush()
-  for from = 1, #ids, 1000 do
-    local to = math.min(from + 999, #ids)
-    call('ZREM', w, unpack(ids, from, to))
-    call('HDEL', q, unpack(ids, from, to))
-  end
-  total = total - #ids
-end
-
--- each calls fn with the id, the score and the record of every entry.
-local function each(fn)
-  flush()
-  local all = call('ZRANGE', w, 0, -1, 'WITHSCORES')
-  for from = 1, #all, 1000 do
-    local ids = {}
-    for i = from, math.min(from + 998, #all - 1), 2 do ids[#ids + 1] = all[i] end
-    for i, record in ipairs(call('HMGET', q, unpack(ids))) do
-      if record then fn(ids[i], tonumber(all[from + 2 * i - 1]), record) end
-    end
-  end
-end
-
--- taken says whether any node has a session for the queue, or had one a moment ago.
-local function taken()
-  if owners ~= '' then return true end
-  local back = call('HGET', q, 'b')
-  if not back then return false end
-  local t = call('TIME')
-  return tonumber(back) > t[1] * 1000 + t[2] / 1000
-end
-
--- living counts the entries that have not expired. Those that have, and that no lease holds, are set aside,
--- behind all others, so that they are seen but once.
-local function living()
-  flush()
-  local held = 0
-  if now >= soonest then
-    soonest = math.huge
-    each(function(id, score, record)
-      local expires = unpackStruct('<i8', record, 2)
-      if expires > now then
-        soonest = math.min(soonest, expires)
-      elseif score < 0 then
-        held, soonest = held + 1, math.min(soonest, expires)
-      elseif score < ASIDE then
-        call('ZADD', w, string.format('%.0f', ASIDE + score % RANK), id)
-      end
-    end)
-  end
-  total = call('ZCOUNT', w, '-inf', string.format('(%.0f', ASIDE)) - held
-  return total
-end
-
-local function appOf(name)
-  apps = apps or {}
-  if not apps[name] then
-    local a = call('HMGET', q, 'a' .. name, 'k' .. name)
-    apps[name] = {away = tonumber(a[1] or 0), keys = a[2] and cmsgpack.unpack(a[2]) or {}}
-  end
-  apps[name].changed = true
-  return apps[name]
-end
-
-local function lives(id)
-  local record = call('HGET', q, id)
-  return record and unpackStruct('<i8', record, 2) > now
-end
-
--- keyed says which entries one with a collapse key replaces or evicts, and which keys are left. A list of
--- keys may name entries that have gone.
-local function keyed(keys, collapse, limit)
-  flush()
-  local left, gone = {}, {}
-  for i = 1, #keys, 2 do
-    if keys[i] ~= collapse then
-      left[#left + 1] = keys[i]
-      left[#left + 1] = keys[i + 1]
-    elseif lives(keys[i + 1]) then
-      gone[1] = keys[i + 1]
-    end
-  end
-  if gone[1] then return 'c', gone, left end
-  if #left < 2 * (limit > 0 and limit or 64) then return '', gone, left end
-  local all = left
-  left = {}
-  for i = 1, #all, 2 do
-    if lives(all[i + 1]) then
-      left[#left + 1] = all[i]
-      left[#left + 1] = all[i + 1]
-    end
-  end
-  while limit > 0 and #left >= 2 * limit do
-    table.remove(left, 1)
-    gone[#gone + 1] = table.remove(left, 1)
-  end
-  return '', gone, left
-end
-
--- overflow throws away what counts of an app instance, unless there is less than the bound said, and returns
--- the marker that stands for it and the entry that comes, and when that expires.
-local function overflow(name, app, limit, expires)
-  local free, markers, held, deleted, last = {}, {}, 0, 1, expires
-  each(function(id, score, record)
-    local away, ends, _, count, length = unpackStruct('<Bi8i8I4I4', record)
-    if ends <= now or record:sub(34, 33 + length) ~= name then return end
-    if score < 0 then
-      held = held + away
-    elseif away == 1 then
-      free[#free + 1], deleted, last = id, deleted + 1, max(last, ends)
-    elseif count > 0 then
-      markers[#markers + 1], deleted, last = id, deleted + count, max(last, ends)
-    end
-  end)
-  app.away = #free + held
-  if #free < limit then return end
-  remove(free)
-  remove(markers)
-  app.away = held
-  return pack('<Bi8i8I4I4I4I4', 0, last, now * 1000, deleted, #name, 0, 0) .. name, last
-end
-
 -- keep gives an entry its place: the one that was asked for, unless that would be lower than the last.
 local function keep(place, record, expires)
   seq, total = max(seq + 1, clock), total + 1
   if seq ~= clock or place == 0 then place = string.format('%.0f', place - place % RANK + seq) end
-  if not fields then
-    fields, order = {'h', '', place, record}, {place, place}
-  else
+  if fields then
     fields[#fields + 1] = place
     fields[#fields + 1] = record
     order[#order + 1] = place
     order[#order + 1] = place
     if #fields > 1000 then flush() end
+  else
+    fields, order = {'h', '', place, record}, {place, place}
   end
   if expires < soonest then soonest = expires end
   longest = max(longest, expires - now, 0)
   return place
 end
 
--- judge decides what becomes of an entry that is more than a message within its limit.
-local function judge(place, spec, record, expires, messages)
-  local discard, deduped, _, keys, connected, remember, name, collapse = unpackStruct('<BBI4I4I4i8I4c0I4c0', spec, 2)
-  local dedup
-  if deduped == 1 then
-    dedups = dedups + 1
-    dedup = ARGV[dedups]
-    local px, value = string.format('%.0f', remember + 60000), string.format('%.0f', now + remember)
-    local known = call('SET', dedup, value, 'NX', 'GET', 'PX', px)
-    if known then
-      if now < tonumber(known) then return 'u' end
-      call('SET', dedup, value, 'PX', px)
+-- judge decides what becomes of an entry that is more than a message within its bound. Most scripts run without:
+-- what it needs is made when it is needed.
+local judge
+local function makeJudge()
+  local function remove(ids)
+    flush()
+    for from = 1, #ids, 1000 do
+      local to = math.min(from + 999, #ids)
+      call('ZREM', w, unpack(ids, from, to))
+      call('HDEL', q, unpack(ids, from, to))
+    end
+    total = total - #ids
+  end
+
+  -- each calls fn with the id, the score and the record of every entry.
+  local function each(fn)
+    flush()
+    local all = call('ZRANGE', w, 0, -1, 'WITHSCORES')
+    for from = 1, #all, 1000 do
+      local ids = {}
+      for i = from, math.min(from + 998, #all - 1), 2 do ids[#ids + 1] = all[i] end
+      for i, record in ipairs(call('HMGET', q, unpack(ids))) do
+        if record then fn(ids[i], tonumber(all[from + 2 * i - 1]), record) end
+      end
     end
   end
-  if connected > 0 and taken() then
-    messages = connected
-    if discard == 1 then discard, record = 0, '\0' .. record:sub(2) end
+
+  -- taken says whether any node has a session for the queue, or had one a moment ago.
+  local function taken()
+    if owners ~= '' then return true end
+    local back = call('HGET', q, 'b')
+    if not back then return false end
+    local t = call('TIME')
+    return tonumber(back) > t[1] * 1000 + t[2] / 1000
   end
-  local app, result, gone, left = nil, '', {}, nil
-  if collapse ~= '' then
-    app = appOf(name)
-    result, gone, left = keyed(app.keys, collapse, keys)
-  end
-  local grows = 1 - #gone
-  if messages > 0 and discard == 0 and total + grows > messages and living() + grows > messages then
-    if dedup then call('DEL', dedup) end
-    return 'r'
-  end
-  remove(gone)
-  if discard == 1 and collapse == '' then
-    app = appOf(name)
-    if messages > 0 and app.away >= messages then
-      local marker, last = overflow(name, app, messages, expires)
-      if marker then return 'd' .. keep(0, marker, last) end
+
+  -- living counts the entries that have not expired. Those that have, and that no lease holds, are set aside,
+  -- behind all others, so that they are seen but once.
+  local function living()
+    flush()
+    local held = 0
+    if now >= soonest then
+      soonest = math.huge
+      each(function(id, score, record)
+        local expires = unpackStruct('<i8', record, 2)
+        if expires > now then
+          soonest = math.min(soonest, expires)
+        elseif score < 0 then
+          held, soonest = held + 1, math.min(soonest, expires)
+        elseif score < ASIDE then
+          call('ZADD', w, string.format('%.0f', ASIDE + score % RANK), id)
+        end
+      end)
     end
-    app.away = app.away + 1
+    total = call('ZCOUNT', w, '-inf', string.format('(%.0f', ASIDE)) - held
+    return total
   end
-  place = keep(place, record, expires)
-  if left then
-    left[#left + 1] = collapse
-    left[#left + 1] = place
-    app.keys = left
+
+  local function appOf(name)
+    apps = apps or {}
+    if not apps[name] then
+      local a = call('HMGET', q, 'a' .. name, 'k' .. name)
+      apps[name] = {away = tonumber(a[1] or 0), keys = a[2] and cmsgpack.unpack(a[2]) or {}}
+    end
+    apps[name].changed = true
+    return apps[name]
   end
-  return result .. place
+
+  local function lives(id)
+    local record = call('HGET', q, id)
+    return record and unpackStruct('<i8', record, 2) > now
+  end
+
+  -- keyed says which entries one with a collapse key replaces or evicts, and which keys are left. A list of
+  -- keys may name entries that have gone.
+  local function keyed(keys, collapse, limit)
+    flush()
+    local left, gone = {}, {}
+    for i = 1, #keys, 2 do
+      if keys[i] ~= collapse then
+        left[#left + 1] = keys[i]
+        left[#left + 1] = keys[i + 1]
+      elseif lives(keys[i + 1]) then
+        gone[1] = keys[i + 1]
+      end
+    end
+    if gone[1] then return 'c', gone, left end
+    if #left < 2 * (limit > 0 and limit or 64) then return '', gone, left end
+    local all = left
+    left = {}
+    for i = 1, #all, 2 do
+      if lives(all[i + 1]) then
+        left[#left + 1] = all[i]
+        left[#left + 1] = all[i + 1]
+      end
+    end
+    while limit > 0 and #left >= 2 * limit do
+      table.remove(left, 1)
+      gone[#gone + 1] = table.remove(left, 1)
+    end
+    return '', gone, left
+  end
+
+  -- overflow throws away what counts of an app instance, unless there is less than the bound said, and returns
+  -- the marker that stands for it and the entry that comes, and when that expires.
+  local function overflow(name, app, limit, expires)
+    local free, markers, held, deleted, last = {}, {}, 0, 1, expires
+    each(function(id, score, record)
+      local away, ends, _, count, length = unpackStruct('<Bi8i8I4I4', record)
+      if ends <= now or record:sub(34, 33 + length) ~= name then return end
+      if score < 0 then
+        held = held + away
+      elseif away == 1 then
+        free[#free + 1], deleted, last = id, deleted + 1, max(last, ends)
+      elseif count > 0 then
+        markers[#markers + 1], deleted, last = id, deleted + count, max(last, ends)
+      end
+    end)
+    app.away = #free + held
+    if #free < limit then return end
+    remove(free)
+    remove(markers)
+    app.away = held
+    return pack('<Bi8i8I4I4I4I4', 0, last, now * 1000, deleted, #name, 0, 0) .. name, last
+  end
+
+  return function(place, spec, record, expires, messages)
+    local discard, deduped, keys, connected, remember, name, collapse = 0, 0, 0, 0, 0, '', ''
+    if spec ~= '' then
+      discard, deduped, keys, connected, remember, name, collapse = unpackStruct('<BBI4I4dI4c0I4c0', spec)
+    end
+    local dedup
+    if deduped == 1 then
+      dedup = table.remove(dedups, 1)
+      local px, value = string.format('%.0f', remember + 60000), string.format('%.0f', now + remember)
+      local known = call('SET', dedup, value, 'NX', 'GET', 'PX', px)
+      if known then
+        if now < tonumber(known) then return 'u' end
+        call('SET', dedup, value, 'PX', px)
+      end
+    end
+    if connected > 0 and taken() then
+      messages = connected
+      if discard == 1 then discard, record = 0, '\0' .. record:sub(2) end
+    end
+    local app, result, gone, left = nil, '', {}, nil
+    if collapse ~= '' then
+      app = appOf(name)
+      result, gone, left = keyed(app.keys, collapse, keys)
+    end
+    local grows = 1 - #gone
+    if messages > 0 and discard == 0 and total + grows > messages and living() + grows > messages then
+      if dedup then call('DEL', dedup) end
+      return 'r'
+    end
+    remove(gone)
+    if discard == 1 and collapse == '' then
+      app = appOf(name)
+      if messages > 0 and app.away >= messages then
+        local marker, last = overflow(name, app, messages, expires)
+        if marker then return 'd' .. keep(0, marker, last) end
+      end
+      app.away = app.away + 1
+    end
+    place = keep(place, record, expires)
+    if left then
+      left[#left + 1] = collapse
+      left[#left + 1] = place
+      app.keys = left
+    end
+    return result .. place
+  end
 end
 
 -- finish writes what is still to be written of a queue, and sees to it that its keys last.
@@ -245,36 +252,38 @@ local function finish(existed)
 end
 
 -- part puts a queue's part.
-local function part(first, last)
-  q, w = ARGV[first], ARGV[first + 1]
-  now, clock, dedups = unpackStruct('<ddI4', ARGV[first + 3])
+local function part(from, arg)
+  local entries, strings
+  now, clock, entries, strings, q, w, from = unpackStruct('<ddI4I4I4c0I4c0', parts, from)
   local meta = call('HMGET', q, 'h', 'o')
   seq, total, good, soonest = 0, 0, 0, math.huge
   if meta[1] then seq, total, good, soonest = unpackStruct('<dddd', meta[1]) end
   owners = meta[2] or ''
   fields, order, apps, longest = nil, nil, nil, -1
 
-  local entries = first + 4 + dedups
-  -- Should the slot be moving, this fails unless all keys are still here: then nothing has happened yet.
-  if dedups > 0 then call('EXISTS', q, w, unpack(ARGV, first + 4, entries - 1)) end
-  dedups = first + 3
+  if strings > 0 then
+    dedups = {}
+    for i = 1, strings do dedups[i], from = unpackStruct('<I4c0', parts, from) end
+    -- Should the slot be moving, this fails unless all keys are still here: then nothing has happened yet.
+    call('EXISTS', q, w, unpack(dedups))
+  end
 
   local outcomes
-  for i = entries, last, 3 do
-    local record, outcome = ARGV[i + 2], nil
-    local expires = unpackStruct('<i8', record, 2)
-    local more, _, _, messages = unpackStruct('<BBBI4', ARGV[i + 1])
-    if more == 0 and (messages == 0 or total < messages) then
-      outcome = keep(ARGV[i], record, expires)
+  for _ = 1, entries do
+    local record, expires, messages, spec, place, outcome = ARGV[arg]
+    expires, messages, spec, place, from = unpackStruct('<dI4I4c0I4c0', parts, from)
+    if spec == '' and (messages == 0 or total < messages) then
+      outcome = keep(place, record, expires)
     else
-      outcome = judge(ARGV[i], ARGV[i + 1], record, expires, messages)
+      judge = judge or makeJudge()
+      outcome = judge(place, spec, record, expires, messages)
     end
     if outcomes then outcomes[#outcomes + 1] = outcome else outcomes = {outcome} end
-    clock = clock + 1
+    clock, arg = clock + 1, arg + 1
   end
   finish(meta[1])
 
   if owners ~= '' then outcomes[#outcomes + 1] = owners end
   replies[#replies + 1] = #outcomes
-  for _, outcome in ipairs(outcomes) do replies[#replies + 1] = outcome end
+  for i = 1, #outcomes do replies[#replies + 1] = outcomes[i] end
 end

@@ -5,8 +5,8 @@
 local q, w = KEYS[1], KEYS[2]
 local now, clock = tonumber(ARGV[1]), tonumber(ARGV[2])
 local head = redis.call('HGET', q, 'h')
-local seq, good, soonest = 0, 0, math.huge
-if head then seq, good, soonest = struct.unpack('<ddd', head) end
+local seq, total, good, soonest = 0, 0, 0, math.huge
+if head then seq, total, good, soonest = struct.unpack('<dddd', head) end
 
 local apps, longest = {}, -1
 local function app(name)
@@ -22,7 +22,7 @@ for i = 3, #ARGV, 2 do
   if redis.call('HSETNX', q, id, record) == 1 then
     redis.call('ZADD', w, id, id)
     local flags, expires, _, _, name, collapse = struct.unpack('<Bi8i8I4I4I4', record)
-    seq = math.max(seq, id % 2251799813685248)
+    seq, total = math.max(seq, id % 2251799813685248), total + 1
     soonest, longest = math.min(soonest, expires), math.max(longest, expires - now, 0)
     if flags == 1 or collapse > 0 then
       local a = app(record:sub(34, 33 + name))
@@ -54,7 +54,7 @@ if clock + longest * 1000 > good then
   good = clock + (ttl - 3600000) * 1000
   redis.call('ZADD', w, '+inf', '-')
 end
-redis.call('HSET', q, 'h', struct.pack('<ddd', seq, good, soonest))
+redis.call('HSET', q, 'h', struct.pack('<dddd', seq, total, good, soonest))
 if ttl then
   ttl = string.format('%.0f', ttl)
   redis.call('PEXPIRE', q, ttl)
