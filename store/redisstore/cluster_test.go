@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -72,7 +71,7 @@ func TestNothingIsLostWhileSlotsMove(t *testing.T) {
 }
 
 func TestAPausedPrimaryDoesNotHoldUpTheOthers(t *testing.T) {
-	addrs, processes := startCluster(t)
+	addrs, primaries := startCluster(t)
 	s := cluster(addrs, rand.Text()+":", redisstore.Options{})
 	defer s.Close()
 	rdb := s.Client().(*redis.ClusterClient)
@@ -90,7 +89,7 @@ func TestAPausedPrimaryDoesNotHoldUpTheOthers(t *testing.T) {
 	for _, k := range first {
 		put(t, s, message("a", in(k)))
 	}
-	require.NoError(t, processes[1].Signal(syscall.SIGSTOP))
+	primaries[1].Pause()
 	held := make(chan error, 100)
 	for range cap(held) {
 		go func() {
@@ -105,7 +104,7 @@ func TestAPausedPrimaryDoesNotHoldUpTheOthers(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Empty(t, held)
-	require.NoError(t, processes[1].Signal(syscall.SIGCONT))
+	primaries[1].Resume()
 	for range cap(held) {
 		require.NoError(t, <-held)
 	}

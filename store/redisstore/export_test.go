@@ -21,6 +21,7 @@ var (
 // ForgetProject is what another node's change does.
 func (s *Store) ForgetProject(sender string) { s.forgetProject(sender) }
 
+func (s *Store) Prefix() string                        { return s.prefix }
 func (s *Store) Node() string                          { return s.node() }
 func (s *Store) Client() redis.UniversalClient         { return s.rdb }
 func (s *Store) Owner(l store.Lease) string            { return s.owner(l) }

@@ -25,7 +25,7 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 		}
 		c := byDevice[r.Device]
 		if c == nil {
-			c = &call{script: forgetRegistrations, keys: []string{s.registrationsKey(r.Device)}, safe: true}
+			c = &call{script: forgetRegistrations, keys: []string{s.registrationsKey(r.Device)}, safe: true, durable: true}
 			byDevice[r.Device] = c
 			calls = append(calls, c)
 		}

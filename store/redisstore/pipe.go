@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -11,19 +10,19 @@ import (
 
 // What waits for one Redis, and what is sent to it at once.
 const (
-	pipeWorkers = 2       // pipelines under way: one is read while the next is gathered
 	pipeWaiting = 1024    // parcels that wait to be sent; beyond, callers wait
 	pipeCalls   = 1000    // calls in a pipeline
-	pipeBytes   = 1 << 20 // of their arguments
+	pipeBytes   = 1 << 20 // of the entries in them
 )
 
-// pipe sends calls to one Redis: what has arrived goes out together.
+// pipe sends calls to one Redis. While it works on one pipeline, the next gathers: what has arrived goes out
+// together, and waits for nothing else. Larger pipelines cost less than more of them would gain.
 type pipe struct {
 	client  redis.UniversalClient
 	wait    replicas
 	parcels chan *parcel
 	gone    chan struct{} // closed when the pipe takes nothing any more
-	workers sync.WaitGroup
+	ended   chan struct{} // closed when nothing is under way any more
 }
 
 // parcel is the calls of one run for one Redis.
@@ -37,19 +36,20 @@ type parcel struct {
 // The states of a parcel.
 const (
 	waiting int32 = iota
-	taken         // by a worker, which will end it
+	taken         // by the pipe, which will end it
 	given         // up, by who had sent it
 )
 
 func newPipe(client redis.UniversalClient, wait replicas) *pipe {
-	p := &pipe{client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting), gone: make(chan struct{})}
-	for range pipeWorkers {
-		p.workers.Go(p.work)
+	p := &pipe{
+		client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting),
+		gone: make(chan struct{}), ended: make(chan struct{}),
 	}
+	go p.work()
 	return p
 }
 
-// send hands a parcel to the workers.
+// send hands a parcel to the pipe.
 func (p *pipe) send(ctx context.Context, calls []*call) *parcel {
 	l := &parcel{pipe: p, calls: calls, done: make(chan struct{})}
 	select {
@@ -62,8 +62,8 @@ func (p *pipe) send(ctx context.Context, calls []*call) *parcel {
 	return l
 }
 
-// await returns when a parcel has ended. What a worker has taken is waited for even if ctx ends: a claim
-// that nobody waits for would be nobody's.
+// await returns when a parcel has ended. What the pipe has taken is waited for even if ctx ends: a claim that
+// nobody waits for would be nobody's.
 func (l *parcel) await(ctx context.Context) {
 	select {
 	case <-l.done:
@@ -76,7 +76,7 @@ func (l *parcel) await(ctx context.Context) {
 	<-l.done
 }
 
-// giveUp ends a parcel that no worker has taken.
+// giveUp ends a parcel that the pipe has not taken.
 func (l *parcel) giveUp(err error) {
 	if !l.state.CompareAndSwap(waiting, given) {
 		return
@@ -88,6 +88,7 @@ func (l *parcel) giveUp(err error) {
 }
 
 func (p *pipe) work() {
+	defer close(p.ended)
 	for {
 		select {
 		case first := <-p.parcels:
@@ -100,7 +101,7 @@ func (p *pipe) work() {
 
 // gather takes all that has arrived, within the limits of one pipeline.
 func (p *pipe) gather(first *parcel) (parcels []*parcel) {
-	runtime.Gosched()
+	runtime.Gosched() // those who were just answered may be about to send more
 	calls, bytes := 0, 0
 	for l := first; ; {
 		if l.state.CompareAndSwap(waiting, taken) {

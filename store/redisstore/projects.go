@@ -40,7 +40,7 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	if err != nil {
 		return fmt.Errorf("project %s: %w", p.Sender, err)
 	}
-	c := &call{script: createProject, keys: []string{s.projectsKey()}, args: []any{p.Sender, record}}
+	c := &call{script: createProject, keys: []string{s.projectsKey()}, args: []any{p.Sender, record}, durable: true}
 	return s.change(ctx, "project "+p.Sender, store.ErrExists, c)
 }
 
@@ -96,7 +96,7 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 		if err != nil {
 			return fmt.Errorf("project %s: %w", sender, err)
 		}
-		c := &call{script: updateProject, keys: []string{s.projectsKey()}, args: []any{sender, before, after}}
+		c := &call{script: updateProject, keys: []string{s.projectsKey()}, args: []any{sender, before, after}, durable: true}
 		err = s.run(ctx, c)
 		s.forgetProject(sender)
 		if err != nil {
@@ -120,7 +120,7 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 
 // Secret returns the secret of that name, which is fresh if there was none.
 func (s *Store) Secret(ctx context.Context, name string, fresh []byte) ([]byte, error) {
-	c := &call{script: getSecret, keys: []string{s.secretsKey()}, args: []any{name, fresh}, safe: true}
+	c := &call{script: getSecret, keys: []string{s.secretsKey()}, args: []any{name, fresh}, safe: true, durable: true}
 	if err := s.run(ctx, c); err != nil {
 		return nil, fmt.Errorf("secret %s: %w", name, err)
 	}
@@ -130,6 +130,7 @@ func (s *Store) Secret(ctx context.Context, name string, fresh []byte) ([]byte, 
 
 // change runs a script that returns 1 for done, 0 for refused, and -1 if what it would belong to is missing.
 func (s *Store) change(ctx context.Context, what string, refused error, c *call) error {
+	c.durable = true
 	err := s.run(ctx, c)
 	switch {
 	case err != nil:

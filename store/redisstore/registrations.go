@@ -176,7 +176,7 @@ func (s *Store) changeDevice(ctx context.Context, device uint64, fn func(all []*
 		if err != nil || len(changed) == 0 {
 			return err
 		}
-		c := &call{script: setRegistrations, keys: []string{s.registrationsKey(device)}, args: []any{version}, safe: true}
+		c := &call{script: setRegistrations, keys: []string{s.registrationsKey(device)}, args: []any{version}, safe: true, durable: true}
 		for _, r := range changed {
 			c.args = append(c.args, r.Token, encodeRegistration(r))
 		}
@@ -217,7 +217,7 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 // reserve makes a token lead to its device.
 func (s *Store) reserve(ctx context.Context, r *store.Registration) error {
 	device := strconv.FormatUint(r.Device, 10)
-	c := &call{script: claimToken, keys: []string{s.tokenKey(r.Token)}, args: []any{device}, safe: true}
+	c := &call{script: claimToken, keys: []string{s.tokenKey(r.Token)}, args: []any{device}, safe: true, durable: true}
 	if err := s.run(ctx, c); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,8 +27,8 @@ func (s *Store) run(ctx context.Context, calls ...*call) error {
 // carryOut is run for a store that may be closing.
 func (s *Store) carryOut(ctx context.Context, calls []*call) error {
 	s.send(ctx, calls)
-	if s.retry(calls) != nil {
-		s.insist(ctx, calls)
+	if failed := s.retry(calls); failed != nil {
+		s.insist(ctx, failed)
 	}
 	for _, c := range calls {
 		if c.err != nil {
@@ -41,33 +42,28 @@ func (s *Store) carryOut(ctx context.Context, calls []*call) error {
 func (s *Store) insist(ctx context.Context, calls []*call) {
 	over := time.NewTimer(s.opts.Retry)
 	defer over.Stop()
-	for wait := firstBackoff; ; wait = min(2*wait, maxBackoff) {
-		next := time.NewTimer(wait)
-		defer next.Stop()
+	for wait := firstBackoff; len(calls) > 0; wait = min(2*wait, maxBackoff) {
 		select {
 		case <-ctx.Done():
 			return
 		case <-over.C:
 			return
-		case <-next.C:
+		case <-time.After(wait):
 		}
-		calls = s.retry(calls)
 		for _, c := range calls {
 			if c.again != nil && !untouched(c.err) {
 				c.again()
 			}
 		}
-		if len(calls) == 0 {
-			return
-		}
 		s.send(ctx, calls)
+		calls = s.retry(calls)
 	}
 }
 
 // retry is those calls that have failed and may be repeated.
 func (s *Store) retry(calls []*call) (again []*call) {
 	for _, c := range calls {
-		if c.err != nil && c.err != store.ErrClosed && (untouched(c.err) || c.safe && lost(c.err)) {
+		if c.err != nil && !errors.Is(c.err, store.ErrClosed) && (untouched(c.err) || c.safe && lost(c.err)) {
 			again = append(again, c)
 		}
 	}

@@ -1,97 +1,79 @@
 package redisstore_test
 
 import (
-	"fmt"
-	mathrand "math/rand/v2"
-	"net"
-	"os"
+	"context"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"openccs/store"
+	"openccs/store/redisstore"
+	"openccs/store/redisstore/redistest"
 )
 
-// startRedis starts a redis-server for the test and returns its address.
-func startRedis(t testing.TB, args ...string) string {
+// startRedis starts a Redis for the test and returns its address.
+func startRedis(t testing.TB, flags ...string) string {
 	t.Helper()
-	addr := freeAddr(t)
-	startRedisAt(t, addr, args...)
-	return addr
+	return redistest.Single(t, flags...).Addr
 }
 
-// freeAddr is an address that nobody uses, nor the one 10,000 ports above, where the nodes of a cluster talk.
-// Both are below those that the system gives out.
-func freeAddr(t testing.TB) string {
+// startCluster starts three primaries, each of which works for its slots while the others are away.
+func startCluster(t testing.TB) (addrs []string, primaries []*redistest.Server) {
 	t.Helper()
-	for range 100 {
-		port := 10_000 + mathrand.IntN(12_000)
-		addr := fmt.Sprintf("127.0.0.1:%d", port)
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		bus, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+10_000))
-		require.NoError(t, l.Close())
-		if err != nil {
-			continue
-		}
-		require.NoError(t, bus.Close())
-		return addr
+	primaries = redistest.Cluster(t, 0, "--cluster-require-full-coverage", "no").Primaries
+	for _, p := range primaries {
+		addrs = append(addrs, p.Addr)
 	}
-	t.Fatal("no port is free")
-	return ""
-}
-
-func startRedisAt(t testing.TB, addr string, args ...string) *os.Process {
-	t.Helper()
-	_, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	dir := t.TempDir()
-	log, err := os.Create(filepath.Join(dir, "log"))
-	require.NoError(t, err)
-	cmd := exec.Command("redis-server", append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--appendonly", "yes", "--save", "",
-	}, args...)...)
-	cmd.Stdout, cmd.Stderr = log, log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = log.Close()
-	})
-	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
-	defer c.Close()
-	require.Eventually(t, func() bool { return c.Ping(t.Context()).Err() == nil }, 10*time.Second, 5*time.Millisecond)
-	return cmd.Process
-}
-
-// startCluster starts three primaries and returns their addresses and processes.
-func startCluster(t testing.TB) (addrs []string, processes []*os.Process) {
-	t.Helper()
-	for range 3 {
-		addr := freeAddr(t)
-		addrs = append(addrs, addr)
-		processes = append(processes, startRedisAt(t, addr,
-			"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"))
-	}
-	redisCLI(t, append(append([]string{"--cluster", "create"}, addrs...), "--cluster-yes")...)
-	for _, addr := range addrs {
-		c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
-		defer c.Close()
-		require.Eventually(t, func() bool {
-			info := c.ClusterInfo(t.Context()).Val()
-			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384")
-		}, 20*time.Second, 20*time.Millisecond)
-	}
-	return addrs, processes
+	return addrs, primaries
 }
 
 func redisCLI(t testing.TB, args ...string) {
 	t.Helper()
 	out, err := exec.Command("redis-cli", args...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
+}
+
+// options are for a client that never repeats anything by itself, as Open makes it.
+func options(addr string) *redis.Options {
+	return &redis.Options{
+		Addr: addr, MaxRetries: -1, DialerRetries: 1, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
+		ContextTimeoutEnabled: true,
+	}
+}
+
+func single(addr, prefix string, opts redisstore.Options) *redisstore.Store {
+	return redisstore.New(redis.NewClient(options(addr)), prefix, opts)
+}
+
+func cluster(addrs []string, prefix string, opts redisstore.Options) *redisstore.Store {
+	return redisstore.New(redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: addrs, MaxRetries: -1, DialerRetries: 1, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
+		ContextTimeoutEnabled: true,
+	}), prefix, opts)
+}
+
+// expiring fails the test if a key of a queue would stay for ever.
+func expiring(t *testing.T, s store.Store) {
+	t.Helper()
+	c, ok := s.(*redisstore.Store).Client().(*redis.Client)
+	if !ok {
+		return
+	}
+	check := redis.NewClient(options(c.Options().Addr)) // the store is closed
+	defer check.Close()
+	ctx := context.Background()
+	for _, what := range []string{"q", "w", "u:*"} {
+		keys := check.Scan(ctx, 0, s.(*redisstore.Store).Prefix()+"{*}:"+what, 1000).Iterator()
+		for keys.Next(ctx) {
+			left, err := check.PTTL(ctx, keys.Val()).Result()
+			require.NoError(t, err)
+			if left == -1 {
+				t.Errorf("%s does not expire", keys.Val())
+			}
+		}
+		require.NoError(t, keys.Err())
+	}
 }

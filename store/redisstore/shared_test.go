@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -214,21 +213,6 @@ func TestIDsDoNotComeAgainAfterAllIsLost(t *testing.T) {
 		assert.Greater(t, id, last)
 		last = id
 	}
-}
-
-// expiring fails the test if a key would stay for ever.
-func expiring(t *testing.T, c redis.UniversalClient, prefix string) {
-	t.Helper()
-	ctx := context.Background()
-	keys := c.Scan(ctx, 0, prefix+"*", 1000).Iterator()
-	for keys.Next(ctx) {
-		left, err := c.PTTL(ctx, keys.Val()).Result()
-		require.NoError(t, err)
-		if left == -1 {
-			t.Errorf("%s does not expire", keys.Val())
-		}
-	}
-	require.NoError(t, keys.Err())
 }
 
 func TestKeysLastAsLongAsWhatTheyHold(t *testing.T) {

@@ -31,7 +31,11 @@ func TestSuite(t *testing.T) {
 	for _, topology := range topologies {
 		t.Run(topology.name, func(t *testing.T) {
 			url := topology.start(t)
-			storetest.Run(t, func(t *testing.T) store.Store { return opened(t, url(nextPrefix())) })
+			storetest.Run(t, func(t *testing.T) store.Store {
+				s := opened(t, url(nextPrefix()))
+				t.Cleanup(func() { expiring(t, s) })
+				return s
+			})
 		})
 	}
 }

@@ -2,7 +2,6 @@ package redisstore_test
 
 import (
 	"crypto/rand"
-	"net"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"openccs/store"
 	"openccs/store/redisstore"
+	"openccs/store/redisstore/redistest"
 )
 
 func TestAClaimWhoseReplyWasLostIsRecovered(t *testing.T) {
@@ -72,18 +72,16 @@ func TestALeaseWhoseClaimIsInDoubtEndsForGood(t *testing.T) {
 }
 
 func TestCallsWaitForARedisThatIsNotThereYet(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
-	s := single(addr, rand.Text()+":", redisstore.Options{Retry: 20 * time.Second})
+	r := redistest.Single(t)
+	r.Kill()
+	s := single(r.Addr, rand.Text()+":", redisstore.Options{Retry: 20 * time.Second})
 	defer s.Close()
 	done := make(chan error)
 	go func() {
 		_, err := s.Put(t.Context(), []store.Entry{message("a")}, start)
 		done <- err
 	}()
-	startRedisAt(t, addr)
+	r.Restart()
 	require.NoError(t, <-done)
 	assert.Equal(t, []string{"a"}, claim(t, s, device, 1), "and it was put once")
 }
@@ -105,17 +103,15 @@ func TestScriptsThatRedisHasForgottenAreLoadedAgain(t *testing.T) {
 }
 
 func TestWhatTooFewReplicasHaveIsNotPromised(t *testing.T) {
-	addr := startRedis(t)
-	s := single(addr, rand.Text()+":", redisstore.Options{Wait: 1, WaitTimeout: 50 * time.Millisecond})
+	r := redistest.Single(t)
+	s := single(r.Addr, rand.Text()+":", redisstore.Options{Wait: 1, WaitTimeout: 50 * time.Millisecond})
 	defer s.Close()
 	_, err := s.Put(t.Context(), []store.Entry{message("a")}, start)
 	require.ErrorIs(t, err, redisstore.ErrReplicas)
 
-	host, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	startRedis(t, "--replicaof", host+" "+port)
-	require.Eventually(t, func() bool {
+	redistest.Replica(t, r)
+	require.Eventually(t, func() bool { // within 50 ms, on a busy machine too
 		_, err := s.Put(t.Context(), []store.Entry{message("b")}, start)
 		return err == nil
-	}, 20*time.Second, 10*time.Millisecond)
+	}, patience, time.Millisecond)
 }

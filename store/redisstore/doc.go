@@ -1,0 +1,75 @@
+// Package redisstore is the store.Store of a server whose nodes share a Redis, 7.0 or later: one instance, one
+// behind sentinels, or a cluster. Any goroutine may call it.
+//
+// # Keys
+//
+// Every key begins with the prefix of the store's URL. What is in braces decides the slot: all keys of one queue are
+// in one, and {d:1234}, {s:1234}, {r:1234} are store.Key as text. Every key of a queue or a node expires; what concerns
+// registrations and accounts is kept until it is deleted.
+//
+//	{<queue>}:q         hash    the queue: the record of each entry by its place, and
+//	                            h    the last number given out, how many entries there are at most, until when the
+//	                                 keys last, and when the first entry expires (four doubles)
+//	                            o    who has the queue: node/lease, of a sender's queue as many as there are
+//	                            b    until when it counts as connected (ms, by the clock of Redis)
+//	                            l    how many leases have claimed
+//	                            node/lease  the lease's number among these; x if it has ended for good
+//	                            a<app>      how many entries of an app instance count for Discard, at most
+//	                            k<app>      its collapse keys and their places, the least recently put first
+//	{<queue>}:w         zset    its order: the place of each entry, and what its score says
+//	                            0 to 3×2^51  it waits: the place itself
+//	                            higher       it has expired, and waits for the sweep
+//	                            negative     it is claimed: -, the lease's number, seven digits of the call's
+//	                            +inf         no entry, but what keeps the key when there is none
+//	{<queue>}:u:<sum>   string  a dedup string, by its hash: when it is forgotten (ms)
+//	{d:<device>}:reg    hash    the device's registrations by token, and under "" the number of their changes
+//	{t:<token>}:dev     string  the device of a token
+//	{accounts}:…        hashes  projects, OAuth clients, refresh tokens and secrets, and what belongs to what
+//	{n:<node>}:q        zset    the queues that a node has or has claimed from, by the number of its note
+//	{n:<node>}:news             no key but a channel: what others tell the node
+//	{nodes}:live        hash    the nodes, and when each was last heard of (ms, by the clock of Redis)
+//	{nodes}:dead        hash    those whose claims are to be given back, and until when that is somebody's task
+//	{nodes}:buried      hash    those whose claims were given back, and when: should one wake up, it learns so
+//	{sweep}:lock        string  the node that sweeps
+//
+// A place is an ID that fits a double: the rank above 51 bits of sequence number. That number follows the clock of
+// the node that puts, in microseconds, so that none is given out twice even when Redis has lost all it had.
+//
+// A queue's two keys last longer than what they hold, by an eighth and two hours, so that not every Put has to
+// extend them. Times of messages are never compared with the clock of Redis.
+//
+// # Scripts
+//
+// Each operation is a script in lua/, so that it happens at once or not at all, whichever nodes call it. To begin
+// with a script costs Redis more than most of what the scripts then do. So put, claim and ack take the parts of many
+// queues in one run; a part that fails fails alone. In a cluster such a run touches keys of several slots, which
+// scripts without flags may, if all slots are of the node; KEYS names but the first, for the client to route by. If
+// a slot is moving, the script finds out before it has changed anything of the part.
+//
+// # Calls
+//
+// All calls for one Redis go through one pipe: while Redis works on a pipeline, the next gathers. A Redis that hangs
+// holds up nobody but its own queues. A call that certainly changed nothing is repeated until Options.Retry has
+// passed; if its reply was lost, only if that does no harm: Put then fails, and nothing is promised; Claim is
+// repeated with a word to the script, which first gives back what the lost reply named; the rest may be done twice.
+//
+// # Nodes
+//
+// A lease in Redis is a node and a number. The node notes each queue before it attaches it or claims from it. It beats
+// twice in each heartbeat, and counts as dead when it has not for one and a half; one of the others finds in its notes
+// what it held, and gives it back (reap), all within two heartbeats. Where no node has beaten for so long, it was Redis
+// that stood still, and nobody is dead. A node that learns that it was taken for dead goes on under another name, and
+// its sessions end. From Join on only a lease that is attached may claim, so that late calls of the dead claim nothing.
+//
+// Put and release answer who has the queue; those are sent a hint (publish, in a cluster spublish). Each node looks
+// once a second at the queues that it has attached: whether something waits, and whether they are its own still.
+//
+// # Sweep
+//
+// There is no index of expiry: Expire walks over the keys with SCAN, primary by primary, and looks into a queue
+// only if the time has come for its first entry. One node sweeps at a time.
+//
+// # Cost
+//
+// PLACEHOLDER
+package redisstore
