@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -11,18 +12,18 @@ import (
 // What waits for one Redis, and what is sent to it at once.
 const (
 	pipeWaiting = 1024    // parcels that wait to be sent; beyond, callers wait
+	pipeWorkers = 2       // pipelines under way: Redis works on one while the replies to the other are read
 	pipeCalls   = 1000    // calls in a pipeline
 	pipeBytes   = 1 << 20 // of the entries in them
 )
 
-// pipe sends calls to one Redis. While it works on one pipeline, the next gathers: what has arrived goes out
-// together, and waits for nothing else. Larger pipelines cost less than more of them would gain.
+// pipe sends calls to one Redis: what has arrived goes out together, and waits for nothing else.
 type pipe struct {
 	client  redis.UniversalClient
 	wait    replicas
 	parcels chan *parcel
 	gone    chan struct{} // closed when the pipe takes nothing any more
-	ended   chan struct{} // closed when nothing is under way any more
+	workers sync.WaitGroup
 }
 
 // parcel is the calls of one run for one Redis.
@@ -42,10 +43,11 @@ const (
 
 func newPipe(client redis.UniversalClient, wait replicas) *pipe {
 	p := &pipe{
-		client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting),
-		gone: make(chan struct{}), ended: make(chan struct{}),
+		client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting), gone: make(chan struct{}),
 	}
-	go p.work()
+	for range pipeWorkers {
+		p.workers.Go(p.work)
+	}
 	return p
 }
 
@@ -88,7 +90,6 @@ func (l *parcel) giveUp(err error) {
 }
 
 func (p *pipe) work() {
-	defer close(p.ended)
 	for {
 		select {
 		case first := <-p.parcels:
@@ -131,7 +132,7 @@ func (p *pipe) exchange(parcels []*parcel) {
 	p.pipeline(calls)
 	var unknown []*call
 	for _, c := range calls {
-		if redis.HasErrorPrefix(c.err, "NOSCRIPT") {
+		if c.err != nil && redis.HasErrorPrefix(c.err, "NOSCRIPT") {
 			unknown = append(unknown, c)
 		}
 	}

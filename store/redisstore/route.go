@@ -45,7 +45,7 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 		all.Wait()
 	}
 	for _, c := range calls {
-		if untouched(c.err) {
+		if c.err != nil && untouched(c.err) {
 			cluster.ReloadState(ctx)
 			return
 		}
@@ -62,7 +62,7 @@ func (s *Store) sendTo(ctx context.Context, client redis.UniversalClient, calls 
 	}
 	p.send(ctx, calls).await(ctx)
 	for _, c := range calls {
-		if errors.Is(c.err, redis.ErrClosed) && !s.closed.Load() {
+		if c.err != nil && errors.Is(c.err, redis.ErrClosed) && !s.closed.Load() {
 			s.pipes.drop(p)
 			c.err = errShardGone
 		}
@@ -108,6 +108,6 @@ func (ps *pipes) close() {
 	}
 	ps.mu.Unlock()
 	for _, p := range all {
-		<-p.ended
+		p.workers.Wait()
 	}
 }
