@@ -122,14 +122,13 @@ func (a *appServer) leave(ctx context.Context, c *ccsclient.Client) {
 func (a *appServer) reconnect(ctx context.Context) error {
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestPause) {
 		err := a.connect(ctx)
-		var refused *ccsclient.AuthError
 		switch {
 		case err == nil:
 			a.run.reconnects.Add(1)
 			return nil
 		case ctx.Err() != nil:
 			return nil
-		case errors.As(err, &refused) && refused.Condition != "temporary-auth-failure":
+		case isRefused(err):
 			return err
 		}
 		a.log.Info("connect", zap.Error(err), zap.Duration("pause", pause))
@@ -139,6 +138,12 @@ func (a *appServer) reconnect(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// isRefused reports whether the server will not let a client in over XMPP however often it tries (CCS 1.6).
+func isRefused(err error) bool {
+	var refused *ccsclient.AuthError
+	return errors.As(err, &refused) && refused.Condition != "temporary-auth-failure"
 }
 
 // feed sends over a connection until that takes no more or ctx ends.

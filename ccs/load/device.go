@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"openccs/ccs/ccsclient"
 	"openccs/ccs/mcsclient"
 )
 
@@ -18,9 +19,12 @@ import (
 type link interface {
 	// Run returns when ctx ends or the server refuses the device.
 	Run(ctx context.Context) error
-	// Send sends upstream; done gets the acknowledgement.
+	// Send sends upstream, over the next connection if need be; done gets the acknowledgement.
 	Send(ctx context.Context, m *mcsclient.Upstream, done func(error)) error
 }
+
+// totalKey is the key of how many messages a deleted_messages message stands for (DEV 9.3).
+const totalKey = "total_deleted"
 
 // device is a device that receives and acknowledges at once.
 type device struct {
@@ -44,15 +48,15 @@ type device struct {
 // open makes the device ready to run.
 func (d *device) open() {
 	d.entered = make(chan struct{})
-	d.link = mcsclient.NewDevice(d.run.target.MCS[d.number%len(d.run.target.MCS)], d.id, mcsclient.DeviceOptions{
-		Options: mcsclient.Options{
-			TLS: d.run.target.TLS, Logger: d.run.log, OnMessage: d.received, Reuse: true, DialContext: d.dial, LoginTimeout: loginTimeout,
-		},
-		OnConnect:    d.connected,
-		OnDisconnect: d.disconnected,
-		Backoff:      func(failures int) time.Duration { return min(firstPause<<min(failures-1, 10), longestPause) },
-	})
+	if d.run.plan.DeviceProtocol == ProtocolXMPP {
+		d.link = newXMPPLink(d)
+	} else {
+		d.link = newMCSLink(d)
+	}
 }
+
+// backoff is the pause after so many failures in a row, from 1.
+func backoff(failures int) time.Duration { return min(firstPause<<min(failures-1, 10), longestPause) }
 
 func (d *device) connected() {
 	d.run.logins.record(d.number, time.Since(d.dialled))
@@ -84,21 +88,22 @@ func (d *device) dial(ctx context.Context, network, addr string) (net.Conn, erro
 
 // isForgotten reports whether the server doesn't know the device any more (DEV 6).
 func isForgotten(err error) bool {
-	var refused *mcsclient.LoginError
-	return errors.As(err, &refused) && refused.Code == http.StatusUnauthorized
+	var overMCS *mcsclient.LoginError
+	var overXMPP *ccsclient.AuthError
+	return errors.As(err, &overMCS) && overMCS.Code == http.StatusUnauthorized ||
+		errors.As(err, &overXMPP) && overXMPP.Condition == "not-authorized"
 }
 
-// received counts a message. It runs on the connection's reading goroutine.
-func (d *device) received(m *mcsclient.Message) {
-	now := d.run.now()
-	if m.Type == mcsclient.TypeDeletedMessages {
-		text, _ := m.Get("total_deleted")
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			d.dropped.Add(n)
-		}
-		return
+// deleted counts what the server says that it threw away (DEV 9.3).
+func (d *device) deleted(total string) {
+	if n, err := strconv.ParseInt(total, 10, 64); err == nil {
+		d.dropped.Add(n)
 	}
-	text, _ := m.Get(stampKey)
+}
+
+// received counts a message by its stamp. It runs on a goroutine of the connection's.
+func (d *device) received(text string) {
+	now := d.run.now()
 	at, ok := parseStamp(text)
 	switch {
 	case !ok || at.run != d.run.id || at.stream >= len(d.run.streams):

@@ -1,8 +1,8 @@
 // Package load puts a CCS under load and counts exactly what becomes of every message.
 //
 // Run does what a Plan says to a Target: app servers send over ccsclient, devices receive and acknowledge
-// over mcsclient, and a stream of Samples, one a second, goes to Reporters, with a Result at the end. It is
-// made of clients alone, so that it can drive any CCS.
+// over mcsclient, or over ccsclient if the plan has them speak XMPP, and a stream of Samples, one a second, goes to
+// Reporters, with a Result at the end. It is made of clients alone, so that it can drive any CCS.
 //
 // # Counting
 //
@@ -11,7 +11,8 @@
 // keep (CCS 5 no. 11). The receiver's tracker knows of every number whether it came, once, twice, late or never;
 // the sender's knows which were refused. So what is lost, duplicated or out of order is counted and never
 // inferred, through reconnects and restarts of the server. What was sent and not answered when a connection
-// ended is sent again under its message_id (CCS 4.3).
+// ended is sent again under its message_id (CCS 4.3). So does the server to a device on XMPP, which counts as
+// duplicated; on MCS a login names what has come (DEV 7.2).
 //
 // Memory is bounded however long a run is: a tracker keeps maxSpans gaps and says so if there were more, the
 // timeline halves its resolution when it is full, and a connection has as many messages as may be in flight.

@@ -13,6 +13,8 @@ type Plan struct {
 	Connections int `json:"connections" default:"1" placeholder:"N" help:"App servers' connections of each project."`
 	Devices     int `json:"devices" default:"4" placeholder:"N" help:"Devices, shared out among the connections."`
 
+	DeviceProtocol Protocol `json:"device_protocol" default:"mcs" enum:"mcs,xmpp" placeholder:"PROTOCOL" help:"What devices speak: mcs, or xmpp, which they do where app servers connect."`
+
 	InFlight int           `json:"in_flight" default:"1000" placeholder:"N" help:"Messages of each connection that may be unanswered."`
 	Rate     float64       `json:"rate" placeholder:"N" help:"Messages that are due a second, over all connections; latency counts from then. Default: as many as the server answers."`
 	Ramp     time.Duration `json:"ramp_ns" default:"1s" placeholder:"TIME" help:"Time in which the load grows; not measured."`
@@ -33,6 +35,15 @@ type Plan struct {
 	StormFor time.Duration `json:"storm_for_ns" default:"2s" placeholder:"TIME" help:"How long devices stay away in a mass-offline storm."`
 }
 
+// Protocol is how a device is connected.
+type Protocol string
+
+// The protocols.
+const (
+	ProtocolMCS  Protocol = "mcs"
+	ProtocolXMPP Protocol = "xmpp"
+)
+
 // Storm is something violent that happens in a run.
 type Storm string
 
@@ -49,7 +60,7 @@ const (
 // DefaultPlan is four devices, one connection and ten seconds.
 func DefaultPlan() Plan {
 	p := Plan{
-		Senders: 1, Connections: 1, Devices: 4, InFlight: 1000,
+		Senders: 1, Connections: 1, Devices: 4, DeviceProtocol: ProtocolMCS, InFlight: 1000,
 		Ramp: time.Second, Duration: 10 * time.Second, Drain: 30 * time.Second, StormFor: 2 * time.Second,
 	}
 	for text, m := range map[string]interface{ UnmarshalText([]byte) error }{
@@ -85,6 +96,7 @@ func (p *Plan) Validate() error {
 	check(p.Connections >= 1 && p.Connections*max(p.Senders, 1) <= maxConnections,
 		"--connections %d: give 1 to %d, over all senders", p.Connections, maxConnections)
 	check(p.Devices >= 1 && p.Devices <= maxDevices, "--devices %d: give 1 to %d", p.Devices, maxDevices)
+	check(p.DeviceProtocol == ProtocolMCS || p.DeviceProtocol == ProtocolXMPP, "--device-protocol %q: give mcs or xmpp", p.DeviceProtocol)
 	check(p.InFlight >= 1 && p.InFlight*max(p.connections(), 1) <= maxInFlight,
 		"--in-flight %d: give 1 to %d, over all connections", p.InFlight, maxInFlight)
 	check(p.Rate >= 0 && p.Rate <= maxRate, "--rate %g: give 0 to %d", p.Rate, maxRate)
@@ -115,8 +127,11 @@ func (p *Plan) receipt(seq int64) int64 { return seq * int64(p.Receipts) / 100 }
 func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d × %d connections, %d devices", p.Senders, p.Connections, p.Devices)
-	if p.Away {
+	switch {
+	case p.Away:
 		b.WriteString(" (away)")
+	case p.DeviceProtocol == ProtocolXMPP:
+		b.WriteString(" over XMPP")
 	}
 	fmt.Fprintf(&b, ", %d in flight, %s bytes", p.InFlight, p.Payload)
 	if p.Rate > 0 {

@@ -38,10 +38,11 @@ func TestAPlanReportsEveryMistake(t *testing.T) {
 	p := load.DefaultPlan()
 	require.NoError(t, p.Validate())
 	p.Senders, p.Devices, p.InFlight, p.Rate, p.Duration = 0, 0, 0, -1, 0
+	p.DeviceProtocol = "mtalk"
 	p.Receipts, p.CollapseKeys, p.Away, p.Upstream = 101, 5, true, 1
 	err := p.Validate()
 	for _, flag := range []string{
-		"--senders 0", "--devices 0", "--in-flight 0", "--rate -1", "--duration 0s", "--receipts 101", "--collapse-keys 5", "--away and --upstream",
+		"--senders 0", "--devices 0", `--device-protocol "mtalk"`, "--in-flight 0", "--rate -1", "--duration 0s", "--receipts 101", "--collapse-keys 5", "--away and --upstream",
 	} {
 		assert.ErrorContains(t, err, flag)
 	}

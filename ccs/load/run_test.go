@@ -127,6 +127,31 @@ func TestRuns(t *testing.T) {
 			},
 		},
 		{
+			name: "devices over XMPP: both directions, receipts, and connections that are cut",
+			plan: func(p *load.Plan) {
+				p.DeviceProtocol, p.Upstream, p.Receipts, p.Storm, p.Rate = load.ProtocolXMPP, 500, 30, load.StormReconnect, 2000
+			},
+			check: func(t *testing.T, r *load.Result) {
+				assert.EqualValues(t, 4+4, r.Logins, "each device twice")
+				assert.EqualValues(t, 1+4, r.Reconnects)
+				assert.Equal(t, r.Sent, r.Delivered)
+				assert.Zero(t, r.OutOfOrder+r.Strays)
+				paced(t, 500, r, r.Upstream.Sent)
+				assert.Equal(t, r.Upstream.Sent, r.Upstream.Acked)
+				assert.Equal(t, r.Upstream.Sent, r.Upstream.Delivered)
+				assert.Zero(t, r.Upstream.Lost)
+				assert.Equal(t, r.Receipts.Requested, r.Receipts.Received)
+				assert.Zero(t, r.Receipts.Lost)
+			},
+		},
+		{
+			name: "devices over XMPP leave, and get what the server still has",
+			plan: func(p *load.Plan) {
+				p.DeviceProtocol, p.Storm, p.Rate = load.ProtocolXMPP, load.StormMassOffline, 8000
+			},
+			check: func(t *testing.T, r *load.Result) { assert.Positive(t, r.Deleted, "of each the server keeps 100") },
+		},
+		{
 			name: "mixed payloads, each stanza in its own record",
 			plan: func(p *load.Plan) { mix(&p.Payload, "64*3,1024,4096"); p.OnePerRecord = true },
 		},
@@ -179,8 +204,11 @@ func TestRuns(t *testing.T) {
 	s, where := target(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := &watcher{}
-			r, err := load.Run(t.Context(), short(tt.plan), where, load.Options{Reporters: []load.Reporter{w}, Drain: drain(s)})
+			w, plan, where := &watcher{}, short(tt.plan), where
+			if plan.DeviceProtocol == load.ProtocolXMPP {
+				where.MCS = nil
+			}
+			r, err := load.Run(t.Context(), plan, where, load.Options{Reporters: []load.Reporter{w}, Drain: drain(s)})
 			require.NoError(t, err)
 			exact(t, r)
 			if tt.check != nil {
@@ -299,8 +327,11 @@ func TestDevicesAreKept(t *testing.T) {
 	b, err = json.Marshal(kept)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, b, 0o600))
-	_, err = load.Run(t.Context(), short(func(p *load.Plan) { p.Devices = 2 }), where, load.Options{DevicesFile: file})
-	assert.ErrorContains(t, err, "remove "+file)
+	for _, protocol := range []load.Protocol{load.ProtocolMCS, load.ProtocolXMPP} {
+		p := short(func(p *load.Plan) { p.Devices, p.DeviceProtocol = 2, protocol })
+		_, err = load.Run(t.Context(), p, where, load.Options{DevicesFile: file})
+		assert.ErrorContains(t, err, "remove "+file, protocol)
+	}
 
 	_, where = target(t) // another server, which knows none of them
 	assert.NotEqual(t, three[:2], run(2))

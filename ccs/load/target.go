@@ -11,8 +11,8 @@ import (
 
 // Target is a CCS. Connections take its addresses in turn, for a CCS of several nodes.
 type Target struct {
-	XMPP    []string // for app servers, host and port
-	MCS     []string // for devices
+	XMPP    []string // for app servers, and devices that speak XMPP, host and port
+	MCS     []string // for other devices; not needed without them
 	HTTP    string   // URL for check-in and registration
 	TLS     *tls.Config
 	Senders []Credentials // at least as many as the plan has

@@ -109,7 +109,11 @@ func (c *loadRunCmd) gate(out *output, expected []load.Expectation, result *load
 // target is where the load goes, by the flags and the connection card.
 func (c *loadRunCmd) target(ctx context.Context) (*load.Target, *load.Options, error) {
 	options := &load.Options{DevicesFile: c.DevicesFile}
-	k, err := needCard(c.Data, map[string]string{"--mcs": c.MCS, "--http": c.HTTP, "--xmpp": c.XMPP})
+	needed := map[string]string{"--http": c.HTTP, "--xmpp": c.XMPP}
+	if c.DeviceProtocol == load.ProtocolMCS {
+		needed["--mcs"] = c.MCS
+	}
+	k, err := needCard(c.Data, needed)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,7 +125,10 @@ func (c *loadRunCmd) target(ctx context.Context) (*load.Target, *load.Options, e
 	}
 	fill(&c.MCS, card.DialAddr(k.MCS))
 	fill(&c.HTTP, k.HTTP)
-	target := &load.Target{XMPP: strings.Split(c.XMPP, ","), MCS: strings.Split(c.MCS, ","), HTTP: c.HTTP}
+	target := &load.Target{XMPP: strings.Split(c.XMPP, ","), HTTP: c.HTTP}
+	if c.DeviceProtocol == load.ProtocolMCS {
+		target.MCS = strings.Split(c.MCS, ",")
+	}
 	if target.TLS, err = clientTLS(c.CA); err != nil {
 		return nil, nil, err
 	}

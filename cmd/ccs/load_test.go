@@ -172,6 +172,18 @@ func TestLoadWithManySenders(t *testing.T) {
 	assert.Contains(t, got.stderr, "--credentials")
 }
 
+// Devices that speak XMPP need no address for MCS.
+func TestLoadWithDevicesOverXMPP(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir)
+	k, err := card.Read(dir)
+	require.NoError(t, err)
+	got := ccs(t, "load", "--data", t.TempDir(), "--xmpp", k.XMPP, "--http", k.HTTP, "--ca", k.CAFile, "--sender", k.SenderID, "--key", k.APIKey,
+		"--device-protocol", "xmpp", "--duration", "100ms", "--ramp", "0s", "--expect", "lost=0,delivered>0,logins=4")
+	assert.Equal(t, exitDone, got.code, got.stderr)
+	assert.Contains(t, got.stdout, "4 devices over XMPP")
+}
+
 func TestLoadDiff(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.json"), filepath.Join(dir, "b.json")

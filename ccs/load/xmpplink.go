@@ -1,0 +1,163 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs/ccsclient"
+	"openccs/ccs/mcsclient"
+	"openccs/stanza"
+)
+
+const (
+	// upstreamWindow is how many upstream messages of a device may be unacknowledged, as many as over MCS.
+	upstreamWindow = mcsclient.DefaultWindow
+	// stableAfter is the life of a connection after which its loss is the first failure again (DEV 11).
+	stableAfter = 10 * time.Second
+)
+
+// xmppLink keeps a device connected over XMPP. The order of its locks is xmppLink.mu, Client's.
+type xmppLink struct {
+	// Static after newXMPPLink.
+	device *device
+	addr   string
+	slots  chan struct{} // one taken for each message in pending
+
+	marker string // owned by the connection's callbacks: message_id of the last deleted_messages
+
+	mu      sync.Mutex        // guards the rest
+	client  *ccsclient.Client // nil while there is no connection
+	pending []*pending        // in the order of Send
+}
+
+// pending is an upstream message without an answer, on whichever connection.
+type pending struct {
+	to   string
+	m    stanza.Upstream
+	done func(error)
+}
+
+func newXMPPLink(d *device) link {
+	addrs := d.run.target.XMPP
+	return &xmppLink{device: d, addr: addrs[d.number%len(addrs)], slots: make(chan struct{}, upstreamWindow)}
+}
+
+// Run implements link.
+func (l *xmppLink) Run(ctx context.Context) error {
+	for failures := 1; ; failures++ {
+		lasted, err := l.connectOnce(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case isRefused(err):
+			return err
+		case lasted > stableAfter:
+			failures = 1
+		}
+		pause := backoff(failures)
+		l.device.disconnected(err, pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// connectOnce lives one connection through and returns why it ended.
+func (l *xmppLink) connectOnce(ctx context.Context) (lasted time.Duration, err error) {
+	d := l.device
+	c, err := ccsclient.DialDevice(ctx, l.addr, d.id.AndroidID, d.id.SecurityToken, ccsclient.Options{
+		TLS: d.run.target.TLS, Logger: d.run.log, Window: upstreamWindow, DialTimeout: loginTimeout, Dial: d.dial,
+		OnePerRecord: d.run.plan.OnePerRecord, OnUpstream: l.received,
+	})
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	d.connected()
+	l.attach(c)
+	select {
+	case <-c.Done():
+	case <-ctx.Done():
+		c.Close()
+	}
+	l.mu.Lock()
+	l.client = nil
+	l.mu.Unlock()
+	return time.Since(began), c.Err()
+}
+
+// received has everything acknowledged.
+func (l *xmppLink) received(o *stanza.Outbound) error {
+	if o.Type != stanza.TypeDeletedMessages {
+		text, _ := o.Data.Get(stampKey)
+		l.device.received(text)
+		return nil
+	}
+	if o.MessageID != l.marker { // it comes again if the connection ended before its ack
+		l.marker = o.MessageID
+		total, _ := o.Data.Get(totalKey)
+		l.device.deleted(total)
+	}
+	return nil
+}
+
+// attach sends what has no answer again and lets Send use the connection.
+func (l *xmppLink) attach(c *ccsclient.Client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.pending {
+		l.send(c, p)
+	}
+	l.client = c
+}
+
+// Send implements link.
+func (l *xmppLink) Send(ctx context.Context, m *mcsclient.Upstream, done func(error)) error {
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	p := &pending{to: m.To, done: done, m: stanza.Upstream{MessageID: m.ID, Category: m.Category, TTL: mcsclient.MaxUpstreamTTL}}
+	for _, pair := range m.Data {
+		p.m.Data = p.m.Data.Append(pair.Key, pair.Value)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending = append(l.pending, p)
+	if l.client != nil {
+		l.send(l.client, p)
+	}
+	return nil
+}
+
+// send hands a message to a connection. That never waits: the connection's window is as large as slots, in which
+// the message has its place. What the connection does not take stays pending. Needs mu.
+func (l *xmppLink) send(c *ccsclient.Client, p *pending) {
+	_ = c.SendUpstream(context.Background(), p.to, &p.m, func(r ccsclient.Reply) {
+		if !errors.Is(r.Err, ccsclient.ErrClosed) {
+			l.settle(p, r.Err)
+		}
+	})
+}
+
+// settle forgets a message that has its answer.
+func (l *xmppLink) settle(p *pending, err error) {
+	if err != nil {
+		l.device.run.log.Warn("upstream message refused", zap.String("message_id", p.m.MessageID), zap.Error(err))
+	}
+	l.mu.Lock()
+	if i := slices.Index(l.pending, p); i >= 0 {
+		l.pending = slices.Delete(l.pending, i, i+1)
+	}
+	l.mu.Unlock()
+	<-l.slots
+	p.done(err)
+}
