@@ -119,6 +119,7 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 	mux := http.NewServeMux()
 	control.ProjectRoutes(mux, projects)
 	control.DrainRoute(mux, s.DrainConnections)
+	control.ProfileRoutes(mux)
 	s.makeEndpoints(tlsConf)
 	if s.control, err = control.Start(conf.DataDir, mux, conf.Logger); err != nil {
 		return nil, err
