@@ -13,6 +13,7 @@ import (
 	"mellium.im/xmpp/stream"
 
 	"openccs/ccs"
+	"openccs/ccs/conns"
 	"openccs/stanza"
 	"openccs/store"
 )
@@ -25,6 +26,7 @@ type conn struct {
 
 	// Owned by the goroutine in serve; the session's readLoop takes in over.
 	log    *zap.Logger
+	bulk   *conns.Bulk // under nc
 	nc     *tls.Conn
 	in     *stanza.Reader
 	from   string       // what our stream header says
@@ -125,7 +127,8 @@ func (c *conn) serve(ctx context.Context) {
 		// Dead peers are found by the kernel: clients of the time never answer pings (CCS 1.9).
 		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
 	}
-	c.nc = tls.Server(c.tcp, c.srv.opts.TLS)
+	c.bulk = conns.NewBulk(c.tcp)
+	c.nc = tls.Server(c.bulk, c.srv.opts.TLS)
 	if err := c.nc.HandshakeContext(ctx); err != nil {
 		// Plain XMPP on a TLS port ends here too: STARTTLS is not offered (CCS 1.2).
 		c.log.Info("TLS handshake failed", zap.Error(err))

@@ -10,6 +10,7 @@ import (
 	xstanza "mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
 
+	"openccs/ccs/conns"
 	"openccs/flowcontrol"
 	"openccs/stanza"
 )
@@ -18,12 +19,16 @@ import (
 // has whenever the next element would have to be waited for.
 func (s *session) readLoop(ctx context.Context) error {
 	defer s.handOver(ctx)
+	s.bulk.Eager()
 	var el stanza.Element
 	for {
-		if !s.in.Ready() {
+		err := s.in.Next(&el)
+		if conns.WouldWait(err) {
 			s.handOver(ctx)
+			s.bulk.Wait()
+			continue
 		}
-		if err := s.in.Next(&el); err != nil {
+		if err != nil {
 			return err
 		}
 		if err := s.handle(ctx, &el); err != nil {

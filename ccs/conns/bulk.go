@@ -1,0 +1,96 @@
+package conns
+
+import (
+	"errors"
+	"net"
+	"sync"
+)
+
+// Bulk is a connection under TLS that reads all that has come at once, and that can tell when there is no more.
+//
+// A client that writes its stanzas one by one makes a TLS record of each, and crypto/tls returns one record a
+// read: to whoever looks at the reads alone, every stanza seems to be the last for now. An endpoint that would
+// then hand it over, store it, wait for the disk, would do so for each. With a Bulk it reads on until
+// WouldWait says that the next byte would have to be waited for.
+//
+// Reads belong to one goroutine; the rest is the net.Conn's.
+type Bulk struct {
+	net.Conn
+	eager   bool
+	mayWait bool
+	buf     *[bulkSize]byte // nil unless something is left in it
+	rest    []byte          // of buf
+	err     error           // came after it
+}
+
+const (
+	bulkSize = 64 << 10
+	// parkedSize is what is read while nobody knows when something will come, so that no buffer waits: the head of
+	// a TLS record, behind which there is always more.
+	parkedSize = 5
+)
+
+var bulks = sync.Pool{New: func() any { return new([bulkSize]byte) }}
+
+// NewBulk makes a Bulk, whose reads wait as those of c do until Eager is called.
+func NewBulk(c net.Conn) *Bulk { return &Bulk{Conn: c} }
+
+// Eager makes reads that would have to wait fail instead, with an error for which WouldWait is true.
+// To crypto/tls and our readers it is a deadline that has passed: they go on afterwards as if nothing had been.
+func (b *Bulk) Eager() { b.eager = true }
+
+// Wait lets the next read wait.
+func (b *Bulk) Wait() { b.mayWait = true }
+
+// Read implements net.Conn.
+func (b *Bulk) Read(p []byte) (int, error) {
+	if len(b.rest) == 0 {
+		if err := b.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, b.rest)
+	if b.rest = b.rest[n:]; len(b.rest) == 0 {
+		bulks.Put(b.buf)
+		b.buf = nil
+	}
+	return n, nil
+}
+
+// fill waits for something, and then takes all there is.
+func (b *Bulk) fill() error {
+	if err := b.err; err != nil {
+		b.err = nil
+		return err
+	}
+	if b.eager && !b.mayWait {
+		return errWouldWait
+	}
+	var head [parkedSize]byte
+	n, err := b.Conn.Read(head[:])
+	if n == 0 {
+		return err
+	}
+	b.mayWait = false
+	b.buf = bulks.Get().(*[bulkSize]byte)
+	copy(b.buf[:], head[:n])
+	if err == nil {
+		var more int
+		more, err = b.Conn.Read(b.buf[n:])
+		n += more
+	}
+	b.rest, b.err = b.buf[:n], err
+	return nil
+}
+
+// WouldWait reports whether an error is that of an eager read for which nothing is there.
+func WouldWait(err error) bool { return errors.Is(err, errWouldWait) }
+
+var errWouldWait error = wouldWait{}
+
+// wouldWait is a net.Error, and a temporary one, because crypto/tls takes every other error for the end.
+type wouldWait struct{}
+
+func (wouldWait) Error() string   { return "nothing more to read yet" }
+func (wouldWait) Timeout() bool   { return true }
+func (wouldWait) Temporary() bool { return true }

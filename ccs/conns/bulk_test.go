@@ -1,0 +1,120 @@
+package conns_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/conns"
+	"openccs/ccs/devpki"
+)
+
+// buffered gathers what is written, until Flush.
+type buffered struct {
+	net.Conn
+	b    bytes.Buffer
+	hold bool
+}
+
+func (c *buffered) Write(p []byte) (int, error) {
+	if c.hold {
+		return c.b.Write(p)
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *buffered) flush(t *testing.T) {
+	_, err := c.Conn.Write(c.b.Bytes())
+	require.NoError(t, err)
+	c.b.Reset()
+}
+
+// pair is a TLS connection, the server's end read through a Bulk.
+func pair(t *testing.T) (client *tls.Conn, wire *buffered, server *tls.Conn, bulk *conns.Bulk) {
+	files, err := devpki.Ensure(t.TempDir(), []string{"localhost"}, time.Now())
+	require.NoError(t, err)
+	cert, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	s, err := l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close(); s.Close() })
+	wire = &buffered{Conn: c}
+	client = tls.Client(wire, &tls.Config{InsecureSkipVerify: true})
+	bulk = conns.NewBulk(s)
+	server = tls.Server(bulk, &tls.Config{Certificates: []tls.Certificate{cert}})
+	shaken := make(chan error, 1)
+	go func() { shaken <- client.Handshake() }()
+	require.NoError(t, server.Handshake())
+	require.NoError(t, <-shaken)
+	return client, wire, server, bulk
+}
+
+func TestAllRecordsThatHaveComeAreReadBeforeTheNextWait(t *testing.T) {
+	const records = 300
+	client, wire, server, bulk := pair(t)
+	bulk.Eager()
+	b := make([]byte, 100)
+	for range 3 {
+		wire.hold = true
+		for range records {
+			_, err := client.Write([]byte("ack"))
+			require.NoError(t, err)
+		}
+		wire.flush(t)
+		waits, got := 0, 0
+		for got < records*len("ack") {
+			n, err := server.Read(b)
+			if conns.WouldWait(err) {
+				waits++
+				bulk.Wait()
+				continue
+			}
+			require.NoError(t, err)
+			got += n
+		}
+		assert.LessOrEqual(t, waits, 2, "300 records came in one piece, perhaps two")
+		_, err := server.Read(b)
+		require.True(t, conns.WouldWait(err), "there is nothing more")
+	}
+}
+
+func TestARecordThatComesInPiecesIsWhole(t *testing.T) {
+	client, wire, server, bulk := pair(t)
+	bulk.Eager()
+	wire.hold = true
+	_, err := client.Write([]byte("in pieces"))
+	require.NoError(t, err)
+	pieces := bytes.Clone(wire.b.Bytes())
+	go func() {
+		for i := range pieces {
+			wire.Conn.Write(pieces[i : i+1])
+		}
+		wire.Conn.Close()
+	}()
+	var got []byte
+	b := make([]byte, 4)
+	for {
+		n, err := server.Read(b)
+		got = append(got, b[:n]...)
+		if conns.WouldWait(err) {
+			bulk.Wait()
+			continue
+		}
+		if err != nil {
+			require.ErrorIs(t, err, io.EOF)
+			break
+		}
+	}
+	assert.Equal(t, "in pieces", string(got))
+}
