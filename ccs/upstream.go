@@ -56,9 +56,10 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 		return fmt.Errorf("look up the device's registrations: %w", err)
 	}
 	var failed []store.Entry
+	known := make(map[SenderID]bool, 1)
 	for i := range batch {
 		m := &batch[i]
-		err := r.composeUpstream(ctx, s, i, from, m, regs, now)
+		err := r.composeUpstream(ctx, s, i, from, m, regs, known, now)
 		var refused *upstreamError
 		switch {
 		case errors.As(err, &refused):
@@ -101,7 +102,9 @@ type upstreamError struct{ reason error }
 func (e *upstreamError) Error() string { return e.reason.Error() }
 func (e *upstreamError) Unwrap() error { return e.reason }
 
-func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration, now time.Time) error {
+// composeUpstream makes the entry of message i. known are the senders that the batch has met already.
+func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration,
+	known map[SenderID]bool, now time.Time) error {
 	if !r.upstreamRates.allow(from, r.profile.UpstreamRate, now) {
 		return &upstreamError{errUpstreamRate}
 	}
@@ -109,10 +112,13 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 	if err != nil {
 		return &upstreamError{errUnknownDestination}
 	}
-	if _, err := r.store.Project(ctx, string(sender)); errors.Is(err, store.ErrNotFound) {
-		return &upstreamError{errUnknownDestination}
-	} else if err != nil {
-		return fmt.Errorf("look up sender %s: %w", sender, err)
+	if !known[sender] {
+		if _, err := r.store.Project(ctx, string(sender)); errors.Is(err, store.ErrNotFound) {
+			return &upstreamError{errUnknownDestination}
+		} else if err != nil {
+			return fmt.Errorf("look up sender %s: %w", sender, err)
+		}
+		known[sender] = true
 	}
 	token := registered(regs, m, sender)
 	if token == "" {

@@ -1,62 +1,164 @@
 package ccstest_test
 
 import (
-	"context"
+	"cmp"
+	"errors"
+	"flag"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/ccstest"
-	"openccs/ccs/mcsclient"
-	"openccs/stanza"
 )
 
-// BenchmarkOneConnection is one app server with a thousand messages of 256 bytes in flight and one device that
-// receives and acknowledges them all, server and clients in one process. ns/op and allocs/op are those of
-// all three; the server alone costs less.
-func BenchmarkOneConnection(b *testing.B) {
-	for _, store := range []struct {
-		name string
-		opt  ccstest.Option
-	}{{"memory", nil}, {"disk", ccstest.Disk}} {
-		b.Run(store.name, func(b *testing.B) {
-			var opts []ccstest.Option
-			if store.opt != nil {
-				opts = append(opts, store.opt)
-			}
-			s := ccstest.Start(b, opts...)
-			d := s.Enrol("com.example.app")
-			got, done := 0, make(chan struct{})
-			s.Connect(d, mcsclient.Options{OnMessage: func(*mcsclient.Message) {
-				if got++; got == b.N {
-					close(done)
-				}
-			}})
-			c := s.AppServer(ccsclient.Options{})
-			payload := stanza.Object(fmt.Sprintf(`{"k":%q}`, strings.Repeat("x", 255)))
-			ids := make([]string, b.N)
-			for i := range ids {
-				ids[i] = fmt.Sprint("m-", i)
-			}
-			var refused error
-			b.ReportAllocs()
-			b.ResetTimer()
-			for i := range b.N {
-				m := stanza.Downstream{To: d.Token, MessageID: ids[i], TTL: time.Hour, Data: payload}
-				require.NoError(b, c.Send(context.Background(), &m, func(r ccsclient.Reply) {
-					if r.Err != nil {
-						refused = r.Err
-					}
-				}))
-			}
-			<-done
-			b.StopTimer()
-			require.NoError(b, refused)
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
-		})
+// shape is one kind of load. The server is a process of its own, so that its CPU time can be told from that
+// of the clients, which share the machine with it. Where a number is zero it is one.
+type shape struct {
+	name      string
+	store     string // "memory:" or, by default, "disk:"
+	senders   int    // projects, with an app server's connection each
+	devices   int    // that the messages are for, or from
+	window    int    // messages of one connection that may be unanswered; default 1000
+	away      bool   // the devices are not connected
+	up        bool   // the messages are the devices'
+	perRecord bool   // the app server writes one stanza a TLS record, as simple clients do
+	rate      int    // messages a second, whatever the server does; 0 for as many as the window lets through
+	queued    int    // messages that wait already, ten for each of so many other devices
+	idle      int    // devices that are connected and get nothing
+}
+
+var shapes = []shape{
+	{name: "Downstream"},
+	{name: "DownstreamMemory", store: "memory:"},
+	{name: "Away", devices: 20_000, away: true},
+	{name: "Upstream", up: true},
+	{name: "TenSenders", senders: 10, devices: 100},
+	{name: "OnePerRecord", perRecord: true},
+	{name: "Rate5k", rate: 5000},
+	{name: "Rate20k", rate: 20_000},
+	{name: "Senders200", senders: 200, devices: 100, window: 100},
+	{name: "Queued1M", queued: 1_000_000},
+	{name: "QueuedAway1M", queued: 1_000_000, devices: 20_000, away: true},
+	{name: "QueuedUpstream1M", queued: 1_000_000, up: true},
+	{name: "Idle10k", idle: 10_000},
+}
+
+// chunk is how many messages one iteration of a benchmark hands to the clients.
+const chunk = 1000
+
+// BenchmarkServer measures the messages of each shape from the socket to the last acknowledgement: CPU time of
+// the server for a message, messages that were answered a second, and how long the answers took.
+func BenchmarkServer(b *testing.B) {
+	for _, s := range shapes {
+		s.senders, s.devices, s.window = cmp.Or(s.senders, 1), cmp.Or(s.devices, 1), cmp.Or(s.window, 1000)
+		b.Run(s.name, func(b *testing.B) { s.run(b) })
+	}
+}
+
+func (s *shape) run(b *testing.B) {
+	bed := s.makeBed(b)
+	load := &load{shape: s, work: make(chan int), failed: make(chan struct{})}
+	s.connect(b, bed, load)
+	profiled := bed.profile(b, s.name)
+	before, began := bed.cpu(b), time.Now()
+	for b.Loop() {
+		select {
+		case load.work <- chunk:
+		case <-load.failed:
+			require.NoError(b, load.err)
+		}
+	}
+	close(load.work)
+	load.senders.Wait()
+	took := time.Since(began)
+	load.arrived() // at the other end, and the server knows
+	require.NoError(b, load.err)
+	used := bed.cpu(b) - before
+	profiled()
+	n := float64(load.sent.Load())
+	b.ReportMetric(0, "ns/op") // of a chunk
+	b.ReportMetric(float64(used.Nanoseconds())/1000/n, "server-µs/msg")
+	b.ReportMetric(n/took.Seconds(), "acked/s")
+	b.ReportMetric(load.percentile(0.50), "p50-ms")
+	b.ReportMetric(load.percentile(0.99), "p99-ms")
+	b.ReportMetric(bed.resident(b), "MiB")
+}
+
+// load is what the clients of a run share.
+type load struct {
+	*shape
+	work    chan int // messages to be sent, by whoever takes it
+	senders sync.WaitGroup
+	sent    atomic.Int64
+	got     atomic.Int64 // at the far ends
+
+	once   sync.Once
+	failed chan struct{} // closed when a client has failed
+	err    error         // why; set before
+
+	mu   sync.Mutex
+	took []time.Duration // from when a message was due to its answer
+}
+
+// fail ends the run, unless the connection was closed at its end.
+func (l *load) fail(err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		l.once.Do(func() { l.err = err; close(l.failed) })
+	}
+}
+
+// arrived waits until the far ends have everything.
+func (l *load) arrived() {
+	late := time.After(patience)
+	for !l.away && l.got.Load() < l.sent.Load() {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-l.failed:
+			return
+		case <-late:
+			l.fail(fmt.Errorf("%d of %d messages arrived", l.got.Load(), l.sent.Load()))
+			return
+		}
+	}
+}
+
+func (l *load) percentile(p float64) float64 {
+	slices.Sort(l.took)
+	return float64(l.took[int(p*float64(len(l.took)-1))].Microseconds()) / 1000
+}
+
+// profileDir is where the server's profiles of each shape go.
+var profileDir = flag.String("serverprofile", "", "write CPU and allocation profiles of the server into this directory")
+
+// profile begins to profile the server; the returned function writes what came of it.
+func (s *bed) profile(b *testing.B, name string) func() {
+	if *profileDir == "" {
+		return func() {}
+	}
+	path := func(kind string) string {
+		return filepath.Join(*profileDir, strings.ToLower(name)+"."+kind+".pprof")
+	}
+	var done sync.WaitGroup
+	done.Go(func() { s.save(b, "/debug/pprof/profile?seconds=3", path("cpu")) })
+	return func() {
+		done.Wait()
+		s.save(b, "/debug/pprof/allocs", path("allocs"))
+	}
+}
+
+func (s *bed) save(b *testing.B, from, to string) {
+	got, err := s.control(from)
+	if err == nil {
+		err = os.WriteFile(to, got, 0o600)
+	}
+	if err != nil {
+		b.Error(err)
 	}
 }

@@ -34,7 +34,8 @@ const (
 	storeEnv = "CCSTEST_STORE"
 )
 
-// serveChild is the server process of the crash test. It never ends by itself.
+// serveChild is the server process of the crash test and of the benchmarks. It ends when its input does, which
+// is at the end of the test at the latest.
 func serveChild() bool {
 	dir := os.Getenv(serveEnv)
 	if dir == "" {
@@ -58,8 +59,9 @@ func serveChild() bool {
 		os.Exit(1)
 	}
 	json.NewEncoder(os.Stdout).Encode(s.Card())
-	answerCensus(os.Stdin, os.Stdout)
-	select {}
+	answerCensus(os.Stdin, os.Stdout) // until the test has ended, in whatever way
+	os.Exit(0)
+	return true
 }
 
 // victim is a server process that is killed and started again.

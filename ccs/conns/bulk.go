@@ -24,7 +24,9 @@ type Bulk struct {
 }
 
 const (
-	bulkSize = 64 << 10
+	// bulkSize is what a window's worth of ordinary messages takes. Nobody holds such a buffer while he waits, be
+	// it for the peer or for the disk, so that there are few.
+	bulkSize = 256 << 10
 	// parkedSize is what is read while nobody knows when something will come, so that no buffer waits: the head of
 	// a TLS record, behind which there is always more.
 	parkedSize = 5

@@ -13,7 +13,7 @@ import (
 )
 
 // maxBatch is how many upstream messages are stored at a time.
-const maxBatch = 256
+const maxBatch = 1000
 
 // readLoop reads frames until the connection ends, and returns why. Whenever the next one would have to be waited
 // for, what came is stored and acknowledged; after work of that kind the wait is for a fresh goroutine (errAnew).

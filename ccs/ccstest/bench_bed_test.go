@@ -1,0 +1,212 @@
+package ccstest_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"openccs/ccs/card"
+	"openccs/ccs/control"
+	"openccs/ccs/mcsclient"
+	"openccs/ccs/server"
+	"openccs/stanza"
+	"openccs/store"
+
+	core "openccs/ccs"
+)
+
+const benchApp = "com.example.app"
+
+// bed is a server process with what a shape needs in its store.
+type bed struct {
+	victim
+	card    card.Card
+	trust   *tls.Config
+	senders []control.Credentials
+	devices []mcsclient.Identity // that connect
+	tokens  []string             // that are sent to
+	started time.Duration        // from exec to where all listeners accept
+}
+
+func (s *shape) makeBed(b *testing.B) *bed {
+	bed := &bed{victim: victim{t: b, dir: b.TempDir(), store: s.store}}
+	bed.card = bed.start()
+	b.Cleanup(func() { bed.kill() })
+	pem, err := os.ReadFile(bed.card.CAFile)
+	require.NoError(b, err)
+	roots := x509.NewCertPool()
+	require.True(b, roots.AppendCertsFromPEM(pem))
+	bed.trust = &tls.Config{RootCAs: roots, ServerName: "localhost"}
+	bed.senders = []control.Credentials{{SenderID: bed.card.SenderID, APIKey: bed.card.APIKey}}
+	projects, err := control.Dial(bed.dir)
+	require.NoError(b, err)
+	defer projects.Close()
+	for len(bed.senders) < s.senders {
+		made, err := projects.Create(b.Context(), "more", "")
+		require.NoError(b, err)
+		bed.senders = append(bed.senders, *made)
+	}
+	if !s.away {
+		bed.enrol(b, s.devices)
+	}
+	if s.away || s.queued > 0 {
+		bed.kill()
+		bed.fill(b, s)
+		began := time.Now()
+		bed.card = bed.start()
+		bed.started = time.Since(began)
+	}
+	return bed
+}
+
+// senderIDs are those of the projects.
+func (d *bed) senderIDs() (ids []string) {
+	for _, s := range d.senders {
+		ids = append(ids, s.SenderID)
+	}
+	return ids
+}
+
+// enrol makes devices that can connect.
+func (d *bed) enrol(b *testing.B, n int) {
+	hc := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: d.trust}}
+	defer hc.CloseIdleConnections()
+	for range n {
+		id, err := mcsclient.CheckIn(b.Context(), hc, d.card.HTTP, mcsclient.Identity{})
+		require.NoError(b, err)
+		token, err := mcsclient.Register(b.Context(), hc, d.card.HTTP, id, mcsclient.Registration{App: benchApp, Senders: d.senderIDs()})
+		require.NoError(b, err)
+		d.devices, d.tokens = append(d.devices, id), append(d.tokens, token)
+	}
+}
+
+// fill puts devices that never connect into the store of a server that does not run, and messages that wait.
+func (d *bed) fill(b *testing.B, s *shape) {
+	conf := server.Default()
+	conf.DataDir, conf.Store = d.dir, "disk:"
+	st, err := server.OpenStore(b.Context(), conf)
+	require.NoError(b, err)
+	var g errgroup.Group
+	g.SetLimit(64)
+	var mu sync.Mutex
+	now := time.Now()
+	for i := range s.devices {
+		if !s.away {
+			break
+		}
+		g.Go(func() error {
+			reg, err := st.Register(b.Context(), store.Registration{
+				Token: fmt.Sprintf("APA91b%0134d", i), Device: uint64(1 + i), App: benchApp, Senders: d.senderIDs(), Created: now,
+			}, now)
+			if err == nil {
+				mu.Lock()
+				d.tokens = append(d.tokens, reg.Token)
+				mu.Unlock()
+			}
+			return err
+		})
+	}
+	m := core.Message{Kind: core.DataMessage, TTL: time.Hour, From: d.card.SenderID, App: benchApp, ID: "m", Data: stanza.Data{}.Append("k", benchValue)}
+	batch := make([]store.Entry, chunk)
+	for done := 0; done < s.queued; done += len(batch) {
+		for i := range batch {
+			batch[i] = store.Entry{
+				Key:  core.DeviceID(1 + (done+i)*7919%(s.queued/10)).Key(),
+				Rank: store.RankNormal, App: benchApp, Accepted: now, Expires: now.Add(time.Hour),
+				Limit: store.Limit{Messages: 100, CollapseKeys: 4, Overflow: store.Discard}, Body: m.Append(nil),
+			}
+		}
+		_, err := st.Put(b.Context(), batch, now)
+		require.NoError(b, err)
+	}
+	require.NoError(b, g.Wait())
+	require.NoError(b, st.Close())
+}
+
+// connect connects the clients, which begin to work.
+func (s *shape) connect(b *testing.B, d *bed, l *load) {
+	var g errgroup.Group
+	run := func(e *endpoint, read func()) {
+		g.Go(func() error { read(); return nil })
+		b.Cleanup(func() { e.nc.NetConn().Close() })
+	}
+	b.Cleanup(func() { g.Wait() })
+	for _, id := range d.devices {
+		dev := l.device(b, d, id)
+		run(&dev.endpoint, dev.read)
+		if s.up {
+			l.senders.Add(1)
+			go dev.send(dev.message)
+		}
+	}
+	for _, p := range d.senders {
+		app := l.appServer(b, d, p.SenderID, p.APIKey)
+		run(&app.endpoint, app.read)
+		if !s.up {
+			l.senders.Add(1)
+			go app.send(app.message)
+		}
+	}
+}
+
+// cpu is the CPU time that the server has used.
+func (d *bed) cpu(b *testing.B) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+	require.NoError(b, err)
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')'):]))
+	user, err := strconv.Atoi(fields[12])
+	require.NoError(b, err)
+	system, err := strconv.Atoi(fields[13])
+	require.NoError(b, err)
+	const tick = 10 * time.Millisecond // sysconf(_SC_CLK_TCK) is 100 on every Linux
+	return time.Duration(user+system) * tick
+}
+
+// resident is the memory of the server in MiB.
+func (d *bed) resident(b *testing.B) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", d.cmd.Process.Pid))
+	require.NoError(b, err)
+	var size, pages float64
+	_, err = fmt.Sscan(string(text), &size, &pages)
+	require.NoError(b, err)
+	return pages * float64(os.Getpagesize()) / (1 << 20)
+}
+
+// control asks the server's control socket for a path.
+func (d *bed) control(path string) ([]byte, error) {
+	hc := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		text, err := os.ReadFile(filepath.Join(d.dir, "control.json"))
+		if err != nil {
+			return nil, err
+		}
+		var at struct{ Socket string }
+		if err := json.Unmarshal(text, &at); err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, "unix", at.Socket)
+	}}}
+	resp, err := hc.Get("http://ccs" + path)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", path, resp.Status)
+	}
+	return io.ReadAll(resp.Body)
+}

@@ -1,0 +1,246 @@
+package ccstest_test
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/mcs"
+	"openccs/ccs/mcsclient"
+	"openccs/flowcontrol"
+	"openccs/stanza"
+)
+
+// The clients here do as little as they can, so that the machine is the server's.
+
+var benchValue = strings.Repeat("x", 255) // with the key, 256 bytes
+
+// maxBehind is how many messages a far end may be behind before the senders wait for it: fewer than the server
+// lets wait for a device.
+const maxBehind = 2000
+
+// endpoint is what both kinds of client have.
+type endpoint struct {
+	*load
+	nc     *tls.Conn
+	window *flowcontrol.Window
+	due    []time.Time // of the messages in flight, by number modulo its length
+	next   int         // number of the next message
+}
+
+func (l *load) endpoint(b *testing.B, trust *tls.Config, addr string) endpoint {
+	nc, err := tls.Dial("tcp", addr, trust)
+	require.NoError(b, err)
+	return endpoint{load: l, nc: nc, window: flowcontrol.NewWindow(l.window), due: make([]time.Time, l.window)}
+}
+
+// send sends what there is to do. write appends message number n.
+func (e *endpoint) send(write func(out []byte, n int) []byte) {
+	defer e.senders.Done()
+	var out []byte
+	began := time.Now()
+	for n := range e.work {
+		for n > 0 {
+			for !e.away && e.sent.Load()-e.got.Load() > int64(maxBehind*e.devices) {
+				time.Sleep(time.Millisecond / 10)
+			}
+			free := e.window.Take(min(n, e.window.Size()))
+			if free == 0 {
+				select {
+				case <-e.window.Freed():
+				case <-e.failed:
+					return
+				}
+				continue
+			}
+			now := time.Now()
+			if e.rate > 0 {
+				// Due is when the schedule says, however late the window or the machine lets it go.
+				free, now = e.pace(began, free)
+			}
+			out = out[:0]
+			for range free {
+				e.due[e.next%len(e.due)] = now
+				out = write(out, e.next)
+				e.next++
+			}
+			if _, err := e.nc.Write(out); err != nil {
+				e.fail(err)
+				return
+			}
+			e.sent.Add(int64(free))
+			n -= free
+		}
+	}
+	for e.window.Pending() > 0 {
+		select {
+		case <-e.window.Freed():
+		case <-e.failed:
+			return
+		}
+	}
+}
+
+// answered notes that messages were answered, each so long after it was due.
+func (e *endpoint) answered(took []time.Duration) {
+	if len(took) > 0 {
+		e.mu.Lock()
+		e.took = append(e.took, took...)
+		e.mu.Unlock()
+		e.window.Give(len(took))
+	}
+}
+
+// pace waits until messages are due by the rate, and returns how many of them may go and since when.
+func (e *endpoint) pace(began time.Time, free int) (int, time.Time) {
+	const tick = time.Millisecond
+	each := time.Second / time.Duration(e.rate/e.shape.senders)
+	due := began.Add(time.Duration(e.next) * each)
+	time.Sleep(time.Until(due.Truncate(tick).Add(tick)))
+	n := min(free, 1+int(time.Since(due)/each))
+	e.window.Give(free - n)
+	return n, due
+}
+
+// benchAppServer is an app server.
+type benchAppServer struct {
+	endpoint
+	in     *stanza.Reader
+	tokens []string
+}
+
+func (l *load) appServer(b *testing.B, bed *bed, sender, key string) *benchAppServer {
+	a := &benchAppServer{endpoint: l.endpoint(b, bed.trust, bed.card.XMPP), tokens: bed.tokens}
+	a.in = stanza.NewReader(a.nc, stanza.AfterBind)
+	login := base64.StdEncoding.EncodeToString([]byte("\x00" + sender + "\x00" + key))
+	const open = `<stream:stream to="gcm.googleapis.com" version="1.0" xmlns="jabber:client" xmlns:stream="http://etherx.jabber.org/streams">`
+	var e stanza.Element
+	for _, step := range []string{
+		open, `<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">` + login + `</auth>`,
+		open, `<iq type="set" id="b"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>`,
+	} {
+		_, err := a.nc.Write([]byte(step))
+		require.NoError(b, err)
+		if step == open {
+			_, err = a.in.Header()
+			require.NoError(b, err)
+		}
+		require.NoError(b, a.in.Next(&e))
+		require.NotEqual(b, "failure", e.Local)
+	}
+	return a
+}
+
+// message appends message number n, for one device after the other.
+func (a *benchAppServer) message(out []byte, n int) []byte {
+	const head, id, tail = `<message><gcm xmlns="google:mobile:data">{"to":"`, `","message_id":"m-`, `","time_to_live":3600,"data":{"k":"`
+	out = append(append(out, head...), a.tokens[n%len(a.tokens)]...)
+	out = append(strconv.AppendInt(append(out, id...), int64(n), 10), tail...)
+	out = append(append(out, benchValue...), `"}}</gcm></message>`...)
+	if !a.perRecord {
+		return out
+	}
+	_, _ = a.nc.Write(out) // an error comes again
+	return out[:0]
+}
+
+// read takes answers, and acknowledges what comes from devices.
+func (a *benchAppServer) read() {
+	var took []time.Duration
+	var e stanza.Element
+	var o stanza.Outbound
+	var acks []byte
+	for {
+		if !a.in.Ready() {
+			a.answered(took)
+			took = took[:0]
+			if len(acks) > 0 {
+				a.nc.Write(acks)
+				acks = acks[:0]
+			}
+		}
+		if err := a.in.Next(&e); err != nil {
+			a.fail(err)
+			return
+		}
+		if err := stanza.DecodeOutbound(e.Payload, &o); err != nil || o.Type == stanza.TypeNack {
+			a.fail(fmt.Errorf("%v: %s", err, e.Payload))
+			return
+		}
+		if o.Type == stanza.TypeAck {
+			n, _ := strconv.Atoi(o.MessageID[len("m-"):])
+			took = append(took, time.Since(a.due[n%len(a.due)]))
+			continue
+		}
+		a.got.Add(1)
+		acks = stanza.AppendClientAck(acks, o.From, o.MessageID)
+	}
+}
+
+// benchDevice is a device. It acknowledges what one read has brought.
+type benchDevice struct {
+	endpoint
+	in     *mcs.Reader
+	sender string
+}
+
+func (l *load) device(b *testing.B, bed *bed, id mcsclient.Identity) *benchDevice {
+	d := &benchDevice{endpoint: l.endpoint(b, bed.trust, bed.card.MCS), sender: bed.card.SenderID}
+	d.in = mcs.NewReader(d.nc, mcs.MaxLogin)
+	_, err := d.nc.Write(mcs.AppendFrame([]byte{mcs.Version}, mcs.TagLoginRequest, &mcs.LoginRequest{
+		ID: "chrome-1", Domain: "mcs.android.com", User: id.String(), Resource: id.String(),
+		AuthToken: strconv.FormatUint(id.SecurityToken, 10), AuthService: mcs.AuthServiceAndroidID,
+	}))
+	require.NoError(b, err)
+	_, err = d.in.ReadVersion()
+	require.NoError(b, err)
+	tag, _, err := d.in.Next()
+	require.NoError(b, err)
+	require.Equal(b, mcs.TagLoginResponse, tag)
+	return d
+}
+
+// message appends message number n, which is the device's frame n+2.
+func (d *benchDevice) message(out []byte, n int) []byte {
+	id := fmt.Sprint("m-", n)
+	return mcs.AppendDataMessage(out, &mcs.DataMessage{
+		ID: id, From: "gcm@chrome.com", To: d.sender, Category: benchApp, PersistentID: id, TTL: 3600,
+		AppData: []mcs.KV{{Key: "k", Value: benchValue}},
+	})
+}
+
+func (d *benchDevice) read() {
+	var took []time.Duration
+	frames, acked, done := int32(1), int32(1), 0
+	var ack []byte
+	for {
+		if d.up {
+			d.answered(took)
+			took = took[:0]
+		}
+		if !d.in.Ready() && frames > acked && !d.up {
+			ack, acked = mcs.AppendStreamAck(ack[:0], frames), frames
+			d.nc.Write(ack)
+		}
+		tag, payload, err := d.in.Next()
+		if err != nil {
+			d.fail(err)
+			return
+		}
+		frames++
+		if tag == mcs.TagDataMessageStanza {
+			d.got.Add(1)
+		}
+		if d.up {
+			for last := int(mcs.LastStreamID(tag, payload)); done+1 < last; done++ {
+				took = append(took, time.Since(d.due[done%len(d.due)]))
+			}
+		}
+	}
+}
