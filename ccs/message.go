@@ -60,9 +60,9 @@ func (m *Message) Append(b []byte) []byte {
 	b = append(b, messageVersion, byte(m.Kind), flags)
 	b = binary.AppendUvarint(b, uint64(m.TTL/time.Second))
 	b = binary.AppendUvarint(b, uint64(m.Origin))
-	for _, s := range m.fields() {
-		b = binary.AppendUvarint(b, uint64(len(*s)))
-		b = append(b, *s...)
+	for _, s := range [...]string{m.From, m.To, m.App, m.Subtype, m.ID, m.CollapseKey, m.ReceiptFor} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
 	}
 	return append(b, m.Data...)
 }
@@ -86,22 +86,19 @@ func (m *Message) Decode(b []byte) error {
 	}
 	m.Origin = store.Lease(origin)
 	b = b[n:]
-	for _, s := range m.fields() {
+	var texts [7]string // by value: a message that is read must not need memory of its own
+	for i := range texts {
 		size, n := binary.Uvarint(b)
 		if n <= 0 || size > uint64(len(b)-n) {
 			return errMessage
 		}
-		*s = unsafe.String(unsafe.SliceData(b[n:]), int(size))
+		texts[i] = unsafe.String(unsafe.SliceData(b[n:]), int(size))
 		b = b[n+int(size):]
 	}
+	m.From, m.To, m.App, m.Subtype, m.ID, m.CollapseKey, m.ReceiptFor = texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], texts[6]
 	m.Data = stanza.Data(b)
 	if !m.Data.Valid() {
 		return errMessage
 	}
 	return nil
-}
-
-// fields is the order of the strings on disk.
-func (m *Message) fields() [7]*string {
-	return [...]*string{&m.From, &m.To, &m.App, &m.Subtype, &m.ID, &m.CollapseKey, &m.ReceiptFor}
 }

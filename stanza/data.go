@@ -21,19 +21,21 @@ func (d Data) Append(key, value string) Data {
 // All yields the pairs in order. The strings share d's memory. It stops at the first byte that is no
 // Data; Valid tells.
 func (d Data) All() iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
-		for rest := d; len(rest) > 0; {
-			var k, v string
-			var ok bool
-			if k, rest, ok = cutField(rest); !ok {
-				return
-			}
-			if v, rest, ok = cutField(rest); !ok {
-				return
-			}
-			if !yield(k, v) {
-				return
-			}
+	return func(yield func(string, string) bool) { d.each(yield) } // small enough for a loop to cost no allocation
+}
+
+func (d Data) each(yield func(string, string) bool) {
+	for rest := d; len(rest) > 0; {
+		var k, v string
+		var ok bool
+		if k, rest, ok = cutField(rest); !ok {
+			return
+		}
+		if v, rest, ok = cutField(rest); !ok {
+			return
+		}
+		if !yield(k, v) {
+			return
 		}
 	}
 }
