@@ -56,6 +56,7 @@ type committer struct {
 	// Owned by run.
 	seq, reserved uint64
 	summaries     summaries
+	remembered    remembered
 }
 
 type failure struct{ err error }
@@ -67,6 +68,9 @@ func (c *committer) start(s *Store, seq uint64) error {
 	c.unsynced = make(chan *group, groupsUnsynced-1)
 	c.seq, c.reserved = seq, seq
 	if err := c.summaries.init(s.opts.SummaryBytes); err != nil {
+		return err
+	}
+	if err := c.remembered.start(s.db); err != nil {
 		return err
 	}
 	c.done.Add(2)
@@ -82,6 +86,7 @@ func (c *committer) stop() error {
 	c.mu.Unlock()
 	c.signal()
 	c.done.Wait()
+	c.remembered.stop()
 	return c.failure()
 }
 

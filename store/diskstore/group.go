@@ -27,6 +27,7 @@ type group struct {
 	records []*store.Registration
 	forgot  []string // tokens
 
+	src      source           // the queue that is being judged
 	it       *pebble.Iterator // over all that was applied; nil until it is needed
 	flushed  bool             // a part of the group is applied already
 	unsynced bool             // the batch must be waited for
@@ -60,7 +61,7 @@ func (g *group) write() (err error) {
 			err = fmt.Errorf("commit: %v", p)
 		}
 	}()
-	if err := g.c.failure(); err != nil {
+	if err := errors.Join(g.c.failure(), g.c.remembered.turn(g.s.db)); err != nil {
 		return err
 	}
 	durable := false
@@ -261,6 +262,8 @@ func (g *group) erase(k store.Key, gone limits.Gone) error {
 	g.gone = append(g.gone, place{k, gone.ID})
 	if sum := g.c.summaries.peek(k); sum != nil {
 		sum.Remove(gone)
+	} else {
+		g.c.summaries.tallies.remove(k, gone)
 	}
 	return nil
 }

@@ -66,25 +66,26 @@ func (w *putWork) stage(g *group) error {
 
 // put decides what becomes of an entry and stages it.
 func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
-	var dedup dedupKey
 	if e.Dedup != "" {
-		dedup = dedupKeyOf(e.Key, store.SumDedup(e.Dedup))
-		if seen, err := g.seen(dedup, now); err != nil || seen {
+		if seen, err := g.seen(dedupKeyOf(e.Key, store.SumDedup(e.Dedup)), now); err != nil || seen {
 			return store.Outcome{Result: store.Duplicate}, err
 		}
 	}
+	g.src = source{g, e.Key}
 	// A queue without limits needs no summary, but one that is there has to stay right.
 	sum := g.c.summaries.peek(e.Key)
-	if e.Limit != (store.Limit{}) || e.Collapse != "" {
+	switch {
+	case sum == nil && g.c.summaries.tallies.takes(e):
+	case e.Limit != (store.Limit{}) || e.Collapse != "":
 		var err error
-		if sum, err = g.c.summaries.of(e.Key, now, source{g, e.Key}); err != nil {
+		if sum, err = g.c.summaries.of(e.Key, now, &g.src); err != nil {
 			return store.Outcome{}, err
 		}
 	}
 	var v limits.Verdict
 	if sum != nil {
 		var err error
-		if v, err = sum.Judge(e, now, source{g, e.Key}); err != nil || v.Result == store.Refused {
+		if v, err = sum.Judge(e, now, &g.src); err != nil || v.Result == store.Refused {
 			return store.Outcome{Result: v.Result}, err
 		}
 		for _, gone := range v.Remove {
@@ -94,7 +95,7 @@ func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 		}
 	}
 	if e.Dedup != "" {
-		if err := g.remember(dedup, now+e.DedupFor.Milliseconds()); err != nil {
+		if err := g.remember(dedupKeyOf(e.Key, store.SumDedup(e.Dedup)), now+e.DedupFor.Milliseconds()); err != nil {
 			return store.Outcome{}, err
 		}
 	}
@@ -118,11 +119,15 @@ func (g *group) remember(key dedupKey, until int64) error {
 		g.dedups = map[dedupKey]int64{}
 	}
 	g.dedups[key] = until
+	g.c.remembered.add(&key)
 	return g.batch.Set(key[:], number(uint64(until)), nil)
 }
 
 // seen reports whether a string is remembered.
 func (g *group) seen(key dedupKey, now int64) (bool, error) {
+	if !g.c.remembered.may(&key) {
+		return false, nil
+	}
 	if until, ok := g.dedups[key]; ok {
 		return now < until, nil
 	}

@@ -13,7 +13,7 @@ const (
 	tableShards       = 256
 	tableShardBits    = 8
 	laneCount         = int(store.RankNormal) + 1
-	bufferedPerQueue  = 64 << 10 // bytes of entries that wait in memory to be claimed
+	bufferedPerQueue  = 1 << 20  // bytes of entries that wait in memory to be claimed
 	bufferedTotal     = 32 << 20 // the same, of all queues
 	bufferedOverhead  = 128      // of an entry, besides its body and texts
 	bufferCompactFrom = 32       // a buffer shorter than this is not moved to its front

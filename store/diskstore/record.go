@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
+	"unsafe"
 
 	"openccs/store"
 	"openccs/store/internal/limits"
@@ -107,36 +107,31 @@ func expiresOf(b []byte) (int64, error) {
 
 // entry makes an entry that shares nothing with what was read.
 func (r *record) entry(k store.Key, id store.ID) store.Entry {
-	var text strings.Builder
-	text.Grow(len(r.app) + len(r.collapse) + len(r.dedup))
-	text.Write(r.app)
-	text.Write(r.collapse)
-	text.Write(r.dedup)
-	return r.withText(k, id, text.String(), len(r.app), len(r.collapse))
-}
-
-// withText makes an entry with a text that is its app, collapse key and dedup string in a row: one
-// allocation for the three, and one for the body.
-func (r *record) withText(k store.Key, id store.ID, text string, app, collapse int) store.Entry {
-	return store.Entry{
+	e := store.Entry{
 		Key: k, ID: id, Rank: id.Rank(),
-		App: text[:app], Collapse: text[app : app+collapse], Dedup: text[app+collapse:],
 		Accepted: time.UnixMicro(r.accepted), Expires: time.UnixMilli(r.expires), Deleted: r.deleted,
-		Body: append(make([]byte, 0, len(r.body)), r.body...),
 	}
+	fill(&e, r.app, r.collapse, r.dedup, r.body)
+	return e
 }
 
 // copyOf makes an entry as Claim returns it of one that is being put, sharing nothing with it.
 func copyOf(e *store.Entry, id store.ID) store.Entry {
-	r := record{
-		expires: e.Expires.UnixMilli(), accepted: e.Accepted.UnixMicro(), deleted: e.Deleted, body: e.Body,
+	c := store.Entry{
+		Key: e.Key, ID: id, Rank: id.Rank(),
+		Accepted: time.UnixMicro(e.Accepted.UnixMicro()), Expires: time.UnixMilli(e.Expires.UnixMilli()), Deleted: e.Deleted,
 	}
-	var text strings.Builder
-	text.Grow(len(e.App) + len(e.Collapse) + len(e.Dedup))
-	text.WriteString(e.App)
-	text.WriteString(e.Collapse)
-	text.WriteString(e.Dedup)
-	return r.withText(e.Key, id, text.String(), len(e.App), len(e.Collapse))
+	fill(&c, e.App, e.Collapse, e.Dedup, e.Body)
+	return c
+}
+
+// fill gives an entry copies of its texts and its body: one allocation for all.
+func fill[T string | []byte](e *store.Entry, app, collapse, dedup T, body []byte) {
+	b := make([]byte, 0, len(app)+len(collapse)+len(dedup)+len(body))
+	b = append(append(append(append(b, app...), collapse...), dedup...), body...)
+	text := unsafe.String(unsafe.SliceData(b), len(b)-len(body)) // nobody writes to this part
+	e.App, e.Collapse, e.Dedup = text[:len(app)], text[len(app):len(app)+len(collapse)], text[len(app)+len(collapse):]
+	e.Body = b[len(text):len(b):len(b)]
 }
 
 func (r *record) head(id store.ID) limits.Head {

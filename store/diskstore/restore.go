@@ -61,10 +61,13 @@ func (g *group) restoreEntry(key entryKey, e *store.Entry) error {
 	if err := g.set(e, e.ID); err != nil {
 		return err
 	}
-	if sum := g.c.summaries.peek(e.Key); sum != nil {
-		sum.Add(limits.HeadOf(e, e.ID))
-		g.c.summaries.weigh(sum)
+	sum := g.c.summaries.peek(e.Key)
+	if sum == nil {
+		delete(g.c.summaries.tallies, e.Key) // it would count too few
+		return nil
 	}
+	sum.Add(limits.HeadOf(e, e.ID))
+	g.c.summaries.weigh(sum)
 	return nil
 }
 

@@ -22,7 +22,7 @@ type Options struct {
 	NoSync bool
 
 	CacheBytes    int64 // of blocks read from disk; default 16 MiB, of which the tables in memory take their part
-	MemTableBytes int   // gathered in memory before a table is written; default 8 MiB
+	MemTableBytes int   // gathered in memory before a table is written; default 32 MiB
 	Registrations int   // records kept in memory for lookups; default 65536
 	SummaryBytes  int   // what is remembered of queues that have limits; default 16 MiB
 
@@ -32,7 +32,7 @@ type Options struct {
 // The defaults of Options.
 const (
 	defaultCacheBytes    = 16 << 20
-	defaultMemTableBytes = 8 << 20
+	defaultMemTableBytes = 32 << 20
 	defaultRegistrations = 1 << 16
 	defaultSummaryBytes  = 16 << 20
 )

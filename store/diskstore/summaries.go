@@ -12,12 +12,13 @@ const (
 	summaryOverhead = 128     // bytes of a summary's place in the cache
 )
 
-// summaries is what the committer remembers of queues that have limits. A summary that was evicted is
-// made again from the queue itself.
+// summaries is what the committer remembers of queues that have limits. A summary that was evicted leaves a
+// tally behind, and is made again from the queue itself when that does not do.
 type summaries struct {
-	cache *simplelru.LRU[store.Key, *cachedSummary]
-	limit int
-	bytes int
+	cache   *simplelru.LRU[store.Key, *cachedSummary]
+	limit   int
+	bytes   int
+	tallies tallies
 }
 
 type cachedSummary struct {
@@ -27,7 +28,11 @@ type cachedSummary struct {
 
 func (s *summaries) init(limit int) error {
 	s.limit = limit
-	cache, err := simplelru.NewLRU(maxSummaries, func(_ store.Key, c *cachedSummary) { s.bytes -= c.bytes })
+	s.tallies = tallies{}
+	cache, err := simplelru.NewLRU(maxSummaries, func(k store.Key, c *cachedSummary) {
+		s.bytes -= c.bytes
+		s.tallies.keep(k, &c.Summary)
+	})
 	s.cache = cache
 	return err
 }
@@ -47,6 +52,7 @@ func (s *summaries) of(k store.Key, now int64, src limits.Source) (*cachedSummar
 	if err := c.Rebuild(now, src); err != nil {
 		return nil, err
 	}
+	delete(s.tallies, k)
 	s.cache.Add(k, c)
 	s.weigh(c)
 	return c, nil

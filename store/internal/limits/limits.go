@@ -130,6 +130,9 @@ func (s *Summary) Add(h Head) {
 	a.away = slices.Insert(a.away, i, h.ID)
 }
 
+// Total is how many entries are counted, and up to which time the expired ones among all are not.
+func (s *Summary) Total() (entries int, asOf int64) { return s.total, s.asOf }
+
 // Remove stops counting an entry that was stored. It must be called once for each.
 func (s *Summary) Remove(g Gone) {
 	if g.Expires <= s.asOf {
