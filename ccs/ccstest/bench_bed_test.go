@@ -177,6 +177,16 @@ func (d *bed) cpu(b *testing.B) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
+// allocs is how often the server has allocated memory.
+func (d *bed) allocs(b *testing.B) (n int) {
+	text, err := d.control("/debug/pprof/allocs?debug=1")
+	require.NoError(b, err)
+	_, count, _ := strings.Cut(string(text), "# Mallocs = ")
+	_, err = fmt.Sscan(count, &n)
+	require.NoError(b, err)
+	return n
+}
+
 // resident is the memory of the server in MiB.
 func (d *bed) resident(b *testing.B) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", d.cmd.Process.Pid))

@@ -67,7 +67,7 @@ func (s *shape) run(b *testing.B) {
 	load := &load{shape: s, work: make(chan int), failed: make(chan struct{})}
 	s.connect(b, bed, load)
 	profiled := bed.profile(b, s.name)
-	before, began := bed.cpu(b), time.Now()
+	allocs, before, began := bed.allocs(b), bed.cpu(b), time.Now()
 	for b.Loop() {
 		select {
 		case load.work <- chunk:
@@ -80,7 +80,7 @@ func (s *shape) run(b *testing.B) {
 	took := time.Since(began)
 	load.arrived() // at the other end, and the server knows
 	require.NoError(b, load.err)
-	used := bed.cpu(b) - before
+	used, allocs := bed.cpu(b)-before, bed.allocs(b)-allocs
 	profiled()
 	n := float64(load.sent.Load())
 	b.ReportMetric(0, "ns/op") // of a chunk
@@ -88,6 +88,7 @@ func (s *shape) run(b *testing.B) {
 	b.ReportMetric(n/took.Seconds(), "acked/s")
 	b.ReportMetric(load.percentile(0.50), "p50-ms")
 	b.ReportMetric(load.percentile(0.99), "p99-ms")
+	b.ReportMetric(float64(allocs)/n, "allocs/msg")
 	b.ReportMetric(bed.resident(b), "MiB")
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"openccs/ccs"
 	"openccs/ccs/mcs"
+	"openccs/stanza"
 )
 
 // maxBatch is how many upstream messages are stored at a time.
@@ -102,6 +103,7 @@ func (s *session) handleData(payload []byte) error {
 	if up.ID == "" {
 		up.ID = max(m.ID, m.PersistentID)
 	}
+	up.Data = make(stanza.Data, 0, len(payload)) // the pairs are a part of it
 	for _, kv := range m.AppData {
 		up.Data = up.Data.Append(kv.Key, kv.Value)
 	}
