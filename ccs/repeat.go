@@ -20,7 +20,10 @@ const (
 
 // fingerprint stands for a sender, a message_id and the content of a message. It has 128 bits, because a
 // message that is taken for another's repeat would be lost.
-type fingerprint [2]uint64
+type fingerprint struct {
+	content uint64 // of all there is
+	name    uint64 // of sender, message_id and to once more: two messages that differ in these must not meet either
+}
 
 // repeats remembers which messages were accepted, so that an app server that sends one again, after its
 // connection died before the answer, gets the answer and the device no second message. It is memory alone:
@@ -29,27 +32,27 @@ type repeats struct {
 	seeds [2]maphash.Seed
 
 	mu         sync.Mutex
-	young, old map[fingerprint]struct{}
-	turned     time.Time               // when young was begun
-	pending    map[fingerprint]claimed // being stored
+	young, old map[fingerprint]claim // accepted, or claimed by a Send that is under way
+	turned     time.Time             // when young was begun
+	calls      map[uint32]*sendCall  // under way, by number
+	last       uint32                // number
 }
 
-// claimed is a message that a Send has under way.
-type claimed struct {
-	by    *sendCall
-	index int // in its batch
-}
+// claim says which Send had a message first. Accepted it is once that has ended.
+type claim struct{ call, index uint32 }
 
 // sendCall is one Send, for those who meet its messages again.
 type sendCall struct {
-	ended chan struct{} // closed when its messages are known or not
+	number uint32
+	ended  chan struct{} // closed when its messages are known or not
 }
 
 func newRepeats() *repeats {
 	return &repeats{
-		seeds:   [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		young:   make(map[fingerprint]struct{}),
-		pending: make(map[fingerprint]claimed),
+		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		young: make(map[fingerprint]claim),
+		old:   make(map[fingerprint]claim),
+		calls: make(map[uint32]*sendCall),
 	}
 }
 
@@ -63,62 +66,75 @@ func (r *repeats) of(from SenderID, m *stanza.Downstream) (f fingerprint) {
 			numbers[9+i] = 1
 		}
 	}
-	for i := range f {
-		var h maphash.Hash
-		h.SetSeed(r.seeds[i])
-		for _, s := range [...]string{string(from), m.MessageID, m.To, m.CollapseKey, m.RestrictedPackage, string(m.Notification)} {
-			h.WriteString(s)
-			h.WriteByte(0)
-		}
-		h.Write(numbers[:])
-		h.WriteString(string(m.Data))
-		f[i] = h.Sum64()
+	var h maphash.Hash
+	h.SetSeed(r.seeds[0])
+	for _, s := range [...]string{string(from), m.MessageID, m.To, m.CollapseKey, m.RestrictedPackage, string(m.Notification)} {
+		h.WriteString(s)
+		h.WriteByte(0)
 	}
+	h.Write(numbers[:])
+	h.WriteString(string(m.Data))
+	f.content = h.Sum64()
+	h.SetSeed(r.seeds[1])
+	for _, s := range [...]string{string(from), m.MessageID, m.To} {
+		h.WriteString(s)
+		h.WriteByte(0)
+	}
+	f.name = h.Sum64()
 	return f
 }
 
 // repeatState says what a message is to those that were accepted.
 type repeatState struct {
-	known bool    // it was accepted before
-	of    claimed // it is under way: in the same Send, or in another, which has to be waited for
+	known bool      // it was accepted before
+	by    *sendCall // it is under way: in the same Send, or in another, which has to be waited for
+	index int       // in the batch of that
 }
 
 // begin looks a batch up and claims what is new for a Send, which calls end.
-func (r *repeats) begin(call *sendCall, fs []fingerprint, states []repeatState, now time.Time) []repeatState {
+func (r *repeats) begin(fs []fingerprint, states []repeatState, now time.Time) (*sendCall, []repeatState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turn(now)
+	r.last++
+	call := &sendCall{number: r.last, ended: make(chan struct{})}
+	r.calls[call.number] = call
 	for i, f := range fs {
-		state := repeatState{known: r.has(f)}
-		if under, ok := r.pending[f]; ok {
-			state.of = under
-		} else if !state.known {
-			r.pending[f] = claimed{call, i}
+		var state repeatState
+		if first, ok := r.find(f); !ok {
+			r.young[f] = claim{call.number, uint32(i)}
+		} else if state.by = r.calls[first.call]; state.by != nil {
+			state.index = int(first.index)
+		} else {
+			state.known = true
 		}
 		states = append(states, state)
 	}
-	return states
+	return call, states
 }
 
-func (r *repeats) has(f fingerprint) bool {
-	_, young := r.young[f]
-	_, old := r.old[f]
-	return young || old
+func (r *repeats) find(f fingerprint) (claim, bool) {
+	c, ok := r.young[f]
+	if !ok {
+		c, ok = r.old[f]
+	}
+	return c, ok
 }
 
-// end remembers what was accepted of what the Send had claimed.
-func (r *repeats) end(call *sendCall, fs []fingerprint, now time.Time, accepted func(i int) bool) {
+// end forgets what was not accepted of what the Send had claimed.
+func (r *repeats) end(call *sendCall, fs []fingerprint, accepted func(i int) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.turn(now)
 	for i, f := range fs {
-		if r.pending[f] == (claimed{call, i}) {
-			delete(r.pending, f)
-			if accepted(i) {
-				r.young[f] = struct{}{}
-			}
+		if accepted(i) {
+			continue
+		}
+		if c, ok := r.find(f); ok && c == (claim{call.number, uint32(i)}) {
+			delete(r.young, f)
+			delete(r.old, f)
 		}
 	}
+	delete(r.calls, call.number)
 	close(call.ended)
 }
 
@@ -131,15 +147,17 @@ func (r *repeats) accepted(ctx context.Context, f fingerprint, other *sendCall) 
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.has(f)
+	c, ok := r.find(f)
+	return ok && r.calls[c.call] == nil
 }
 
-// turn forgets what is old enough, or too much.
+// turn forgets what is old enough, or too much. Under load the memory of what is forgotten is used again.
 func (r *repeats) turn(now time.Time) {
 	switch since := now.Sub(r.turned); {
 	case since >= 2*repeatFor:
-		r.old, r.young, r.turned = nil, make(map[fingerprint]struct{}), now
+		r.young, r.old, r.turned = make(map[fingerprint]claim), make(map[fingerprint]claim), now
 	case since >= repeatFor, len(r.young) >= maxRepeats:
-		r.old, r.young, r.turned = r.young, make(map[fingerprint]struct{}), now
+		clear(r.old)
+		r.young, r.old, r.turned = r.old, r.young, now
 	}
 }

@@ -92,11 +92,11 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	for i := range batch {
 		s.prints = append(s.prints, r.repeats.of(from.Sender, &batch[i]))
 	}
-	call := &sendCall{ended: make(chan struct{})}
-	s.states = r.repeats.begin(call, s.prints, s.states, now)
+	var call *sendCall
+	call, s.states = r.repeats.begin(s.prints, s.states, now)
 	for i := range batch {
 		m, reg := &batch[i], s.regs[i]
-		repeat := s.states[i].known || s.states[i].of.by != nil
+		repeat := s.states[i].known || s.states[i].by != nil
 		results[i].Canonical, results[i].Err = r.check(from, m, reg, repeat, now)
 		if results[i].Err == nil && reg != nil && !m.DryRun && !repeat {
 			r.compose(s, i, from, m, reg, now)
@@ -107,11 +107,11 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	}
 	r.deliver(ctx, s, results, now)
 	// What may have been discarded at once is not remembered: to send it again is to try again.
-	r.repeats.end(call, s.prints, now, func(i int) bool { return results[i].Err == nil && !batch[i].DryRun && batch[i].TTL > 0 })
+	r.repeats.end(call, s.prints, func(i int) bool { return results[i].Err == nil && !batch[i].DryRun && batch[i].TTL > 0 })
 	for i := range results {
 		// A repeat of what was under way gets the answer of the first. Other calls are waited for now that
 		// this one's own messages are done, so that two can never wait for each other.
-		switch of := s.states[i].of; {
+		switch of := s.states[i]; {
 		case of.by == nil || results[i].Err != nil:
 		case of.by == call:
 			results[i].Err = results[of.index].Err

@@ -28,6 +28,7 @@ type group struct {
 	forgot  []string // tokens
 
 	src      source           // the queue that is being judged
+	dedup    dedupKey         // the string that is
 	it       *pebble.Iterator // over all that was applied; nil until it is needed
 	flushed  bool             // a part of the group is applied already
 	unsynced bool             // the batch must be waited for

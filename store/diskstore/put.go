@@ -67,7 +67,8 @@ func (w *putWork) stage(g *group) error {
 // put decides what becomes of an entry and stages it.
 func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 	if e.Dedup != "" {
-		if seen, err := g.seen(dedupKeyOf(e.Key, store.SumDedup(e.Dedup)), now); err != nil || seen {
+		g.dedup = dedupKeyOf(e.Key, store.SumDedup(e.Dedup))
+		if seen, err := g.seen(&g.dedup, now); err != nil || seen {
 			return store.Outcome{Result: store.Duplicate}, err
 		}
 	}
@@ -95,7 +96,7 @@ func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 		}
 	}
 	if e.Dedup != "" {
-		if err := g.remember(dedupKeyOf(e.Key, store.SumDedup(e.Dedup)), now+e.DedupFor.Milliseconds()); err != nil {
+		if err := g.remember(&g.dedup, now+e.DedupFor.Milliseconds()); err != nil {
 			return store.Outcome{}, err
 		}
 	}
@@ -114,21 +115,24 @@ func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 }
 
 // remember stages a string that is remembered until a time in milliseconds.
-func (g *group) remember(key dedupKey, until int64) error {
+func (g *group) remember(key *dedupKey, until int64) error {
 	if g.dedups == nil {
 		g.dedups = map[dedupKey]int64{}
 	}
-	g.dedups[key] = until
-	g.c.remembered.add(&key)
-	return g.batch.Set(key[:], number(uint64(until)), nil)
+	g.dedups[*key] = until
+	g.c.remembered.add(key)
+	op := g.batch.SetDeferred(len(key), 8)
+	copy(op.Key, key[:])
+	binary.BigEndian.PutUint64(op.Value, uint64(until))
+	return op.Finish()
 }
 
 // seen reports whether a string is remembered.
-func (g *group) seen(key dedupKey, now int64) (bool, error) {
-	if !g.c.remembered.may(&key) {
+func (g *group) seen(key *dedupKey, now int64) (bool, error) {
+	if !g.c.remembered.may(key) {
 		return false, nil
 	}
-	if until, ok := g.dedups[key]; ok {
+	if until, ok := g.dedups[*key]; ok {
 		return now < until, nil
 	}
 	it, err := g.iter()

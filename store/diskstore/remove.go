@@ -134,7 +134,8 @@ func (w *dropWork) stage(g *group) error {
 		}
 		w.dropped = append(w.dropped, e)
 	}
-	for _, key := range w.strings {
+	for i := range w.strings {
+		key := &w.strings[i]
 		seen, err := g.seen(key, w.now)
 		if err != nil {
 			return err

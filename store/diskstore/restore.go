@@ -33,7 +33,8 @@ func (g *group) restore(p *store.Page) error {
 		}
 	}
 	for _, r := range p.Remembered {
-		if err := g.remember(dedupKeyOf(r.Key, r.Sum), r.Until.UnixMilli()); err != nil {
+		g.dedup = dedupKeyOf(r.Key, r.Sum)
+		if err := g.remember(&g.dedup, r.Until.UnixMilli()); err != nil {
 			return err
 		}
 	}
