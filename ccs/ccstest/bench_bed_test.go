@@ -38,7 +38,8 @@ type bed struct {
 	card    card.Card
 	trust   *tls.Config
 	senders []control.Credentials
-	devices []mcsclient.Identity // that connect
+	devices []mcsclient.Identity // that connect, ...
+	idle    []mcsclient.Identity // or connect and get nothing
 	tokens  []string             // that are sent to
 	started time.Duration        // from exec to where all listeners accept
 }
@@ -64,13 +65,14 @@ func (s *shape) makeBed(b *testing.B) *bed {
 	if !s.away {
 		bed.enrol(b, s.devices)
 	}
+	bed.checkIn(b, s.idle)
+	bed.kill()
 	if s.away || s.queued > 0 {
-		bed.kill()
 		bed.fill(b, s)
-		began := time.Now()
-		bed.card = bed.start()
-		bed.started = time.Since(began)
 	}
+	began := time.Now()
+	bed.card = bed.start()
+	bed.started = time.Since(began)
 	return bed
 }
 
@@ -93,6 +95,13 @@ func (d *bed) enrol(b *testing.B, n int) {
 		require.NoError(b, err)
 		d.devices, d.tokens = append(d.devices, id), append(d.tokens, token)
 	}
+}
+
+// checkIn makes devices that are nobody's.
+func (d *bed) checkIn(b *testing.B, n int) {
+	hc := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: d.trust}}
+	defer hc.CloseIdleConnections()
+	d.idle = enrol(b, hc, d.card, n)
 }
 
 // fill puts devices that never connect into the store of a server that does not run, and messages that wait.
@@ -161,6 +170,10 @@ func (s *shape) connect(b *testing.B, d *bed, l *load) {
 			l.senders.Add(1)
 			go app.send(app.message)
 		}
+	}
+	for _, id := range d.idle {
+		dev := l.device(b, d, id)
+		run(&dev.endpoint, dev.read)
 	}
 }
 

@@ -66,8 +66,10 @@ func (s *shape) run(b *testing.B) {
 	bed := s.makeBed(b)
 	load := &load{shape: s, work: make(chan int), failed: make(chan struct{})}
 	s.connect(b, bed, load)
+	rest := bed.resident(b)
+	load.warm()
 	profiled := bed.profile(b, s.name)
-	allocs, before, began := bed.allocs(b), bed.cpu(b), time.Now()
+	warmed, allocs, before, began := load.sent.Load(), bed.allocs(b), bed.cpu(b), time.Now()
 	for b.Loop() {
 		select {
 		case load.work <- chunk:
@@ -82,14 +84,16 @@ func (s *shape) run(b *testing.B) {
 	require.NoError(b, load.err)
 	used, allocs := bed.cpu(b)-before, bed.allocs(b)-allocs
 	profiled()
-	n := float64(load.sent.Load())
+	n := float64(load.sent.Load() - warmed)
 	b.ReportMetric(0, "ns/op") // of a chunk
 	b.ReportMetric(float64(used.Nanoseconds())/1000/n, "server-µs/msg")
 	b.ReportMetric(n/took.Seconds(), "acked/s")
 	b.ReportMetric(load.percentile(0.50), "p50-ms")
 	b.ReportMetric(load.percentile(0.99), "p99-ms")
 	b.ReportMetric(float64(allocs)/n, "allocs/msg")
+	b.ReportMetric(rest, "rest-MiB")
 	b.ReportMetric(bed.resident(b), "MiB")
+	b.ReportMetric(float64(bed.started.Milliseconds()), "start-ms")
 }
 
 // load is what the clients of a run share.
@@ -113,6 +117,20 @@ func (l *load) fail(err error) {
 	if !errors.Is(err, net.ErrClosed) {
 		l.once.Do(func() { l.err = err; close(l.failed) })
 	}
+}
+
+// warm sends a message to every device, so that a server that has just started has met them.
+func (l *load) warm() {
+	for range l.devices/chunk + 1 {
+		select {
+		case l.work <- chunk:
+		case <-l.failed:
+		}
+	}
+	l.arrived()
+	l.mu.Lock()
+	l.took = l.took[:0]
+	l.mu.Unlock()
 }
 
 // arrived waits until the far ends have everything.
