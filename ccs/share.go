@@ -56,6 +56,9 @@ func (m *Mailbox) claimShared(ctx context.Context, max int) (mine []store.Entry,
 
 // deal shares entries out, and appends those of m to mine. To be called with h.mu held.
 func (h *hub) deal(m *Mailbox, entries, mine []store.Entry) []store.Entry {
+	if len(h.mailboxes) == 1 && len(mine) == 0 {
+		mine = entries[:0]
+	}
 	for i := range entries {
 		t := m
 		if len(h.mailboxes) > 1 {

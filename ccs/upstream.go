@@ -59,13 +59,12 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	known := make(map[SenderID]bool, 1)
 	for i := range batch {
 		m := &batch[i]
-		err := r.composeUpstream(ctx, s, i, from, m, regs, known, now)
-		var refused *upstreamError
-		switch {
-		case errors.As(err, &refused):
+		if err := r.composeUpstream(ctx, s, i, from, m, regs, known, now); err != nil {
+			var refused *upstreamError
+			if !errors.As(err, &refused) {
+				return err
+			}
 			failed = append(failed, r.sendError(from, m, refused, now))
-		case err != nil:
-			return err
 		}
 	}
 	if len(s.elsewhere) > 0 {
@@ -146,7 +145,8 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 		Limit:    store.Limit{Messages: r.profile.SenderBacklog, Overflow: store.Refuse},
 	}
 	if m.PersistentID != "" {
-		e.Dedup = string(binary.BigEndian.AppendUint64(nil, uint64(from))) + m.PersistentID
+		var b [64]byte // long enough for most
+		e.Dedup = string(append(binary.BigEndian.AppendUint64(b[:0], uint64(from)), m.PersistentID...))
 		e.DedupFor = dedupFor
 	}
 	if ttl == 0 {

@@ -20,10 +20,12 @@ func BenchmarkLogin(b *testing.B) {
 			s := &shape{senders: 1, devices: 1, window: 1}
 			bed := s.makeBed(b)
 			l := &load{shape: s}
+			profiled := bed.profile(b, "login"+c.name)
 			before := bed.cpu(b)
 			for b.Loop() {
 				c.login(b, l, bed).nc.NetConn().Close()
 			}
+			profiled()
 			b.ReportMetric(float64((bed.cpu(b)-before).Microseconds())/float64(b.N), "server-µs/login")
 		})
 	}

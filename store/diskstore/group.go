@@ -75,7 +75,7 @@ func (g *group) write() (err error) {
 		durable = durable || w.durable()
 		g.waiters = append(g.waiters, waiter{w, err})
 	}
-	if err := g.closeIter(); err != nil {
+	if err := errors.Join(g.stageDedups(), g.closeIter()); err != nil {
 		return err
 	}
 	if !durable || g.s.opts.NoSync {
@@ -109,10 +109,10 @@ func (g *group) apply() error {
 
 // flush makes all that was staged so far visible to reads of the database, for work that has to look.
 func (g *group) flush() error {
-	if g.batch.Empty() {
+	if g.batch.Empty() && len(g.dedups) == 0 {
 		return nil
 	}
-	if g.broken = errors.Join(g.closeIter(), g.apply()); g.broken != nil {
+	if g.broken = errors.Join(g.stageDedups(), g.closeIter(), g.apply()); g.broken != nil {
 		return g.broken
 	}
 	g.flushed = true

@@ -1,10 +1,13 @@
 package diskstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"openccs/store"
@@ -96,9 +99,7 @@ func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 		}
 	}
 	if e.Dedup != "" {
-		if err := g.remember(&g.dedup, now+e.DedupFor.Milliseconds()); err != nil {
-			return store.Outcome{}, err
-		}
+		g.remember(&g.dedup, now+e.DedupFor.Milliseconds())
 	}
 	if v.Result == store.Discarded {
 		e = limits.Marker(e, v, now)
@@ -114,17 +115,27 @@ func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 	return store.Outcome{ID: id, Result: v.Result}, nil
 }
 
-// remember stages a string that is remembered until a time in milliseconds.
-func (g *group) remember(key *dedupKey, until int64) error {
+// remember notes a string that is remembered until a time in milliseconds.
+func (g *group) remember(key *dedupKey, until int64) {
 	if g.dedups == nil {
 		g.dedups = map[dedupKey]int64{}
 	}
 	g.dedups[*key] = until
 	g.c.remembered.add(key)
-	op := g.batch.SetDeferred(len(key), 8)
-	copy(op.Key, key[:])
-	binary.BigEndian.PutUint64(op.Value, uint64(until))
-	return op.Finish()
+}
+
+// stageDedups stages what remember has noted, in order and behind the entries: to the engine, a key that comes
+// next to the one before costs the least.
+func (g *group) stageDedups() error {
+	for _, key := range slices.SortedFunc(maps.Keys(g.dedups), func(a, b dedupKey) int { return bytes.Compare(a[:], b[:]) }) {
+		op := g.batch.SetDeferred(len(key), 8)
+		copy(op.Key, key[:])
+		binary.BigEndian.PutUint64(op.Value, uint64(g.dedups[key]))
+		if err := op.Finish(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // seen reports whether a string is remembered.

@@ -34,9 +34,7 @@ func (g *group) restore(p *store.Page) error {
 	}
 	for _, r := range p.Remembered {
 		g.dedup = dedupKeyOf(r.Key, r.Sum)
-		if err := g.remember(&g.dedup, r.Until.UnixMilli()); err != nil {
-			return err
-		}
+		g.remember(&g.dedup, r.Until.UnixMilli())
 	}
 	restored := make(map[entryKey]struct{}, len(p.Entries))
 	for i := range p.Entries {
