@@ -30,6 +30,9 @@ import (
 	core "openccs/ccs"
 )
 
+// maxProjects is how many senders a registration may name. More app servers share them.
+const maxProjects = 50
+
 const benchApp = "com.example.app"
 
 // bed is a server process with what a shape needs in its store.
@@ -57,7 +60,7 @@ func (s *shape) makeBed(b *testing.B) *bed {
 	projects, err := control.Dial(bed.dir)
 	require.NoError(b, err)
 	defer projects.Close()
-	for len(bed.senders) < s.senders {
+	for len(bed.senders) < min(s.senders, maxProjects) {
 		made, err := projects.Create(b.Context(), "more", "")
 		require.NoError(b, err)
 		bed.senders = append(bed.senders, *made)
@@ -159,15 +162,17 @@ func (s *shape) connect(b *testing.B, d *bed, l *load) {
 		dev := l.device(b, d, id)
 		run(&dev.endpoint, dev.read)
 		if s.up {
-			l.senders.Add(1)
+			l.sending.Add(1)
 			go dev.send(dev.message)
 		}
 	}
-	for _, p := range d.senders {
+	for i := range s.senders {
+		p := &d.senders[i%len(d.senders)]
 		app := l.appServer(b, d, p.SenderID, p.APIKey)
+		app.number = i
 		run(&app.endpoint, app.read)
 		if !s.up {
-			l.senders.Add(1)
+			l.sending.Add(1)
 			go app.send(app.message)
 		}
 	}

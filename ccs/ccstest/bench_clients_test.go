@@ -42,7 +42,7 @@ func (l *load) endpoint(b *testing.B, trust *tls.Config, addr string) endpoint {
 
 // send sends what there is to do. write appends message number n.
 func (e *endpoint) send(write func(out []byte, n int) []byte) {
-	defer e.senders.Done()
+	defer e.sending.Done()
 	var out []byte
 	began := time.Now()
 	for n := range e.work {
@@ -100,7 +100,7 @@ func (e *endpoint) answered(took []time.Duration) {
 // pace waits until messages are due by the rate, and returns how many of them may go and since when.
 func (e *endpoint) pace(began time.Time, free int) (int, time.Time) {
 	const tick = time.Millisecond
-	each := time.Second / time.Duration(e.rate/e.shape.senders)
+	each := time.Second / time.Duration(e.rate/e.senders)
 	due := began.Add(time.Duration(e.next) * each)
 	time.Sleep(time.Until(due.Truncate(tick).Add(tick)))
 	n := min(free, 1+int(time.Since(due)/each))
@@ -113,6 +113,7 @@ type benchAppServer struct {
 	endpoint
 	in     *stanza.Reader
 	tokens []string
+	number int // among those of the run: no two messages have the same id
 }
 
 func (l *load) appServer(b *testing.B, bed *bed, sender, key string) *benchAppServer {
@@ -141,7 +142,7 @@ func (l *load) appServer(b *testing.B, bed *bed, sender, key string) *benchAppSe
 func (a *benchAppServer) message(out []byte, n int) []byte {
 	const head, id, tail = `<message><gcm xmlns="google:mobile:data">{"to":"`, `","message_id":"m-`, `","time_to_live":3600,"data":{"k":"`
 	out = append(append(out, head...), a.tokens[n%len(a.tokens)]...)
-	out = append(strconv.AppendInt(append(out, id...), int64(n), 10), tail...)
+	out = append(strconv.AppendInt(append(out, id...), int64(n*a.senders+a.number), 10), tail...)
 	out = append(append(out, benchValue...), `"}}</gcm></message>`...)
 	if !a.perRecord {
 		return out
@@ -175,7 +176,7 @@ func (a *benchAppServer) read() {
 		}
 		if o.Type == stanza.TypeAck {
 			n, _ := strconv.Atoi(o.MessageID[len("m-"):])
-			took = append(took, time.Since(a.due[n%len(a.due)]))
+			took = append(took, time.Since(a.due[n/a.senders%len(a.due)]))
 			continue
 		}
 		a.got.Add(1)

@@ -71,14 +71,10 @@ func (s *shape) run(b *testing.B) {
 	profiled := bed.profile(b, s.name)
 	warmed, allocs, before, began := load.sent.Load(), bed.allocs(b), bed.cpu(b), time.Now()
 	for b.Loop() {
-		select {
-		case load.work <- chunk:
-		case <-load.failed:
-			require.NoError(b, load.err)
-		}
+		load.hand(chunk)
 	}
 	close(load.work)
-	load.senders.Wait()
+	load.sending.Wait()
 	took := time.Since(began)
 	load.arrived() // at the other end, and the server knows
 	require.NoError(b, load.err)
@@ -100,7 +96,7 @@ func (s *shape) run(b *testing.B) {
 type load struct {
 	*shape
 	work    chan int // messages to be sent, by whoever takes it
-	senders sync.WaitGroup
+	sending sync.WaitGroup
 	sent    atomic.Int64
 	got     atomic.Int64 // at the far ends
 
@@ -119,14 +115,21 @@ func (l *load) fail(err error) {
 	}
 }
 
-// warm sends a message to every device, so that a server that has just started has met them.
-func (l *load) warm() {
-	for range l.devices/chunk + 1 {
+// hand gives the clients messages to send. They take few at a time, so that none runs far ahead of its window.
+func (l *load) hand(messages int) {
+	const few = 100
+	for ; messages > 0; messages -= few {
 		select {
-		case l.work <- chunk:
+		case l.work <- few:
 		case <-l.failed:
+			return
 		}
 	}
+}
+
+// warm sends a message to every device, so that a server that has just started has met them.
+func (l *load) warm() {
+	l.hand(max(l.devices, chunk))
 	l.arrived()
 	l.mu.Lock()
 	l.took = l.took[:0]
