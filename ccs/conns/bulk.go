@@ -34,7 +34,7 @@ const (
 
 var bulks = sync.Pool{New: func() any { return new([bulkSize]byte) }}
 
-// NewBulk makes a Bulk, whose reads wait as those of c do until Eager is called.
+// NewBulk makes a Bulk, whose reads are those of c until Eager is called.
 func NewBulk(c net.Conn) *Bulk { return &Bulk{Conn: c} }
 
 // Eager makes reads that would have to wait fail instead, with an error for which WouldWait is true.
@@ -46,6 +46,9 @@ func (b *Bulk) Wait() { b.mayWait = true }
 
 // Read implements net.Conn.
 func (b *Bulk) Read(p []byte) (int, error) {
+	if !b.eager {
+		return b.Conn.Read(p) // handshakes and logins have nothing to gain
+	}
 	if len(b.rest) == 0 {
 		if err := b.fill(); err != nil {
 			return 0, err
@@ -65,7 +68,7 @@ func (b *Bulk) fill() error {
 		b.err = nil
 		return err
 	}
-	if b.eager && !b.mayWait {
+	if !b.mayWait {
 		return errWouldWait
 	}
 	var head [parkedSize]byte

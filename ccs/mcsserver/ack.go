@@ -34,6 +34,7 @@ func (s *session) handleIq(payload []byte) error {
 			names[text] = true
 		}
 	}
+	s.takeAcked() // what was acknowledged before goes first
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.take(func(o offered) bool {

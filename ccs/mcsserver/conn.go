@@ -16,7 +16,8 @@ import (
 type conn struct {
 	wire
 	srv      *Server
-	nc       *tls.Conn // over the wire
+	bulk     *conns.Bulk // over the wire
+	nc       *tls.Conn   // over that
 	accepted time.Time
 }
 
@@ -34,7 +35,8 @@ func (c *conn) serve() conns.Next {
 		t.SetKeepAliveConfig(keepAlive)
 	}
 	c.wire.SetWriteDeadline(c.deadline)
-	c.nc = tls.Server(&c.wire, c.srv.opts.TLS)
+	c.bulk = conns.NewBulk(&c.wire)
+	c.nc = tls.Server(c.bulk, c.srv.opts.TLS)
 	err := c.nc.Handshake()
 	c.yieldTurn()
 	c.turns = nil

@@ -30,6 +30,7 @@ func (s *session) silent() error {
 		return errors.New("a frame was begun and not ended")
 	}
 	s.beats = s.beats || !s.begun.IsZero() // bytes came that are not even a frame
+	s.begun = time.Time{}
 	if s.missed == maxMissed && s.beats {
 		return errSilent
 	}

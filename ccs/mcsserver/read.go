@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"openccs/ccs"
+	"openccs/ccs/conns"
 	"openccs/ccs/mcs"
 	"openccs/stanza"
 )
@@ -20,26 +21,22 @@ const maxBatch = 1000
 // for, what came is stored and acknowledged; after work of that kind the wait is for a fresh goroutine (errAnew).
 func (s *session) readLoop() error {
 	for {
-		if !s.in.Ready() || len(s.batch) >= maxBatch {
-			worked, err := s.settle()
-			if err != nil {
+		tag, payload, err := s.in.Next()
+		wait := conns.WouldWait(err)
+		if errors.Is(err, os.ErrDeadlineExceeded) && s.closedFor() == nil {
+			err = s.silent()
+			wait = err == nil
+		}
+		if wait {
+			if err := s.prepareWait(); err != nil {
 				return err
 			}
-			part := s.in.Buffered() > 0
-			if worked && !part {
-				return errAnew
-			}
-			s.expect(part)
-		}
-		tag, payload, err := s.in.Next()
-		if errors.Is(err, os.ErrDeadlineExceeded) && s.closedFor() == nil {
-			if err = s.silent(); err == nil {
-				continue
-			}
+			continue
 		}
 		if err != nil {
 			return err
 		}
+		s.begun = time.Time{}
 		if s.frames == math.MaxInt32 {
 			return errors.New("the connection has carried as many frames as can be counted")
 		}
@@ -52,6 +49,22 @@ func (s *session) readLoop() error {
 			return err
 		}
 	}
+}
+
+// prepareWait does what is to be done before the next frame is waited for. It returns errAnew if another goroutine is
+// to wait.
+func (s *session) prepareWait() error {
+	worked, err := s.settle()
+	if err != nil {
+		return err
+	}
+	s.bulk.Wait()
+	part := s.in.Buffered() > 0
+	s.expect(part)
+	if worked && !part {
+		return errAnew
+	}
+	return nil
 }
 
 // handle deals with one frame (DEV 5).
@@ -109,7 +122,11 @@ func (s *session) handleData(payload []byte) error {
 	}
 	s.batch = append(s.batch, up)
 	s.received++
-	return nil
+	if len(s.batch) < maxBatch {
+		return nil
+	}
+	_, err := s.settle()
+	return err
 }
 
 // handleSystem takes what a client says for itself: whether its user is away (DEV 9.4). No app server gets it.

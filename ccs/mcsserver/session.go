@@ -84,7 +84,8 @@ func (s *session) log() *zap.Logger {
 // open begins the life after the login, and returns its first part.
 func (s *session) open() conns.Next {
 	s.log().Info("session open", zap.Int("known", len(s.known)))
-	s.deadline, s.silence = time.Time{}, s.srv.opts.silence()
+	s.deadline, s.begun, s.silence = time.Time{}, time.Time{}, s.srv.opts.silence()
+	s.bulk.Eager()
 	s.kick(func() { s.pumping, s.wakeUp = false, true })
 	return s.read
 }

@@ -52,9 +52,9 @@ func (w *wire) readBy() time.Time {
 	}
 }
 
-// expect says that a frame is waited for, of which a part has come or nothing yet.
+// expect says that a frame is waited for, of which a part has come or nothing yet. Once it is whole, begun is zero.
 func (w *wire) expect(part bool) {
-	if w.begun = (time.Time{}); part {
+	if part && w.begun.IsZero() {
 		w.begun = time.Now()
 	}
 }
