@@ -10,11 +10,14 @@ ARGS ?=
 # How long "make fuzz" gives each target.
 FUZZTIME ?= 10s
 
+# Where "make profile" puts what it finds.
+PROFILES ?= $(CURDIR)/bin/profiles
+
 # The race detector needs cgo and a C compiler. Where there is none the tests run without it, and say so.
 RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env CC)" >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race bench fuzz fmt vet clean interop e2e spec redis
+.PHONY: help build run test race guard bench profile fuzz fmt vet clean interop e2e spec redis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +50,14 @@ race: redis ## run every test with the race detector, or fail
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+guard: ## check that a message has not become dearer, in memory and processor time
+	$(GO) test -run '^TestAMessageCostsLittle$$' -count=1 -v ./ccs/ccstest
+
+profile: ## profile a server under load, into PROFILES (bin/profiles)
+	mkdir -p $(PROFILES)
+	$(GO) test -run '^$$' -bench 'Server/(Downstream|Away|Upstream)$$' -benchtime 5s -o bin/ccstest.test ./ccs/ccstest -args -serverprofile $(PROFILES)
+	@for p in $(PROFILES)/*.cpu.pprof; do echo "$$p"; $(GO) tool pprof -top bin/ccstest.test $$p 2>/dev/null | head -20; done
 
 fuzz: ## fuzz every target for FUZZTIME (10s)
 	@set -e; for p in $$($(GO) list ./...); do \

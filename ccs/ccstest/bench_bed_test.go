@@ -47,7 +47,7 @@ type bed struct {
 	started time.Duration        // from exec to where all listeners accept
 }
 
-func (s *shape) makeBed(b *testing.B) *bed {
+func (s *shape) makeBed(b testing.TB) *bed {
 	bed := &bed{victim: victim{t: b, dir: b.TempDir(), store: s.store}}
 	bed.card = bed.start()
 	b.Cleanup(func() { bed.kill() })
@@ -61,7 +61,7 @@ func (s *shape) makeBed(b *testing.B) *bed {
 	require.NoError(b, err)
 	defer projects.Close()
 	for len(bed.senders) < min(s.senders, maxProjects) {
-		made, err := projects.Create(b.Context(), "more", "")
+		made, err := projects.Create(context.Background(), "more", "")
 		require.NoError(b, err)
 		bed.senders = append(bed.senders, *made)
 	}
@@ -69,6 +69,9 @@ func (s *shape) makeBed(b *testing.B) *bed {
 		bed.enrol(b, s.devices)
 	}
 	bed.checkIn(b, s.idle)
+	if s.store == "memory:" {
+		return bed
+	}
 	bed.kill()
 	if s.away || s.queued > 0 {
 		bed.fill(b, s)
@@ -88,30 +91,30 @@ func (d *bed) senderIDs() (ids []string) {
 }
 
 // enrol makes devices that can connect.
-func (d *bed) enrol(b *testing.B, n int) {
+func (d *bed) enrol(b testing.TB, n int) {
 	hc := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: d.trust}}
 	defer hc.CloseIdleConnections()
 	for range n {
-		id, err := mcsclient.CheckIn(b.Context(), hc, d.card.HTTP, mcsclient.Identity{})
+		id, err := mcsclient.CheckIn(context.Background(), hc, d.card.HTTP, mcsclient.Identity{})
 		require.NoError(b, err)
-		token, err := mcsclient.Register(b.Context(), hc, d.card.HTTP, id, mcsclient.Registration{App: benchApp, Senders: d.senderIDs()})
+		token, err := mcsclient.Register(context.Background(), hc, d.card.HTTP, id, mcsclient.Registration{App: benchApp, Senders: d.senderIDs()})
 		require.NoError(b, err)
 		d.devices, d.tokens = append(d.devices, id), append(d.tokens, token)
 	}
 }
 
 // checkIn makes devices that are nobody's.
-func (d *bed) checkIn(b *testing.B, n int) {
+func (d *bed) checkIn(b testing.TB, n int) {
 	hc := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: d.trust}}
 	defer hc.CloseIdleConnections()
 	d.idle = enrol(b, hc, d.card, n)
 }
 
 // fill puts devices that never connect into the store of a server that does not run, and messages that wait.
-func (d *bed) fill(b *testing.B, s *shape) {
+func (d *bed) fill(b testing.TB, s *shape) {
 	conf := server.Default()
 	conf.DataDir, conf.Store = d.dir, "disk:"
-	st, err := server.OpenStore(b.Context(), conf)
+	st, err := server.OpenStore(context.Background(), conf)
 	require.NoError(b, err)
 	var g errgroup.Group
 	g.SetLimit(64)
@@ -122,7 +125,7 @@ func (d *bed) fill(b *testing.B, s *shape) {
 			break
 		}
 		g.Go(func() error {
-			reg, err := st.Register(b.Context(), store.Registration{
+			reg, err := st.Register(context.Background(), store.Registration{
 				Token: fmt.Sprintf("APA91b%0134d", i), Device: uint64(1 + i), App: benchApp, Senders: d.senderIDs(), Created: now,
 			}, now)
 			if err == nil {
@@ -143,7 +146,7 @@ func (d *bed) fill(b *testing.B, s *shape) {
 				Limit: store.Limit{Messages: 100, CollapseKeys: 4, Overflow: store.Discard}, Body: m.Append(nil),
 			}
 		}
-		_, err := st.Put(b.Context(), batch, now)
+		_, err := st.Put(context.Background(), batch, now)
 		require.NoError(b, err)
 	}
 	require.NoError(b, g.Wait())
@@ -151,7 +154,7 @@ func (d *bed) fill(b *testing.B, s *shape) {
 }
 
 // connect connects the clients, which begin to work.
-func (s *shape) connect(b *testing.B, d *bed, l *load) {
+func (s *shape) connect(b testing.TB, d *bed, l *load) {
 	var g errgroup.Group
 	run := func(e *endpoint, read func()) {
 		g.Go(func() error { read(); return nil })
@@ -183,7 +186,7 @@ func (s *shape) connect(b *testing.B, d *bed, l *load) {
 }
 
 // cpu is the CPU time that the server has used.
-func (d *bed) cpu(b *testing.B) time.Duration {
+func (d *bed) cpu(b testing.TB) time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
 	require.NoError(b, err)
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')'):]))
@@ -196,7 +199,7 @@ func (d *bed) cpu(b *testing.B) time.Duration {
 }
 
 // allocs is how often the server has allocated memory.
-func (d *bed) allocs(b *testing.B) (n int) {
+func (d *bed) allocs(b testing.TB) (n int) {
 	text, err := d.control("/debug/pprof/allocs?debug=1")
 	require.NoError(b, err)
 	_, count, _ := strings.Cut(string(text), "# Mallocs = ")
@@ -206,7 +209,7 @@ func (d *bed) allocs(b *testing.B) (n int) {
 }
 
 // resident is the memory of the server in MiB.
-func (d *bed) resident(b *testing.B) float64 {
+func (d *bed) resident(b testing.TB) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", d.cmd.Process.Pid))
 	require.NoError(b, err)
 	var size, pages float64

@@ -34,7 +34,7 @@ type endpoint struct {
 	next   int         // number of the next message
 }
 
-func (l *load) endpoint(b *testing.B, trust *tls.Config, addr string) endpoint {
+func (l *load) endpoint(b testing.TB, trust *tls.Config, addr string) endpoint {
 	nc, err := tls.Dial("tcp", addr, trust)
 	require.NoError(b, err)
 	return endpoint{load: l, nc: nc, window: flowcontrol.NewWindow(l.window), due: make([]time.Time, l.window)}
@@ -116,7 +116,7 @@ type benchAppServer struct {
 	number int // among those of the run: no two messages have the same id
 }
 
-func (l *load) appServer(b *testing.B, bed *bed, sender, key string) *benchAppServer {
+func (l *load) appServer(b testing.TB, bed *bed, sender, key string) *benchAppServer {
 	a := &benchAppServer{endpoint: l.endpoint(b, bed.trust, bed.card.XMPP), tokens: bed.tokens}
 	a.in = stanza.NewReader(a.nc, stanza.AfterBind)
 	login := base64.StdEncoding.EncodeToString([]byte("\x00" + sender + "\x00" + key))
@@ -191,7 +191,7 @@ type benchDevice struct {
 	sender string
 }
 
-func (l *load) device(b *testing.B, bed *bed, id mcsclient.Identity) *benchDevice {
+func (l *load) device(b testing.TB, bed *bed, id mcsclient.Identity) *benchDevice {
 	d := &benchDevice{endpoint: l.endpoint(b, bed.trust, bed.card.MCS), sender: bed.card.SenderID}
 	d.in = mcs.NewReader(d.nc, mcs.MaxLogin)
 	_, err := d.nc.Write(mcs.AppendFrame([]byte{mcs.Version}, mcs.TagLoginRequest, &mcs.LoginRequest{

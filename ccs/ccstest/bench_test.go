@@ -63,33 +63,55 @@ func BenchmarkServer(b *testing.B) {
 }
 
 func (s *shape) run(b *testing.B) {
-	bed := s.makeBed(b)
-	load := &load{shape: s, work: make(chan int), failed: make(chan struct{})}
-	s.connect(b, bed, load)
-	rest := bed.resident(b)
-	load.warm()
-	profiled := bed.profile(b, s.name)
-	warmed, allocs, before, began := load.sent.Load(), bed.allocs(b), bed.cpu(b), time.Now()
-	for b.Loop() {
-		load.hand(chunk)
-	}
-	close(load.work)
-	load.sending.Wait()
-	took := time.Since(began)
-	load.arrived() // at the other end, and the server knows
-	require.NoError(b, load.err)
-	used, allocs := bed.cpu(b)-before, bed.allocs(b)-allocs
-	profiled()
-	n := float64(load.sent.Load() - warmed)
+	m := s.measure(b, func(l *load) {
+		for b.Loop() {
+			l.hand(chunk)
+		}
+	})
+	n := float64(m.messages)
 	b.ReportMetric(0, "ns/op") // of a chunk
-	b.ReportMetric(float64(used.Nanoseconds())/1000/n, "server-µs/msg")
-	b.ReportMetric(n/took.Seconds(), "acked/s")
-	b.ReportMetric(load.percentile(0.50), "p50-ms")
-	b.ReportMetric(load.percentile(0.99), "p99-ms")
-	b.ReportMetric(float64(allocs)/n, "allocs/msg")
-	b.ReportMetric(rest, "rest-MiB")
-	b.ReportMetric(bed.resident(b), "MiB")
-	b.ReportMetric(float64(bed.started.Milliseconds()), "start-ms")
+	b.ReportMetric(float64(m.cpu.Nanoseconds())/1000/n, "server-µs/msg")
+	b.ReportMetric(n/m.took.Seconds(), "acked/s")
+	b.ReportMetric(m.load.percentile(0.50), "p50-ms")
+	b.ReportMetric(m.load.percentile(0.99), "p99-ms")
+	b.ReportMetric(float64(m.allocs)/n, "allocs/msg")
+	b.ReportMetric(m.rest, "rest-MiB")
+	b.ReportMetric(m.memory, "MiB")
+	b.ReportMetric(float64(m.started.Milliseconds()), "start-ms")
+}
+
+// measured is what a load has cost the server.
+type measured struct {
+	*load
+	messages     int64
+	cpu, took    time.Duration // of the server; from the first message to the last answer
+	allocs       int
+	rest, memory float64       // MiB before and after
+	started      time.Duration // from the server's start to where it accepts
+}
+
+// measure runs the load that drive hands to the clients.
+func (s *shape) measure(b testing.TB, drive func(*load)) *measured {
+	bed := s.makeBed(b)
+	l := &load{shape: s, work: make(chan int), failed: make(chan struct{})}
+	s.connect(b, bed, l)
+	m := &measured{load: l, rest: bed.resident(b), started: bed.started}
+	l.warm()
+	profiled := bed.profile(b, s.name)
+	m.messages, m.allocs, m.cpu = -l.sent.Load(), -bed.allocs(b), -bed.cpu(b)
+	began := time.Now()
+	drive(l)
+	close(l.work)
+	l.sending.Wait()
+	m.took = time.Since(began)
+	l.arrived() // at the other end, and the server knows
+	require.NoError(b, l.err)
+	m.cpu += bed.cpu(b)
+	m.allocs += bed.allocs(b)
+	m.messages += l.sent.Load()
+	m.memory = bed.resident(b)
+	profiled()
+	return m
 }
 
 // load is what the clients of a run share.
@@ -160,7 +182,7 @@ func (l *load) percentile(p float64) float64 {
 var profileDir = flag.String("serverprofile", "", "write CPU and allocation profiles of the server into this directory")
 
 // profile begins to profile the server; the returned function writes what came of it.
-func (s *bed) profile(b *testing.B, name string) func() {
+func (s *bed) profile(b testing.TB, name string) func() {
 	if *profileDir == "" {
 		return func() {}
 	}
@@ -175,7 +197,7 @@ func (s *bed) profile(b *testing.B, name string) func() {
 	}
 }
 
-func (s *bed) save(b *testing.B, from, to string) {
+func (s *bed) save(b testing.TB, from, to string) {
 	got, err := s.control(from)
 	if err == nil {
 		err = os.WriteFile(to, got, 0o600)

@@ -136,7 +136,7 @@ func (f *fleet) kill() {
 }
 
 // enrol checks devices in, over one connection.
-func enrol(b *testing.B, hc *http.Client, c card.Card, n int) []mcsclient.Identity {
+func enrol(b testing.TB, hc *http.Client, c card.Card, n int) []mcsclient.Identity {
 	b.Helper()
 	ids := make([]mcsclient.Identity, n)
 	for i := range ids {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package ccstest_test
+
+const raceDetector = false
