@@ -32,10 +32,10 @@ type repeats struct {
 	seeds [2]maphash.Seed
 
 	mu         sync.Mutex
-	young, old map[fingerprint]claim // accepted, or claimed by a Send that is under way
-	turned     time.Time             // when young was begun
-	calls      map[uint32]*sendCall  // under way, by number
-	last       uint32                // number
+	young, old generation
+	turned     time.Time            // when young was begun
+	calls      map[uint32]*sendCall // under way, by number
+	last       uint32               // number
 }
 
 // claim says which Send had a message first. Accepted it is once that has ended.
@@ -50,10 +50,50 @@ type sendCall struct {
 func newRepeats() *repeats {
 	return &repeats{
 		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		young: make(map[fingerprint]claim),
-		old:   make(map[fingerprint]claim),
+		young: newGeneration(),
+		old:   newGeneration(),
 		calls: make(map[uint32]*sendCall),
 	}
+}
+
+// generation is messages that were accepted, or claimed by a Send that is under way, in a row.
+type generation struct {
+	claims map[fingerprint]claim
+	seen   *[1 << generationBits / 64]uint64 // two bits for each: what lacks one of them is not in claims
+}
+
+// generationBits makes eight bits for each of maxRepeats. They stay in the processor's cache, where claims do
+// not, and nearly every message is new.
+const generationBits = 21
+
+func newGeneration() generation {
+	return generation{make(map[fingerprint]claim), new([1 << generationBits / 64]uint64)}
+}
+
+func (g *generation) find(f fingerprint) (claim, bool) {
+	if !g.bit(f.content) || !g.bit(f.name) {
+		return claim{}, false
+	}
+	c, ok := g.claims[f]
+	return c, ok
+}
+
+func (g *generation) add(f fingerprint, c claim) {
+	g.claims[f] = c
+	for _, h := range [...]uint64{f.content, f.name} {
+		h %= 1 << generationBits
+		g.seen[h/64] |= 1 << (h % 64)
+	}
+}
+
+func (g *generation) bit(h uint64) bool {
+	h %= 1 << generationBits
+	return g.seen[h/64]&(1<<(h%64)) != 0
+}
+
+func (g *generation) clear() {
+	clear(g.claims)
+	clear(g.seen[:])
 }
 
 // of is the fingerprint of a message.
@@ -102,7 +142,7 @@ func (r *repeats) begin(fs []fingerprint, states []repeatState, now time.Time) (
 	for i, f := range fs {
 		var state repeatState
 		if first, ok := r.find(f); !ok {
-			r.young[f] = claim{call.number, uint32(i)}
+			r.young.add(f, claim{call.number, uint32(i)})
 		} else if state.by = r.calls[first.call]; state.by != nil {
 			state.index = int(first.index)
 		} else {
@@ -114,9 +154,9 @@ func (r *repeats) begin(fs []fingerprint, states []repeatState, now time.Time) (
 }
 
 func (r *repeats) find(f fingerprint) (claim, bool) {
-	c, ok := r.young[f]
+	c, ok := r.young.find(f)
 	if !ok {
-		c, ok = r.old[f]
+		c, ok = r.old.find(f)
 	}
 	return c, ok
 }
@@ -130,8 +170,8 @@ func (r *repeats) end(call *sendCall, fs []fingerprint, accepted func(i int) boo
 			continue
 		}
 		if c, ok := r.find(f); ok && c == (claim{call.number, uint32(i)}) {
-			delete(r.young, f)
-			delete(r.old, f)
+			delete(r.young.claims, f)
+			delete(r.old.claims, f)
 		}
 	}
 	delete(r.calls, call.number)
@@ -155,9 +195,9 @@ func (r *repeats) accepted(ctx context.Context, f fingerprint, other *sendCall) 
 func (r *repeats) turn(now time.Time) {
 	switch since := now.Sub(r.turned); {
 	case since >= 2*repeatFor:
-		r.young, r.old, r.turned = make(map[fingerprint]claim), make(map[fingerprint]claim), now
-	case since >= repeatFor, len(r.young) >= maxRepeats:
-		clear(r.old)
+		r.young, r.old, r.turned = newGeneration(), newGeneration(), now
+	case since >= repeatFor, len(r.young.claims) >= maxRepeats:
+		r.old.clear()
 		r.young, r.old, r.turned = r.old, r.young, now
 	}
 }
