@@ -189,6 +189,26 @@ func TestPlainHTTPAndTheTestPort(t *testing.T) {
 	conn.Close()
 }
 
+func TestProfilesAreOnTheControlSocketAlone(t *testing.T) {
+	c := config(t)
+	s := start(t, c)
+	get := func(hc *http.Client, url string) int {
+		defer hc.CloseIdleConnections()
+		resp, err := hc.Get(url + "/debug/pprof/allocs")
+		require.NoError(t, err)
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	assert.Equal(t, http.StatusOK, get(&http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return net.Dial("unix", filepath.Join(c.DataDir, "control.sock"))
+		},
+	}}, "http://ccs"))
+	assert.Equal(t, http.StatusNotFound, get(&http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}, s.HTTPURL()))
+}
+
 func TestWaitEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s := start(t, config(t))

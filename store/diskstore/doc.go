@@ -26,9 +26,12 @@
 // a bounded buffer, so that a session that keeps up causes no reads. When a lease ends, the rank is read
 // again from the first entry that it gives back.
 //
-// What limits need to know of a queue is a summary in a bounded cache, made again by reading the queue
-// when it is needed and not there. An expired entry does not count, swept or not. There is no index of
+// What limits need to know of a queue is a summary in a bounded cache. One that makes way leaves a tally, the
+// number of entries, which does for as long as the queue is far from full; else the summary is made again
+// by reading the queue. An expired entry does not count, swept or not. There is no index of
 // expiry: Expire walks over all entries, a part a call.
+//
+// Whether a string is remembered is asked of the disk only where a filter in memory does not know better.
 //
 // # Locks
 //
