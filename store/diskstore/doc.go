@@ -54,6 +54,6 @@
 //	  the same with a backlog of 300,000 messages     93 k msg/s   11.6 µs/msg
 //	  8 devices, batches of 256                      695 k msg/s    2.2 µs/msg
 //	a million messages for 100,000 devices that are away: 39 MiB, opened again in 0.3 s
-//	a message for one of 100,000 such devices whose summary is not in memory: 30 µs
+//	a message for one of 100,000 such devices, whose summaries do not all fit into memory: 7.4 µs
 //	a registration that is in memory: 45 ns, no allocation
 package diskstore
