@@ -47,6 +47,7 @@ func (s *session) handle(ctx context.Context, el *stanza.Element) error {
 		case "presence":
 			return nil
 		case "iq":
+			s.handOver(ctx) // whoever has the answer may rely on the acks that went before it
 			reply, err := s.answerIQ(nil, el)
 			if err != nil {
 				return err
