@@ -17,7 +17,7 @@
 //	                            a<app>      how many entries of an app instance count for Discard, at most
 //	                            k<app>      its collapse keys and their places, the least recently put first
 //	{<queue>}:w         zset    its order: the place of each entry, and what its score says
-//	                            0 to 3×2^51  it waits: the place itself
+//	                            0 to 3×2^50  it waits: the place itself
 //	                            higher       it has expired, and waits for the sweep
 //	                            negative     it is claimed: -, the lease's number, seven digits of the call's
 //	                            +inf         no entry, but what keeps the key when there is none
@@ -32,7 +32,7 @@
 //	{nodes}:buried      hash    those whose claims were given back, and when: should one wake up, it learns so
 //	{sweep}:lock        string  the node that sweeps
 //
-// A place is an ID that fits a double: the rank above 51 bits of sequence number. That number follows the clock of
+// A place is an ID that fits a double: the rank above 50 bits of sequence number. That number follows the clock of
 // the node that puts, in microseconds, so that none is given out twice even when Redis has lost all it had.
 //
 // A queue's two keys last longer than what they hold, by an eighth and two hours, so that not every Put has to
@@ -71,5 +71,18 @@
 //
 // # Cost
 //
-// PLACEHOLDER
+// Measured on 2 cores that Redis 7.0 shares, appendfsync everysec, 32 callers, 10,000 queues, 300-byte bodies; a cycle
+// is a Put, a Claim and an Ack of one entry, each a call of its own. Medians of three, on a machine whose speed varied
+// by half from run to run:
+//
+//	go test -run '^$' -bench Cycle -benchtime 200000x ./store/redisstore
+//
+//	one instance      23,700 cycles/s    27 µs of Redis for each    (best: 34,900 and 20)
+//	three primaries   28,000 cycles/s    39 µs of Redis for each    (best: 33,900 and 32)
+//
+// Instructions say more than time (valgrind --tool=callgrind): a cycle costs Redis 258,000 if each script has one part,
+// 185,000 if five and 175,000 if ten; what a cluster adds is 5 %. Three primaries get a third of the callers each, and
+// so smaller batches. Eight commands inside the scripts make up the half of it. A server has larger batches than these
+// callers: with one connection and a thousand messages in flight, ccs load saw 81,000 messages a second go through a
+// Redis on the same two cores, acknowledged and delivered.
 package redisstore

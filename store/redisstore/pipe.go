@@ -12,7 +12,7 @@ import (
 // What waits for one Redis, and what is sent to it at once.
 const (
 	pipeWaiting = 1024    // parcels that wait to be sent; beyond, callers wait
-	pipeWorkers = 2       // pipelines under way: Redis works on one while the replies to the other are read
+	pipeWorkers = 1       // pipelines under way: while Redis works on one the next gathers, and larger ones cost less
 	pipeCalls   = 1000    // calls in a pipeline
 	pipeBytes   = 1 << 20 // of the entries in them
 )

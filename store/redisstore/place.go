@@ -8,17 +8,17 @@ import (
 	"openccs/store"
 )
 
-// A place is an entry's ID as the scripts see it: the rank above 51 bits of sequence number, in decimal.
-// Lua counts in doubles, which are exact up to 53 bits.
+// A place is an entry's ID as the scripts see it: the rank above 50 bits of sequence number, in decimal.
+// Lua counts in doubles, which are exact up to 53 bits; below 52 Redis writes and reads them as whole numbers, which is cheaper.
 const (
-	seqBits = 51
+	seqBits = 50
 	maxSeq  = 1<<seqBits - 1
 
 	placeDigits = 16
 )
 
 // epoch is when the clock begins that sequence numbers follow: a queue that was lost, and begins anew, then
-// still gives out none twice. In microseconds, they last until the year 2091.
+// still gives out none twice. In microseconds, they last until the year 2055.
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // clock is the wall clock in microseconds, for sequence numbers and for how long keys last.

@@ -22,7 +22,7 @@ local function part(from)
     unpackStruct('<dBI4c0I4c0I4c0I4c0I4c0I4c0B', parts, from)
   if again == 1 then giveBack(q, w, me, number) end
 
-  local ids = call('ZRANGEBYSCORE', w, place, '(6755399441055744', 'LIMIT', '0', count)
+  local ids = call('ZRANGEBYSCORE', w, place, '(3377699720527872', 'LIMIT', '0', count)
   if #ids == 0 then
     replies[#replies + 1] = 0
     return

@@ -15,7 +15,7 @@ if #tail < 4 then
   if clock - seq > 3600000000 and (meta[2] or '') == '' then redis.call('DEL', q, w) end
   return {-1}
 end
-if now < soonest and tonumber(tail[2]) < 6755399441055744 then return {-1} end
+if now < soonest and tonumber(tail[2]) < 3377699720527872 then return {-1} end
 
 local members = redis.call('ZRANGE', w, from, from + max - 1, 'WITHSCORES')
 local ids = {}

@@ -8,8 +8,8 @@
 local call, unpackStruct, pack, max = redis.call, struct.unpack, struct.pack, math.max
 local ARGV = ARGV
 local parts, replies = ARGV[1], nil
-local RANK = 2251799813685248    -- what a rank adds to a place
-local ASIDE = 6755399441055744   -- the first place behind those of all ranks
+local RANK = 1125899906842624    -- what a rank adds to a place
+local ASIDE = 3377699720527872   -- the first place behind those of all ranks
 
 -- What is known of the queue whose part it is.
 local q, w, now, clock

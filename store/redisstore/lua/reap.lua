@@ -27,4 +27,4 @@ if left ~= owners then
     redis.call('HSET', q, 'b', string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2]))
   end
 end
-return #redis.call('ZRANGEBYSCORE', w, 0, '(6755399441055744', 'LIMIT', 0, 1)
+return #redis.call('ZRANGEBYSCORE', w, 0, '(3377699720527872', 'LIMIT', 0, 1)

@@ -22,7 +22,7 @@ for i = 3, #ARGV, 2 do
   if redis.call('HSETNX', q, id, record) == 1 then
     redis.call('ZADD', w, id, id)
     local flags, expires, _, _, name, collapse = struct.unpack('<Bi8i8I4I4I4', record)
-    seq, total = math.max(seq, id % 2251799813685248), total + 1
+    seq, total = math.max(seq, id % 1125899906842624), total + 1
     soonest, longest = math.min(soonest, expires), math.max(longest, expires - now, 0)
     if flags == 1 or collapse > 0 then
       local a = app(record:sub(34, 33 + name))
@@ -40,7 +40,7 @@ if longest < 0 then return end
 for name, a in pairs(apps) do
   local list, keys = {}, {}
   for i = 1, #a.keys, 2 do list[#list + 1] = {a.keys[i], a.keys[i + 1]} end
-  table.sort(list, function(x, y) return x[2] % 2251799813685248 < y[2] % 2251799813685248 end)
+  table.sort(list, function(x, y) return x[2] % 1125899906842624 < y[2] % 1125899906842624 end)
   for _, p in ipairs(list) do
     keys[#keys + 1] = p[1]
     keys[#keys + 1] = p[2]
