@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"syscall"
 )
 
 // Bulk is a connection under TLS that reads all that has come at once, and that can tell when there is no more.
@@ -16,6 +17,7 @@ import (
 // Reads belong to one goroutine; the rest is the net.Conn's.
 type Bulk struct {
 	net.Conn
+	raw     syscall.RawConn // of the connection; nil if it has none, as one in memory
 	eager   bool
 	mayWait bool
 	buf     *[bulkSize]byte // nil unless something is left in it
@@ -28,14 +30,22 @@ const (
 	// it for the peer or for the disk, so that there are few.
 	bulkSize = 256 << 10
 	// parkedSize is what is read while nobody knows when something will come, so that no buffer waits: the head of
-	// a TLS record, behind which there is always more.
+	// a TLS record, behind which there is nearly always more.
 	parkedSize = 5
 )
 
 var bulks = sync.Pool{New: func() any { return new([bulkSize]byte) }}
 
 // NewBulk makes a Bulk, whose reads are those of c until Eager is called.
-func NewBulk(c net.Conn) *Bulk { return &Bulk{Conn: c} }
+func NewBulk(c net.Conn) *Bulk {
+	b := &Bulk{Conn: c}
+	if sc, ok := c.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			b.raw = raw
+		}
+	}
+	return b
+}
 
 // Eager makes reads that would have to wait fail instead, with an error for which WouldWait is true.
 // To crypto/tls and our readers it is a deadline that has passed: they go on afterwards as if nothing had been.
@@ -81,11 +91,20 @@ func (b *Bulk) fill() error {
 	copy(b.buf[:], head[:n])
 	if err == nil {
 		var more int
-		more, err = b.Conn.Read(b.buf[n:])
+		more, err = b.readMore(b.buf[n:])
 		n += more
 	}
 	b.rest, b.err = b.buf[:n], err
 	return nil
+}
+
+// readMore reads what has come behind the head. A peer that has sent no more than that must not hold the buffer, so
+// that nothing is waited for.
+func (b *Bulk) readMore(p []byte) (int, error) {
+	if b.raw == nil {
+		return b.Conn.Read(p)
+	}
+	return readNow(b.raw, p)
 }
 
 // WouldWait reports whether an error is that of an eager read for which nothing is there.

@@ -118,3 +118,39 @@ func TestARecordThatComesInPiecesIsWhole(t *testing.T) {
 	}
 	assert.Equal(t, "in pieces", string(got))
 }
+
+// A peer that begins a record and stops gets no buffer to hold.
+func TestARecordThatIsOnlyBegunHoldsNothing(t *testing.T) {
+	client, wire, server, bulk := pair(t)
+	bulk.Eager()
+	wire.hold = true
+	_, err := client.Write([]byte("begun"))
+	require.NoError(t, err)
+	record := bytes.Clone(wire.b.Bytes())
+	_, err = wire.Conn.Write(record[:5]) // its head
+	require.NoError(t, err)
+	b := make([]byte, 100)
+	bulk.Wait()
+	read := make(chan error, 1)
+	go func() {
+		_, err := server.Read(b)
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		require.True(t, conns.WouldWait(err))
+	case <-time.After(10 * time.Second):
+		t.Fatal("the rest is waited for, with a buffer")
+	}
+	assert.False(t, bulk.Holds())
+
+	_, err = wire.Conn.Write(record[5:])
+	require.NoError(t, err)
+	n := 0
+	for n == 0 {
+		bulk.Wait()
+		n, err = server.Read(b)
+		require.True(t, err == nil || conns.WouldWait(err))
+	}
+	assert.Equal(t, "begun", string(b[:n]))
+}

@@ -1,8 +1,10 @@
 package mcsserver
 
 import (
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -39,6 +41,14 @@ func (w *wire) Read(p []byte) (int, error) {
 	}
 	w.takeTurn()
 	return n, err
+}
+
+// SyscallConn implements syscall.Conn, for what has come behind the first bytes of a read: those have set the deadline.
+func (w *wire) SyscallConn() (syscall.RawConn, error) {
+	if c, ok := w.Conn.(syscall.Conn); ok {
+		return c.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
 }
 
 func (w *wire) readBy() time.Time {
