@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,9 +32,9 @@ type attachment struct {
 }
 
 // owner is what Redis calls a lease: by its node as well, so that all of a node's can be told from others'.
-func (s *Store) owner(l store.Lease) string { return ownerOf(s.node(), l) }
-
-func ownerOf(node string, l store.Lease) string { return fmt.Sprintf("%s/%d", node, uint64(l)) }
+func (s *Store) owner(l store.Lease) string {
+	return s.node() + "/" + strconv.FormatUint(uint64(l), 10)
+}
 
 // nodeOf is the node of an owner.
 func nodeOf(owner string) string {

@@ -73,14 +73,16 @@ func (n *news) hint(k store.Key, owners string) {
 	}
 }
 
-// tell sends a node a note.
-func (n *news) tell(node, text string) {
+// tell sends a node a note; false if too many wait already.
+func (n *news) tell(node, text string) bool {
 	n.mu.Lock()
-	if len(n.notes) < maxNotes {
-		n.notes = append(n.notes, note{node, text})
+	defer n.mu.Unlock()
+	if len(n.notes) >= maxNotes {
+		return false
 	}
-	n.mu.Unlock()
+	n.notes = append(n.notes, note{node, text})
 	n.wakeUp()
+	return true
 }
 
 func (n *news) wakeUp() {

@@ -39,8 +39,7 @@ func (s *Store) Offer(ctx context.Context, batch []store.Entry) ([]bool, error) 
 	for i := range batch {
 		for owner := range strings.FieldsSeq(owners[i].Val()) {
 			if node := nodeOf(owner); node != self {
-				s.news.tell(node, offerNote(&batch[i]))
-				taken[i] = true
+				taken[i] = s.news.tell(node, offerNote(&batch[i]))
 				break
 			}
 		}

@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -12,18 +11,18 @@ import (
 // What waits for one Redis, and what is sent to it at once.
 const (
 	pipeWaiting = 1024    // parcels that wait to be sent; beyond, callers wait
-	pipeWorkers = 1       // pipelines under way: while Redis works on one the next gathers, and larger ones cost less
 	pipeCalls   = 1000    // calls in a pipeline
 	pipeBytes   = 1 << 20 // of the entries in them
 )
 
-// pipe sends calls to one Redis: what has arrived goes out together, and waits for nothing else.
+// pipe sends calls to one Redis. While it works on one pipeline, the next gathers: what has arrived goes out
+// together, and waits for nothing else. Larger pipelines cost less than more of them at a time would gain.
 type pipe struct {
 	client  redis.UniversalClient
 	wait    replicas
 	parcels chan *parcel
 	gone    chan struct{} // closed when the pipe takes nothing any more
-	workers sync.WaitGroup
+	ended   chan struct{} // closed when nothing is under way any more
 }
 
 // parcel is the calls of one run for one Redis.
@@ -43,11 +42,10 @@ const (
 
 func newPipe(client redis.UniversalClient, wait replicas) *pipe {
 	p := &pipe{
-		client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting), gone: make(chan struct{}),
+		client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting),
+		gone: make(chan struct{}), ended: make(chan struct{}),
 	}
-	for range pipeWorkers {
-		p.workers.Go(p.work)
-	}
+	go p.work()
 	return p
 }
 
@@ -90,6 +88,7 @@ func (l *parcel) giveUp(err error) {
 }
 
 func (p *pipe) work() {
+	defer close(p.ended)
 	for {
 		select {
 		case first := <-p.parcels:

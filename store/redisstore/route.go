@@ -108,6 +108,6 @@ func (ps *pipes) close() {
 	}
 	ps.mu.Unlock()
 	for _, p := range all {
-		p.workers.Wait()
+		<-p.ended
 	}
 }
