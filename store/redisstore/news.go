@@ -167,6 +167,9 @@ func (n *news) subscribe(ctx context.Context) *redis.PubSub {
 	n.mu.Lock()
 	n.sub = sub
 	n.mu.Unlock()
+	if n.channel(n.s.node()) != channel {
+		sub.Close() // it has moved meanwhile
+	}
 	return sub
 }
 
