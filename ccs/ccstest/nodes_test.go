@@ -92,12 +92,14 @@ func TestDeviceLogsInOnAnotherNode(t *testing.T) {
 	twoNodes(t, func(t *testing.T, a, b *ccstest.Server) {
 		d := a.Enrol("com.example.app")
 		app := a.AppServer(ccsclient.Options{})
-		old, first := receive(a, d, mcsclient.Options{})
+		old, first := receive(a, d, mcsclient.Options{Ack: mcsclient.AckNever})
+		send(t, app, d.Token, 1)
 		for round := range 6 {
 			node := []*ccstest.Server{b, a}[round%2]
-			send(t, app, d.Token, 1)
 			first.wait(t, 1)
-			next, in := receive(node, d, mcsclient.Options{Received: old.Received()})
+			// A message counts as received when its handler has returned: it has when a later frame is handled.
+			upstream(t, a, d, old, fmt.Sprint("round ", round))
+			next, in := receive(node, d, mcsclient.Options{Ack: mcsclient.AckNever, Received: old.Received()})
 			select {
 			case <-old.Done():
 			case <-time.After(patience):
