@@ -27,36 +27,41 @@ const (
 )
 
 // BenchmarkCycle measures a message's whole life: put, claimed by the lease of its device, acknowledged, each
-// in a call of its own. It reports the CPU time of all Redis processes for each.
+// in a call of its own. It reports the CPU time of all Redis processes for each. The last says whether primaries
+// add up: each has as many callers as the single instance.
 func BenchmarkCycle(b *testing.B) {
 	b.Run("single", func(b *testing.B) {
 		addr := startRedis(b, "--appendfsync", "everysec")
-		benchCycle(b, single(addr, rand.Text()+":", redisstore.Options{}), addr)
+		benchCycle(b, benchCallers, single(addr, rand.Text()+":", redisstore.Options{}), addr)
 	})
 	b.Run("cluster", func(b *testing.B) {
 		addrs, _ := startCluster(b)
-		benchCycle(b, cluster(addrs, rand.Text()+":", redisstore.Options{}), addrs...)
+		benchCycle(b, benchCallers, cluster(addrs, rand.Text()+":", redisstore.Options{}), addrs...)
+	})
+	b.Run("cluster-three-times-the-callers", func(b *testing.B) {
+		addrs, _ := startCluster(b)
+		benchCycle(b, len(addrs)*benchCallers, cluster(addrs, rand.Text()+":", redisstore.Options{}), addrs...)
 	})
 }
 
-func benchCycle(b *testing.B, s *redisstore.Store, addrs ...string) {
+func benchCycle(b *testing.B, callers int, s *redisstore.Store, addrs ...string) {
 	defer s.Close()
-	cycles(b, s, benchQueues) // every lease has claimed before, as a session that lives has
+	cycles(b, callers, s, benchQueues) // every lease has claimed before, as a session that lives has
 	before := redisCPU(b, addrs)
 	b.ResetTimer()
-	cycles(b, s, b.N)
+	cycles(b, callers, s, b.N)
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "cycles/s")
 	b.ReportMetric(float64((redisCPU(b, addrs)-before).Microseconds())/float64(b.N), "redis-µs/cycle")
 	b.ReportMetric(0, "ns/op") // says nothing here
 }
 
-func cycles(b *testing.B, s *redisstore.Store, n int) {
+func cycles(b *testing.B, callers int, s *redisstore.Store, n int) {
 	body := bytes.Repeat([]byte("x"), benchBytes)
 	now := time.Now()
 	var next atomic.Int64
 	var g errgroup.Group
-	for range benchCallers {
+	for range callers {
 		g.Go(func() error {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				k := store.Key{Kind: store.KindDevice, ID: uint64(i % benchQueues)}

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -11,18 +12,22 @@ import (
 // What waits for one Redis, and what is sent to it at once.
 const (
 	pipeWaiting = 1024    // parcels that wait to be sent; beyond, callers wait
+	pipeEnough  = 4       // parcels that are worth a second pipeline while Redis works on the first
 	pipeCalls   = 1000    // calls in a pipeline
 	pipeBytes   = 1 << 20 // of the entries in them
 )
 
 // pipe sends calls to one Redis. While it works on one pipeline, the next gathers: what has arrived goes out
-// together, and waits for nothing else. Larger pipelines cost less than more of them at a time would gain.
+// together, and waits for nothing else. With only one Redis, the next does not wait for the one before if it is large
+// enough, or Redis would stand still while what it replied is dealt with. Primaries of a cluster work while others
+// stand still; there, larger pipelines gain more.
 type pipe struct {
 	client  redis.UniversalClient
 	wait    replicas
 	parcels chan *parcel
-	gone    chan struct{} // closed when the pipe takes nothing any more
-	ended   chan struct{} // closed when nothing is under way any more
+	enough  chan struct{}  // capacity 1: says that pipeEnough parcels wait
+	gone    chan struct{}  // closed when the pipe takes nothing any more
+	lanes   sync.WaitGroup // work and help, until nothing is under way any more
 }
 
 // parcel is the calls of one run for one Redis.
@@ -40,12 +45,15 @@ const (
 	given         // up, by who had sent it
 )
 
-func newPipe(client redis.UniversalClient, wait replicas) *pipe {
+func newPipe(client redis.UniversalClient, wait replicas, only bool) *pipe {
 	p := &pipe{
 		client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting),
-		gone: make(chan struct{}), ended: make(chan struct{}),
+		enough: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
-	go p.work()
+	p.lanes.Go(p.work)
+	if only {
+		p.lanes.Go(p.help)
+	}
 	return p
 }
 
@@ -54,6 +62,12 @@ func (p *pipe) send(ctx context.Context, calls []*call) *parcel {
 	l := &parcel{pipe: p, calls: calls, done: make(chan struct{})}
 	select {
 	case p.parcels <- l:
+		if len(p.parcels) >= pipeEnough {
+			select {
+			case p.enough <- struct{}{}:
+			default:
+			}
+		}
 	case <-ctx.Done():
 		l.giveUp(ctx.Err())
 	case <-p.gone:
@@ -87,14 +101,30 @@ func (l *parcel) giveUp(err error) {
 	close(l.done)
 }
 
+// work sends what has arrived, a pipeline at a time.
 func (p *pipe) work() {
-	defer close(p.ended)
 	for {
 		select {
 		case first := <-p.parcels:
 			p.exchange(p.gather(first))
 		case <-p.gone:
 			return
+		}
+	}
+}
+
+// help sends what has become enough while work waits for a reply.
+func (p *pipe) help() {
+	for {
+		select {
+		case <-p.enough:
+		case <-p.gone:
+			return
+		}
+		select {
+		case first := <-p.parcels:
+			p.exchange(p.gather(first))
+		default: // work was faster
 		}
 	}
 }

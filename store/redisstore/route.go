@@ -53,7 +53,7 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 }
 
 func (s *Store) sendTo(ctx context.Context, client redis.UniversalClient, calls []*call) {
-	p := s.pipes.of(client, replicas{s.opts.Wait, s.opts.WaitTimeout, s.waitAOF})
+	p := s.pipes.of(client, replicas{s.opts.Wait, s.opts.WaitTimeout, s.waitAOF}, client == s.rdb)
 	if p == nil {
 		for _, c := range calls {
 			c.err = store.ErrClosed
@@ -69,8 +69,8 @@ func (s *Store) sendTo(ctx context.Context, client redis.UniversalClient, calls 
 	}
 }
 
-// of returns the pipe of a Redis, nil when the store is closed.
-func (ps *pipes) of(client redis.UniversalClient, wait replicas) *pipe {
+// of returns the pipe of a Redis, perhaps the only one; nil when the store is closed.
+func (ps *pipes) of(client redis.UniversalClient, wait replicas, only bool) *pipe {
 	ps.mu.RLock()
 	p := ps.byClient[client]
 	ps.mu.RUnlock()
@@ -82,7 +82,7 @@ func (ps *pipes) of(client redis.UniversalClient, wait replicas) *pipe {
 	if p := ps.byClient[client]; p != nil || ps.closed {
 		return p
 	}
-	p = newPipe(client, wait)
+	p = newPipe(client, wait, only)
 	ps.byClient[client] = p
 	return p
 }
@@ -108,6 +108,6 @@ func (ps *pipes) close() {
 	}
 	ps.mu.Unlock()
 	for _, p := range all {
-		<-p.ended
+		p.lanes.Wait()
 	}
 }
