@@ -81,10 +81,13 @@ func TestConnectionsToRedisAreCut(t *testing.T) {
 // passed on is lost then, as Redis' replication is; with --redis-wait it is not acknowledged before.
 func TestPrimaryOfAClusterIsKilled(t *testing.T) {
 	t.Parallel()
-	// The new primary has no replica itself: what is for its slots is refused, after the wait each time, until it has.
-	for name, wait := range map[string]string{"without waiting": "", "waiting for the replica": "1:50"} {
+	for name, wait := range map[string]string{"without waiting": "", "waiting for a replica": "1:3000"} {
 		t.Run(name, func(t *testing.T) {
-			cluster := redistest.Cluster(t, 1)
+			replicas := 1
+			if wait != "" {
+				replicas = 2 // of which one is left for the new primary: without, all that is for its slots is refused
+			}
+			cluster := redistest.Cluster(t, replicas)
 			a := ccstest.Start(t, ccstest.Store(cluster.URL("")), func(c *server.Config) { c.RedisWait = wait })
 			f := flow(t, a, a.Another(func(c *server.Config) { c.RedisWait = wait }), 12)
 			cluster.Primaries[1].Kill()

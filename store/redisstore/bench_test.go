@@ -3,7 +3,6 @@ package redisstore_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"strconv"
 	"strings"
@@ -32,15 +31,15 @@ const (
 func BenchmarkCycle(b *testing.B) {
 	b.Run("single", func(b *testing.B) {
 		addr := startRedis(b, "--appendfsync", "everysec")
-		benchCycle(b, benchCallers, single(addr, rand.Text()+":", redisstore.Options{}), addr)
+		benchCycle(b, benchCallers, single(addr, "ccs:", redisstore.Options{}), addr)
 	})
 	b.Run("cluster", func(b *testing.B) {
 		addrs, _ := startCluster(b)
-		benchCycle(b, benchCallers, cluster(addrs, rand.Text()+":", redisstore.Options{}), addrs...)
+		benchCycle(b, benchCallers, cluster(addrs, "ccs:", redisstore.Options{}), addrs...)
 	})
 	b.Run("cluster-three-times-the-callers", func(b *testing.B) {
 		addrs, _ := startCluster(b)
-		benchCycle(b, len(addrs)*benchCallers, cluster(addrs, rand.Text()+":", redisstore.Options{}), addrs...)
+		benchCycle(b, len(addrs)*benchCallers, cluster(addrs, "ccs:", redisstore.Options{}), addrs...)
 	})
 }
 

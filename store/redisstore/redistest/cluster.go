@@ -53,8 +53,8 @@ func Cluster(t testing.TB, replicas int, flags ...string) *Shards {
 		s.waitFor("CLUSTER NODES", primary)
 		s.Do("CLUSTER", "REPLICATE", primary)
 	}
-	for _, s := range c.Replicas {
-		s.waitFor("INFO replication", "role:slave", "master_link_status:up")
+	for i, s := range c.Replicas {
+		s.follows(c.Primaries[i/replicas])
 	}
 	return c
 }

@@ -20,11 +20,17 @@ func Replica(t testing.TB, primary *Server, flags ...string) *Server {
 	_, port, err := net.SplitHostPort(primary.Addr)
 	require.NoError(t, err)
 	s := Single(t, append([]string{"--replicaof", host + " " + port}, flags...)...)
-	s.waitFor("INFO replication", "master_link_status:up")
-	_, own, err := net.SplitHostPort(s.Addr)
-	require.NoError(t, err)
-	primary.waitFor("INFO replication", "port="+own+",state=online") // which it is a moment later
+	s.follows(primary)
 	return s
+}
+
+// follows waits until a replica has all of its primary and gets what is new.
+func (s *Server) follows(primary *Server) {
+	s.t.Helper()
+	s.waitFor("INFO replication", "role:slave", "master_link_status:up")
+	_, own, err := net.SplitHostPort(s.Addr)
+	require.NoError(s.t, err)
+	primary.waitFor("INFO replication", "port="+own+",state=online") // which it is a moment later
 }
 
 // Sentinel starts a sentinel that watches a primary under a name, and decides alone.
