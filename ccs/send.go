@@ -33,6 +33,11 @@ type sendScratch struct {
 	results []int // entries[i] is the message of results[i]
 	ends    []int // where the body of entries[i] ends in bodies
 	bodies  []byte
+
+	// What the repeats of upstream messages are known by, as ends and bodies.
+	dedups    []byte
+	dedupEnds []int
+
 	data    stanza.Data
 	wake    []store.Key
 	prints  []fingerprint
@@ -49,7 +54,7 @@ var sendScratches = sync.Pool{New: func() any { return new(sendScratch) }}
 const maxScratch = 1 << 20
 
 func (s *sendScratch) done() {
-	if cap(s.bodies) > maxScratch {
+	if cap(s.bodies) > maxScratch || cap(s.dedups) > maxScratch {
 		return
 	}
 	clear(s.tokens)
@@ -59,7 +64,7 @@ func (s *sendScratch) done() {
 	clear(s.elsewhere)
 	*s = sendScratch{
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
-		ends: s.ends[:0], bodies: s.bodies[:0], data: s.data[:0], wake: s.wake[:0], prints: s.prints[:0], states: s.states[:0],
+		ends: s.ends[:0], bodies: s.bodies[:0], dedups: s.dedups[:0], dedupEnds: s.dedupEnds[:0], data: s.data[:0], wake: s.wake[:0], prints: s.prints[:0], states: s.states[:0],
 		elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
 	}
 	sendScratches.Put(s)

@@ -46,7 +46,7 @@ type Mailbox struct {
 	hub     *hub          // set by join
 
 	// Of a shared queue; under hub.mu.
-	held   map[store.ID]store.Entry // dealt to the session and not acknowledged
+	held   map[store.ID]*store.Entry // dealt to the session and not acknowledged
 	handed []store.Entry            // those of them that it has not claimed yet
 
 	mu       sync.Mutex
@@ -62,7 +62,7 @@ const maxVolatile = 1000
 func (r *Router) Attach(ctx context.Context, k store.Key, s Session) (*Mailbox, error) {
 	m := &Mailbox{router: r, key: k, session: s, lease: store.Lease(r.leases.Add(1)), gone: make(chan struct{})}
 	if isShared(k) {
-		m.held = make(map[store.ID]store.Entry)
+		m.held = make(map[store.ID]*store.Entry)
 	}
 	for {
 		older := r.join(m)

@@ -64,7 +64,7 @@ func (h *hub) deal(m *Mailbox, entries, mine []store.Entry) []store.Entry {
 		if len(h.mailboxes) > 1 {
 			t = h.pick(&entries[i], m)
 		}
-		t.held[entries[i].ID] = entries[i]
+		t.held[entries[i].ID] = &entries[i] // mine has it at the same place, or in another array
 		if t == m {
 			mine = append(mine, entries[i])
 			continue
@@ -108,17 +108,17 @@ func (h *hub) pick(e *store.Entry, otherwise *Mailbox) *Mailbox {
 // leaveBehind deals what m has and is not acknowledged to the other sessions. To be called with h.mu held, and
 // m no longer among them or without room.
 func (h *hub) leaveBehind(m *Mailbox) {
-	rest := slices.SortedFunc(maps.Values(m.held), func(a, b store.Entry) int { return cmp.Compare(a.ID, b.ID) })
+	rest := slices.SortedFunc(maps.Values(m.held), func(a, b *store.Entry) int { return cmp.Compare(a.ID, b.ID) })
 	clear(m.held)
 	m.handed = nil
-	for i := range rest {
+	for _, e := range rest {
 		otherwise := h.mailboxes[0]
 		if otherwise == m {
 			otherwise = h.mailboxes[len(h.mailboxes)-1]
 		}
-		t := h.pick(&rest[i], otherwise)
-		t.held[rest[i].ID] = rest[i]
-		t.handed = append(t.handed, rest[i])
+		t := h.pick(e, otherwise)
+		t.held[e.ID] = e
+		t.handed = append(t.handed, *e)
 		t.session.Wake()
 	}
 	for _, t := range h.mailboxes {

@@ -46,7 +46,7 @@ const dedupFor = 48 * time.Hour
 
 // SendUpstream takes a device's messages on, in order. When it returns nil each of them is either stored,
 // a repeat of one that was, or refused by a send_error in the device's own queue; the device may be told that they
-// arrived. With an error it must not be told so.
+// arrived. With an error it must not be told so. The batch's memory is the caller's again when it returns.
 func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstream) error {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
@@ -73,6 +73,10 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 				failed = append(failed, r.sendError(from, &batch[s.elsewhereOf[j]], &upstreamError{errNobodyThere}, now))
 			}
 		}
+	}
+	dedups, start := string(s.dedups), 0
+	for i, end := range s.dedupEnds {
+		s.entries[i].Dedup, start = dedups[start:end], end
 	}
 	results := make([]Result, len(batch))
 	r.deliver(ctx, s, results, now)
@@ -144,18 +148,19 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 		Expires:  now.Add(ttl),
 		Limit:    store.Limit{Messages: r.profile.SenderBacklog, Overflow: store.Refuse},
 	}
-	if m.PersistentID != "" {
-		var b [64]byte // long enough for most
-		e.Dedup = string(append(binary.BigEndian.AppendUint64(b[:0], uint64(from)), m.PersistentID...))
-		e.DedupFor = dedupFor
-	}
 	if ttl == 0 {
+		e.App = strings.Clone(e.App) // a session may keep it for longer than the batch lives
 		r.deliverNow(s, i, e)
 		return nil
+	}
+	if m.PersistentID != "" {
+		s.dedups = append(binary.BigEndian.AppendUint64(s.dedups, uint64(from)), m.PersistentID...)
+		e.DedupFor = dedupFor
 	}
 	s.entries = append(s.entries, e)
 	s.results = append(s.results, i)
 	s.ends = append(s.ends, len(s.bodies))
+	s.dedupEnds = append(s.dedupEnds, len(s.dedups))
 	return nil
 }
 

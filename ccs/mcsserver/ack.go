@@ -62,12 +62,15 @@ func (s *session) take(which func(offered) bool) {
 // and lets the pump tell the device. It acknowledges nothing that is not stored (DEV 10). It reports whether the
 // store had work.
 func (s *session) settle() (worked bool, err error) {
-	if len(s.batch) > 0 {
-		worked = true
-		if err := s.srv.router.SendUpstream(s.srv.ctx, s.device, s.batch); err != nil {
-			return worked, fmt.Errorf("upstream messages: %w", err)
+	if b := s.batch; b != nil {
+		if len(b.messages) > 0 {
+			worked = true
+			if err := s.srv.router.SendUpstream(s.srv.ctx, s.device, b.messages); err != nil {
+				return worked, fmt.Errorf("upstream messages: %w", err)
+			}
 		}
 		s.batch = nil // an idle session holds no buffer
+		b.done()
 	}
 	s.takeAcked()
 	s.takeExpired()

@@ -1,7 +1,6 @@
 package mcsserver
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -13,9 +12,6 @@ import (
 	"openccs/ccs/mcs"
 	"openccs/stanza"
 )
-
-// maxBatch is how many upstream messages are stored at a time.
-const maxBatch = 1000
 
 // readLoop reads frames until the connection ends, and returns why. Whenever the next one would have to be waited
 // for, what came is stored and acknowledged; after work of that kind the wait is for a fresh goroutine (errAnew).
@@ -89,13 +85,16 @@ func (s *session) handle(tag mcs.Tag, payload []byte) error {
 }
 
 func (s *session) handleData(payload []byte) error {
-	var m mcs.DataMessage
-	if err := m.Unmarshal(bytes.Clone(payload)); err != nil {
+	if s.batch == nil {
+		s.batch = batches.Get().(*batch)
+	}
+	m := &s.batch.frame
+	if err := m.Unmarshal(append(s.batch.room(len(payload)), payload...)); err != nil {
 		return err
 	}
 	s.owes = true
 	if m.Category == mcs.SystemCategory {
-		s.handleSystem(&m)
+		s.handleSystem(m)
 		return nil
 	}
 	up := ccs.Upstream{
@@ -116,13 +115,13 @@ func (s *session) handleData(payload []byte) error {
 	if up.ID == "" {
 		up.ID = max(m.ID, m.PersistentID)
 	}
-	up.Data = make(stanza.Data, 0, len(payload)) // the pairs are a part of it
+	up.Data = stanza.Data(s.batch.room(len(payload))) // the pairs are a part of it
 	for _, kv := range m.AppData {
 		up.Data = up.Data.Append(kv.Key, kv.Value)
 	}
-	s.batch = append(s.batch, up)
+	s.batch.messages = append(s.batch.messages, up)
 	s.received++
-	if len(s.batch) < maxBatch {
+	if len(s.batch.messages) < maxBatch {
 		return nil
 	}
 	_, err := s.settle()

@@ -25,9 +25,9 @@ type session struct {
 
 	// Owned by the goroutine that reads.
 	in       *mcs.Reader
-	frames   int32 // read so far, the LoginRequest included
-	acked    int32 // our frames up to this one are acknowledged, of those that were out at the last settle
-	batch    []ccs.Upstream
+	frames   int32     // read so far, the LoginRequest included
+	acked    int32     // our frames up to this one are acknowledged, of those that were out at the last settle
+	batch    *batch    // nil while there is none
 	done     []offered // acknowledged since the last settle
 	received int       // upstream messages in all
 	swept    time.Time // when expired messages were looked for

@@ -2,7 +2,6 @@ package xmppserver
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,8 +44,8 @@ type feed struct {
 	phantom atomic.Bool  // the peer does not seem to be there: others have its messages
 	lastAck atomic.Int64 // when an ack last came, in Unix nanoseconds by the wall; at first when the feed began
 
-	mu          sync.Mutex // never held over I/O
-	outstanding map[string][]*offered
+	mu          sync.Mutex          // never held over I/O
+	outstanding map[string]*offered // by id, the first of those that have it
 }
 
 // offered is an entry that this connection carries and that is not acknowledged.
@@ -58,6 +57,7 @@ type offered struct {
 	due   time.Time   // when it is sent again
 	gap   time.Duration
 	sent  int
+	next  *offered // the one with the same id that was sent after it
 }
 
 const (
@@ -68,7 +68,7 @@ const (
 
 // attach opens the feed of a queue. wakeable says whether the session takes anything new.
 func (f *feed) attach(ctx context.Context, wakeable func() bool, end func(error)) error {
-	f.outstanding = make(map[string][]*offered)
+	f.outstanding = make(map[string]*offered)
 	f.lastAck.Store(time.Now().UnixNano())
 	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
 	defer cancel()
@@ -137,8 +137,10 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 		time.AfterFunc(claimRetry, func() { f.wakeUp.Store(true); f.signal() })
 	}
 	now := time.Now()
+	offers := make([]offered, len(entries))
 	for i := range entries {
-		o := &offered{entry: entries[i], since: now, due: now.Add(f.firstGap), gap: f.firstGap, sent: 1}
+		o := &offers[i]
+		*o = offered{entry: entries[i], since: now, due: now.Add(f.firstGap), gap: f.firstGap, sent: 1}
 		if err := o.decode(); err != nil {
 			f.log.Error("message in the queue cannot be read, dropped", zap.Uint64("id", uint64(o.entry.ID)), zap.Error(err))
 			f.box.Ack(ctx, o.entry.ID)
@@ -148,7 +150,7 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 		f.offeredTotal++
 		o.id = f.id(&o.m, &o.entry)
 		f.mu.Lock()
-		f.outstanding[o.id] = append(f.outstanding[o.id], o)
+		f.note(o)
 		f.mu.Unlock()
 		out = f.write(out, o)
 	}
@@ -176,9 +178,8 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []by
 	var gone []store.ID
 	dropped := 0
 	f.mu.Lock()
-	for id, all := range f.outstanding {
-		kept := all[:0]
-		for _, o := range all {
+	for id, first := range f.outstanding {
+		for o := first; o != nil; o = o.next {
 			expired := o.entry.ID == 0 || !o.entry.Expires.IsZero() && !now.Before(o.entry.Expires)
 			due := !wall.Before(o.due)
 			switch {
@@ -187,20 +188,13 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []by
 				if o.entry.ID != 0 {
 					gone = append(gone, o.entry.ID)
 				}
-				continue
+				f.strike(id, o)
 			case due:
 				o.sent++
 				o.gap = min(2*o.gap, maxGap)
 				o.due = wall.Add(o.gap)
 				out = f.write(out, o)
 			}
-			kept = append(kept, o)
-		}
-		clear(all[len(kept):])
-		if len(kept) == 0 {
-			delete(f.outstanding, id)
-		} else {
-			f.outstanding[id] = kept
 		}
 	}
 	f.mu.Unlock()
@@ -237,9 +231,9 @@ func (f *feed) checkPhantom(wall time.Time) bool {
 	last := time.Unix(0, f.lastAck.Load())
 	f.mu.Lock()
 	moved, newest := 0, time.Time{}
-	for _, all := range f.outstanding {
-		moved += len(all)
-		for _, o := range all {
+	for _, first := range f.outstanding {
+		for o := first; o != nil; o = o.next {
+			moved++
 			if o.since.After(newest) {
 				newest = o.since
 			}
@@ -277,24 +271,54 @@ func (f *feed) revive() {
 func (f *feed) acknowledge(id, to string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := f.outstanding[id]
-	if len(all) == 0 {
+	acked := f.outstanding[id]
+	if acked == nil {
 		return false
 	}
-	i := max(0, slices.IndexFunc(all, func(o *offered) bool { return o.m.From == to }))
-	if receipt, ok := all[i].m.Receipt(&all[i].entry); ok {
+	for o := acked; o != nil; o = o.next {
+		if o.m.From == to {
+			acked = o
+			break
+		}
+	}
+	if receipt, ok := acked.m.Receipt(&acked.entry); ok {
 		f.owed = append(f.owed, receipt)
 	}
-	if entry := all[i].entry.ID; entry != 0 {
+	if entry := acked.entry.ID; entry != 0 {
 		f.acked = append(f.acked, entry)
 	}
 	f.freed++
-	if len(all) == 1 {
-		delete(f.outstanding, id)
-	} else {
-		f.outstanding[id] = slices.Delete(all, i, i+1)
-	}
+	f.strike(id, acked)
 	return true
+}
+
+// note puts o behind those that have its id. To be called with mu held, as strike.
+func (f *feed) note(o *offered) {
+	last := f.outstanding[o.id]
+	if last == nil {
+		f.outstanding[o.id] = o
+		return
+	}
+	for last.next != nil {
+		last = last.next
+	}
+	last.next = o
+}
+
+// strike takes o from those that have the id. Who walks over these may go on from o.
+func (f *feed) strike(id string, o *offered) {
+	first := f.outstanding[id]
+	switch {
+	case first != o:
+		for first.next != o {
+			first = first.next
+		}
+		first.next = o.next
+	case o.next == nil:
+		delete(f.outstanding, id)
+	default:
+		f.outstanding[id] = o.next
+	}
 }
 
 // settle lets the store forget what was acknowledged, and gives its slots back. It reports whether there was
