@@ -110,6 +110,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	if err := c.removeStaleReadyFile(); err != nil {
 		return err
 	}
+	server.EaseCollection()
 	s, err := server.Start(ctx, conf)
 	if err != nil {
 		return err
