@@ -34,6 +34,15 @@ func (s *Store) Project(ctx context.Context, sender string) (*store.Project, err
 		return nil, err
 	}
 	defer s.life.RUnlock()
+	return s.projects.Get(sender, func() (*store.Project, error) { return s.readProject(textKey(prefixProject, sender)) })
+}
+
+// projectNow is Project without what is remembered.
+func (s *Store) projectNow(ctx context.Context, sender string) (*store.Project, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
 	return s.readProject(textKey(prefixProject, sender))
 }
 
@@ -67,7 +76,7 @@ func (s *Store) Projects(ctx context.Context) (all []*store.Project, err error) 
 // again if the project was changed meanwhile.
 func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store.Project) error) error {
 	for {
-		before, err := s.Project(ctx, sender)
+		before, err := s.projectNow(ctx, sender)
 		if err != nil {
 			return err
 		}
@@ -106,6 +115,7 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 
 // changeProject has the committer change a project, after all earlier changes.
 func (s *Store) changeProject(ctx context.Context, sender string, fn func(g *group, key []byte) error) error {
+	defer s.projects.Forget(sender) // should ctx end before the committer comes to it, the cache forgets by itself
 	return s.changeInOrder(ctx, func(g *group) error { return fn(g, textKey(prefixProject, sender)) })
 }
 

@@ -11,6 +11,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"openccs/store"
+	"openccs/store/internal/projectcache"
 )
 
 // Options for Open. The zero value is what a server uses.
@@ -74,6 +75,7 @@ type Store struct {
 	queues    table
 	sweeper   sweeper
 	records   recordCache
+	projects  *projectcache.Cache
 }
 
 var (
@@ -86,7 +88,7 @@ var (
 // gives an error that wraps store.ErrLocked.
 func Open(dir string, o Options) (*Store, error) {
 	o.setDefaults()
-	s := &Store{opts: o}
+	s := &Store{opts: o, projects: projectcache.New()}
 	cache, err := lru.New[string, *store.Registration](o.Registrations)
 	if err != nil {
 		return nil, err

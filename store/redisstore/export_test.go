@@ -19,7 +19,7 @@ var (
 )
 
 // ForgetProject is what another node's change does.
-func (s *Store) ForgetProject(sender string) { s.forgetProject(sender) }
+func (s *Store) ForgetProject(sender string) { s.projects.Forget(sender) }
 
 func (s *Store) Prefix() string                        { return s.prefix }
 func (s *Store) Node() string                          { return s.node() }

@@ -222,7 +222,7 @@ func (n *news) hear(told store.Node, kind byte, text string) {
 			}
 		}
 	case noteProject:
-		n.s.forgetProject(text)
+		n.s.projects.Forget(text)
 		told.ProjectChanged(text)
 	}
 }

@@ -44,12 +44,12 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	return s.change(ctx, "project "+p.Sender, store.ErrExists, c)
 }
 
-// Project returns a project, as it was at most projectAge ago.
+// Project returns a project, as it was at most projectcache.Age ago.
 func (s *Store) Project(ctx context.Context, sender string) (*store.Project, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	p, err := s.projects.get(sender, func() (*store.Project, error) {
+	p, err := s.projects.Get(sender, func() (*store.Project, error) {
 		p, _, err := s.readProject(ctx, sender)
 		return p, err
 	})
@@ -98,7 +98,7 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 		}
 		c := &call{script: updateProject, keys: []string{s.projectsKey()}, args: []any{sender, before, after}, durable: true}
 		err = s.run(ctx, c)
-		s.forgetProject(sender)
+		s.projects.Forget(sender)
 		if err != nil {
 			return fmt.Errorf("project %s: %w", sender, err)
 		}
@@ -110,7 +110,7 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 
 // DeleteProject forgets a project, its OAuth clients and their refresh tokens, all at once.
 func (s *Store) DeleteProject(ctx context.Context, sender string) error {
-	defer s.forgetProject(sender)
+	defer s.projects.Forget(sender)
 	return s.change(ctx, "project "+sender, store.ErrNotFound, &call{
 		script: deleteOwner,
 		keys:   []string{s.projectsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey()},

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"openccs/store"
+	"openccs/store/internal/projectcache"
 )
 
 // closeTimeout bounds how long Close gives leases back.
@@ -37,7 +38,7 @@ type Store struct {
 	waitAOF    bool   // Redis can wait until what it has is synced to disk
 
 	known    *knownTokens
-	projects *projectCache
+	projects *projectcache.Cache
 
 	closed atomic.Bool
 	closer sync.Once
@@ -56,7 +57,7 @@ func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 	opts.setDefaults()
 	s := &Store{
 		rdb: rdb, prefix: prefix, log: opts.Logger.Named("redis"), opts: opts,
-		known: newKnownTokens(), projects: newProjectCache(),
+		known: newKnownTokens(), projects: projectcache.New(),
 	}
 	s.peers, s.news, s.stop = newPeers(), newNews(s), func() {}
 	s.pipes.byClient = map[redis.UniversalClient]*pipe{}
