@@ -38,10 +38,10 @@ type sendScratch struct {
 	dedups    []byte
 	dedupEnds []int
 
-	data    stanza.Data
-	wake    []store.Key
-	prints  []fingerprint
-	states  []repeatState
+	data   stanza.Data
+	wake   []store.Key
+	prints []fingerprint
+	states []repeatState
 
 	// Messages with TTL 0 that no session of this node could take, and whose they are.
 	elsewhere   []store.Entry

@@ -47,7 +47,7 @@ type Mailbox struct {
 
 	// Of a shared queue; under hub.mu.
 	held   map[store.ID]*store.Entry // dealt to the session and not acknowledged
-	handed []store.Entry            // those of them that it has not claimed yet
+	handed []store.Entry             // those of them that it has not claimed yet
 
 	mu       sync.Mutex
 	volatile []store.Entry // never stored: TTL 0 (CCS 5.2)

@@ -39,6 +39,7 @@ var shapes = []shape{
 	{name: "DownstreamMemory", store: "memory:"},
 	{name: "Away", devices: 20_000, away: true},
 	{name: "Upstream", up: true},
+	{name: "HundredDevices", devices: 100},
 	{name: "TenSenders", senders: 10, devices: 100},
 	{name: "OnePerRecord", perRecord: true},
 	{name: "Rate5k", rate: 5000},
