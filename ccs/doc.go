@@ -47,33 +47,39 @@
 //
 // CPU time of the server process for a message of 256 bytes over TLS, its engine's background work included; the
 // embedded store with every sync, 1000 messages in flight on a connection, the clients on the same two cores
-// (Intel Xeon, ext4 on a VM disk, Go 1.26, other work beside it: medians of five runs, of which the best is a
-// fifth less and the worst a fifth more). Allocations are counted from the socket to the acknowledgement.
+// (Intel Xeon, ext4 on a VM disk, Go 1.26). Medians of five runs, and in brackets the best: the machine goes at two
+// speeds, a third apart, and changes between them every few minutes. Allocations are counted from the socket to the
+// acknowledgement.
 //
 //	go test -run '^$' -bench 'Server|Login' -benchtime 2s ./ccs/ccstest
 //
-//	                                                        µs/msg   acked/s   allocs/msg
-//	Downstream: accepted, synced, acked, delivered, its ack    5.7      158 k     2.3
-//	DownstreamMemory: the same without a disk                  3.7      196 k     5.2
-//	Away: accepted, synced, acked; 20,000 devices are away     6.0      184 k     0.7
-//	Upstream: the other way, its ack included                 10.8       73 k     8.5
-//	TenSenders: ten app servers, a hundred devices             7.4      121 k     2.7
-//	Senders200: two hundred, 100 in flight each                8.5      104 k     2.8
-//	OnePerRecord: the client writes stanza by stanza           6.0      131 k     2.7
-//	Queued1M: a million messages wait already                  5.9       99 k     2.3
-//	QueuedAway1M: the same, for devices that are away          6.6      153 k     0.7
-//	Idle10k: ten thousand devices are connected            5.9-8.5       92 k     2.4
+//	                                                            µs/msg   acked/s   allocs/msg
+//	Downstream: accepted, synced, acked, delivered, its ack     5.7 (4.8)   211 k     2.3
+//	DownstreamMemory: the same without a disk                   4.1 (3.8)   274 k     5.2
+//	Away: accepted, synced, acked; 20,000 devices are away      6.5 (5.9)   200 k     0.6
+//	Upstream: the other way, its ack included                   9.0 (7.4)   132 k     1.5
+//	HundredDevices: one app server, a hundred devices          10.4 (8.1)   126 k     4.9
+//	TenSenders: ten app servers, a hundred devices              7.9 (6.9)   187 k     2.8
+//	Senders200: two hundred, 100 in flight each                 8.7 (8.3)   172 k     2.9
+//	OnePerRecord: the client writes stanza by stanza            5.7 (5.2)   198 k     2.8
+//	Queued1M: a million messages wait already                   5.6 (5.4)   226 k     2.3
+//	QueuedAway1M: the same, for devices that are away           7.0 (6.5)   189 k     0.6
+//	QueuedUpstream1M: the same, the other way                   9.0 (8.2)   143 k     1.5
+//	Idle10k: ten thousand devices are connected                 7.1 (5.8)   187 k     2.3
 //
-//	acks at a steady 5,000/s, 20,000/s                     p99 5.0 ms, 6.2 ms
-//	a login of an app server, of a device                  410-530 µs, 320-420 µs: the higher with ML-KEM, which Go's client asks for
-//	a start with a million messages in the store           0.8 s until all listeners accept
-//	memory for them                                        6 MiB more than an empty server
+//	acks at a steady 5,000/s, 20,000/s                     p99 2.1 ms, 2.5 ms
+//	a login of an app server                               635 µs (523), without ML-KEM, which Go's client asks for, 533 µs (429)
+//	a login of a device                                    575 µs (496), without ML-KEM 462 µs (353)
+//	a start with a million messages in the store           0.3 to 1.0 s until all listeners accept
+//	memory for them                                        8 MiB more than an empty server
 //
 // What is left of Downstream is the memtable and the log (a fifth), TLS and system calls (a quarter), parsing and
-// the repeats table (a quarter). An upstream message costs more because it is remembered for two days, which is a
-// second key, and because each is held in a map until its app server acknowledges it; GOGC=200 saves a tenth
-// of it for ten MiB, and more where many devices are idle, whose stacks the collector walks. make profile shows
-// all of this; make guard, in CI, holds allocations and the CPU time relative to encoding/json.
+// the repeats table (a quarter). An upstream message costs more because it is remembered for two days: a second key
+// with a random place costs a third of it, in the memtable and in compactions. With one app server and a hundred
+// devices, each device's part of a batch is small. What ten thousand idle devices cost is their stacks, which the
+// collector walks twice a second (scanstack, a tenth). Two thirds of a login are crypto/tls, half of that the key
+// exchange. make profile shows all of this; make guard, in CI, holds allocations and the CPU time relative to
+// encoding/json.
 //
 // # Who imports whom
 //

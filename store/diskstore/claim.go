@@ -57,6 +57,7 @@ type claim struct {
 func (c *claim) take(q *queue) bool {
 	for r := range q.lanes {
 		n := &q.lanes[r]
+		c.entries = slices.Grow(c.entries, min(c.max-len(c.entries), len(n.buf)-n.next))
 		for !n.empty() && len(c.entries) < c.max {
 			e := n.pop()
 			c.t.account(q, -cost(&e))
