@@ -142,10 +142,20 @@ func (s *Store) giveBack(ctx context.Context, k store.Key, owner string) error {
 }
 
 func (s *Store) detach(ctx context.Context, k store.Key, l store.Lease, back time.Duration) error {
+	if err := s.quit(ctx, k, l, back); err != nil {
+		return err
+	}
+	return s.Release(ctx, k, l)
+}
+
+// quit leaves a queue to others, with all that the lease holds. What is left of the lease is of interest to this node
+// alone.
+func (s *Store) quit(ctx context.Context, k store.Key, l store.Lease, back time.Duration) error {
 	c := &call{script: leaveScript, keys: s.queueKeys(k), safe: true,
 		args: []any{s.owner(l), back.Milliseconds()}}
 	if err := s.run(ctx, c); err != nil {
 		return err
 	}
-	return s.Release(ctx, k, l)
+	s.tellGivenBack(k, c.reply)
+	return nil
 }

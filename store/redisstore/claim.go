@@ -138,10 +138,15 @@ func (s *Store) release(ctx context.Context, k store.Key, l store.Lease) error {
 	if err := s.carryOut(ctx, []*call{c}); err != nil {
 		return fmt.Errorf("release %s: %w", k, err)
 	}
-	if reply, _ := c.reply.([]any); len(reply) == 2 && reply[1] != int64(0) {
-		s.tell(k, reply[0])
-	}
+	s.tellGivenBack(k, c.reply)
 	return s.letGo(ctx, k, l)
+}
+
+// tellGivenBack tells the owners of a queue, if entries were given back to it.
+func (s *Store) tellGivenBack(k store.Key, reply any) {
+	if parts, _ := reply.([]any); len(parts) == 2 && parts[1] != int64(0) {
+		s.tell(k, parts[0])
+	}
 }
 
 // Purge forgets all entries of one app instance.

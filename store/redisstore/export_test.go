@@ -44,3 +44,8 @@ func (s *Store) StopBeating() {
 
 // Beat is one heartbeat.
 func (s *Store) Beat(ctx context.Context) { s.beat(ctx) }
+
+// Quit is the first half of Detach.
+func (s *Store) Quit(ctx context.Context, k store.Key, l store.Lease, back time.Duration) error {
+	return s.quit(ctx, k, l, back)
+}

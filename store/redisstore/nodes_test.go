@@ -89,11 +89,29 @@ var nodeCases = []struct {
 	{"put wakes the node that has the queue", testWakeUp},
 	{"lost hints are made good", testLostHints},
 	{"a device moves to another node", testMove},
+	{"who gets a queue sees all of it", testMoveOfClaims},
 	{"a queue of another node has its limit", testLimitOfAnotherNode},
 	{"a dead node loses its claims", testDeadNode},
 	{"messages that are never stored are offered", testOffers},
 	{"projects that change are told", testProjectChanged},
 	{"limits hold for all nodes", testLimitsOfAll},
+}
+
+// A session that has waited for a device sees at once what the other has left: it drops what the device says that it
+// has, and looks for that only once.
+func testMoveOfClaims(t *testing.T, a, b *node) {
+	a.put(phone, "m")
+	a.attach(phone, 1)
+	require.Equal(t, []string{"m"}, a.claim(phone, 1))
+	attached := make(chan error, 1)
+	go func() { attached <- b.Attach(t.Context(), phone, 2) }()
+	<-a.heard.taken
+	require.NoError(t, a.Quit(t.Context(), phone, 1, 0)) // the first half of Detach
+	require.NoError(t, <-attached)
+	assert.Equal(t, []string{"m"}, b.claim(phone, 2))
+	require.NoError(t, a.Detach(t.Context(), phone, 1, 0))
+	b.put(phone, "n")
+	assert.Equal(t, []string{"n"}, b.claim(phone, 2))
 }
 
 func (n *node) attach(k store.Key, l store.Lease) {
