@@ -3,6 +3,7 @@
 package projectcache
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,8 @@ func New() *Cache {
 	return &Cache{cache: cache}
 }
 
-// Get returns a project that is remembered, or reads it and remembers it unless something changed meanwhile.
+// Get returns a project that is remembered, or reads it and remembers it unless something changed meanwhile. The memory
+// of sender stays the caller's, who may use it again.
 func (c *Cache) Get(sender string, read func() (*store.Project, error)) (*store.Project, error) {
 	now := time.Now()
 	c.mu.Lock()
@@ -55,7 +57,7 @@ func (c *Cache) Get(sender string, read func() (*store.Project, error)) (*store.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.changes == before {
-		c.cache.Add(sender, cached{project: p, read: now})
+		c.cache.Add(strings.Clone(sender), cached{project: p, read: now})
 	}
 	return p, nil
 }

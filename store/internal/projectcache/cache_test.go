@@ -1,0 +1,32 @@
+package projectcache_test
+
+import (
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/store"
+	"openccs/store/internal/projectcache"
+)
+
+// A sender may lie in memory that its caller uses again, as the texts of a batch of messages do.
+func TestTheCallersMemoryIsNotKept(t *testing.T) {
+	c := projectcache.New()
+	reads := 0
+	get := func(sender string) {
+		p, err := c.Get(sender, func() (*store.Project, error) { reads++; return &store.Project{Sender: sender}, nil })
+		require.NoError(t, err)
+		assert.Equal(t, sender, p.Sender)
+	}
+	memory := []byte("1234")
+	_, err := c.Get(unsafe.String(&memory[0], len(memory)), func() (*store.Project, error) { reads++; return &store.Project{Sender: "1234"}, nil })
+	require.NoError(t, err)
+	copy(memory, "5678")
+	get("1234")
+	assert.Equal(t, 1, reads)
+	c.Forget("1234")
+	get("1234")
+	assert.Equal(t, 2, reads, "what changed is read again")
+}
