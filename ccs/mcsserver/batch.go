@@ -10,6 +10,7 @@ import (
 // The sizes of a batch of upstream messages.
 const (
 	maxBatch   = 1000    // messages that are stored at a time
+	maxBytes   = 1 << 20 // bytes of them, but for the last
 	firstChunk = 4 << 10 // bytes
 	maxChunk   = 1 << 20 // bytes that are kept for the next batch
 )
@@ -18,6 +19,7 @@ const (
 type batch struct {
 	messages []ccs.Upstream
 	frame    mcs.DataMessage // of the last message
+	bytes    int             // of all frames
 	chunk    []byte          // what the messages' texts are in; those that were filled before are theirs alone
 }
 

@@ -121,7 +121,7 @@ func (s *session) handleData(payload []byte) error {
 	}
 	s.batch.messages = append(s.batch.messages, up)
 	s.received++
-	if len(s.batch.messages) < maxBatch {
+	if s.batch.bytes += len(payload); len(s.batch.messages) < maxBatch && s.batch.bytes < maxBytes {
 		return nil
 	}
 	_, err := s.settle()
