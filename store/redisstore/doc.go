@@ -48,8 +48,8 @@
 //
 // # Calls
 //
-// All calls for one Redis go through one pipe: while Redis works on a pipeline, the next gathers. A Redis that hangs
-// holds up nobody but its own queues. A call that certainly changed nothing is repeated until Options.Retry has
+// All calls for one Redis go through one pipe: while Redis works on a pipeline, the next gathers. If there is but one
+// Redis, a large one does not wait for the one before. A Redis that hangs holds up nobody but its own queues. A call that certainly changed nothing is repeated until Options.Retry has
 // passed; if its reply was lost, only if that does no harm: Put then fails, and nothing is promised; Claim is
 // repeated with a word to the script, which first gives back what the lost reply named; the rest may be done twice.
 //
