@@ -70,8 +70,9 @@ fuzz: ## fuzz every target for FUZZTIME (10s)
 fmt: ## format the code
 	$(GO) fmt ./...
 
-vet: ## look for mistakes that compile
+vet: ## look for mistakes that compile, and for what does not build on Windows
 	$(GO) vet ./...
+	GOOS=windows $(GO) build ./...
 
 redis: ## install redis-server, which the tests start, if it is missing
 	testdata/redis/install.sh

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -216,7 +215,7 @@ func (c *serveCmd) removeStaleReadyFile() error {
 		return nil
 	}
 	var old ready
-	if err == nil && json.Unmarshal(b, &old) == nil && old.PID > 0 && old.PID != os.Getpid() && syscall.Kill(old.PID, 0) != syscall.ESRCH {
+	if err == nil && json.Unmarshal(b, &old) == nil && old.PID > 0 && old.PID != os.Getpid() && processExists(old.PID) {
 		return nil
 	}
 	return c.removeReadyFile()

@@ -160,10 +160,10 @@ func (s *Server) Restart() {
 }
 
 // Pause stops the process until Resume: its connections stay, and nobody answers.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Pause() { s.signal(signalStop) }
 
 // Resume lets the process go on.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+func (s *Server) Resume() { s.signal(signalContinue) }
 
 // signal goes to the process unless it has ended: Wait has it by then, so its pid is nobody else's.
 func (s *Server) signal(sig syscall.Signal) {
