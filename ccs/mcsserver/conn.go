@@ -26,13 +26,16 @@ func newConn(s *Server, tcp net.Conn) *conn {
 	return &conn{srv: s, accepted: now, wire: wire{Conn: tcp, turns: s.turns, deadline: now.Add(s.opts.HandshakeTimeout)}}
 }
 
-// keepAlive finds the dead, since a device may be silent for half an hour and some never answer a ping (DEV 8).
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
+// keepAlive finds dead connections, since some devices never answer a ping (DEV 8). A probe wakes a phone's radio, so
+// that the first comes late; the others follow only where nobody answers.
+func keepAlive(idle time.Duration) net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: idle, Interval: min(idle, time.Minute), Count: 4}
+}
 
 // serve runs the connection until it has logged in.
 func (c *conn) serve() conns.Next {
-	if t, ok := c.wire.Conn.(*net.TCPConn); ok {
-		t.SetKeepAliveConfig(keepAlive)
+	if t := conns.TCP(c.wire.Conn); t != nil {
+		t.SetKeepAliveConfig(keepAlive(c.srv.opts.KeepAlive))
 	}
 	c.wire.SetWriteDeadline(c.deadline)
 	c.bulk = conns.NewBulk(&c.wire)

@@ -23,13 +23,18 @@ type Options struct {
 	LoginTimeout     time.Duration // from accept to the login's answer; default 30s (DEV 4)
 	WriteTimeout     time.Duration // for a device to take what is written; default 30s
 	Heartbeat        time.Duration // interval to tell devices in heartbeat_config; default: none, they choose (DEV 8)
+	KeepAlive        time.Duration // without traffic until a TCP keep-alive probe; default 15m
 	MaxConns         int           // connections at a time, ones before login included; default 100000
 }
+
+// DefaultKeepAlive keeps within what NAT gateways remember a silent connection for, and wakes a phone seldom.
+const DefaultKeepAlive = 15 * time.Minute
 
 func (o Options) withDefaults() Options {
 	setDefault(&o.HandshakeTimeout, 10*time.Second)
 	setDefault(&o.LoginTimeout, 30*time.Second)
 	setDefault(&o.WriteTimeout, 30*time.Second)
+	setDefault(&o.KeepAlive, DefaultKeepAlive)
 	setDefault(&o.MaxConns, 100_000)
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"openccs/ccs"
+	"openccs/ccs/mcsserver"
 	"openccs/ccs/xmppserver"
 	"openccs/flowcontrol"
 )
@@ -47,6 +48,7 @@ type Config struct {
 	DrainTimeout   time.Duration // for app servers to finish when the server ends (CCS 3.7)
 
 	Heartbeat       time.Duration // that devices are told to keep, 0 for none: they choose (DEV 8)
+	MCSKeepAlive    time.Duration // without traffic until TCP probes a device's connection, 0 for the default
 	HTTPRate        int           // check-ins and registrations a minute from one address, 0 for the default
 	CheckinSettings []string      // KEY=VALUE each, to hand out at check-in; none to leave devices what they have (DEV 2.5)
 
@@ -72,6 +74,7 @@ func Default() Config {
 		DeviceBacklog:  ccs.DefaultDeviceBacklog,
 		SenderBacklog:  ccs.DefaultSenderBacklog,
 		DrainTimeout:   30 * time.Second,
+		MCSKeepAlive:   mcsserver.DefaultKeepAlive,
 		HTTPRate:       3000,
 	}
 }
@@ -80,6 +83,12 @@ func Default() Config {
 const (
 	minHeartbeat = 10 * time.Second
 	maxHeartbeat = 30 * time.Minute
+)
+
+// What MCSKeepAlive may be: the system counts in seconds, and beyond two hours it finds nobody dead in time.
+const (
+	minKeepAlive = time.Second
+	maxKeepAlive = 2 * time.Hour
 )
 
 // What WindowOverrun may be.
@@ -202,6 +211,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Heartbeat != 0 && (c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat) {
 		bad("heartbeat", c.Heartbeat.String(), "not an interval for heartbeats", fmt.Sprintf("use %s to %s, or leave it out", minHeartbeat, maxHeartbeat))
+	}
+	if c.MCSKeepAlive != 0 && (c.MCSKeepAlive < minKeepAlive || c.MCSKeepAlive > maxKeepAlive) {
+		bad("mcs-keepalive", c.MCSKeepAlive.String(), fmt.Sprintf("must be from %s to %s", minKeepAlive, maxKeepAlive), "leave it out for the default")
 	}
 	if _, err := parseSettings(c.CheckinSettings); err != nil {
 		bad("checkin-settings", strings.Join(c.CheckinSettings, ","), err.Error(), "write KEY=VALUE, such as gcm_hostname=push.example.org")

@@ -243,7 +243,7 @@ func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 		Domain: s.conf.Domain, DeviceDomain: s.conf.DeviceDomain,
 		RefuseOverrun: s.conf.WindowOverrun == overrunNack, NoControlID: s.conf.NoControlID,
 	})
-	s.mcs = mcsserver.New(s.router, mcsserver.Options{TLS: tlsConf, Logger: s.conf.Logger, Heartbeat: s.conf.Heartbeat})
+	s.mcs = mcsserver.New(s.router, mcsserver.Options{TLS: tlsConf, Logger: s.conf.Logger, Heartbeat: s.conf.Heartbeat, KeepAlive: s.conf.MCSKeepAlive})
 	settings, _ := parseSettings(s.conf.CheckinSettings) // Validate has seen them
 	s.http = httpserver.New(s.router, httpserver.Options{
 		Logger: s.conf.Logger, Settings: settings, PerAddress: perMinute(s.conf.HTTPRate),

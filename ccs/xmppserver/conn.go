@@ -123,7 +123,7 @@ func (c *conn) serve(ctx context.Context) {
 	c.tcp.SetDeadline(accepted.Add(c.srv.opts.HandshakeTimeout))
 	stop := context.AfterFunc(ctx, func() { c.tcp.SetReadDeadline(longAgo) })
 	defer stop()
-	if t, ok := c.tcp.(*net.TCPConn); ok {
+	if t := conns.TCP(c.tcp); t != nil {
 		// Dead peers are found by the kernel: clients of the time never answer pings (CCS 1.9).
 		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
 	}
@@ -246,7 +246,7 @@ func (c *conn) hangUp() {
 	if c.broken || c.nc.CloseWrite() != nil {
 		return
 	}
-	if t, ok := c.tcp.(*net.TCPConn); ok {
+	if t := conns.TCP(c.tcp); t != nil {
 		t.CloseWrite()
 	}
 	c.tcp.SetReadDeadline(time.Now().Add(lingerTimeout))

@@ -47,6 +47,7 @@ type serveCmd struct {
 	DrainTimeout   time.Duration `default:"${drain_timeout}" placeholder:"TIME" help:"How long app servers get to finish when the server ends."`
 
 	Heartbeat       time.Duration `placeholder:"TIME" help:"Tell devices to send a heartbeat when nothing has come for so long. Default: each as it likes."`
+	MCSKeepAlive    time.Duration `name:"mcs-keepalive" default:"${mcs_keepalive}" placeholder:"TIME" help:"Time without traffic until a device's connection is probed by TCP keep-alive."`
 	HTTPRate        int           `name:"http-rate" default:"${http_rate}" placeholder:"N" help:"Check-ins and registrations a minute from one address, other than this machine's."`
 	CheckinSettings []string      `placeholder:"KEY=VALUE" help:"Hand these settings out at check-in, such as gcm_hostname and gcm_registration_url, in place of what devices have. Default: none."`
 
@@ -73,6 +74,7 @@ func serveDefaults() kong.Vars {
 		"device_backlog":  strconv.Itoa(d.DeviceBacklog),
 		"sender_backlog":  strconv.Itoa(d.SenderBacklog),
 		"drain_timeout":   d.DrainTimeout.String(),
+		"mcs_keepalive":   d.MCSKeepAlive.String(),
 		"http_rate":       strconv.Itoa(d.HTTPRate),
 	}
 }
@@ -167,6 +169,7 @@ func (c *serveCmd) config() server.Config {
 		DrainTimeout:   c.DrainTimeout,
 
 		Heartbeat:       c.Heartbeat,
+		MCSKeepAlive:    c.MCSKeepAlive,
 		HTTPRate:        c.HTTPRate,
 		CheckinSettings: c.CheckinSettings,
 	}

@@ -1,0 +1,66 @@
+package mcsserver_test
+
+import (
+	"crypto/tls"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs"
+	"openccs/ccs/mcsserver"
+)
+
+// wrapping is a listener whose connections are wrapped, and seen by the test.
+type wrapping struct {
+	net.Listener
+	accepted chan *net.TCPConn
+}
+
+type wrapped struct{ net.Conn }
+
+func (w wrapped) NetConn() net.Conn { return w.Conn }
+
+func (l wrapping) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.accepted <- c.(*net.TCPConn)
+	return wrapped{c}, nil
+}
+
+// A probe a minute keeps the radio of a phone awake. What the kernel was told holds for a connection that is wrapped too.
+func TestKeepAliveProbesAreRare(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		options mcsserver.Options
+		idle    time.Duration
+	}{
+		{"by default", mcsserver.Options{}, 15 * time.Minute},
+		{"as told", mcsserver.Options{KeepAlive: 90 * time.Second}, 90 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tcp, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			l := wrapping{tcp, make(chan *net.TCPConn, 1)}
+			w := newWorldOn(t, l, func() (net.Conn, error) { return net.Dial("tcp", tcp.Addr().String()) }, tt.options, ccs.Options{})
+			nc, err := w.connect()
+			require.NoError(t, err)
+			defer nc.Close()
+			require.NoError(t, tls.Client(nc, w.tls).Handshake())
+			raw, err := (<-l.accepted).SyscallConn()
+			require.NoError(t, err)
+			idle := 0
+			require.NoError(t, raw.Control(func(fd uintptr) {
+				idle, err = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE)
+			}))
+			require.NoError(t, err)
+			assert.Equal(t, tt.idle, time.Duration(idle)*time.Second)
+		})
+	}
+}
