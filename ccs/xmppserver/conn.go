@@ -146,7 +146,7 @@ func (c *conn) serve(ctx context.Context) {
 		if ctx.Err() != nil {
 			c.nc.SetReadDeadline(longAgo)
 		}
-		err = c.runSession(ctx)
+		c.runSession(ctx)
 	} else {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause

@@ -87,15 +87,16 @@ var (
 	errSlowReader = errors.New("the peer does not read its answers")
 )
 
-// runSession attaches the bound connection to its queues and serves it until it ends.
-func (c *conn) runSession(ctx context.Context) error {
+// runSession attaches the bound connection to its queues and serves it until it ends. The log has why it ended.
+func (c *conn) runSession(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := c.newSession()
 	for _, f := range s.feeds {
 		if err := f.attach(ctx, s.wakeable, cancel); err != nil {
+			s.log.Error("session not opened", zap.Error(err))
 			c.farewell(err)
-			return err
+			return
 		}
 		defer f.box.Detach(ctx)
 	}
@@ -122,7 +123,6 @@ func (c *conn) runSession(ctx context.Context) error {
 		totals = append(totals, zap.Int(f.name, f.offeredTotal))
 	}
 	s.log.Info("session closed", append(totals, zap.Duration("took", time.Since(s.opened)))...)
-	return err
 }
 
 func (c *conn) newSession() *session {

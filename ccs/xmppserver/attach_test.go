@@ -1,0 +1,57 @@
+package xmppserver_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"openccs/ccs"
+	"openccs/ccs/devpki"
+	"openccs/ccs/xmppserver"
+	"openccs/store"
+	"openccs/store/memstore"
+)
+
+// unattachable is a store of several nodes that gives no session its queue.
+type unattachable struct{ *memstore.Store }
+
+func (unattachable) Join(context.Context, store.Node, time.Duration) error { return nil }
+func (unattachable) Attach(context.Context, store.Key, store.Lease) error {
+	return errors.New("no queue for anybody")
+}
+func (unattachable) Detach(context.Context, store.Key, store.Lease, time.Duration) error { return nil }
+func (unattachable) Offer(_ context.Context, b []store.Entry) ([]bool, error) {
+	return make([]bool, len(b)), nil
+}
+func (unattachable) ProjectChanged(context.Context, string) error { return nil }
+
+func TestALoginThatGetsNoQueueIsInTheLog(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	st := unattachable{memstore.New()}
+	require.NoError(t, st.CreateProject(ctx, &store.Project{Sender: testSender, Keys: []store.APIKey{{ID: "k1", Hash: store.HashKey(testKey)}}}))
+	router, err := ccs.New(ctx, st, ccs.Options{})
+	require.NoError(t, err)
+	pair, err := devpki.New([]string{"gcm.googleapis.com"}, time.Now())
+	require.NoError(t, err)
+	core, logs := observer.New(zap.ErrorLevel)
+	server := xmppserver.New(router, xmppserver.Options{TLS: &tls.Config{Certificates: []tls.Certificate{pair.Cert}}, Logger: zap.New(core)})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go server.Serve(l, "test")
+	defer server.Close()
+	w := &world{t: t, addr: l.Addr().String(), tls: &tls.Config{RootCAs: pair.Pool, ServerName: "gcm.googleapis.com"}}
+	w.login().until("</stream:stream>")
+	require.NoError(t, server.Close())
+	lines := logs.FilterMessage("session not opened").All()
+	require.Len(t, lines, 1)
+	assert.Contains(t, lines[0].ContextMap()["error"], "no queue for anybody")
+}
