@@ -266,7 +266,7 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 	if err != nil {
 		r.log.Error("store messages", zap.Int("messages", len(s.entries)), zap.Error(err))
 		for _, i := range s.results {
-			results[i] = Result{Err: refusal(err)}
+			results[i] = Result{Err: Refusal(err)}
 		}
 		return
 	}
@@ -293,16 +293,21 @@ func overflow(k store.Key) error {
 	return ErrQueueFull
 }
 
-// refusal is what trouble in the store means to the peer: it may try again (CCS 3.3).
-func refusal(err error) error {
-	if errors.Is(err, store.ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+// Refusal is what an error of the router means to a peer: itself where it is a refusal already, else that the
+// store cannot do it now and the peer shall try again (CCS 3.3), else a failure of our own.
+func Refusal(err error) *stanza.Error {
+	var refused *stanza.Error
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case store.Unavailable(err):
 		return &stanza.Error{Code: stanza.ServiceUnavailable, Description: "The message could not be stored now", Err: err}
 	}
 	return &stanza.Error{Code: stanza.InternalServerError, Description: "The message could not be stored", Err: err}
 }
 
 func failAll(dst, results []Result, err error) []Result {
-	err = refusal(err)
+	err = Refusal(err)
 	for i := range results {
 		results[i].Err = err
 	}

@@ -11,7 +11,26 @@ var (
 	ErrExists   = errors.New("exists already")
 	ErrClosed   = errors.New("store is closed")
 	ErrLocked   = errors.New("in use by another process")
+
+	// ErrUnavailable says that the store can not do this now, and that the caller shall try again later: the
+	// disk is full, the server that keeps the data does not answer. A store wraps it around the cause. A call
+	// that fails so has the same meaning as any that fails: an entry may or may not have been kept.
+	ErrUnavailable = errors.New("store is unavailable")
 )
+
+// Unavailable reports whether a call that failed may succeed later, here or on another connection. Besides
+// ErrUnavailable that is the end of the store (the server is stopping) and the end of the call's context.
+func Unavailable(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// Health is an optional ability of a store: to say whether it can do its work now.
+type Health interface {
+	// Health returns nil, or why calls are refused: an error that wraps ErrUnavailable and reads as a reason for
+	// an operator. It returns at once: it tells what the store knows and asks nobody, neither disk nor network.
+	Health() error
+}
 
 // Store is everything that ccs remembers.
 type Store interface {

@@ -2,6 +2,7 @@ package mcsserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,11 +42,13 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 		return nil, fmt.Errorf("login request: %w", err)
 	}
 	device, err := c.authenticate(&req)
-	if err != nil {
+	if errors.Is(err, ccs.ErrUnknownDevice) { // any other is no reason for the device to enrol again
 		c.write(mcs.AppendFrame([]byte{mcs.Version}, mcs.TagLoginResponse, &mcs.LoginResponse{
 			ID:    req.ID,
 			Error: &mcs.ErrorInfo{Code: 401, Message: "Authentication Failed: wrong_secret"},
 		}))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("device %q: %w", req.User, err)
 	}
 	s := newSession(c, in, device, &req)

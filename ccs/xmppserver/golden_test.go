@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -132,14 +133,46 @@ func (c *handClock) Now() time.Time { return time.Unix(0, c.Load()) }
 // frailStore fails when it is told to.
 type frailStore struct {
 	store.Store
-	fails atomic.Bool
+	fails       atomic.Bool // Put, for a reason that nobody knows
+	unavailable atomic.Bool // Put and what looks records up
 }
 
 func (s *frailStore) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
 	if s.fails.Load() {
 		return nil, errors.New("disk trouble")
 	}
+	if err := s.health(); err != nil {
+		return nil, err
+	}
 	return s.Store.Put(ctx, batch, now)
+}
+
+func (s *frailStore) Registrations(ctx context.Context, dst []*store.Registration, tokens []string) ([]*store.Registration, error) {
+	if err := s.health(); err != nil {
+		return dst, err
+	}
+	return s.Store.Registrations(ctx, dst, tokens)
+}
+
+func (s *frailStore) DeviceRegistrations(ctx context.Context, device uint64) ([]*store.Registration, error) {
+	if err := s.health(); err != nil {
+		return nil, err
+	}
+	return s.Store.DeviceRegistrations(ctx, device)
+}
+
+func (s *frailStore) Project(ctx context.Context, sender string) (*store.Project, error) {
+	if err := s.health(); err != nil {
+		return nil, err
+	}
+	return s.Store.Project(ctx, sender)
+}
+
+func (s *frailStore) health() error {
+	if s.unavailable.Load() {
+		return fmt.Errorf("disk full: %w", store.ErrUnavailable)
+	}
+	return nil
 }
 
 // start brings up the server. It is newWorld's but for the store, the clock and the names.
@@ -317,8 +350,11 @@ func (g *golden) do(line string) {
 		go g.server.Close()
 	case "store-fails":
 		g.store.fails.Store(true)
+	case "store-unavailable":
+		g.store.unavailable.Store(true)
 	case "store-mends":
 		g.store.fails.Store(false)
+		g.store.unavailable.Store(false)
 	case "store-closed":
 		require.NoError(g.t, g.store.Close())
 	default:

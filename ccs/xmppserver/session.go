@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"openccs/ccs"
 	"openccs/flowcontrol"
 	"openccs/stanza"
 	"openccs/store"
@@ -323,10 +324,7 @@ func (s *session) drainPause() (again <-chan time.Time, done bool) {
 
 // appendNack is the one place that turns an error into what the peer is told.
 func (s *session) appendNack(out []byte, from, id string, err error) []byte {
-	var refusal *stanza.Error
-	if !errors.As(err, &refusal) {
-		refusal = &stanza.Error{Code: stanza.InternalServerError, Description: "The message could not be handled", Err: err}
-	}
+	refusal := ccs.Refusal(err)
 	if refusal.Err != nil {
 		s.log.Error("message not handled", zap.String("message_id", id), zap.Error(err))
 	}
