@@ -66,10 +66,8 @@ func (r *run) play(ctx, life context.Context, die context.CancelCauseFunc, gorou
 	result.Started = started
 	result.Interrupted = interrupted
 	result.warn()
-	for _, reporter := range r.options.Reporters {
-		if err := reporter.Result(result); err != nil {
-			return result, errors.Join(failure, err)
-		}
+	for _, reporter := range r.options.Reporters { // that one fails does not keep the result from the others
+		failure = errors.Join(failure, reporter.Result(result))
 	}
 	return result, failure
 }

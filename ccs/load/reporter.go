@@ -6,6 +6,6 @@ type Reporter interface {
 	Progress(what string, done, total int) error
 	// Sample comes about once a second, from the ramp to the drain.
 	Sample(*Sample) error
-	// Result comes at the end, also of a run that was interrupted.
+	// Result comes at the end, also of a run that was interrupted, and if another reporter failed.
 	Result(*Result) error
 }

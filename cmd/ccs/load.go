@@ -79,13 +79,16 @@ func (c *loadRunCmd) Run(ctx context.Context, out *output) error {
 	if options.Logger, err = newLogger(out, c.LogLevel, "auto"); err != nil {
 		return err
 	}
+	if err := checkWritable(options.DevicesFile); err != nil {
+		return fmt.Errorf("--devices-file: %w", err)
+	}
 	reports, err := c.reports(out)
 	if err != nil {
 		return err
 	}
 	options.Reporters = append(reports.list, c.last(out))
 	result, err := load.Run(ctx, c.Plan, *target, *options)
-	if err = errors.Join(err, reports.close()); err != nil {
+	if err = errors.Join(err, reports.discard()); err != nil {
 		return explainDial(err, c.Data)
 	}
 	return c.gate(out, expected, result)

@@ -11,17 +11,19 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"openccs/ccs/card/atomicfile"
 	"openccs/ccs/load"
 	"openccs/ccs/load/plot"
 )
 
-// loadReports are who is told about a run, and what has to be closed behind them.
+// loadReports are the reporters of a run, and the files that they write.
 type loadReports struct {
 	list  []load.Reporter
-	files []io.Closer
+	files []*atomicfile.File
 }
 
-// reports makes the reporters that the flags ask for.
+// reports makes the reporters that the flags ask for. A file that cannot be written is found now, before
+// the run; one that exists keeps its content until there is a result.
 func (c *loadRunCmd) reports(out *output) (*loadReports, error) {
 	r := &loadReports{}
 	if isTerminal(out.stderr) {
@@ -29,23 +31,57 @@ func (c *loadRunCmd) reports(out *output) (*loadReports, error) {
 	} else {
 		r.list = append(r.list, &loadLines{out: out, last: time.Now()})
 	}
-	if c.HDRLog != "" {
-		f, err := os.Create(c.HDRLog)
+	for _, report := range []struct {
+		flag, path string
+		reporter   func(*atomicfile.File) load.Reporter
+	}{
+		{"--hdr-log", c.HDRLog, func(f *atomicfile.File) load.Reporter { return load.NewHistogramLog(f) }},
+		{"--html", c.HTML, func(f *atomicfile.File) load.Reporter {
+			return loadResult{print: func(result *load.Result) error { return plot.HTML(f, result) }}
+		}},
+	} {
+		if report.path == "" {
+			continue
+		}
+		f, err := atomicfile.Create(report.path)
 		if err != nil {
-			return nil, fmt.Errorf("--hdr-log: %w", err)
+			return nil, errors.Join(fmt.Errorf("%s: %w", report.flag, err), r.discard())
 		}
 		r.files = append(r.files, f)
-		r.list = append(r.list, load.NewHistogramLog(f))
-	}
-	if c.HTML != "" {
-		f, err := os.Create(c.HTML)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("--html: %w", err), r.close())
-		}
-		r.files = append(r.files, f)
-		r.list = append(r.list, loadResult{print: func(result *load.Result) error { return plot.HTML(f, result) }})
+		r.list = append(r.list, loadFile{Reporter: report.reporter(f), flag: report.flag, file: f})
 	}
 	return r, nil
+}
+
+// loadFile is a reporter that writes a file, which is complete when it has the result.
+type loadFile struct {
+	load.Reporter
+	flag string
+	file *atomicfile.File
+}
+
+// Result has the file take the place of the old one.
+func (l loadFile) Result(r *load.Result) error {
+	err := l.Reporter.Result(r)
+	if err == nil {
+		err = l.file.Commit()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.flag, err)
+	}
+	return nil
+}
+
+// checkWritable finds before a run that a file of its cannot be written in the end. "" is no file.
+func checkWritable(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := atomicfile.Create(path)
+	if err != nil {
+		return err
+	}
+	return f.Abort()
 }
 
 // last has the result printed, which whoever waits for it may take for the end.
@@ -56,10 +92,11 @@ func (c *loadRunCmd) last(out *output) load.Reporter {
 	return loadResult{print: func(r *load.Result) error { return out.printf("%s", r.Summary()) }}
 }
 
-func (r *loadReports) close() error {
+// discard takes away what was written for a run that has no result.
+func (r *loadReports) discard() error {
 	var errs []error
 	for _, f := range r.files {
-		errs = append(errs, f.Close())
+		errs = append(errs, f.Abort())
 	}
 	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -231,4 +232,53 @@ func TestLoadWritesReports(t *testing.T) {
 	got = ccs(t, "load", "--data", dir, "--html", filepath.Join(dir, "absent", "report.html"))
 	assert.Equal(t, exitFailed, got.code)
 	assert.Contains(t, got.stderr, "--html")
+}
+
+// A report that exists stays as it is until there is a result to replace it.
+func TestLoadKeepsReportsWithoutAResult(t *testing.T) {
+	dir := t.TempDir()
+	page, log := filepath.Join(dir, "report.html"), filepath.Join(dir, "load.hlog")
+	for _, file := range []string{page, log} {
+		require.NoError(t, os.WriteFile(file, []byte("of the last run"), 0o600))
+	}
+	untouched := func(t *testing.T) {
+		t.Helper()
+		for _, file := range []string{page, log} {
+			b, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Equal(t, "of the last run", string(b), file)
+		}
+		hidden, err := filepath.Glob(filepath.Join(dir, ".*"))
+		require.NoError(t, err)
+		assert.Empty(t, hidden, "nothing is left beside them")
+	}
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := closed.Addr().String()
+	load := []string{"load", "--data", t.TempDir(), "--xmpp", addr, "--mcs", addr, "--http", "https://" + addr, "--sender", "1", "--key", "AIza", "--html", page, "--hdr-log", log}
+	t.Run("interrupted before it has begun", func(t *testing.T) {
+		run := background(t, load...) // the listener takes the connection and never answers
+		conn, err := closed.Accept()
+		require.NoError(t, err)
+		defer conn.Close()
+		run.stop()
+		assert.NotEqual(t, exitDone, run.wait(t))
+		untouched(t)
+	})
+	require.NoError(t, closed.Close())
+	t.Run("no server", func(t *testing.T) {
+		got := ccs(t, load...)
+		assert.Equal(t, exitFailed, got.code)
+		untouched(t)
+	})
+	t.Run("a report that cannot be written is refused before the run", func(t *testing.T) {
+		got := ccs(t, append(load[:len(load)-1:len(load)-1], filepath.Join(dir, "absent", "load.hlog"))...)
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.stderr, "--hdr-log")
+		untouched(t)
+		got = ccs(t, append(load, "--devices-file", filepath.Join(dir, "absent", "devices.json"))...)
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.stderr, "--devices-file")
+		untouched(t)
+	})
 }

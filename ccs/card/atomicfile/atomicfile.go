@@ -3,8 +3,14 @@
 package atomicfile
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // Write replaces the file at path with data. The file has exactly the permissions of perm, whatever
@@ -30,6 +36,11 @@ func Write(path string, data []byte, perm os.FileMode) (err error) {
 	if err := f.Chmod(perm); err != nil {
 		return err
 	}
+	return replace(f, path)
+}
+
+// replace gives a complete temporary file its name.
+func replace(f *os.File, path string) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
@@ -39,7 +50,111 @@ func Write(path string, data []byte, perm os.FileMode) (err error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
+}
+
+// File is a file that is written step by step. Its path has the old content until Commit, and keeps it
+// after Abort.
+type File struct {
+	f    *os.File
+	path string // "" if f is what was asked for, and not a temporary file beside it
+	done bool
+}
+
+// Create begins to write the file at path. What keeps Commit from replacing it is found now, as far as
+// that can be known. A file that exists keeps its permissions; a new one has those that os.Create gives.
+// A path that is no regular file, such as a pipe, has no content to protect and is written directly, and so
+// is everything in /dev: /dev/stdout may lead to a file that others have open.
+func Create(path string) (*File, error) {
+	if strings.HasPrefix(path, "/dev/") {
+		return direct(path)
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // the link stays a link
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a folder", path)
+	case !info.Mode().IsRegular():
+		return direct(path)
+	default:
+		old, err := os.OpenFile(path, os.O_WRONLY, 0) // a file that its owner protects is not replaced
+		if err != nil {
+			return nil, err
+		}
+		old.Close()
+	}
+	f, err := createBeside(path)
+	if err != nil {
+		return nil, err
+	}
+	if info != nil {
+		if err := f.Chmod(info.Mode().Perm()); err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			return nil, err
+		}
+	}
+	return &File{f: f, path: path}, nil
+}
+
+// direct writes to what is at path.
+func direct(path string) (*File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &File{f: f}, nil
+}
+
+// createBeside makes a temporary file in the folder of path, with the permissions that the umask leaves.
+func createBeside(path string) (*os.File, error) {
+	dir, name := filepath.Split(path)
+	const tries = 100
+	for try := 1; ; try++ {
+		temporary := filepath.Join(dir, "."+name+"."+strconv.FormatUint(uint64(rand.Uint32()), 36))
+		f, err := os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if err == nil || try == tries || !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+}
+
+// Write adds to the new content.
+func (w *File) Write(b []byte) (int, error) { return w.f.Write(b) }
+
+// Commit replaces the file at the path with what was written. If that fails, the temporary file stays, and
+// the error names it.
+func (w *File) Commit() error {
+	if w.done {
+		return os.ErrClosed
+	}
+	w.done = true
+	if w.path == "" {
+		return w.f.Close()
+	}
+	if err := replace(w.f, w.path); err != nil {
+		w.f.Close()
+		return fmt.Errorf("%w; what was written is in %s", err, w.f.Name())
+	}
+	return nil
+}
+
+// Abort discards what was written, unless Commit was called.
+func (w *File) Abort() error {
+	if w.done {
+		return nil
+	}
+	w.done = true
+	err := w.f.Close()
+	if w.path != "" {
+		err = errors.Join(err, os.Remove(w.f.Name()))
+	}
+	return err
 }
 
 // syncDir makes a rename last. File systems that cannot sync a folder don't need it.

@@ -42,6 +42,66 @@ func TestWriteNamesThePathOfAMissingFolder(t *testing.T) {
 	assert.ErrorContains(t, err, filepath.Dir(path))
 }
 
+func TestAFileKeepsItsContentUntilCommit(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	require.NoError(t, os.WriteFile(path, []byte("old"), 0o640))
+	content := func() string {
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(b)
+	}
+	begin := func() *atomicfile.File {
+		f, err := atomicfile.Create(path)
+		require.NoError(t, err)
+		_, err = f.Write([]byte("new"))
+		require.NoError(t, err)
+		assert.Equal(t, "old", content())
+		return f
+	}
+	require.NoError(t, begin().Abort())
+	assert.Equal(t, "old", content())
+	assert.Equal(t, []string{"f"}, names(t, dir))
+
+	f := begin()
+	require.NoError(t, f.Commit())
+	assert.Equal(t, "new", content())
+	assert.NoError(t, f.Abort(), "after Commit it does nothing")
+	assert.Equal(t, "new", content())
+	assert.Equal(t, []string{"f"}, names(t, dir))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o640), info.Mode(), "the permissions stay")
+}
+
+func TestCreateThroughALinkReplacesWhatItLeadsTo(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "f"), filepath.Join(dir, "link")
+	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
+	require.NoError(t, os.Symlink("f", link))
+	f, err := atomicfile.Create(link)
+	require.NoError(t, err)
+	_, err = f.Write([]byte("new"))
+	require.NoError(t, err)
+	require.NoError(t, f.Commit())
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "new", string(got))
+	assert.Equal(t, []string{"f", "link"}, names(t, dir))
+}
+
+func TestCreateFindsWhatCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	_, err := atomicfile.Create(filepath.Join(dir, "absent", "f"))
+	assert.ErrorIs(t, err, os.ErrNotExist)
+	_, err = atomicfile.Create(dir)
+	assert.ErrorContains(t, err, "is a folder")
+	f, err := atomicfile.Create(os.DevNull)
+	require.NoError(t, err)
+	require.NoError(t, f.Commit())
+	assert.Empty(t, names(t, dir))
+}
+
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
