@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"go.uber.org/zap"
 
 	"openccs/ccs/card"
 	"openccs/ccs/card/atomicfile"
@@ -84,6 +85,7 @@ func (serveCmd) Help() string {
 	return `The first start makes a development CA, a server certificate, and a project with a sender ID and an
 API key; later starts use them again. The connection card on stdout says where the server listens and what to
 try next. SIGTERM and Ctrl-C let app servers finish and then end the server; a second one ends it at once.
+SIGHUP is ignored, and so is a closed standard output.
 
 Examples:
 
@@ -102,6 +104,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 		return err
 	}
 	defer func() { _ = log.Sync() }() // a terminal cannot be synced
+	defer outliveTerminal(log)()
 
 	conf := c.config()
 	conf.Logger = log
@@ -117,7 +120,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.removeReadyFile()) }()
-	if err := c.announce(out, s.Card()); err != nil {
+	if err := c.announce(out, log, s.Card()); err != nil {
 		return errors.Join(err, s.Shutdown(context.WithoutCancel(ctx)))
 	}
 
@@ -176,13 +179,13 @@ func (c *serveCmd) config() server.Config {
 }
 
 // announce tells people and scripts that the server accepts.
-func (c *serveCmd) announce(out *output, s *card.Card) error {
+func (c *serveCmd) announce(out *output, log *zap.Logger, s *card.Card) error {
 	var flags []string
 	if c.Data != defaultData {
 		flags = []string{"--data", c.Data}
 	}
 	if err := s.Render(out, out.program, flags...); err != nil {
-		return err
+		log.Warn("connection card not printed", zap.String("file", card.Path(c.Data)), zap.Error(err))
 	}
 	if c.ReadyFile == "" {
 		return nil
