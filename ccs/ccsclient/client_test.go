@@ -409,6 +409,7 @@ func TestUpstreamBeforeTheSession(t *testing.T) {
 		p.write(bound + early)
 		p.next()
 		p.write(`<iq id="session" type="result"/>`)
+		p.want("presence", p.next().Local)
 		p.want("early", p.message().Downstream.MessageID)
 		p.goodbye()
 	})

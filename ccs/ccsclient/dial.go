@@ -147,7 +147,8 @@ func (l *login) run(sender, key string) (jid string, err error) {
 			return "", err
 		}
 	}
-	return content.JID, nil
+	// Only now: a server may take it for the word that messages will be handled, as ours does (CCS 1.7, 1.8).
+	return content.JID, l.write([]byte(`<presence/>`))
 }
 
 // open opens the stream, or opens it anew, and returns what the server offers on it.

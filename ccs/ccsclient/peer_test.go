@@ -92,6 +92,7 @@ func (p *peer) login() {
 	p.write(bound)
 	p.want("urn:ietf:params:xml:ns:xmpp-session", p.next().ChildSpace)
 	p.write(`<iq id="session" type="result"/>`)
+	p.want("presence", p.next().Local)
 }
 
 // goodbye waits for the end of the stream and answers it.

@@ -33,7 +33,7 @@ func (w *world) identity() (id ccs.DeviceID, securityToken, token string) {
 	return ccs.DeviceID(android), strconv.FormatUint(secret, 10), token
 }
 
-// loginDevice opens a device's bound session, and waits until it is attached.
+// loginDevice opens a device's bound session, waits until it is attached, and says that it is there.
 func (w *world) loginDevice(header, user, securityToken string) *peer {
 	w.t.Helper()
 	p := w.dial()
@@ -47,6 +47,7 @@ func (w *world) loginDevice(header, user, securityToken string) *peer {
 	local, _, _ := strings.Cut(user, "@")
 	assert.Contains(w.t, p.until("</bind></iq>"), "<jid>"+local+"@"+deviceDomain+"/")
 	p.quiet()
+	p.send(`<presence/>`)
 	return p
 }
 
@@ -227,7 +228,6 @@ func TestDeviceSendsUpstream(t *testing.T) {
 	p.send(gcm(body))
 	p.until(`"message_type":"ack"`)
 	app := w.login()
-	app.quiet()
 	m := app.next()
 	assert.Equal(t, []any{token, "u-1", testApp, time.Minute, `{"n":"1"}`}, []any{m.From, m.MessageID, m.Category, m.TTL, dataOf(m)})
 	app.quiet()

@@ -81,9 +81,6 @@ func TestResendOnALivingConnection(t *testing.T) {
 		assert.Equal(t, receiptShape("m"), p.until("</message>"))
 	}
 	p.quiet()
-	p.nc.Close()
-	p = w.login()
-	p.quiet()
 }
 
 // A message with TTL 0 is for now or never: it is not sent again, and does not hold its slot (CCS 4.3).

@@ -34,9 +34,21 @@ type world struct {
 	server *xmppserver.Server
 	addr   string
 	tls    *tls.Config
+	raw    func() (net.Conn, error) // opens a connection without TLS; nil to dial addr
 }
 
 func newWorld(t *testing.T, o xmppserver.Options, ro ccs.Options) *world {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	w := newWorldOn(t, l, o, ro)
+	w.addr = addr
+	return w
+}
+
+// newWorldOn is newWorld on a listener. It leaves to the caller how that is reached.
+func newWorldOn(t *testing.T, l net.Listener, o xmppserver.Options, ro ccs.Options) *world {
 	t.Helper()
 	ctx := context.Background()
 	st := memstore.New()
@@ -54,9 +66,6 @@ func newWorld(t *testing.T, o xmppserver.Options, ro ccs.Options) *world {
 	}
 	w := &world{t: t, router: router, store: st, tls: &tls.Config{RootCAs: pair.Pool, ServerName: "gcm.googleapis.com"}}
 	w.server = xmppserver.New(router, o)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	w.addr = l.Addr().String()
 	done := make(chan error, 1)
 	go func() { done <- w.server.Serve(l, "test") }()
 	t.Cleanup(func() {
@@ -78,9 +87,15 @@ func (w *world) registerDevice(token string, device ccs.DeviceID) {
 // dial opens a TLS connection and nothing more.
 func (w *world) dial() *peer {
 	w.t.Helper()
-	nc, err := tls.Dial("tcp", w.addr, w.tls)
+	connect := w.raw
+	if connect == nil {
+		connect = func() (net.Conn, error) { return net.Dial("tcp", w.addr) }
+	}
+	raw, err := connect()
 	require.NoError(w.t, err)
+	nc := tls.Client(raw, w.tls)
 	w.t.Cleanup(func() { nc.Close() })
+	require.NoError(w.t, nc.HandshakeContext(w.t.Context()))
 	return &peer{t: w.t, nc: nc}
 }
 
@@ -90,8 +105,16 @@ const (
 	bindPrefix   = `<iq id="a1" type="result"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><jid>`
 )
 
-// login opens a bound session.
+// login opens a bound session that says that it is there.
 func (w *world) login() *peer {
+	w.t.Helper()
+	p := w.bind()
+	p.send(`<presence/>`)
+	return p
+}
+
+// bind opens a session and says nothing on it.
+func (w *world) bind() *peer {
 	w.t.Helper()
 	p := w.dial()
 	p.send(clientHeader)

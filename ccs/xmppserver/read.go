@@ -34,7 +34,9 @@ func (s *session) readLoop(ctx context.Context) error {
 		if err := s.handle(ctx, &el); err != nil {
 			return err
 		}
-		s.settle() // after its answer is on the way
+		if el.Local != "iq" {
+			s.settle() // after its answer is on the way
+		}
 	}
 }
 
@@ -48,6 +50,9 @@ func (s *session) handle(ctx context.Context, el *stanza.Element) error {
 			return nil
 		case "iq":
 			s.handOver(ctx) // whoever has the answer may rely on the acks that went before it
+			if el.ChildSpace == nsSession {
+				s.settling.Reset(settleTime)
+			}
 			reply, err := s.answerIQ(nil, el)
 			if err != nil {
 				return err

@@ -24,10 +24,11 @@ import (
 type session struct {
 	// Static after newSession.
 	*conn
-	role   role
-	bare   string              // the address that messages go to
-	window *flowcontrol.Window // received and not answered (CCS 4.1)
-	feeds  []*feed             // the first has the peer's messages, which draining waits for
+	role     role
+	bare     string              // the address that messages go to
+	window   *flowcontrol.Window // received and not answered (CCS 4.1)
+	feeds    []*feed             // the first has the peer's messages, which draining waits for
+	settling *time.Timer         // calls settle; runSession starts it
 
 	// Owned by readLoop.
 	wrongAcks flowcontrol.Bucket
@@ -76,9 +77,9 @@ const (
 	maxReplies = 256 << 10 // bytes of readLoop's own answers that may wait; then it stops reading
 	maxScratch = 1 << 20   // a larger write buffer is not kept
 
-	// settleTime is how long after bind messages wait for the peer's first stanza. Clients that ask
-	// for the session, and ones that still set their handlers up, drop what comes before (CCS 1.7); but a
-	// client need not send anything.
+	// settleTime is how long messages wait after bind, and again after the request for the session, for the
+	// peer's first message or presence. Many clients register their handlers only when they have the answers
+	// to all their requests, and drop what comes with these (CCS 1.7). A client need not send anything, though.
 	settleTime = 500 * time.Millisecond
 )
 
@@ -103,8 +104,8 @@ func (c *conn) runSession(ctx context.Context) {
 	}
 	s.log.Info("session open", zap.Int("window", s.window.Size()))
 	c.bound(s)
-	soon := time.AfterFunc(settleTime, s.settle)
-	defer soon.Stop()
+	s.settling = time.AfterFunc(settleTime, s.settle)
+	defer s.settling.Stop()
 
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() {
