@@ -83,6 +83,7 @@ type Source struct {
 func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstream, dst []Result) []Result {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
+	ctx = store.WithCaller(ctx, from.Sender.Key())
 	first := len(dst)
 	for i := range batch {
 		dst = append(dst, Result{})

@@ -50,6 +50,7 @@ const dedupFor = 48 * time.Hour
 func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstream) error {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
+	ctx = store.WithCaller(ctx, from.Key())
 	now := r.clock.Now()
 	regs, err := r.store.DeviceRegistrations(ctx, uint64(from))
 	if err != nil {

@@ -7,13 +7,15 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
+
+	"openccs/store"
 )
 
 // The bounds of the group commit (engineering notes §6).
 const (
 	groupEntries   = 1000    // in one commit, unless a single batch has more
 	groupBytes     = 1 << 20 // the same
-	waitingBytes   = 8 << 20 // of work that waits for the committer; callers wait beyond
+	waitingBytes   = 8 << 20 // of work that nobody waits for and that waits for the committer; its callers wait beyond
 	groupsUnsynced = 4       // groups whose sync is under way: on a slow disk several share one
 	seqBlock       = 1 << 20 // sequence numbers that are reserved on disk at a time
 )
@@ -42,10 +44,10 @@ func (w waiting) wait() error      { return <-w }
 // the next group gathers meanwhile.
 type committer struct {
 	s    *Store
-	room *semaphore.Weighted
+	room *semaphore.Weighted // for work that nobody waits for
 
 	mu      sync.Mutex
-	waiting []work
+	waiting turns
 	ending  bool
 
 	wake     chan struct{} // capacity 1: there is work, or the end
@@ -64,6 +66,7 @@ type failure struct{ err error }
 func (c *committer) start(s *Store, seq uint64) error {
 	c.s = s
 	c.room = semaphore.NewWeighted(waitingBytes)
+	c.waiting.init()
 	c.wake = make(chan struct{}, 1)
 	c.unsynced = make(chan *group, groupsUnsynced-1)
 	c.seq, c.reserved = seq, seq
@@ -103,34 +106,20 @@ func (c *committer) fail(err error) error {
 	return c.failure()
 }
 
-// reserve waits until there is room for work of that many bytes, and returns what is to be given back.
-func (c *committer) reserve(ctx context.Context, bytes int) (int64, error) {
-	weight := min(int64(bytes), waitingBytes)
-	return weight, c.room.Acquire(ctx, weight)
-}
-
-// do hands over work that somebody waits for, and waits.
+// do hands over work that the caller of ctx waits for, and waits. It cannot be cut short.
 func (c *committer) do(ctx context.Context, w interface {
 	work
 	wait() error
 }) error {
-	_, bytes := w.size()
-	weight, err := c.reserve(ctx, bytes)
-	if err != nil {
-		return err
-	}
-	defer c.release(weight)
-	c.push(w)
+	c.push(store.Caller(ctx), w)
 	return w.wait()
 }
 
-func (c *committer) release(weight int64) { c.room.Release(weight) }
-
-// push hands work over. Room must have been reserved for it.
-func (c *committer) push(w work) {
+// push hands work over.
+func (c *committer) push(caller store.Key, w work) {
 	c.mu.Lock()
-	c.waiting = append(c.waiting, w)
-	first := len(c.waiting) == 1
+	first := c.waiting.empty()
+	c.waiting.push(caller, w)
 	c.mu.Unlock()
 	if first {
 		c.signal()
@@ -148,41 +137,22 @@ func (c *committer) signal() {
 func (c *committer) run() {
 	defer c.done.Done()
 	defer close(c.unsynced)
-	var taken, spare []work
+	var taken []work
 	for {
 		c.mu.Lock()
-		taken, c.waiting = c.waiting, spare
+		taken = c.waiting.take(taken[:0])
 		ending := c.ending
 		c.mu.Unlock()
-		if len(taken) == 0 {
-			if ending {
-				return
-			}
-			spare = taken
-			<-c.wake
+		if len(taken) > 0 {
+			c.commit(taken)
+			clear(taken)
 			continue
 		}
-		for rest := taken; len(rest) > 0; {
-			n := groupLen(rest)
-			c.commit(rest[:n])
-			rest = rest[n:]
+		if ending {
+			return
 		}
-		clear(taken)
-		spare = taken[:0]
+		<-c.wake
 	}
-}
-
-// groupLen is how much of the waiting work fits into one group.
-func groupLen(works []work) int {
-	entries, bytes := 0, 0
-	for i, w := range works {
-		e, b := w.size()
-		entries, bytes = entries+e, bytes+b
-		if i > 0 && (entries > groupEntries || bytes > groupBytes) {
-			return i
-		}
-	}
-	return len(works)
 }
 
 // commit applies a group and hands it to the finisher if somebody waits for the disk.

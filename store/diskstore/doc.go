@@ -6,7 +6,8 @@
 // One goroutine, the committer, decides and writes everything that must be decided one after the other:
 // limits, replacements, duplicates, registrations. It gathers what has arrived, applies it as one batch
 // and leaves the waiting for the disk to a second goroutine, so that the next group gathers meanwhile.
-// Put returns when its batch is synced. An entry may be claimed a moment before that; if the machine
+// Callers take turns (store.WithCaller), so that one with little to do does not wait for all that another has
+// handed over. Put returns when its batch is synced. An entry may be claimed a moment before that; if the machine
 // crashes in between, the sender was promised nothing, and its ID is not given out again, because
 // sequence numbers are reserved on disk before they are used. Ack marks entries in memory, which hides
 // them at once, and returns when a group with their removal is synced, so that a device that was told of it

@@ -16,11 +16,10 @@ func (s *Store) SetPresent(ctx context.Context, k store.Key, present bool) error
 		return err
 	}
 	defer s.life.RUnlock()
-	weight, err := s.committer.reserve(ctx, ackWeight)
-	if err != nil {
+	if err := s.committer.room.Acquire(ctx, ackWeight); err != nil {
 		return fmt.Errorf("set present %s: %w", k, err)
 	}
-	s.committer.push(&presentWork{key: presentKey(s.run, k), present: present, committer: &s.committer, weight: weight})
+	s.committer.push(store.Key{}, &presentWork{key: presentKey(s.run, k), present: present, committer: &s.committer})
 	return nil
 }
 
@@ -29,12 +28,11 @@ type presentWork struct {
 	key       []byte
 	present   bool
 	committer *committer
-	weight    int64
 }
 
 func (w *presentWork) size() (entries, bytes int) { return 1, ackWeight }
 func (w *presentWork) durable() bool              { return false }
-func (w *presentWork) finish(error)               { w.committer.release(w.weight) }
+func (w *presentWork) finish(error)               { w.committer.room.Release(ackWeight) }
 
 func (w *presentWork) stage(g *group) error {
 	if w.present {

@@ -22,17 +22,11 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	// There must be room before an entry is marked: a mark without work would never go away.
-	weight, err := s.committer.reserve(ctx, len(ids)*ackWeight)
-	if err != nil {
-		return fmt.Errorf("ack %s: %w", k, err)
-	}
-	defer s.committer.release(weight)
 	held, others := s.acknowledge(k, ids)
 	var errs [2]error
 	if len(held) > 0 {
 		w := &ackWork{key: k, ids: held, waiting: make(chan error, 1)}
-		s.committer.push(w)
+		s.committer.push(store.Key{}, w) // all acks share a turn: they are small, and often many
 		errs[0] = w.wait()
 	}
 	if len(others) > 0 {

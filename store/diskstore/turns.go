@@ -1,0 +1,93 @@
+package diskstore
+
+import "openccs/store"
+
+// turns is the work that waits for the committer, in a line for each caller. It is bounded by its callers, each of
+// which waits until its work is done; SetPresent, which does not, waits for room. Groups are filled by deficit round
+// robin: each line in turn may spend turnBytes more. A caller with little to do is in the next group, however much
+// the others have.
+type turns struct {
+	lines map[store.Key]*line // those with work
+	order []*line             // the same, the next to be served first
+	spare []*line             // empty ones, to be used again
+}
+
+// line is the work of one caller, in order.
+type line struct {
+	caller store.Key
+	works  []work
+	next   int // of works: those before were taken
+	credit int // bytes that it may still spend
+}
+
+const (
+	turnBytes  = 16 << 10
+	spareLines = 64 // that are kept
+	spareWorks = 64 // that the memory of a kept line is for
+)
+
+func (t *turns) init() { t.lines = map[store.Key]*line{} }
+
+func (t *turns) empty() bool { return len(t.order) == 0 }
+
+func (t *turns) push(caller store.Key, w work) {
+	l := t.lines[caller]
+	if l == nil {
+		if n := len(t.spare); n > 0 {
+			l, t.spare = t.spare[n-1], t.spare[:n-1]
+		} else {
+			l = &line{}
+		}
+		l.caller = caller
+		t.lines[caller] = l
+		t.order = append(t.order, l)
+	}
+	if l.next > len(l.works)/2 { // a line that is never empty must not grow
+		n := copy(l.works, l.works[l.next:])
+		clear(l.works[n:])
+		l.works, l.next = l.works[:n], 0
+	}
+	l.works = append(l.works, w)
+}
+
+// take appends the work of the next group to dst.
+func (t *turns) take(dst []work) []work {
+	entries, bytes := 0, 0
+	for len(t.order) > 0 {
+		l := t.order[0]
+		alone := len(t.order) == 1
+		if !alone {
+			l.credit += turnBytes
+		}
+		for l.next < len(l.works) {
+			e, b := l.works[l.next].size()
+			if !alone && b > l.credit {
+				break
+			}
+			if len(dst) > 0 && (entries+e > groupEntries || bytes+b > groupBytes) {
+				return dst // it goes on here
+			}
+			entries, bytes = entries+e, bytes+b
+			l.credit = max(0, l.credit-b)
+			dst = append(dst, l.works[l.next])
+			l.works[l.next] = nil
+			l.next++
+		}
+		t.order = t.order[1:]
+		if l.next < len(l.works) {
+			t.order = append(t.order, l)
+			continue
+		}
+		t.retire(l)
+	}
+	return dst
+}
+
+// retire forgets a line that is empty.
+func (t *turns) retire(l *line) {
+	delete(t.lines, l.caller)
+	if len(t.spare) < spareLines && cap(l.works) <= spareWorks {
+		*l = line{works: l.works[:0]}
+		t.spare = append(t.spare, l)
+	}
+}
