@@ -11,7 +11,7 @@ import (
 
 // Limits bound what a peer can make a Reader hold. What passes one of them is a policy-violation (CCS 2.6).
 type Limits struct {
-	Element int // bytes of one top-level element, with what was skipped before it; or of a stream header
+	Element int // bytes of one top-level element, with stray text that was skipped before it; or of a stream header
 	Depth   int // nesting of elements, the top-level element being 1
 	Attrs   int // attributes of one tag, namespace declarations included
 }
@@ -46,7 +46,7 @@ type Reader struct {
 	start   int    // of the unfinished header or element; everything before is handed out or skipped
 	scan    int    // the next byte to look at
 	token   int    // start of the unfinished tag or text
-	skipped int    // bytes skipped since the last element
+	skipped int    // bytes skipped since the last element, white space between elements aside
 
 	state    scanState
 	quote    byte // what ends the attribute value, in inQuote
@@ -157,8 +157,8 @@ func (r *Reader) Header() (*Header, error) {
 	return h, nil
 }
 
-// Next reads the next top-level element into e. It skips white space and stray text before it, which
-// count towards the limit (CCS 1.11). The error is io.EOF at the end tag of the stream,
+// Next reads the next top-level element into e. It skips white space before it, which peers send to keep the
+// connection alive (CCS 1.9), and stray text, which counts towards the limit (CCS 1.11). The error is io.EOF at the end tag of the stream,
 // io.ErrUnexpectedEOF if the connection ends without one, a *StreamError for what breaks a rule; the
 // stream is over after any of them. Any other error comes from the connection, wrapped; if it was a
 // passing one, such as a deadline, Next may be called again and goes on where it was.

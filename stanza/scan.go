@@ -32,15 +32,12 @@ func (r *Reader) look() found {
 	if r.found != foundNothing {
 		return r.found
 	}
-	end := len(r.buf)
-	limit := max(r.start-r.skipped+r.limits.Element, r.scan)
-	if end > limit {
-		end = limit
-	}
+	end := r.scanEnd()
 	for r.scan < end && r.found == foundNothing {
 		switch r.state {
 		case inText:
 			r.scanText(end)
+			end = r.scanEnd() // white space has moved the limit
 		case inMarkup:
 			r.scanMarkup()
 		case inBang:
@@ -63,6 +60,11 @@ func (r *Reader) look() found {
 	return r.found
 }
 
+// scanEnd is where the machine must stop: at the end of what was read or at the limit.
+func (r *Reader) scanEnd() int {
+	return min(len(r.buf), max(r.start-r.skipped+r.limits.Element, r.scan))
+}
+
 func (r *Reader) scanText(end int) {
 	i := bytes.IndexByte(r.buf[r.scan:end], '<')
 	stop := end
@@ -79,7 +81,11 @@ func (r *Reader) scanText(end int) {
 			for skip = r.scan; skip < stop && spaces[r.buf[skip]]; skip++ {
 			}
 		}
-		r.skipped += skip - r.start
+		for _, c := range r.buf[r.start:skip] {
+			if !spaces[c] || r.inHeader {
+				r.skipped++
+			}
+		}
 		r.start = skip
 		if skip < stop {
 			r.invalid(skip, "no stream header")
