@@ -173,8 +173,9 @@ func (o *offered) decode() error {
 const maxGap = 15 * time.Minute
 
 // resend appends what was not acknowledged for too long, and gives up what has expired or was sent often enough
-// (CCS 3.5, 4.3). A message with TTL 0 was for then or never.
-func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []byte {
+// (CCS 3.5, 4.3). A message with TTL 0 was for then or never. It returns when the next message is due, if that is
+// before next.
+func (f *feed) resend(ctx context.Context, out []byte, wall, now, next time.Time) ([]byte, time.Time) {
 	var gone []store.ID
 	dropped := 0
 	f.mu.Lock()
@@ -189,17 +190,21 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []by
 					gone = append(gone, o.entry.ID)
 				}
 				f.strike(id, o)
+				continue
 			case due:
 				o.sent++
 				o.gap = min(2*o.gap, maxGap)
 				o.due = wall.Add(o.gap)
 				out = f.write(out, o)
 			}
+			if o.due.Before(next) {
+				next = o.due
+			}
 		}
 	}
 	f.mu.Unlock()
 	if dropped == 0 {
-		return out
+		return out, next
 	}
 	if err := f.box.Ack(ctx, gone...); err != nil {
 		f.log.Warn("forget messages that were given up", zap.Int("messages", len(gone)), zap.Error(err))
@@ -208,7 +213,7 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now time.Time) []by
 	if f.starved.CompareAndSwap(true, false) {
 		f.wakeUp.Store(true)
 	}
-	return out
+	return out, next
 }
 
 // phantomAfter is how long a full window may stay without an ack before the messages go to another connection

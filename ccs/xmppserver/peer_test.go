@@ -1,6 +1,7 @@
 package xmppserver_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -17,6 +18,8 @@ type peer struct {
 	t    *testing.T
 	nc   net.Conn
 	read string // received and not consumed
+
+	patience time.Duration // default: the constant
 }
 
 // patience is how long a test waits for what must come.
@@ -38,7 +41,7 @@ func (p *peer) until(end string) string {
 			p.read = p.read[i+len(end):]
 			return got
 		}
-		p.nc.SetReadDeadline(time.Now().Add(patience))
+		p.nc.SetReadDeadline(time.Now().Add(cmp.Or(p.patience, patience)))
 		n, err := p.nc.Read(buf)
 		p.read += string(buf[:n])
 		if n == 0 && err != nil {

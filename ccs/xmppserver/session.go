@@ -220,7 +220,7 @@ func (s *session) take(done work) work {
 func (s *session) serveLoop(ctx context.Context) error {
 	idle := time.NewTimer(s.srv.opts.KeepAlive)
 	defer idle.Stop()
-	resend := time.NewTicker(s.srv.opts.ResendAfter / resendChecks)
+	resend := time.NewTimer(s.srv.opts.ResendAfter / resendChecks)
 	defer resend.Stop()
 	due := false
 	var out []byte
@@ -239,9 +239,11 @@ func (s *session) serveLoop(ctx context.Context) error {
 			due = false
 			wall, now := time.Now(), s.srv.router.Now()
 			s.messages().checkPhantom(wall)
+			next := wall.Add(s.srv.opts.ResendAfter / resendChecks)
 			for _, f := range s.feeds {
-				out = f.resend(ctx, out, wall, now)
+				out, next = f.resend(ctx, out, wall, now, next)
 			}
+			resend.Reset(max(next.Sub(wall), s.srv.opts.ResendAfter/resendSlack))
 		}
 		more := false
 		if !w.draining && w.ended == nil && s.settled.Load() {
@@ -303,8 +305,14 @@ func (s *session) controlID() string {
 	return "drain-" + randomHex(4)
 }
 
-// resendChecks is how often within ResendAfter a session looks for what was not acknowledged.
-const resendChecks = 6
+const (
+	// resendChecks is how often within ResendAfter a session looks for what was not acknowledged, or oftener where
+	// something is due sooner.
+	resendChecks = 6
+	// resendSlack is the part of ResendAfter that a message may be sent again too late, so that many are looked
+	// through at once.
+	resendSlack = 120
+)
 
 // drainPause says whether a draining session is over: nothing is outstanding in either direction, but
 // not before DrainMin, and at DrainMax anyway. If it is not, the channel tells when to look again.
