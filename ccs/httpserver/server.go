@@ -97,7 +97,19 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /c2dm/register", register)
 	mux.HandleFunc("POST /v1/projects/{project}/installations", s.answering(s.limited(textAnswer(0, "too many calls"), s.install)))
 	mux.HandleFunc("GET /healthz", s.answering(healthz))
-	return mux
+	return closeChunked(mux)
+}
+
+// closeChunked ends the connection after a request with Transfer-Encoding. One that has Content-Length too may hide
+// another request, so its connection must be closed (RFC 9112 §6.3); net/http removes the length before anybody
+// sees it. Devices say the length of their small bodies, so this costs them nothing.
+func closeChunked(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Handler is the endpoint without connections, for embedding and for tests.

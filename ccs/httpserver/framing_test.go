@@ -1,0 +1,91 @@
+package httpserver_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/devpki"
+	"openccs/ccs/httpserver"
+)
+
+// serving starts a server on a socket, with TLS or without, and returns how to connect to it.
+func serving(t *testing.T, overTLS bool) func() net.Conn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	dial := func() net.Conn {
+		nc, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		return nc
+	}
+	on := l
+	if overTLS {
+		pair, err := devpki.New([]string{"localhost"}, time.Now())
+		require.NoError(t, err)
+		on = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair.Cert}})
+		plain, trust := dial, &tls.Config{RootCAs: pair.Pool, ServerName: "localhost"}
+		dial = func() net.Conn { return tls.Client(plain(), trust) }
+	}
+	s := httpserver.New(&devices{}, httpserver.Options{})
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(on) }()
+	t.Cleanup(func() {
+		require.NoError(t, s.Shutdown(context.Background()))
+		require.ErrorIs(t, <-done, http.ErrServerClosed)
+	})
+	return dial
+}
+
+// A request that says its length in two ways is answered, and then its connection is closed: what follows may be the
+// body to one reader and a request to another (RFC 9112 §6.3).
+func TestTwoLengthsEndTheConnection(t *testing.T) {
+	t.Parallel()
+	const (
+		both    = "POST /checkin HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+		swapped = "POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"
+		plain   = "POST /checkin HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+	)
+	for _, overTLS := range []bool{false, true} {
+		name := map[bool]string{false: "plain", true: "TLS"}[overTLS]
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dial := serving(t, overTLS)
+			for _, row := range []struct {
+				name, request string
+				status        int
+				closes        bool
+			}{
+				{"both", both, 200, true},
+				{"both, on a path that does not exist", swapped, 404, true},
+				{"a length", plain, 200, false},
+			} {
+				nc := dial()
+				defer nc.Close()
+				nc.SetDeadline(time.Now().Add(10 * time.Second))
+				_, err := io.WriteString(nc, row.request+"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+				require.NoError(t, err)
+				in := bufio.NewReader(nc)
+				resp, err := http.ReadResponse(in, nil)
+				require.NoError(t, err, row.name)
+				assert.Equal(t, row.status, resp.StatusCode, row.name)
+				io.Copy(io.Discard, resp.Body)
+				assert.Equal(t, row.closes, resp.Close, row.name)
+				_, err = http.ReadResponse(in, nil)
+				if row.closes {
+					assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s: the next request must not be answered", row.name)
+				} else {
+					assert.NoError(t, err, row.name)
+				}
+			}
+		})
+	}
+}
