@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -120,4 +121,39 @@ func TestAnInterruptedCopyGoesOn(t *testing.T) {
 		redis.Resume()
 		finish(t, redis.URL("r:"))
 	})
+}
+
+// Only an empty store is copied into: one that holds several pages, of everything, is left as it is.
+func TestACopyIntoARedisThatHoldsDataIsRefused(t *testing.T) {
+	there, other := filepath.Join(t.TempDir(), "there"), filepath.Join(t.TempDir(), "other")
+	s, err := diskstore.Open(filepath.Join(there, "store"), diskstore.Options{NoSync: true})
+	require.NoError(t, err)
+	batch := make([]store.Entry, 3*store.PageSize)
+	for i := range batch {
+		batch[i] = store.Entry{
+			Key: store.Key{Kind: store.KindSender, ID: uint64(1 + i%100)}, Rank: store.RankNormal, App: "app", Body: make([]byte, 10),
+			Accepted: time.Now(), Expires: time.Now().Add(time.Hour), Dedup: strconv.Itoa(i), DedupFor: time.Hour,
+		}
+	}
+	outcomes, err := s.Put(t.Context(), batch, time.Now())
+	require.NoError(t, err)
+	left := 0
+	for i, o := range outcomes {
+		if i%19 == 0 {
+			left++
+			continue
+		}
+		require.NoError(t, s.Ack(t.Context(), batch[i].Key, o.ID)) // what was remembered of it stays
+	}
+	require.NoError(t, s.Close())
+	to := redistest.Single(t).URL("r:")
+	before := copyStore(t, there, to)
+	require.Equal(t, left, before.Messages)
+	require.Equal(t, len(batch), before.Remembered)
+
+	require.Equal(t, exitDone, ccs(t, "project", "create", "--data", other).code)
+	got := ccs(t, "store", "copy", "--from", other, "--to", to)
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stderr, "copy into an empty store")
+	assert.Equal(t, before.counts, copyStore(t, there, to).counts, "it has all of it already")
 }

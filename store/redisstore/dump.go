@@ -144,10 +144,11 @@ func (d *dump) under(keys []string) error {
 			remembered = append(remembered, rememberedKey{key, store.Remembered{Key: k, Sum: store.DedupSum([]byte(sum))}})
 		}
 	}
-	for _, err := range []error{d.registrations(devices), d.remembered(remembered), d.queues(queues)} {
-		if err != nil {
-			return err
-		}
+	if err := d.registrations(devices); err != nil {
+		return err
 	}
-	return nil
+	if err := d.remembered(remembered); err != nil {
+		return err
+	}
+	return d.queues(queues)
 }

@@ -124,6 +124,28 @@ var movingCases = []testCase{
 		assert.Equal(f, []string{"b"}, bodies(pages[0].Entries))
 		assert.Empty(f, pages[0].Remembered)
 	}},
+	{"a dump that is ended early asks for no more, whichever records come next", func(f fixture) {
+		for range 3 {
+			f.fill(store.PageSize, in(another))
+		}
+		var batch []store.Entry
+		for i := range 2 * store.PageSize {
+			batch = append(batch, message("up", in(store.Key{Kind: store.KindSender, ID: uint64(1 + i%100)}), dedup(fmt.Sprint("d", i), day)))
+		}
+		f.keep(batch...)
+		pages := len(f.dump("", start))
+		require.Greater(f, pages, 5)
+		for enough := 1; enough < pages; enough++ {
+			n := 0
+			for _, err := range f.movable().Dump(context.Background(), "", start) {
+				require.NoError(f, err)
+				if n++; n == enough {
+					break
+				}
+			}
+			assert.Equal(f, enough, n)
+		}
+	}},
 	{"IDs go on growing, also where what had the highest has gone", func(f fixture) {
 		ids := f.fill(20)
 		f.ack(device, ids...)

@@ -16,6 +16,7 @@ type Writer struct {
 
 	ctx   context.Context
 	yield func(*store.Page, error) bool
+	ended error // why no more pages may be handed over, nil while they may
 }
 
 // errEnough says that the caller of Dump wants no more pages.
@@ -29,7 +30,7 @@ func Of(ctx context.Context, fill func(w *Writer) error) iter.Seq2[*store.Page, 
 		if err == nil {
 			err = w.turn()
 		}
-		if err != nil && !errors.Is(err, errEnough) {
+		if err != nil && w.ended != errEnough {
 			yield(nil, fmt.Errorf("dump: %w", err))
 		}
 	}
@@ -43,13 +44,19 @@ func (w *Writer) Room() error {
 	if err := w.turn(); err != nil {
 		return err
 	}
-	return w.ctx.Err()
+	w.ended = w.ctx.Err()
+	return w.ended
 }
 
-// turn hands the page over and begins another.
+// turn hands the page over and begins another. After the first error there is no other: the loop over the pages has
+// ended, and a call of its body would panic.
 func (w *Writer) turn() error {
+	if w.ended != nil {
+		return w.ended
+	}
 	if !w.yield(w.Page, nil) {
-		return errEnough
+		w.ended = errEnough
+		return w.ended
 	}
 	w.Page = &store.Page{Seq: w.Seq, Next: w.Next}
 	return nil
