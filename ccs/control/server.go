@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -52,7 +53,7 @@ func Start(dir string, h http.Handler, log *zap.Logger) (*Server, error) {
 	s := &Server{
 		dir:   dir,
 		place: place{PID: os.Getpid()},
-		http:  &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)},
+		http:  newHTTPServer(h, zap.NewStdLog(log)),
 		done:  make(chan struct{}),
 	}
 	l, err := s.listen()
@@ -66,6 +67,29 @@ func Start(dir string, h http.Handler, log *zap.Logger) (*Server, error) {
 		}
 	}()
 	return s, nil
+}
+
+// Limits for a connection: a request that is begun must end.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 60 * time.Second
+	idleTimeout   = 60 * time.Second // also for the first bytes of a further request
+)
+
+func newHTTPServer(h http.Handler, log *log.Logger) *http.Server {
+	return &http.Server{Handler: limitBody(h), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: log}
+}
+
+// limitBody gives a request's body bodyTimeout to come. http.Server.ReadTimeout would also end a request without a body
+// that is answered for longer than that, such as a profile.
+func limitBody(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != http.NoBody {
+			// The connection of a real server always has deadlines.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // listen opens the socket and says in control.json where it is.
