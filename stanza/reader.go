@@ -177,6 +177,9 @@ func (r *Reader) Ready() bool {
 	return r.look() != foundNothing || r.readErr != nil
 }
 
+// Partial reports whether a part of an element has come. It is for after an error that came from the connection.
+func (r *Reader) Partial() bool { return r.start < len(r.buf) }
+
 // advance reads until there is something to return: a header or an element, or an error.
 func (r *Reader) advance() error {
 	for {

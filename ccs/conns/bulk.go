@@ -23,6 +23,7 @@ type Bulk struct {
 	buf     *[bulkSize]byte // nil unless something is left in it
 	rest    []byte          // of buf
 	err     error           // came after it
+	records records
 }
 
 const (
@@ -57,7 +58,9 @@ func (b *Bulk) Wait() { b.mayWait = true }
 // Read implements net.Conn.
 func (b *Bulk) Read(p []byte) (int, error) {
 	if !b.eager {
-		return b.Conn.Read(p) // handshakes and logins have nothing to gain
+		n, err := b.Conn.Read(p) // handshakes and logins have nothing to gain
+		b.records.pass(p[:n])
+		return n, err
 	}
 	if len(b.rest) == 0 {
 		if err := b.fill(); err != nil {
@@ -95,7 +98,42 @@ func (b *Bulk) fill() error {
 		n += more
 	}
 	b.rest, b.err = b.buf[:n], err
+	b.records.pass(b.rest)
 	return nil
+}
+
+// Partial reports whether a TLS record has begun and not ended. It is for after an error that WouldWait knows:
+// crypto/tls holds what has come of the record.
+func (b *Bulk) Partial() bool { return b.records.head > 0 || b.records.left > 0 }
+
+// records follows the records in the bytes of TLS (RFC 8446 §5.1): where one ends, the next begins.
+type records struct {
+	head  int // bytes of the header that have come, if it is not whole
+	last2 int // the last two of those
+	left  int // bytes of the record that have not come
+}
+
+const recordHeader = 5 // bytes, of which the last two are the length of the rest
+
+// pass takes the next bytes.
+func (r *records) pass(p []byte) {
+	for len(p) > 0 {
+		switch {
+		case r.left > 0:
+			n := min(r.left, len(p))
+			r.left -= n
+			p = p[n:]
+		case r.head == 0 && len(p) >= recordHeader:
+			r.left = int(p[3])<<8 | int(p[4])
+			p = p[recordHeader:]
+		default:
+			r.last2 = r.last2<<8&0xff00 | int(p[0])
+			p = p[1:]
+			if r.head++; r.head == recordHeader {
+				r.head, r.left = 0, r.last2
+			}
+		}
+	}
 }
 
 // readMore reads what has come behind the head. A peer that has sent no more than that must not hold the buffer, so

@@ -154,3 +154,30 @@ func TestARecordThatIsOnlyBegunHoldsNothing(t *testing.T) {
 	}
 	assert.Equal(t, "begun", string(b[:n]))
 }
+
+// A record that has begun is known however its bytes came, and after whole ones.
+func TestPartialRecords(t *testing.T) {
+	record := append([]byte{23, 3, 3, 0x01, 0x02}, make([]byte, 0x102)...)
+	stream := append(bytes.Repeat(record, 3), 23, 3, 3, 0, 0)
+	for _, size := range []int{1, 2, 3, 5, 7, 64, len(record), len(record) + 2, len(stream)} {
+		client, server := net.Pipe()
+		bulk := conns.NewBulk(server)
+		go func() {
+			defer client.Close()
+			for p := stream; len(p) > 0; p = p[min(size, len(p)):] {
+				client.Write(p[:min(size, len(p))])
+			}
+		}()
+		read := 0
+		for b := make([]byte, size); ; {
+			n, err := bulk.Read(b)
+			if err != nil {
+				break
+			}
+			read += n
+			whole := read%len(record) == 0 && read <= 3*len(record) || read == len(stream)
+			assert.Equal(t, !whole, bulk.Partial(), "after %d bytes, %d at a time", read, size)
+		}
+		assert.Equal(t, len(stream), read)
+	}
+}

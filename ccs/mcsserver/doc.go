@@ -9,7 +9,7 @@
 // (DEV 7.1).
 //
 // Between frames a device may be silent for half an hour before it is pinged; a frame that has begun must end
-// within half a minute (wire.go, heartbeat.go). Handshakes take turns, so that a great many devices that come back
+// within a minute (wire.go, heartbeat.go). Handshakes take turns, so that a great many devices that come back
 // at once hold up neither each other nor the app servers.
 //
 // Server may be used from any goroutine.

@@ -26,10 +26,10 @@ func (o *Options) silence() time.Duration {
 // silent is called when nothing has come for too long. A device that has ever sent or answered a heartbeat has to
 // answer one of two; there are clients that never do, and those are the kernel's to find dead (DEV 8).
 func (s *session) silent() error {
-	if s.in.Buffered() > 0 {
+	if s.partial() {
 		return errors.New("a frame was begun and not ended")
 	}
-	s.beats = s.beats || !s.begun.IsZero() // bytes came that are not even a frame
+	s.beats = s.beats || !s.begun.IsZero() // bytes came that are not even a part of a frame
 	s.begun = time.Time{}
 	if s.missed == maxMissed && s.beats {
 		return errSilent

@@ -55,13 +55,16 @@ func (s *session) prepareWait() error {
 		return err
 	}
 	s.bulk.Wait()
-	part := s.in.Buffered() > 0
+	part := s.partial()
 	s.expect(part)
 	if worked && !part {
 		return errAnew
 	}
 	return nil
 }
+
+// partial reports whether a part of a frame has come, or of the TLS record that it is in.
+func (s *session) partial() bool { return s.in.Buffered() > 0 || s.bulk.Partial() }
 
 // handle deals with one frame (DEV 5).
 func (s *session) handle(tag mcs.Tag, payload []byte) error {

@@ -26,7 +26,7 @@ type wire struct {
 }
 
 // frameTimeout is how long a frame may take, from its first byte to its last (DEV 4).
-const frameTimeout = 30 * time.Second
+const frameTimeout = 60 * time.Second
 
 // longAgo as a deadline unblocks a read at once.
 var longAgo = time.Unix(1, 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,18 +26,45 @@ func (s *session) readLoop(ctx context.Context) error {
 		err := s.in.Next(&el)
 		if conns.WouldWait(err) {
 			s.handOver(ctx)
+			s.limitWait(ctx)
 			s.bulk.Wait()
 			continue
 		}
 		if err != nil {
+			if !s.begun.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) {
+				return fmt.Errorf("a stanza was begun %s ago and not ended: %w", s.srv.opts.StanzaTimeout, err)
+			}
 			return err
 		}
+		s.begun = time.Time{}
 		if err := s.handle(ctx, &el); err != nil {
 			return err
 		}
 		if el.Local != "iq" {
 			s.settle() // after its answer is on the way
 		}
+	}
+}
+
+// limitWait gives the next read a deadline if a stanza has begun: what a peer begins and does not end would hold its
+// buffer for ever. Between stanzas a peer may be silent for as long as it likes.
+func (s *session) limitWait(ctx context.Context) {
+	var deadline time.Time
+	if s.in.Partial() || s.bulk.Partial() {
+		if s.begun.IsZero() {
+			s.begun = time.Now()
+		}
+		deadline = s.begun.Add(s.srv.opts.StanzaTimeout)
+	} else {
+		s.begun = time.Time{}
+	}
+	if deadline == s.deadline {
+		return
+	}
+	s.deadline = deadline
+	s.nc.SetReadDeadline(deadline)
+	if ctx.Err() != nil {
+		s.nc.SetReadDeadline(longAgo) // the deadline above came after the end
 	}
 }
 

@@ -28,6 +28,7 @@ type Options struct {
 
 	HandshakeTimeout time.Duration    // from accept to the end of the TLS handshake; default 10s (CCS 1.6)
 	AuthTimeout      time.Duration    // from accept to bind; default 30s (CCS 1.6)
+	StanzaTimeout    time.Duration    // from the first byte of a stanza to its last, after bind; default 60s
 	WriteTimeout     time.Duration    // for a peer to take what is written; default 30s (CCS 4.1)
 	KeepAlive        time.Duration    // without outbound traffic until a space is sent; default 60s (CCS 1.9)
 	ResendAfter      time.Duration    // until an unacknowledged message is sent again, doubling; default 60s (CCS 4.3)
@@ -45,6 +46,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.DeviceDomain, defaultDeviceDomain)
 	setDefault(&o.HandshakeTimeout, 10*time.Second)
 	setDefault(&o.AuthTimeout, 30*time.Second)
+	setDefault(&o.StanzaTimeout, 60*time.Second)
 	setDefault(&o.WriteTimeout, 30*time.Second)
 	setDefault(&o.KeepAlive, 60*time.Second)
 	setDefault(&o.ResendAfter, 60*time.Second)

@@ -32,6 +32,8 @@ type session struct {
 
 	// Owned by readLoop.
 	wrongAcks flowcontrol.Bucket
+	begun     time.Time // when a stanza was first waited for that has begun; zero while there is none
+	deadline  time.Time // of reads
 
 	// Owned by serveLoop.
 	opened    time.Time
