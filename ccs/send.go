@@ -113,7 +113,7 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	}
 	r.deliver(ctx, s, results, now)
 	// What may have been discarded at once is not remembered: to send it again is to try again.
-	r.repeats.end(call, s.prints, func(i int) bool { return results[i].Err == nil && !batch[i].DryRun && batch[i].TTL > 0 })
+	r.repeats.end(call, s.prints, func(i int) bool { return results[i].Err == nil && !batch[i].DryRun && batch[i].Lifetime() > 0 })
 	for i := range results {
 		// A repeat of what was under way gets the answer of the first. Other calls are waited for now that
 		// this one's own messages are done, so that two can never wait for each other.
@@ -121,7 +121,7 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 		case of.by == nil || results[i].Err != nil:
 		case of.by == call:
 			results[i].Err = results[of.index].Err
-		case !r.repeats.accepted(ctx, s.prints[i], of.by) && batch[i].TTL > 0 && !batch[i].DryRun:
+		case !r.repeats.accepted(ctx, s.prints[i], of.by) && batch[i].Lifetime() > 0 && !batch[i].DryRun:
 			results[i].Err = &stanza.Error{Code: stanza.ServiceUnavailable, Description: "The same message, sent before, was not accepted"}
 		}
 	}
@@ -144,7 +144,7 @@ func (r *Router) check(from Source, m *stanza.Downstream, reg *store.Registratio
 		return "", &stanza.Error{Code: stanza.DeviceUnregistered, Description: "The app instance is no longer registered"}
 	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
 		return "", &stanza.Error{Code: stanza.InvalidJSON, Description: "InvalidPackageName: the registration is not of " + m.RestrictedPackage}
-	case repeat || m.DryRun || m.TTL == 0: // nothing that a rate is for (CCS 5.2)
+	case repeat || m.DryRun || m.Lifetime() == 0: // nothing that a rate is for (CCS 5.2)
 	case !r.deviceRates.allow(reg.Device, r.profile.DeviceRate, now):
 		return "", &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: rateExceeded}
 	}
@@ -184,11 +184,12 @@ func checkTopic(m *stanza.Downstream) error {
 func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstream, reg *store.Registration, now time.Time) {
 	s.data = m.Data.AppendData(s.data[:0])
 	s.data = appendNotification(s.data, m.Notification)
+	ttl := m.Lifetime()
 	msg := Message{
 		Kind:        DataMessage,
 		High:        m.Priority == stanza.PriorityHigh || m.Priority == stanza.PriorityDefault && m.Notification != "",
 		WhenActive:  m.DelayWhileIdle,
-		TTL:         m.TTL,
+		TTL:         ttl,
 		From:        string(from.Sender),
 		App:         reg.App,
 		Subtype:     reg.Subtype,
@@ -204,7 +205,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 		Rank:     rank(msg.High),
 		App:      reg.Instance(),
 		Accepted: now,
-		Expires:  now.Add(m.TTL),
+		Expires:  now.Add(ttl),
 	}
 	if m.CollapseKey != "" {
 		// Two senders of one app do not replace each other's messages.
@@ -219,7 +220,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 		}
 	}
 	s.bodies = msg.Append(s.bodies)
-	if m.TTL == 0 {
+	if ttl == 0 {
 		r.deliverNow(s, i, e)
 		return
 	}

@@ -146,7 +146,7 @@ func TestTTL(t *testing.T) {
 	long.TTL = stanza.MaxTTL
 	require.NoError(t, w.send(long).Err)
 	now := data("now or never")
-	now.TTL = 0
+	now.TTL = stanza.NowOrNever
 	require.NoError(t, w.send(now).Err, "accepted, and discarded: nobody is there")
 	w.clock.advance(time.Minute)
 	s := newSession()
@@ -328,7 +328,7 @@ func TestDeviceRate(t *testing.T) {
 	for range 3 {
 		require.NoError(t, w.send(data("m-2")).Err, "a repeat is not another message")
 		dry, now := data("dry"), data("now")
-		dry.DryRun, now.TTL = true, 0
+		dry.DryRun, now.TTL = true, stanza.NowOrNever
 		require.NoError(t, w.send(dry).Err)
 		require.NoError(t, w.send(now).Err, "never throttled (CCS 5.2)")
 	}

@@ -122,8 +122,10 @@ func AppendFromDevice(b []byte, to string, m *Upstream) []byte {
 	b = append(b, `,"category":`...)
 	b = AppendJSONString(b, m.Category)
 	b = appendField(b, `,"from":`, m.From)
-	b = append(b, `,"time_to_live":`...)
-	b = appendSeconds(b, m.TTL)
+	if m.TTL != 0 {
+		b = append(b, `,"time_to_live":`...)
+		b = appendSeconds(b, max(m.TTL, 0))
+	}
 	b = append(b, `,"data":`...)
 	b = m.Data.AppendObject(b)
 	return append(b, `}`+closeGCM...)

@@ -132,7 +132,7 @@ func FuzzDecodeInbound(f *testing.F) {
 		} else {
 			n, err := strconv.ParseInt(ttl, 10, 64)
 			require.NoError(t, err)
-			require.Equal(t, time.Duration(n)*time.Second, m.TTL)
+			require.Equal(t, time.Duration(n)*time.Second, m.Lifetime())
 		}
 		checkObject(t, all["data"], m.Data)
 		checkObject(t, all["notification"], m.Notification)

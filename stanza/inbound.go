@@ -147,7 +147,9 @@ func (d *document) options(m *Downstream, rules *Rules) error {
 		return err
 	}
 	var err error
-	m.TTL, err = d.ttl()
+	if m.TTL, err = d.ttl(); err == nil && m.TTL == 0 {
+		m.TTL = NowOrNever
+	}
 	return err
 }
 

@@ -30,6 +30,9 @@ const (
 // MaxTTL is the longest and the default time_to_live of a downstream message (CCS 2.3).
 const MaxTTL = 2419200 * time.Second
 
+// NowOrNever is the TTL of a message whose time_to_live is 0: it is delivered at once or not at all (CCS 5.2).
+const NowOrNever = -1 * time.Second
+
 // Downstream is a message from an app server to a device (CCS 2.3). Its strings share memory with the
 // payload that it was decoded from, which nobody writes to any more.
 type Downstream struct {
@@ -38,7 +41,7 @@ type Downstream struct {
 	MessageID         string
 	CollapseKey       string
 	Priority          Priority
-	TTL               time.Duration // whole seconds; MaxTTL if the message names none
+	TTL               time.Duration // whole seconds; 0 for MaxTTL, NowOrNever for a time_to_live of 0
 	DelayWhileIdle    bool
 	ReceiptRequested  bool
 	DryRun            bool
@@ -49,12 +52,23 @@ type Downstream struct {
 	Notification      Object // "" if absent
 }
 
+// Lifetime is how long the message may wait: from 0 to MaxTTL.
+func (d *Downstream) Lifetime() time.Duration {
+	switch {
+	case d.TTL == 0:
+		return MaxTTL
+	case d.TTL < 0:
+		return 0
+	}
+	return d.TTL
+}
+
 // Upstream is a message from a device to an app server (CCS 3.6).
 type Upstream struct {
 	From      string // registration token
 	MessageID string
-	Category  string // the app
-	TTL       time.Duration
+	Category  string        // the app
+	TTL       time.Duration // whole seconds; where a device writes it, 0 names none and NowOrNever is a time_to_live of 0
 	Data      Data
 }
 

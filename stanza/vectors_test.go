@@ -208,7 +208,7 @@ func decoded(data []byte) string {
 		fmt.Fprintf(&b, " priority=%s", [...]string{"", "normal", "high"}[m.Priority])
 	}
 	if in.Type == stanza.TypeDownstream && m.TTL != stanza.MaxTTL {
-		fmt.Fprintf(&b, " ttl=%s", m.TTL)
+		fmt.Fprintf(&b, " ttl=%s", m.Lifetime())
 	}
 	for _, f := range []struct {
 		name string

@@ -139,7 +139,7 @@ func AppendStanzaError(b []byte, e *StanzaError) []byte {
 }
 
 // AppendDownstream appends a message as an app server writes it (CCS 2.1, 2.3). Fields with their zero
-// value are left out, as is a TTL of MaxTTL: a TTL of 0 says that the message is for now or never. Data and
+// value are left out, as is a TTL of MaxTTL, which is what a message has that names none. Data and
 // Notification are written as they are, in valid JSON text.
 func AppendDownstream(b []byte, d *Downstream) []byte {
 	b = append(b, openRequest+`{`...)
@@ -162,9 +162,9 @@ func AppendDownstream(b []byte, d *Downstream) []byte {
 	case PriorityHigh:
 		b = append(b, `,"priority":"high"`...)
 	}
-	if d.TTL != MaxTTL {
+	if ttl := d.Lifetime(); ttl != MaxTTL {
 		b = append(b, `,"time_to_live":`...)
-		b = appendSeconds(b, d.TTL)
+		b = appendSeconds(b, ttl)
 	}
 	b = appendTrue(b, `,"delay_while_idle":true`, d.DelayWhileIdle)
 	b = appendTrue(b, `,"delivery_receipt_requested":true`, d.ReceiptRequested)

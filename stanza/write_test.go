@@ -68,8 +68,10 @@ func TestWhatAClientWritesTheServerReads(t *testing.T) {
 		DelayWhileIdle: true, ReceiptRequested: true, DryRun: true, ContentAvailable: true, MutableContent: true,
 		RestrictedPackage: "p", Data: `{"a&b":"<x>","n":1}`, Notification: `{"title":"&"}`,
 	}
+	sparse := stanza.Downstream{Condition: "c", MessageID: "m", Priority: stanza.PriorityNormal}
+	now := stanza.Downstream{To: "t", MessageID: "n", TTL: stanza.NowOrNever}
 	conversation := opening + string(stanza.AppendDownstream(nil, &want)) +
-		string(stanza.AppendDownstream(nil, &stanza.Downstream{Condition: "c", MessageID: "m", Priority: stanza.PriorityNormal}))
+		string(stanza.AppendDownstream(nil, &sparse)) + string(stanza.AppendDownstream(nil, &now))
 	r := open(t, strings.NewReader(conversation))
 	var e stanza.Element
 	var in stanza.Inbound
@@ -83,7 +85,12 @@ func TestWhatAClientWritesTheServerReads(t *testing.T) {
 
 	require.NoError(t, r.Next(&e))
 	require.NoError(t, stanza.DecodeInbound(e.Payload, nil, &in))
-	assert.Equal(t, stanza.Downstream{Condition: "c", MessageID: "m", Priority: stanza.PriorityNormal}, in.Downstream)
+	sparse.TTL = stanza.MaxTTL
+	assert.Equal(t, sparse, in.Downstream, "a message that names no TTL has the longest")
+
+	require.NoError(t, r.Next(&e))
+	require.NoError(t, stanza.DecodeInbound(e.Payload, nil, &in))
+	assert.Equal(t, now, in.Downstream)
 }
 
 func TestJSONStringsNeedNoXMLEscapingAndReadBackAsTheyWere(t *testing.T) {

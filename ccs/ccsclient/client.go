@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -82,10 +84,13 @@ type Reply struct {
 // Client is a connection to CCS that is logged in.
 type Client struct {
 	// Static after Dial.
-	conn    *tls.Conn
-	options Options
-	log     *zap.Logger
-	jid     string
+	conn     *tls.Conn
+	options  Options
+	log      *zap.Logger
+	jid      string
+	idPrefix string // of the IDs that the client makes
+
+	lastID atomic.Uint64 // how many IDs those are
 
 	// Owned by the goroutine that reads.
 	in    *stanza.Reader
@@ -156,9 +161,26 @@ func (c *Client) Err() error {
 // anything, not for another Send either. If Send returns an error, done is not called: ErrClosed,
 // ErrDraining, ErrDuplicate, or that of ctx.
 //
-// The message is not kept. Mind that a TTL of 0 means now or never; stanza.MaxTTL is the usual one.
+// The message is neither kept nor changed. One without a MessageID is sent with one that the client makes and that
+// is in the Reply. A caller that may have to send it again needs a MessageID of its own (CCS 4.3).
 func (c *Client) Send(ctx context.Context, m *stanza.Downstream, done func(Reply)) error {
-	return c.send(ctx, m.MessageID, func(b []byte) []byte { return stanza.AppendDownstream(b, m) }, done)
+	identified := c.identified(m)
+	return c.send(ctx, identified.MessageID, func(b []byte) []byte { return stanza.AppendDownstream(b, identified) }, done)
+}
+
+// identified is m, or m with a new MessageID if it has none.
+func (c *Client) identified(m *stanza.Downstream) *stanza.Downstream {
+	if m.MessageID != "" {
+		return m
+	}
+	copied := *m
+	copied.MessageID = c.newID()
+	return &copied
+}
+
+// newID makes a message_id that no other client makes.
+func (c *Client) newID() string {
+	return c.idPrefix + strconv.FormatUint(c.lastID.Add(1), 10)
 }
 
 func (c *Client) send(ctx context.Context, id string, write func([]byte) []byte, done func(Reply)) error {
@@ -178,6 +200,7 @@ func (c *Client) send(ctx context.Context, id string, write func([]byte) []byte,
 
 // SendWait sends a message and waits for its answer. A nack is in the Reply and not the error.
 func (c *Client) SendWait(ctx context.Context, m *stanza.Downstream) (Reply, error) {
+	m = c.identified(m)
 	replies := make(chan Reply, 1)
 	if err := c.Send(ctx, m, func(r Reply) { replies <- r }); err != nil {
 		return Reply{}, err

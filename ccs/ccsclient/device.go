@@ -22,8 +22,14 @@ func DialDevice(ctx context.Context, addr string, androidID, securityToken uint6
 }
 
 // SendUpstream sends a device's message to an app server: to is its sender ID, with or without a domain; m.From may
-// be "", and a TTL of 0 means now or never. It waits and answers as Send does. A Reply without an error says that the server has the message, or
-// has a send_error for it. To send it again after ErrClosed is safe: the server knows it by its MessageID.
+// be "". It waits and answers as Send does. A Reply without an error says that the server has the message, or has a
+// send_error for it. To send it again after ErrClosed is safe: the server knows it by its MessageID, if the caller
+// has given it one.
 func (c *Client) SendUpstream(ctx context.Context, to string, m *stanza.Upstream, done func(Reply)) error {
+	if m.MessageID == "" {
+		copied := *m
+		copied.MessageID = c.newID()
+		return c.SendUpstream(ctx, to, &copied, done)
+	}
 	return c.send(ctx, m.MessageID, func(b []byte) []byte { return stanza.AppendFromDevice(b, to, m) }, done)
 }

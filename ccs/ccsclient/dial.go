@@ -2,6 +2,7 @@ package ccsclient
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -62,6 +63,7 @@ func dial(ctx context.Context, addr, sender, key string, o Options) (*Client, er
 		options:  o,
 		log:      o.Logger.Named("ccsclient").With(zap.String("sender", sender)),
 		jid:      jid,
+		idPrefix: rand.Text() + "-",
 		in:       l.in,
 		early:    l.early,
 		freed:    make(chan struct{}, 1),

@@ -76,7 +76,7 @@ func TestNodesShareTheirSendersAndDevices(t *testing.T) {
 
 		// Never stored, and still on its way to another node (CCS 5.2).
 		m = message(d.Token, "now or never")
-		m.TTL = 0
+		m.TTL = stanza.NowOrNever
 		_, err = app.SendWait(t.Context(), m)
 		require.NoError(t, err)
 		assert.Equal(t, "now or never", down.wait(t, total+2)[total+1])

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -47,7 +48,7 @@ func (a *appServer) message(f *flight) stanza.Downstream {
 	m := stanza.Downstream{
 		To:               f.stream.device.token,
 		MessageID:        a.text.messageID(s),
-		TTL:              p.TTLs.At(f.seq),
+		TTL:              cmp.Or(p.TTLs.At(f.seq), stanza.NowOrNever),
 		Priority:         p.Priorities.At(f.seq),
 		ReceiptRequested: p.wantsReceipt(f.seq),
 		Data:             stanza.Object(a.text.object(s, p.Payload.At(f.seq))),

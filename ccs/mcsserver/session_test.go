@@ -96,7 +96,7 @@ func TestDownstream(t *testing.T) {
 	assert.Equal(t, "org.chromium.linux", m.Category)
 	assert.Equal(t, []mcs.KV{{Key: "subtype", Value: "wp:x"}, {Key: "k", Value: "v"}}, m.AppData)
 
-	w.sendMessage(stanza.Downstream{To: w.token, MessageID: "m-4", TTL: 0, Data: `{"id":"now"}`})
+	w.sendMessage(stanza.Downstream{To: w.token, MessageID: "m-4", TTL: stanza.NowOrNever, Data: `{"id":"now"}`})
 	m = p.data()
 	assert.Empty(t, m.PersistentID, "what was never stored is best effort")
 	assert.True(t, m.HasTTL)

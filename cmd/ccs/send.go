@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -105,7 +106,6 @@ func (c *sendCmd) message() (stanza.Downstream, error) {
 	m := stanza.Downstream{
 		To:               c.Token,
 		CollapseKey:      c.CollapseKey,
-		TTL:              stanza.MaxTTL,
 		ReceiptRequested: c.Receipt,
 		DryRun:           c.DryRun,
 		Priority: map[string]stanza.Priority{
@@ -113,7 +113,7 @@ func (c *sendCmd) message() (stanza.Downstream, error) {
 		}[c.Priority],
 	}
 	if c.TTL != nil {
-		m.TTL = time.Duration(*c.TTL) * time.Second
+		m.TTL = cmp.Or(time.Duration(*c.TTL)*time.Second, stanza.NowOrNever)
 	}
 	pairs, err := parsePairs(c.Pairs)
 	if err != nil {

@@ -113,7 +113,7 @@ func TestSendSaysWhatTheFlagsSay(t *testing.T) {
 	require.NoError(t, err)
 	m, err = c.Send.message()
 	require.NoError(t, err)
-	assert.Equal(t, stanza.Downstream{To: "TOKEN", TTL: stanza.MaxTTL}, m)
+	assert.Equal(t, stanza.Downstream{To: "TOKEN"}, m)
 }
 
 func TestRandomMessageIDsDiffer(t *testing.T) {

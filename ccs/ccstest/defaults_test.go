@@ -1,0 +1,40 @@
+package ccstest_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/ccsclient"
+	"openccs/ccs/ccstest"
+	"openccs/ccs/mcsclient"
+	"openccs/stanza"
+)
+
+// What an app server says nothing about has the defaults of CCS 2.3, and an ID of the client's (CCS 2.1).
+func TestAMessageNeedsNoMoreThanATokenAndData(t *testing.T) {
+	t.Parallel()
+	s := ccstest.Start(t)
+	d := s.Enrol("com.example.app")
+	c := s.AppServer(ccsclient.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	ids := map[string]bool{}
+	for _, id := range numbers(3) {
+		r, err := c.SendWait(ctx, &stanza.Downstream{To: d.Token, Data: stanza.Object(`{"id":"` + id + `"}`)})
+		require.NoError(t, err)
+		require.NoError(t, r.Err)
+		require.NotEmpty(t, r.MessageID)
+		ids[r.MessageID] = true
+	}
+	assert.Len(t, ids, 3, "each has an ID of its own")
+	r, err := c.SendWait(ctx, &stanza.Downstream{To: d.Token, TTL: stanza.NowOrNever, Data: `{"id":"now"}`})
+	require.NoError(t, err)
+	require.NoError(t, r.Err)
+
+	_, in := receive(s, d, mcsclient.Options{})
+	assert.Equal(t, numbers(3), in.wait(t, 3), "they waited for the device, but for the one that may not")
+}
