@@ -47,7 +47,8 @@ func TestDrainByCommand(t *testing.T) {
 
 	got := newInbox[string]()
 	next := s.AppServer(ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error { got.add(m.MessageID); return nil }})
-	assert.Equal(t, []string{"u-1", "u-2"}, got.wait(t, 2))
+	// The client hears of the end of its stream before the server has released what the session held.
+	assert.ElementsMatch(t, []string{"u-1", "u-2"}, got.wait(t, 2))
 	assert.Equal(t, []string{"u-1"}, left.all(), "a draining connection gets nothing new")
 	require.NoError(t, next.Close())
 }
