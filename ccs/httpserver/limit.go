@@ -7,6 +7,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"openccs/ccs/admission"
 	"openccs/flowcontrol"
 )
 
@@ -20,38 +21,28 @@ const maxAddresses = 10_000
 // limiter counts calls by address.
 type limiter struct {
 	rate    flowcontrol.Rate
+	exempt  func(netip.Addr) bool
 	buckets *lru.Cache[netip.Prefix, *flowcontrol.Bucket]
 }
 
-func newLimiter(rate flowcontrol.Rate) *limiter {
+func newLimiter(rate flowcontrol.Rate, exempt func(netip.Addr) bool) *limiter {
 	buckets, _ := lru.New[netip.Prefix, *flowcontrol.Bucket](maxAddresses) // fails for a size below one alone
-	return &limiter{rate: rate, buckets: buckets}
+	return &limiter{rate: rate, exempt: exempt, buckets: buckets}
 }
 
-// allow reports whether an address may call now, and counts the call. Loopback is where a proxy on this machine comes
-// from, and so everybody's.
+// allow reports whether an address may call now, and counts the call.
 func (l *limiter) allow(remote string, now time.Time) bool {
 	peer, err := netip.ParseAddrPort(remote)
-	if err != nil || peer.Addr().IsLoopback() {
+	if err != nil || l.exempt(peer.Addr().Unmap()) {
 		return true
 	}
 	b := new(flowcontrol.Bucket)
-	if old, ok, _ := l.buckets.PeekOrAdd(network(peer.Addr()), b); ok {
+	network := admission.Network(peer.Addr())
+	if old, ok, _ := l.buckets.PeekOrAdd(network, b); ok {
 		b = old
 	}
-	l.buckets.Get(network(peer.Addr())) // it is in use
+	l.buckets.Get(network) // it is in use
 	return b.Take(l.rate, 1, now)
-}
-
-// network is what one party has: an IPv4 address, or 64 bits of an IPv6 one.
-func network(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 64
-	if a.Is4() {
-		bits = 32
-	}
-	p, _ := a.Prefix(bits) // fails for a number of bits alone
-	return p
 }
 
 // limited answers busy where an address calls too often.

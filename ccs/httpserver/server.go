@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -44,8 +45,11 @@ type Options struct {
 	// Settings is what check-ins hand out (DEV 2.5), and takes the place of what a device had before; default
 	// none, which leaves devices what they have.
 	Settings map[string]string
-	// PerAddress is how often an address may call, loopback ones aside; default DefaultPerAddress.
+	// PerAddress is how often an address may call; default DefaultPerAddress.
 	PerAddress flowcontrol.Rate
+	// Exempt reports whether an address may call as often as it likes; default those of loopback, where a proxy on
+	// this machine comes from, and so everybody.
+	Exempt func(netip.Addr) bool
 }
 
 // Server answers devices.
@@ -65,9 +69,12 @@ func New(d Devices, o Options) *Server {
 	if o.PerAddress.Every == 0 {
 		o.PerAddress = DefaultPerAddress
 	}
+	if o.Exempt == nil {
+		o.Exempt = netip.Addr.IsLoopback
+	}
 	s := &Server{
 		devices: d, log: o.Logger.Named("httpserver"),
-		settings: newSettings(o.Settings), calls: newLimiter(o.PerAddress),
+		settings: newSettings(o.Settings), calls: newLimiter(o.PerAddress, o.Exempt),
 	}
 	// What net/http logs is about broken peers.
 	errorLog, err := zap.NewStdLogAt(s.log, zapcore.DebugLevel)

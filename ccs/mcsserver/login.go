@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"openccs/ccs"
+	"openccs/ccs/admission"
 	"openccs/ccs/mcs"
 	"openccs/store"
 )
@@ -20,6 +21,9 @@ const (
 	maxKnown      = 10_000           // ids that a device lists at login and that are looked at: the newest
 	maxStash      = 2000             // messages held that a login found between those that the device listed
 )
+
+// errTooMany ends a login without an answer: the device's credential is right, so it shall only try later (DEV 11).
+var errTooMany = errors.New("too many connections of the address are logged in")
 
 // login reads the version and the LoginRequest, and answers them (DEV 6).
 func (c *conn) login(in *mcs.Reader) (*session, error) {
@@ -50,6 +54,9 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("device %q: %w", req.User, err)
+	}
+	if !admission.LogIn(c.wire.Conn) {
+		return nil, fmt.Errorf("device %s: %w", device, errTooMany)
 	}
 	s := newSession(c, in, device, &req)
 	ctx, cancel := context.WithTimeout(c.srv.ctx, attachTimeout)

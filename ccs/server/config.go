@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"openccs/ccs"
+	"openccs/ccs/admission"
 	"openccs/ccs/mcsserver"
 	"openccs/ccs/xmppserver"
 	"openccs/flowcontrol"
@@ -32,10 +33,15 @@ type Config struct {
 	HTTPListen     string // host:port for check-in and registration, over TLS
 	HTTPPlain      string // the same without TLS, "" for none: some clients can be pointed at it (DEV 13)
 
-	Domain       string // of app servers' addresses on XMPP (CCS 1.7)
-	DeviceDomain string // of the addresses of devices that use XMPP
-	TLSCert      string // certificate chain, PEM; "" for one of a development CA
-	TLSKey       string // its key, PEM
+	Domain             string   // of app servers' addresses on XMPP (CCS 1.7)
+	DeviceDomain       string   // of the addresses of devices that use XMPP
+	MaxConns           int      // connections at a time on all listeners; 0 for what the limit of open files has room for
+	MaxConnsPerAddress string   // "N" or "N:M": connections of one address that have logged in, and that have not; "" for the defaults
+	TrustedNetworks    []string // networks or addresses without limits per address, besides loopback
+	ProxyProtocol      []string // networks or addresses whose connections begin with a PROXY header, version 2
+
+	TLSCert string // certificate chain, PEM; "" for one of a development CA
+	TLSKey  string // its key, PEM
 
 	Window         int           // downstream messages of a connection not yet answered (CCS 4.1)
 	UpstreamWindow int           // messages to an XMPP connection not yet acknowledged (CCS 4.2)
@@ -60,22 +66,24 @@ type Config struct {
 // whoever finds a data directory without projects gets one made.
 func Default() Config {
 	return Config{
-		DataDir:        "data",
-		Store:          storeDisk + ":",
-		NodeHeartbeat:  5 * time.Second,
-		XMPPListen:     "127.0.0.1:5235",
-		MCSListen:      "127.0.0.1:5228",
-		HTTPListen:     "127.0.0.1:8443",
-		Domain:         "gcm.googleapis.com",
-		DeviceDomain:   "device.gcm.googleapis.com",
-		Window:         1000,
-		UpstreamWindow: 1000,
-		WindowOverrun:  overrunWait,
-		DeviceBacklog:  ccs.DefaultDeviceBacklog,
-		SenderBacklog:  ccs.DefaultSenderBacklog,
-		DrainTimeout:   30 * time.Second,
-		MCSKeepAlive:   mcsserver.DefaultKeepAlive,
-		HTTPRate:       3000,
+		DataDir:            "data",
+		Store:              storeDisk + ":",
+		NodeHeartbeat:      5 * time.Second,
+		XMPPListen:         "127.0.0.1:5235",
+		MCSListen:          "127.0.0.1:5228",
+		HTTPListen:         "127.0.0.1:8443",
+		Domain:             "gcm.googleapis.com",
+		DeviceDomain:       "device.gcm.googleapis.com",
+		Window:             1000,
+		UpstreamWindow:     1000,
+		WindowOverrun:      overrunWait,
+		DeviceBacklog:      ccs.DefaultDeviceBacklog,
+		SenderBacklog:      ccs.DefaultSenderBacklog,
+		DrainTimeout:       30 * time.Second,
+		MaxConnsPerAddress: fmt.Sprintf("%d:%d", admission.DefaultPerAddress, admission.DefaultPendingPerAddress),
+
+		MCSKeepAlive: mcsserver.DefaultKeepAlive,
+		HTTPRate:     3000,
 	}
 }
 
@@ -173,6 +181,20 @@ func (c *Config) Validate() error {
 	}
 	if c.DeviceDomain != "" && strings.EqualFold(c.DeviceDomain, c.Domain) || xmppserver.IsLoginDomain(c.DeviceDomain) {
 		bad("device-domain", c.DeviceDomain, "app servers log in with it", "use a name that is for devices alone, such as device.gcm.googleapis.com")
+	}
+	if err := c.checkConns(openFiles()); err != nil {
+		errs = append(errs, err)
+	}
+	if _, _, err := parsePerAddress(c.MaxConnsPerAddress); err != nil {
+		bad("max-conns-per-address", c.MaxConnsPerAddress, err.Error(), "write how many may be logged in, such as 10000, or 10000:500 for how many may not be, too")
+	}
+	for _, n := range []struct {
+		flag  string
+		value []string
+	}{{"trusted-networks", c.TrustedNetworks}, {"proxy-protocol", c.ProxyProtocol}} {
+		if _, err := parseNetworks(n.value); err != nil {
+			bad(n.flag, strings.Join(n.value, ","), err.Error(), "write networks such as 10.0.0.0/8 or addresses such as 10.1.2.3, with commas between them")
+		}
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("tls-cert", c.TLSCert, "a certificate and its key belong together", "give both --tls-cert and --tls-key, or neither for a development certificate")

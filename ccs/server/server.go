@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"openccs/ccs"
+	"openccs/ccs/admission"
 	"openccs/ccs/card"
 	"openccs/ccs/conns"
 	"openccs/ccs/control"
@@ -36,6 +37,7 @@ type Server struct {
 	log     *zap.Logger
 	store   store.Store
 	router  *ccs.Router
+	gate    *admission.Gate
 	xmpp    *xmppserver.Server
 	mcs     *mcsserver.Server
 	http    *httpserver.Server
@@ -98,6 +100,7 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.gate = s.makeGate()
 	listeners, err := s.listen()
 	if err != nil {
 		return nil, err
@@ -199,8 +202,10 @@ func (s *Server) listen() (*listeners, error) {
 		if want.addr == "" {
 			continue
 		}
-		var err error
-		if *want.l, err = net.Listen("tcp", want.addr); err != nil {
+		tcp, err := net.Listen("tcp", want.addr)
+		if err == nil {
+			*want.l = s.gate.Listener(tcp)
+		} else {
 			problem := err.Error()
 			if errors.Is(err, syscall.EADDRINUSE) {
 				problem = "the port is in use by another program"
@@ -238,15 +243,19 @@ func (s *Server) firstProject(ctx context.Context, projects *control.Projects) e
 }
 
 func (s *Server) makeEndpoints(tlsConf *tls.Config) {
+	maxConns, _, _ := s.gate.Limits()
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
 		TLS: tlsConf, Logger: s.conf.Logger, DrainMax: s.conf.DrainTimeout,
 		Domain: s.conf.Domain, DeviceDomain: s.conf.DeviceDomain,
 		RefuseOverrun: s.conf.WindowOverrun == overrunNack, NoControlID: s.conf.NoControlID,
+		MaxConns: maxConns,
 	})
-	s.mcs = mcsserver.New(s.router, mcsserver.Options{TLS: tlsConf, Logger: s.conf.Logger, Heartbeat: s.conf.Heartbeat, KeepAlive: s.conf.MCSKeepAlive})
+	s.mcs = mcsserver.New(s.router, mcsserver.Options{
+		TLS: tlsConf, Logger: s.conf.Logger, Heartbeat: s.conf.Heartbeat, KeepAlive: s.conf.MCSKeepAlive, MaxConns: maxConns,
+	})
 	settings, _ := parseSettings(s.conf.CheckinSettings) // Validate has seen them
 	s.http = httpserver.New(s.router, httpserver.Options{
-		Logger: s.conf.Logger, Settings: settings, PerAddress: perMinute(s.conf.HTTPRate),
+		Logger: s.conf.Logger, Settings: settings, PerAddress: perMinute(s.conf.HTTPRate), Exempt: s.gate.Exempt,
 	})
 }
 

@@ -81,6 +81,12 @@ func TestConfigReportsEveryMistakeAtOnce(t *testing.T) {
 		"upstream-rate": func(c *server.Config) { c.UpstreamRate = -1 },
 		"http-rate":     func(c *server.Config) { c.HTTPRate = 60_000_001 },
 		"heartbeat":     func(c *server.Config) { c.Heartbeat = time.Second },
+		"mcs-keepalive": func(c *server.Config) { c.MCSKeepAlive = 3 * time.Hour },
+
+		"max-conns":             func(c *server.Config) { c.MaxConns = -1 },
+		"max-conns-per-address": func(c *server.Config) { c.MaxConnsPerAddress = "many" },
+		"trusted-networks":      func(c *server.Config) { c.TrustedNetworks = []string{"10.0.0.0/8", "10.0.0.0/33"} },
+		"proxy-protocol":        func(c *server.Config) { c.ProxyProtocol = []string{"balancer"} },
 	} {
 		c := good
 		change(&c)

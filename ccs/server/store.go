@@ -69,7 +69,7 @@ func OpenStore(ctx context.Context, conf Config) (store.Store, error) {
 		return openRedis(ctx, conf)
 	}
 	dir := storeDir(conf.DataDir, rest)
-	st, err := diskstore.Open(dir, diskstore.Options{})
+	st, err := diskstore.Open(dir, diskstore.Options{MaxOpenFiles: shareFiles(openFiles(), conf.Store).store})
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("another ccs runs on %s: stop it or use another --data: %w", cmp.Or(conf.DataDir, dir), err)
 	}

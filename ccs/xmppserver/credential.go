@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"openccs/ccs"
+	"openccs/ccs/admission"
 	"openccs/store"
 )
 
@@ -80,6 +81,8 @@ func (c *conn) checkSender(ctx context.Context, cred *credential) (failure strin
 		return c.failedFor(ctx, cred, sender.Key(), err)
 	case err != nil:
 		return c.refuse(cred, failTemporary, "the store cannot answer", zap.Error(err))
+	case !admission.LogIn(c.tcp):
+		return c.refuse(cred, failTemporary, "too many connections of the address are logged in")
 	case !c.srv.enter(sender):
 		return c.refuse(cred, failTemporary, "too many connections of the sender", zap.Int("limit", c.srv.opts.MaxPerSender))
 	}
@@ -116,6 +119,8 @@ func (c *conn) checkDevice(ctx context.Context, cred *credential) (failure strin
 		return c.failedFor(ctx, cred, device.Key(), err)
 	case err != nil:
 		return c.refuse(cred, failTemporary, "the store cannot answer", zap.Error(err))
+	case !admission.LogIn(c.tcp):
+		return c.refuse(cred, failTemporary, "too many connections of the address are logged in")
 	}
 	c.device, c.user, c.domain = device, device.String(), c.srv.opts.DeviceDomain
 	c.log = c.log.With(zap.Stringer("device", device))

@@ -2,11 +2,11 @@ package xmppserver
 
 import (
 	"context"
-	"net"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"openccs/ccs/admission"
 	"openccs/flowcontrol"
 	"openccs/store"
 )
@@ -70,11 +70,10 @@ func bucket[K comparable](of *lru.Cache[K, *flowcontrol.Bucket], key K) *flowcon
 	return b
 }
 
-// address is the peer's without its port.
+// address is the peer's without its port, and of an IPv6 address what one party has.
 func (c *conn) address() string {
-	host, _, err := net.SplitHostPort(c.tcp.RemoteAddr().String())
-	if err != nil {
-		return c.tcp.RemoteAddr().String()
+	if a := admission.Addr(c.tcp.RemoteAddr()); a.IsValid() {
+		return admission.Network(a).String()
 	}
-	return host
+	return c.tcp.RemoteAddr().String()
 }

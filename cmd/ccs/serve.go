@@ -32,6 +32,11 @@ type serveCmd struct {
 	HTTPListen      string `name:"http-listen" default:"${http_listen}" placeholder:"HOST:PORT" help:"Listen here for check-in and registration over HTTPS."`
 	HTTPPlainListen string `name:"http-plain-listen" placeholder:"HOST:PORT" help:"Listen here too for the same without TLS. Default: off."`
 
+	MaxConns           int      `placeholder:"N" help:"Connections at a time, on all listeners. Default: as many as the limit of open files has room for."`
+	MaxConnsPerAddress string   `default:"${max_conns_per_address}" placeholder:"N[:M]" help:"Connections of one address that have logged in, and apart from them those that have not, which are never more than a quarter of --max-conns."`
+	TrustedNetworks    []string `placeholder:"NETWORK" help:"Networks or addresses without limits per address, as this machine."`
+	ProxyProtocol      []string `placeholder:"NETWORK" help:"Networks or addresses of balancers, whose connections must begin with a PROXY protocol header, version 2. The address in it is the client's. Default: none."`
+
 	Domain       string `default:"${domain}" placeholder:"NAME" help:"Domain of app servers' addresses on XMPP."`
 	DeviceDomain string `default:"${device_domain}" placeholder:"NAME" help:"Domain of the addresses of devices that use XMPP."`
 	TLSCert      string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM. Default: one of a development CA, made at the first start."`
@@ -61,12 +66,14 @@ type serveCmd struct {
 func serveDefaults() kong.Vars {
 	d := server.Default()
 	return kong.Vars{
-		"data":            defaultData,
-		"store":           d.Store,
-		"node_heartbeat":  d.NodeHeartbeat.String(),
-		"xmpp_listen":     d.XMPPListen,
-		"mcs_listen":      d.MCSListen,
-		"http_listen":     d.HTTPListen,
+		"data":                  defaultData,
+		"store":                 d.Store,
+		"node_heartbeat":        d.NodeHeartbeat.String(),
+		"xmpp_listen":           d.XMPPListen,
+		"mcs_listen":            d.MCSListen,
+		"http_listen":           d.HTTPListen,
+		"max_conns_per_address": d.MaxConnsPerAddress,
+
 		"domain":          d.Domain,
 		"device_domain":   d.DeviceDomain,
 		"window":          strconv.Itoa(d.Window),
@@ -157,6 +164,7 @@ func (c *serveCmd) config() server.Config {
 		MCSListen:      c.MCSListen,
 		HTTPListen:     c.HTTPListen,
 		HTTPPlain:      c.HTTPPlainListen,
+		MaxConns:       c.MaxConns,
 		Domain:         c.Domain,
 		DeviceDomain:   c.DeviceDomain,
 		TLSCert:        c.TLSCert,
@@ -170,6 +178,10 @@ func (c *serveCmd) config() server.Config {
 		DeviceBacklog:  c.DeviceBacklog,
 		SenderBacklog:  c.SenderBacklog,
 		DrainTimeout:   c.DrainTimeout,
+
+		MaxConnsPerAddress: c.MaxConnsPerAddress,
+		TrustedNetworks:    c.TrustedNetworks,
+		ProxyProtocol:      c.ProxyProtocol,
 
 		Heartbeat:       c.Heartbeat,
 		MCSKeepAlive:    c.MCSKeepAlive,

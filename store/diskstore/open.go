@@ -24,7 +24,6 @@ const (
 	memTablesBeforeStop = 4
 	l0CompactionFiles   = 4
 	l0StopFiles         = 24
-	maxOpenFiles        = 500
 	walBytesPerSync     = 512 << 10 // smooths what NoSync and large groups write
 	maxManifestBytes    = 16 << 20
 )
@@ -71,7 +70,7 @@ func (s *Store) engineOptions() *pebble.Options {
 		MemTableStopWritesThreshold: memTablesBeforeStop,
 		L0CompactionThreshold:       l0CompactionFiles,
 		L0StopWritesThreshold:       l0StopFiles,
-		MaxOpenFiles:                maxOpenFiles,
+		MaxOpenFiles:                s.opts.MaxOpenFiles,
 		MaxManifestFileSize:         maxManifestBytes,
 		WALBytesPerSync:             walBytesPerSync,
 		Logger:                      engineLogger{s.opts.Logger},

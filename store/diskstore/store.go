@@ -26,6 +26,7 @@ type Options struct {
 	MemTableBytes int   // gathered in memory before a table is written; default 32 MiB
 	Registrations int   // records kept in memory for lookups; default 65536
 	SummaryBytes  int   // what is remembered of queues that have limits; default 16 MiB
+	MaxOpenFiles  int   // tables that the engine keeps open, with its other files; default 500, and never below 74
 
 	fs vfs.FS // for tests that break the disk
 }
@@ -36,6 +37,7 @@ const (
 	defaultMemTableBytes = 32 << 20
 	defaultRegistrations = 1 << 16
 	defaultSummaryBytes  = 16 << 20
+	defaultMaxOpenFiles  = 500
 )
 
 func (o *Options) setDefaults() {
@@ -50,6 +52,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.SummaryBytes <= 0 {
 		o.SummaryBytes = defaultSummaryBytes
+	}
+	if o.MaxOpenFiles <= 0 {
+		o.MaxOpenFiles = defaultMaxOpenFiles
 	}
 	if o.fs == nil {
 		o.fs = vfs.Default

@@ -47,6 +47,12 @@ func IsURL(s string) bool {
 	return known
 }
 
+// IsCluster reports whether a store URL is that of a cluster.
+func IsCluster(s string) bool {
+	name, _, _ := strings.Cut(s, ":")
+	return schemes[name].kind == cluster
+}
+
 // URLError is what is wrong with a URL. It says nothing of what stands in the URL, which may have a password.
 type URLError struct {
 	Problem string

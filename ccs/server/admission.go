@@ -1,0 +1,148 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"openccs/ccs/admission"
+	"openccs/store/redisstore"
+)
+
+// What the process needs of the files that it may open besides connections.
+const (
+	maxOpenFiles   = 1 << 30 // a limit above this is none
+	processFiles   = 48      // standard streams, the poller, listeners and a refused connection of each, the control socket and its connections, certificates, name lookups
+	engineFiles    = 24      // logs, manifest, directories and what compactions write, besides tables
+	minStoreFiles  = 74      // tables that the engine keeps open at least
+	maxStoreFiles  = 500     // more tables than the store has in gigabytes
+	storeFileShare = 4       // the part of all files that tables may take
+	redisConns     = 32      // the pool and the subscription of one Redis
+	clusterConns   = 256     // the same for a cluster of a dozen
+	minConns       = 16      // with fewer there is no service
+)
+
+// files is how the process shares out the files that it may open.
+type files struct {
+	limit int // 0 if there is none
+	store int // tables of the embedded store
+	kept  int // for everything but connections
+}
+
+// shareFiles shares out the files of a process with a limit, for a store.
+func shareFiles(limit int, storeURL string) files {
+	f := files{limit: limit, store: maxStoreFiles, kept: processFiles}
+	if limit > 0 {
+		f.store = min(max(limit/storeFileShare, minStoreFiles), maxStoreFiles)
+	}
+	kind, _, _ := parseStore(storeURL)
+	switch {
+	case kind == storeDisk:
+		f.kept += f.store + engineFiles
+	case kind == storeRedis && redisstore.IsCluster(storeURL):
+		f.kept += clusterConns
+	case kind == storeRedis:
+		f.kept += redisConns
+	}
+	return f
+}
+
+// conns is how many connections there is room for.
+func (f files) conns() int {
+	if f.limit == 0 {
+		return admission.DefaultMaxConns
+	}
+	return f.limit - f.kept
+}
+
+// checkConns reports what is wrong with MaxConns where the process may open so many files.
+func (c *Config) checkConns(limit int) error {
+	f := shareFiles(limit, c.Store)
+	bad := func(value int, problem, mend string) error {
+		return &ConfigError{Flag: "max-conns", Value: strconv.Itoa(value), Problem: problem, Mend: mend}
+	}
+	switch {
+	case c.MaxConns < 0:
+		return bad(c.MaxConns, "must be above zero", "leave it out for as many as the process may have open files for")
+	case limit == 0:
+		return nil
+	}
+	want := max(c.MaxConns, minConns)
+	if want <= f.conns() {
+		return nil
+	}
+	problem := fmt.Sprintf("the process may open %d files and needs %d of them for other things", limit, f.kept)
+	mend := fmt.Sprintf("raise the limit to %d, with ulimit -n or LimitNOFILE= of systemd", filesFor(want, c.Store))
+	if f.conns() >= minConns {
+		mend += fmt.Sprintf(", or use at most %d", f.conns())
+	}
+	return bad(c.MaxConns, problem, mend)
+}
+
+// filesFor is the smallest limit, roughly, that has room for so many connections.
+func filesFor(conns int, storeURL string) int {
+	limit := conns
+	for f := shareFiles(limit, storeURL); f.conns() < conns; f = shareFiles(limit, storeURL) {
+		limit += conns - f.conns()
+	}
+	return limit
+}
+
+// makeGate makes the gate of all listeners, and says in the log how many connections it lets in.
+func (s *Server) makeGate() *admission.Gate {
+	f := shareFiles(openFiles(), s.conf.Store)
+	o := admission.Options{Logger: s.conf.Logger, MaxConns: s.conf.MaxConns}
+	if o.MaxConns == 0 {
+		o.MaxConns = f.conns()
+	}
+	// Validate has seen these.
+	o.PerAddress, o.PendingPerAddress, _ = parsePerAddress(s.conf.MaxConnsPerAddress)
+	o.Trusted, _ = parseNetworks(s.conf.TrustedNetworks)
+	o.Proxies, _ = parseNetworks(s.conf.ProxyProtocol)
+	g := admission.New(o)
+	conns, perAddress, pending := g.Limits()
+	s.log.Info("connections are limited", zap.Int("max_conns", conns), zap.Int("per_address", perAddress),
+		zap.Int("per_address_not_logged_in", pending), zap.Int("open_files", f.limit), zap.Int("kept_for_other_things", f.kept))
+	return g
+}
+
+// parsePerAddress reads N or N:M, how many connections of an address may be logged in, and how many not; zero for
+// what is not said.
+func parsePerAddress(s string) (loggedIn, pending int, err error) {
+	if s == "" {
+		return 0, 0, nil
+	}
+	in, out, two := strings.Cut(s, ":")
+	if loggedIn, err = strconv.Atoi(in); err != nil || loggedIn <= 0 {
+		return 0, 0, errors.New("not a number of connections")
+	}
+	if !two {
+		return loggedIn, 0, nil
+	}
+	if pending, err = strconv.Atoi(out); err != nil || pending <= 0 {
+		return 0, 0, errors.New("not a number of connections behind the colon")
+	}
+	return loggedIn, pending, nil
+}
+
+// parseNetworks reads networks, and addresses, which are networks of one.
+func parseNetworks(list []string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range list {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			a, err := netip.ParseAddr(text)
+			if err != nil || a.Zone() != "" {
+				return nil, fmt.Errorf("%q is no network", text)
+			}
+			a = a.Unmap()
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		networks = append(networks, p.Masked())
+	}
+	return networks, nil
+}
