@@ -112,9 +112,25 @@ func (r *Router) Register(ctx context.Context, reg store.Registration) (*store.R
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
-	r.log.Debug("registered", zap.Uint64("device", got.Device), zap.String("app", got.App),
-		zap.Strings("senders", got.Senders), zap.String("token", ShortToken(got.Token)))
+	r.log.Debug("registered", zap.Stringer("device", DeviceID(got.Device)), zap.String("app", got.App),
+		zap.Strings("senders", shownSenders(got.Senders)), zap.String("token", ShortToken(got.Token)))
 	return got, nil
+}
+
+// shownSenders are a registration's senders as logs show them: who is no sender ID may be a key.
+func shownSenders(senders []string) []string {
+	shown := make([]string, len(senders))
+	for i, s := range senders {
+		if shown[i] = "…"; isSenderID(s) {
+			shown[i] = s
+		}
+	}
+	return shown
+}
+
+func isSenderID(s string) bool {
+	id, err := ParseSenderID(s)
+	return err == nil && string(id) == s
 }
 
 // What one device may have: far more than any has apps, and bounded all the same.

@@ -1,6 +1,7 @@
 package ccs
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,15 +17,16 @@ type SenderID string
 const maxSenderDigits = 18
 
 // ParseSenderID takes a sender ID alone or as the local part of an address such as
-// "126200347933@gcm.googleapis.com" (CCS 1.6, DEV 10). The domain is the caller's to judge.
+// "126200347933@gcm.googleapis.com" (CCS 1.6, DEV 10). The domain is the caller's to judge. The error does not
+// repeat s, which may be a key that a client has taken for the name.
 func ParseSenderID(s string) (SenderID, error) {
 	local, _, _ := strings.Cut(s, "@")
 	if local == "" || len(local) > maxSenderDigits || local[0] == '0' {
-		return "", fmt.Errorf("sender ID %q: want 1 to %d digits, the first not 0", s, maxSenderDigits)
+		return "", fmt.Errorf("sender ID: want 1 to %d digits, the first not 0", maxSenderDigits)
 	}
 	for i := range len(local) {
 		if local[i] < '0' || local[i] > '9' {
-			return "", fmt.Errorf("sender ID %q: want digits only", s)
+			return "", errors.New("sender ID: want digits only")
 		}
 	}
 	return SenderID(local), nil
@@ -44,11 +46,11 @@ func (s SenderID) ReceiptsKey() store.Key { return store.Key{Kind: store.KindRec
 // DeviceID is the android id that check-in gave a device (DEV 2.4), between 1 and 2^63-1.
 type DeviceID uint64
 
-// ParseDeviceID takes a device id in decimal.
+// ParseDeviceID takes a device id in decimal. The error does not repeat s.
 func ParseDeviceID(s string) (DeviceID, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n <= 0 {
-		return 0, fmt.Errorf("android id %q: want a decimal number between 1 and 2^63-1", s)
+		return 0, errors.New("android id: want a decimal number between 1 and 2^63-1")
 	}
 	return DeviceID(n), nil
 }

@@ -72,6 +72,9 @@ func (id ID) Rank() Rank { return Rank(id >> rankShift) }
 // Seq is the sequence number that the ID carries: the order of Put, whatever the rank.
 func (id ID) Seq() uint64 { return uint64(id) & (1<<rankShift - 1) }
 
+// String is the ID as logs show it, which is how a device's persistent_id ends (DEV 7.2).
+func (id ID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
+
 // Lease names one session's claims on a queue. It is never zero and never used twice.
 type Lease uint64
 

@@ -33,10 +33,10 @@ func (s *Server) checkIn(r *http.Request) answer {
 
 	id, token, err := s.devices.CheckIn(r.Context(), req.AndroidID, req.SecurityToken)
 	var a answer
+	fields := []zap.Field{zap.Bool("enrolled", err == nil && req.AndroidID == 0)}
 	switch {
 	case errors.Is(err, ccs.ErrUnknownDevice):
 		a = textAnswer(http.StatusUnauthorized, "unknown device")
-		id = req.AndroidID
 	case err != nil:
 		a = textAnswer(http.StatusServiceUnavailable, "try again later")
 		a.err = err
@@ -47,7 +47,8 @@ func (s *Server) checkIn(r *http.Request) answer {
 		}
 		s.settings.addTo(&resp, req.Digest)
 		a = answer{status: http.StatusOK, contentType: "application/x-protobuffer", body: resp.Append(nil)}
+		fields = append(fields, zap.Stringer("device", ccs.DeviceID(id)))
 	}
-	a.fields = []zap.Field{zap.Uint64("device", id), zap.Bool("enrolled", err == nil && req.AndroidID == 0)}
+	a.fields = fields
 	return a
 }

@@ -84,7 +84,7 @@ func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, err
 	if err != nil {
 		return "", err
 	}
-	*fields = append(*fields, zap.Uint64("device", device), zap.String("app", f.get("app")))
+	*fields = append(*fields, zap.Stringer("device", ccs.DeviceID(device)), zap.String("app", f.get("app")))
 	reg, err := f.registration(device)
 	if err != nil {
 		return "", err

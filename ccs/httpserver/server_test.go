@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -195,5 +196,5 @@ func TestLogsNameNoSecrets(t *testing.T) {
 			}
 		}
 	}
-	assert.EqualValues(t, uint64(knownID), logs.FilterMessage("call").All()[0].ContextMap()["device"])
+	assert.Equal(t, fmt.Sprint(uint64(knownID)), logs.FilterMessage("call").All()[0].ContextMap()["device"])
 }

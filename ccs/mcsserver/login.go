@@ -53,7 +53,7 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 		}))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("device %q: %w", req.User, err)
+		return nil, fmt.Errorf("authenticate: %w", err) // and nothing of the request, which may have its fields swapped
 	}
 	if !admission.LogIn(c.wire.Conn) {
 		return nil, fmt.Errorf("device %s: %w", device, errTooMany)

@@ -82,7 +82,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 		case err == errHeld:
 			continue
 		case err != nil:
-			s.log().Error("message in the queue cannot be read, dropped", zap.Uint64("id", uint64(e.ID)), zap.Error(err))
+			s.log().Error("message in the queue cannot be read, dropped", zap.Stringer("entry", e.ID), zap.Error(err))
 			has = append(has, o)
 			continue
 		case frame == nil:

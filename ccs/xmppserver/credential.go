@@ -20,6 +20,8 @@ type credential struct {
 	user      string // authcid, with a domain or without
 	key       string // API key, access token or security token
 	identity  string // authzid, "" for none
+
+	sender ccs.SenderID // that user names, "" before that is known
 }
 
 // name is the user without the domain.
@@ -47,8 +49,13 @@ func (c *conn) check(ctx context.Context, cred *credential) (failure string) {
 	return c.checkSender(ctx, cred)
 }
 
+// refuse logs why a login is refused. Of what the peer said only a sender ID is logged: clients take one field for
+// another, so that any other may be a secret.
 func (c *conn) refuse(cred *credential, condition, reason string, fields ...zap.Field) string {
-	c.log.Info("login refused", append(fields, zap.String("reason", reason), zap.String("user", cred.user))...)
+	if cred.sender != "" {
+		fields = append(fields, zap.String("sender", string(cred.sender)))
+	}
+	c.log.Info("login refused", append(fields, zap.String("reason", reason))...)
 	return condition
 }
 
@@ -65,11 +72,12 @@ func (c *conn) checkSender(ctx context.Context, cred *credential) (failure strin
 		c.srv.throttle.failed(c.address(), store.Key{})
 		return c.refuse(cred, failNotAuthorized, "the user name is no sender ID", zap.Error(err))
 	}
+	cred.sender = sender
 	if strings.Contains(cred.user, "@") && !c.srv.domains[cred.domain()] {
 		return c.refuse(cred, failNotAuthorized, "unknown domain in the user name")
 	}
 	if local, _, _ := strings.Cut(cred.identity, "@"); cred.identity != "" && local != string(sender) {
-		return c.refuse(cred, failInvalidAuthzid, "authzid names another sender", zap.String("authzid", cred.identity))
+		return c.refuse(cred, failInvalidAuthzid, "authzid names another sender")
 	}
 	login := c.srv.router.LoginToken
 	if cred.mechanism == mechanismPlain {
@@ -106,7 +114,7 @@ func (c *conn) checkDevice(ctx context.Context, cred *credential) (failure strin
 		return c.refuse(cred, failNotAuthorized, "the user name is no android id", zap.Error(err))
 	}
 	if local, _, _ := strings.Cut(cred.identity, "@"); cred.identity != "" && local != cred.name() {
-		return c.refuse(cred, failInvalidAuthzid, "authzid names another device", zap.String("authzid", cred.identity))
+		return c.refuse(cred, failInvalidAuthzid, "authzid names another device")
 	}
 	token, err := strconv.ParseUint(cred.key, 10, 64)
 	if err != nil {

@@ -142,7 +142,7 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 		o := &offers[i]
 		*o = offered{entry: entries[i], since: now, due: now.Add(f.firstGap), gap: f.firstGap, sent: 1}
 		if err := o.decode(); err != nil {
-			f.log.Error("message in the queue cannot be read, dropped", zap.Uint64("id", uint64(o.entry.ID)), zap.Error(err))
+			f.log.Error("message in the queue cannot be read, dropped", zap.Stringer("entry", o.entry.ID), zap.Error(err))
 			f.box.Ack(ctx, o.entry.ID)
 			continue
 		}
