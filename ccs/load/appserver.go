@@ -41,6 +41,7 @@ type appServer struct {
 	text   composer
 	made   int64 // messages
 	back   int   // places that are free for good, once sending is over
+	times  punctuality
 }
 
 // How long an app server or device may take to log in, and how long it pauses after a failure.
@@ -74,6 +75,7 @@ func (a *appServer) connect(ctx context.Context) error {
 	})
 	if err == nil {
 		a.client = c
+		a.run.connected.enter(a.run.now())
 	}
 	return err
 }
@@ -83,10 +85,20 @@ func (a *appServer) serve(ctx context.Context) error {
 	defer a.old.Wait()
 	for {
 		c := a.client
+		a.old.Go(func() {
+			<-c.Done()
+			a.run.connected.leave(a.run.now())
+		})
 		a.feed(ctx, c)
+		if a.run.sending() {
+			a.times.disconnected(a.run.now())
+		}
 		a.leave(ctx, c)
 		if err := a.reconnect(ctx); err != nil || ctx.Err() != nil {
 			return err
+		}
+		if a.run.sending() {
+			a.times.connected(a.run.now())
 		}
 	}
 }
@@ -131,6 +143,7 @@ func (a *appServer) reconnect(ctx context.Context) error {
 		case isRefused(err):
 			return err
 		}
+		a.run.loginFailures.Add(1)
 		a.log.Info("connect", zap.Error(err), zap.Duration("pause", pause))
 		select {
 		case <-time.After(pause):
@@ -180,15 +193,19 @@ func (a *appServer) next(ctx context.Context, c *ccsclient.Client) *flight {
 		}
 		select {
 		case f := <-a.free:
-			return a.make(f, due, true)
+			return a.make(f, due, false)
 		default: // the window is full
 		}
+		since := a.run.now()
 		select {
 		case f := <-a.free:
-			return a.make(f, due, false)
+			a.times.blocked(a.run.now() - since)
+			return a.make(f, due, true)
 		case <-c.Done():
+			a.times.blocked(a.run.now() - since)
 			return nil
 		case <-a.run.stop:
+			a.times.blocked(a.run.now() - since)
 		case <-ctx.Done():
 			return nil
 		}

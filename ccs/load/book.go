@@ -81,7 +81,8 @@ func (r *run) sample(b *book, phase Phase) error {
 		Sent: total.Sent - b.last.Sent, Acked: total.Acked - b.last.Acked, Nacked: total.Nacked - b.last.Nacked,
 		Delivered: total.Delivered - b.last.Delivered, Upstream: total.Upstream - b.last.Upstream,
 		InFlight: int(max(0, total.Sent-total.Acked-total.Nacked)), Window: r.plan.InFlight * len(r.servers),
-		DevicesOnline: int(r.online.Load()),
+		ConnectionsOnline: r.connected.count(), DevicesOnline: r.online.count(),
+		Outage: r.outages.during(interval{b.lastAt, now}),
 	}
 	b.last, b.lastAt = total, now
 	b.take(r, &s)
@@ -141,7 +142,9 @@ func (r *run) result(b *book, now time.Duration) *Result {
 		Sent: r.down.sent.Load(), Acked: r.down.acked.Load(), Nacked: r.down.nacked.Load(),
 		Delivered: r.down.delivered.Load(), Duplicated: r.down.duplicated.Load(), OutOfOrder: r.down.outOfOrder.Load(),
 		Resent: r.down.resent.Load(), Misdelivered: r.misdelivered.Load(), Strays: r.strays.Load(),
-		Nacks:     map[string]int64{},
+		Nacks: map[string]int64{},
+		Outages: r.outages.result(b.began, interval{b.begin.at, b.end.at},
+			b.end.acked-b.begin.acked, b.end.delivered-b.begin.delivered),
 		AckedPerS: perSecond(b.begin.acked, b.end.acked), DeliveredPerS: perSecond(b.begin.delivered, b.end.delivered),
 		AckMS: latency(b.acks), DeliveryMS: latency(b.deliveries),
 		AckCurve: curve(b.acks), DeliveryCurve: curve(b.deliveries),
@@ -149,7 +152,7 @@ func (r *run) result(b *book, now time.Duration) *Result {
 			Requested: r.receipts.requested.Load(), Received: r.receipts.received.Load(),
 			Lost: max(0, r.receipts.owed.Load()-r.receipts.received.Load()), Duplicated: r.receipts.duplicated.Load(),
 		},
-		Logins: b.logins.TotalCount(), LoginMS: latency(b.logins), Reconnects: r.reconnects.Load(),
+		Logins: b.logins.TotalCount(), LoginMS: latency(b.logins), Reconnects: r.reconnects.Load(), LoginFailures: r.loginFailures.Load(),
 		Timeline: b.timeline.samples,
 	}
 	for code, n := range maps.All(r.nacks) {
@@ -157,7 +160,14 @@ func (r *run) result(b *book, now time.Duration) *Result {
 	}
 	for _, a := range r.servers {
 		res.Unanswered += a.giveUp()
+		if r.schedule != nil {
+			res.Generator.Unsent += a.times.stopped(r.schedule, a.number, a.made, r.stoppedAt)
+			res.Overdue.NoConnection.add(a.times.overdue.NoConnection)
+			res.Overdue.WindowFull.add(a.times.overdue.WindowFull)
+		}
 	}
+	res.Generator.Unsent += r.ownUnsent
+	res.Generator.StalledS = r.stalled.Seconds()
 	if r.plan.Away {
 		res.Waiting = res.Acked
 	} else {
@@ -185,14 +195,14 @@ func (r *run) result(b *book, now time.Duration) *Result {
 // upstream adds up the other direction.
 func (r *run) upstream(b *book, perSecond float64) Upstream {
 	u := Upstream{
-		Sent: r.up.sent.Load(), Acked: r.up.acked.Load(), Delivered: r.up.delivered.Load(),
+		Sent: r.up.sent.Load(), Acked: r.up.acked.Load(), Nacked: r.up.nacked.Load(), Delivered: r.up.delivered.Load(),
+		Unsent:     r.upUnsent,
 		Duplicated: r.up.duplicated.Load(), OutOfOrder: r.up.outOfOrder.Load(),
 		DeliveredPerS: perSecond, AckMS: latency(b.upAcks), DeliveryMS: latency(b.upDeliveries),
 	}
 	for _, d := range r.devices {
-		for gap := range d.up.got.missing(d.up.sent, d.up.lastDue) {
-			u.Lost += gap.to - gap.from
-		}
+		u.Lost += d.up.upstreamLost()
 	}
+	u.Unanswered = u.Sent - u.Acked - u.Nacked
 	return u
 }

@@ -60,7 +60,7 @@ func backoff(failures int) time.Duration { return min(firstPause<<min(failures-1
 
 func (d *device) connected() {
 	d.run.logins.record(d.number, time.Since(d.dialled))
-	d.run.online.Add(1)
+	d.run.online.enter(d.run.now())
 	d.isOnline = true
 	if d.logins++; d.logins == 1 {
 		close(d.entered)
@@ -71,10 +71,12 @@ func (d *device) connected() {
 
 func (d *device) disconnected(reason error, pause time.Duration) {
 	d.run.log.Info("device disconnected", zap.Int("device", d.number), zap.Error(reason), zap.Duration("pause", pause))
-	if d.isOnline {
-		d.isOnline = false
-		d.run.online.Add(-1)
+	if !d.isOnline {
+		d.run.loginFailures.Add(1)
+		return
 	}
+	d.isOnline = false
+	d.run.online.leave(d.run.now())
 }
 
 // dial waits until devices may connect.

@@ -9,14 +9,20 @@ import (
 // compared are the metrics that Diff shows, if a run has them.
 var compared = []string{
 	"sent", "acked", "nacked", "unanswered", "delivered", "lost", "expired", "collapsed", "deleted", "waiting",
-	"duplicated", "out_of_order", "misdelivered", "resent", "reconnects", "acked_per_s", "delivered_per_s",
+	"duplicated", "out_of_order", "misdelivered", "resent", "reconnects", "login_failures",
+	"outages.count", "outages.seconds", "outages.no_connection_s", "outages.no_answer_s", "outages.no_device_s",
+	"outages.no_delivery_s", "outages.no_upstream_answer_s",
+	"overdue.no_connection.sent_late", "overdue.no_connection.unsent", "overdue.window_full.sent_late", "overdue.window_full.unsent",
+	"acked_per_s", "outages.acked_per_s", "delivered_per_s", "outages.delivered_per_s",
 	"ack_ms.p50", "ack_ms.p90", "ack_ms.p99", "ack_ms.p999", "ack_ms.max",
 	"delivery_ms.p50", "delivery_ms.p90", "delivery_ms.p99", "delivery_ms.p999", "delivery_ms.max",
-	"upstream.delivered", "upstream.lost", "upstream.delivered_per_s", "upstream.ack_ms.p99", "upstream.delivery_ms.p99",
+	"upstream.delivered", "upstream.unsent", "upstream.unanswered", "upstream.lost", "upstream.delivered_per_s", "upstream.ack_ms.p99", "upstream.delivery_ms.p99",
 	"login_ms.p50", "login_ms.p99", "server_cpu_us_per_message", "generator.cpu_us_per_message",
+	"generator.late_ms.p99", "generator.unsent", "generator.stalled_s",
 }
 
-// Diff is a table of two results for a person: what each has, and by how much the second differs.
+// Diff is a table of two results for a person: what each has, and by how much the second differs. The warnings of
+// both come with it: what a run with an outage took is not compared with one without as if nothing had been.
 func Diff(a, b *Result) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -37,6 +43,11 @@ func Diff(a, b *Result) string {
 	_ = w.Flush() // a strings.Builder never fails
 	if p, q := a.Plan.String(), b.Plan.String(); p != q {
 		fmt.Fprintf(&text, "The plans differ:\n  %s: %s\n  %s: %s\n", a.Run, p, b.Run, q)
+	}
+	for _, r := range []*Result{a, b} {
+		for _, warning := range r.Warnings {
+			fmt.Fprintf(&text, "Warning of %s: %s\n", r.Run, warning)
+		}
 	}
 	return text.String()
 }

@@ -23,6 +23,13 @@
 // its load down. With a rate messages are due when a schedule says so, and latency counts from then, so that
 // a server that stalls can't hide it. The load grows during the ramp, which is not measured.
 //
+// # Outages
+//
+// An Outage is a time in which nobody of one side was connected, or in which nothing came that was waited for.
+// Connections are counted as they come and go; for silence the counters are looked at every watchEvery. If that look
+// itself is late, the load tool stood still, and the server is not blamed. How late a message was sent is
+// divided: what its app server waited for a connection or a place in the window is the server's, the rest is the load tool's.
+//
 // # Goroutines
 //
 // Each app server's connection has one that sends; answers and deliveries are counted by the clients' own,

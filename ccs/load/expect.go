@@ -23,7 +23,7 @@ var expectation = regexp.MustCompile(`^\s*([a-z0-9_.]+)\s*(<=|>=|!=|<|>|=)\s*([0
 // its path, where ack.p99 is short for ack_ms.p99; latencies are durations or milliseconds.
 func ParseExpectations(text string) ([]Expectation, error) {
 	var list []Expectation
-	known := metrics(&Result{ServerCPU: new(float64), Plan: DefaultPlan()})
+	known := numbers(&Result{ServerCPU: new(float64)})
 	for part := range strings.SplitSeq(text, ",") {
 		m := expectation.FindStringSubmatch(part)
 		if m == nil {
@@ -56,9 +56,39 @@ func (e Expectation) Miss(r *Result) string {
 		"<": v < e.value, "<=": v <= e.value, ">": v > e.value, ">=": v >= e.value, "=": v == e.value, "!=": v != e.value,
 	}
 	if met[e.op] {
-		return ""
+		return e.missing(r)
 	}
 	return fmt.Sprintf("%s: it is %s", e.text, strconv.FormatFloat(v, 'f', -1, 64))
+}
+
+// quantiles are the shares of the values that percentiles stand for.
+var quantiles = map[string]float64{"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1}
+
+// missing says how a latency misses the expectation to be low though it has the value: too many messages have no
+// latency at all, because they were never sent, answered or delivered. They count as slower than all others.
+func (e Expectation) missing(r *Result) string {
+	if e.op != "<" && e.op != "<=" {
+		return ""
+	}
+	unsent := r.Overdue.NoConnection.Unsent + r.Overdue.WindowFull.Unsent + r.Unanswered
+	upUnsent := r.Upstream.Unsent + r.Upstream.Unanswered
+	for _, of := range []struct {
+		name    string
+		values  int64
+		without int64
+	}{
+		{"ack_ms.", r.AckMS.Count, unsent},
+		{"delivery_ms.", r.DeliveryMS.Count, unsent + r.Lost},
+		{"upstream.ack_ms.", r.Upstream.AckMS.Count, upUnsent},
+		{"upstream.delivery_ms.", r.Upstream.DeliveryMS.Count, upUnsent + r.Upstream.Lost},
+	} {
+		percentile, ok := strings.CutPrefix(e.metric, of.name)
+		if ok && float64(of.values) < quantiles[percentile]*float64(of.values+of.without) {
+			return fmt.Sprintf("%s: %d of %d messages have no latency: they were not sent, answered or delivered",
+				e.text, of.without, of.values+of.without)
+		}
+	}
+	return ""
 }
 
 // fullName is the path of a metric: ack.p99 is ack_ms.p99, upstream.ack.p99 is upstream.ack_ms.p99.
@@ -70,8 +100,24 @@ func fullName(name string) string {
 	return strings.Join(parts, ".")
 }
 
-// metrics is every number of a result by its path in JSON, but for those of the plan and in lists.
+// metrics is every number that a result has by its path in JSON: a latency without values has none.
 func metrics(r *Result) map[string]float64 {
+	found := numbers(r)
+	for path, l := range map[string]Latency{
+		"ack_ms.": r.AckMS, "delivery_ms.": r.DeliveryMS, "login_ms.": r.LoginMS, "generator.late_ms.": r.Generator.LateMS,
+		"upstream.ack_ms.": r.Upstream.AckMS, "upstream.delivery_ms.": r.Upstream.DeliveryMS,
+	} {
+		if l == (Latency{}) {
+			for percentile := range quantiles {
+				delete(found, path+percentile)
+			}
+		}
+	}
+	return found
+}
+
+// numbers is every number of a result by its path in JSON, but for those of the plan and in lists.
+func numbers(r *Result) map[string]float64 {
 	short := *r
 	short.Plan = DefaultPlan()
 	b, err := json.Marshal(&short)

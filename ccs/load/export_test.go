@@ -81,3 +81,22 @@ func Warnings(r *Result) []string {
 
 // ProcessCPU and OwnCPU are what a process, and this one, have used.
 var ProcessCPU, OwnCPU = processCPU, ownCPU
+
+// Excuse is what the server has to answer for.
+type Excuse struct{ e excuse }
+
+func (e *Excuse) Blocked(wait time.Duration)            { e.e.blocked(wait) }
+func (e *Excuse) Own(delay time.Duration) time.Duration { return e.e.own(delay) }
+
+// OutageLog collects outages.
+type OutageLog struct{ l outageLog }
+
+func (l *OutageLog) Begin(kind OutageKind, at time.Duration) { l.l.begin(kind, at) }
+func (l *OutageLog) End(kind OutageKind, at time.Duration)   { l.l.end(kind, at) }
+func (l *OutageLog) EndAll(at time.Duration)                 { l.l.endAll(at) }
+func (l *OutageLog) Stormed(from, to time.Duration)          { l.l.stormed(from, to) }
+
+// Result adds them up.
+func (l *OutageLog) Result(began, from, to time.Duration, acked, delivered int64) Outages {
+	return l.l.result(began, interval{from, to}, acked, delivered)
+}

@@ -19,16 +19,14 @@ type flight struct {
 	answered func(ccsclient.Reply)
 }
 
-// make makes the next message, with its place. In an open loop punctual says that nothing but this process can
-// have kept it from being sent when it was due.
-func (a *appServer) make(f *flight, due time.Duration, punctual bool) *flight {
+// make makes the next message, with its place. full says that there was none at first.
+func (a *appServer) make(f *flight, due time.Duration, full bool) *flight {
 	r := a.run
 	now := r.now()
-	switch {
-	case r.schedule == nil:
+	if r.schedule == nil {
 		due = now
-	case punctual:
-		r.lateness.record(a.number, now-due)
+	} else {
+		r.lateness.record(a.number, a.times.sent(due, now, full))
 	}
 	s := a.streams[a.made%int64(len(a.streams))]
 	f.stream, f.seq, f.due, f.nth, f.again = s, s.sent, due, a.made, false

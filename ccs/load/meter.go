@@ -57,19 +57,21 @@ func (m *meter) take(h *hdrhistogram.Histogram) {
 	}
 }
 
-// Latency is a distribution in milliseconds.
+// Latency is a distribution in milliseconds. Without values its percentiles mean nothing; with fewer than 100 the
+// 99th is the greatest value, and so on.
 type Latency struct {
-	P50  float64 `json:"p50"`
-	P90  float64 `json:"p90"`
-	P99  float64 `json:"p99"`
-	P999 float64 `json:"p999"`
-	Max  float64 `json:"max"`
+	Count int64   `json:"count"`
+	P50   float64 `json:"p50"`
+	P90   float64 `json:"p90"`
+	P99   float64 `json:"p99"`
+	P999  float64 `json:"p999"`
+	Max   float64 `json:"max"`
 }
 
 func latency(h *hdrhistogram.Histogram) Latency {
 	ms := func(v int64) float64 { return float64(v) / 1000 }
 	at := func(q float64) float64 { return ms(h.ValueAtQuantile(q)) }
-	return Latency{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: ms(h.Max())}
+	return Latency{Count: h.TotalCount(), P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: ms(h.Max())}
 }
 
 // Point is a point of a percentile curve.

@@ -2,6 +2,7 @@ package load
 
 import (
 	"math"
+	"sort"
 	"time"
 )
 
@@ -43,6 +44,15 @@ func newSchedule(p pacer, senders int) *schedule {
 // dueOf is when sender's message i is due.
 func (s *schedule) dueOf(sender int, i int64) time.Duration {
 	return s.base + s.due(i*int64(len(s.wake))+int64(sender))
+}
+
+// dueBefore is how many of a sender's messages from first on are due before a time.
+func (s *schedule) dueBefore(sender int, first int64, t time.Duration) int64 {
+	n := 1
+	for s.dueOf(sender, first+int64(n)-1) < t {
+		n *= 2
+	}
+	return int64(sort.Search(n, func(i int) bool { return s.dueOf(sender, first+int64(i)) >= t }))
 }
 
 // run wakes senders until stop is closed. start is that of the run's clock.

@@ -33,6 +33,9 @@ func (r *run) play(ctx, life context.Context, die context.CancelCauseFunc, gorou
 			}
 		})
 	}
+	watched := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { r.watch(watched) })
 	sending.Go(r.openWindows)
 	sending.Go(func() { r.sendUpstream(life) })
 
@@ -57,6 +60,9 @@ func (r *run) play(ctx, life context.Context, die context.CancelCauseFunc, gorou
 		failure = context.Cause(life)
 	}
 	counted := r.now() // before everybody leaves, which takes a moment
+	close(watched)
+	watching.Wait()
+	r.outages.endAll(counted)
 	die(nil)
 	goroutines.Wait()
 	b.take(r, nil)
@@ -142,7 +148,7 @@ func (r *run) settled() bool {
 		}
 	}
 	sent := r.up.sent.Load()
-	if r.up.acked.Load() < sent || r.up.delivered.Load() < sent || r.receipts.received.Load() < r.receipts.owed.Load() {
+	if r.up.acked.Load()+r.up.nacked.Load() < sent || r.up.delivered.Load() < sent || r.receipts.received.Load() < r.receipts.owed.Load() {
 		return false
 	}
 	if r.plan.Away {

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"fmt"
 	"runtime"
 	"time"
 )
@@ -34,6 +35,9 @@ type Result struct {
 
 	Nacks map[string]int64 `json:"nacks"` // by code
 
+	Outages Outages `json:"outages"`
+	Overdue Overdue `json:"overdue"` // downstream
+
 	AckedPerS     float64 `json:"acked_per_s"`
 	DeliveredPerS float64 `json:"delivered_per_s"`
 	AckMS         Latency `json:"ack_ms"`      // from when a message was due, or sent in a closed loop, to its ack
@@ -42,9 +46,10 @@ type Result struct {
 	Receipts Receipts `json:"receipts"`
 	Upstream Upstream `json:"upstream"`
 
-	Logins     int64   `json:"logins"` // of devices
-	LoginMS    Latency `json:"login_ms"`
-	Reconnects int64   `json:"reconnects"` // of devices and app servers
+	Logins        int64   `json:"logins"` // of devices
+	LoginMS       Latency `json:"login_ms"`
+	Reconnects    int64   `json:"reconnects"`     // of devices and app servers
+	LoginFailures int64   `json:"login_failures"` // attempts of them to reconnect that failed
 
 	// ServerCPU is the CPU time of the server per acked message, upstream ones included; absent if the server is no
 	// process of this machine, or not the same one at both ends of the measured part.
@@ -68,9 +73,12 @@ type Receipts struct {
 // Upstream is what a Result has for the other direction.
 type Upstream struct {
 	Sent          int64   `json:"sent"`
+	Unsent        int64   `json:"unsent"` // due, and never sent because devices got no acks
 	Acked         int64   `json:"acked"`
+	Nacked        int64   `json:"nacked"`
+	Unanswered    int64   `json:"unanswered"` // neither, until the end of the drain
 	Delivered     int64   `json:"delivered"`
-	Lost          int64   `json:"lost"` // sent and not delivered
+	Lost          int64   `json:"lost"` // acked and not delivered
 	Duplicated    int64   `json:"duplicated"`
 	OutOfOrder    int64   `json:"out_of_order"` // over several connections of a sender there is no order
 	DeliveredPerS float64 `json:"delivered_per_s"`
@@ -82,7 +90,9 @@ type Upstream struct {
 type Generator struct {
 	CPUCores float64 `json:"cpu_cores"` // used on average while measuring
 	CPUUS    float64 `json:"cpu_us_per_message"`
-	LateMS   Latency `json:"late_ms"` // sent after they were due, by no fault of the server; open loop only
+	LateMS   Latency `json:"late_ms"`   // sent after they were due, by no fault of the server; open loop only
+	Unsent   int64   `json:"unsent"`    // due and never sent, by no fault of the server
+	StalledS float64 `json:"stalled_s"` // it stood still itself, which says nothing about the server
 }
 
 // The generator is suspected of being the limit when it uses such a share of the machine, or is so late.
@@ -94,15 +104,24 @@ const (
 // warn notes what makes the figures less than they seem.
 func (r *Result) warn() {
 	r.Warnings = []string{}
-	add := func(when bool, text string) {
+	add := func(when bool, format string, args ...any) {
 		if when {
-			r.Warnings = append(r.Warnings, text)
+			r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
 		}
 	}
+	o := &r.Outages
+	add(o.Count > 0, "%s: rates and latencies count that", o.text())
+	add(o.MeasuredS > 0 && r.Plan.Rate == 0,
+		"in a closed loop nothing is due in an outage, so that the latencies leave most of it out; --rate counts it")
+	unsent := r.Overdue.NoConnection.Unsent + r.Overdue.WindowFull.Unsent
+	add(unsent > 0, "%d messages were due and never sent: %d without a connection, %d with a full window",
+		unsent, r.Overdue.NoConnection.Unsent, r.Overdue.WindowFull.Unsent)
+	add(r.Upstream.Unsent > 0, "%d upstream messages were due and never sent, because devices got no acks", r.Upstream.Unsent)
 	add(r.Generator.CPUCores > suspectShare*float64(runtime.NumCPU()),
 		"the load tool used most of the machine: it may have been the limit, not the server; run it elsewhere")
 	add(r.Generator.LateMS.P99 > suspectLateMS,
 		"the load tool sent late: the machine is too busy for this rate, and latencies count that")
+	add(r.Generator.StalledS > 0, "the load tool stood still for %.1f s: the machine is too busy", r.Generator.StalledS)
 	add(r.Untracked > 0, "some streams had more gaps than are kept: lost, expired and collapsed may be off by untracked")
 	add(r.Misdelivered > 0, "devices got each other's messages")
 	add(r.Plan.Away && r.Sent > int64(r.Plan.Devices)*100 && r.Plan.CollapseKeys == 0,

@@ -45,6 +45,15 @@ func TestExpectations(t *testing.T) {
 	list, err := load.ParseExpectations("ack.p99<10ms,lost=0")
 	require.NoError(t, err)
 	assert.Len(t, list, 2)
+	r.DeliveryMS = load.Latency{}
+	list, err = load.ParseExpectations("delivery.p99<10ms")
+	require.NoError(t, err)
+	assert.Contains(t, list[0].Miss(r), "no such figure", "nothing was delivered")
+	r.AckMS, r.Overdue.NoConnection.Unsent = load.Latency{Count: 990, P99: 1, Max: 2}, 9
+	list, err = load.ParseExpectations("ack.p99<10ms,ack.max<10ms")
+	require.NoError(t, err)
+	assert.Empty(t, list[0].Miss(r))
+	assert.Equal(t, "ack.max<10ms: 9 of 999 messages have no latency: they were not sent, answered or delivered", list[1].Miss(r))
 	r.ServerCPU = nil
 	list, err = load.ParseExpectations("server_cpu_us_per_message<8")
 	require.NoError(t, err)
@@ -69,6 +78,8 @@ func TestDiff(t *testing.T) {
 	}
 	assert.NotContains(t, text, "nacked", "what neither has is left out")
 	assert.NotContains(t, text, "plans differ")
+	a.Warnings = []string{"1 outage in 2.0 s"}
+	assert.Contains(t, load.Diff(a, b), "Warning of a: 1 outage in 2.0 s")
 	b.Plan.Devices = 9
 	assert.Contains(t, load.Diff(a, b), "plans differ")
 }
@@ -114,6 +125,13 @@ func TestWarnings(t *testing.T) {
 		{name: "a good run", result: func(r *load.Result) { r.Generator.CPUCores = 0.1 * float64(runtime.NumCPU()) }},
 		{name: "the tool used the machine up", result: func(r *load.Result) { r.Generator.CPUCores = 0.6 * float64(runtime.NumCPU()) }, want: "most of the machine"},
 		{name: "it sent late", result: func(r *load.Result) { r.Generator.LateMS.P99 = 5 }, want: "late"},
+		{
+			name:   "an outage",
+			result: func(r *load.Result) { r.Outages = load.Outages{Count: 1, Seconds: 4, NoConnectionS: 3, NoDeviceS: 4} },
+			want:   "1 outage in 4.0 s: no app server connected for 3.0 s, no device connected for 4.0 s",
+		},
+		{name: "it stood still", result: func(r *load.Result) { r.Generator.StalledS = 2 }, want: "stood still for 2.0 s"},
+		{name: "not all was sent", result: func(r *load.Result) { r.Overdue.NoConnection.Unsent = 7 }, want: "7 messages were due and never sent"},
 		{name: "it lost count", result: func(r *load.Result) { r.Untracked = 1 }, want: "untracked"},
 		{name: "the wrong device", result: func(r *load.Result) { r.Misdelivered = 1 }, want: "each other's"},
 		{name: "too much for those who are away", result: func(r *load.Result) { r.Plan.Away, r.Sent = true, 401 }, want: "marker"},

@@ -59,7 +59,14 @@ type run struct {
 	upAcks, upDeliveries, logins *meter
 	receipts                     struct{ requested, owed, received, duplicated atomic.Int64 }
 	misdelivered, strays         atomic.Int64
-	reconnects, online           atomic.Int64
+	reconnects, loginFailures    atomic.Int64
+
+	connected, online presence // app servers' connections, and devices
+	outages           outageLog
+	stalled           time.Duration // owned by watch: how long the load tool itself stood still
+	stoppedAt         time.Duration // set before stop is closed
+
+	upUnsent, ownUnsent int64 // owned by sendUpstream: due upstream and never sent, by the server's fault and the load tool's
 
 	mu    sync.Mutex
 	nacks map[stanza.Code]int64
@@ -101,6 +108,8 @@ func newRun(plan *Plan, target *Target, o Options) *run {
 		deliveries: newMeter(plan.Devices), logins: newMeter(plan.Devices), upAcks: newMeter(plan.Devices),
 		nacks: map[stanza.Code]int64{},
 	}
+	r.connected = presence{kind: NoConnection, log: &r.outages}
+	r.online = presence{kind: NoDevice, log: &r.outages}
 	for i := range plan.CollapseKeys {
 		r.collapseKeys = append(r.collapseKeys, "key-"+strconv.Itoa(i))
 	}
@@ -116,6 +125,7 @@ func (r *run) sending() bool { return !r.stopped.Load() }
 // stopSending lets every connection collect its answers.
 func (r *run) stopSending() {
 	if !r.stopped.Swap(true) {
+		r.stoppedAt = r.now()
 		close(r.stop)
 		r.widen(2 * r.plan.InFlight)
 	}

@@ -186,6 +186,8 @@ func TestRuns(t *testing.T) {
 			check: func(t *testing.T, r *load.Result) {
 				assert.Positive(t, r.Deleted, "of each the server keeps 100")
 				assert.Positive(t, r.Reconnects)
+				assert.Zero(t, r.Outages.Count, "it is the run's own doing")
+				assert.NotEmpty(t, r.Outages.List)
 			},
 		},
 		{

@@ -1,6 +1,10 @@
 package load
 
-import "github.com/HdrHistogram/hdrhistogram-go"
+import (
+	"cmp"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
 
 // Phase is a part of a run.
 type Phase string
@@ -14,19 +18,21 @@ const (
 
 // Sample is a part of a run, about a second.
 type Sample struct {
-	At            float64 `json:"at"`      // seconds from the start of the run to the end of the sample
-	Seconds       float64 `json:"seconds"` // its length
-	Phase         Phase   `json:"phase"`
-	Sent          int64   `json:"sent"`
-	Acked         int64   `json:"acked"`
-	Nacked        int64   `json:"nacked"`
-	Delivered     int64   `json:"delivered"`
-	Upstream      int64   `json:"upstream"` // delivered
-	InFlight      int     `json:"in_flight"`
-	Window        int     `json:"window"` // of all connections
-	DevicesOnline int     `json:"devices_online"`
-	AckMS         Latency `json:"ack_ms"`
-	DeliveryMS    Latency `json:"delivery_ms"`
+	At                float64    `json:"at"`      // seconds from the start of the run to the end of the sample
+	Seconds           float64    `json:"seconds"` // its length
+	Phase             Phase      `json:"phase"`
+	Sent              int64      `json:"sent"`
+	Acked             int64      `json:"acked"`
+	Nacked            int64      `json:"nacked"`
+	Delivered         int64      `json:"delivered"`
+	Upstream          int64      `json:"upstream"` // delivered
+	InFlight          int        `json:"in_flight"`
+	Window            int        `json:"window"`             // of all connections
+	ConnectionsOnline int        `json:"connections_online"` // of app servers
+	DevicesOnline     int        `json:"devices_online"`
+	Outage            OutageKind `json:"outage"` // the most telling one in it; "" for none
+	AckMS             Latency    `json:"ack_ms"`
+	DeliveryMS        Latency    `json:"delivery_ms"`
 
 	// Not in the timeline: the sample's own histograms, in microseconds, valid until the reporter returns.
 	Ack, Delivery *hdrhistogram.Histogram `json:"-"`
@@ -85,6 +91,8 @@ func merge(a, b Sample) Sample {
 	m.Delivered += a.Delivered
 	m.Upstream += a.Upstream
 	m.InFlight = max(a.InFlight, b.InFlight)
+	m.ConnectionsOnline = min(a.ConnectionsOnline, b.ConnectionsOnline)
+	m.Outage = cmp.Or(a.Outage, b.Outage)
 	m.DevicesOnline = min(a.DevicesOnline, b.DevicesOnline)
 	m.AckMS = worse(a.AckMS, b.AckMS)
 	m.DeliveryMS = worse(a.DeliveryMS, b.DeliveryMS)
@@ -93,6 +101,7 @@ func merge(a, b Sample) Sample {
 
 func worse(a, b Latency) Latency {
 	return Latency{
-		P50: max(a.P50, b.P50), P90: max(a.P90, b.P90), P99: max(a.P99, b.P99), P999: max(a.P999, b.P999), Max: max(a.Max, b.Max),
+		Count: a.Count + b.Count,
+		P50:   max(a.P50, b.P50), P90: max(a.P90, b.P90), P99: max(a.P99, b.P99), P999: max(a.P999, b.P999), Max: max(a.Max, b.Max),
 	}
 }

@@ -29,6 +29,7 @@ func TestTheSchemaDescribesAResult(t *testing.T) {
 	if r.ServerCPU == nil { // optional, and to be described all the same
 		r.ServerCPU = new(float64)
 	}
+	r.Outages.List = append(r.Outages.List, load.Outage{Kind: load.NoAnswer})
 	b, err := json.Marshal(r)
 	require.NoError(t, err)
 	var value any

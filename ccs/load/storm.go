@@ -20,6 +20,8 @@ func (r *run) storm(ctx context.Context) {
 		return
 	}
 	r.log.Info("storm", zap.String("kind", string(r.plan.Storm)))
+	began := r.now()
+	defer func() { r.outages.stormed(began, r.now()) }()
 	switch r.plan.Storm {
 	case StormReconnect:
 		r.cutDevices()

@@ -19,6 +19,7 @@ type stream struct {
 	mu      sync.Mutex // guards the rest
 	got     tracker
 	refused spans   // never accepted: nacked, or unanswered at the end
+	taken   tracker // acked; of upstream messages only
 	proven  tracker // receipts, by their numbers among those that were asked for
 }
 
@@ -27,6 +28,27 @@ func (s *stream) arrived(m stamp) verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.got.add(m.seq, m.due)
+}
+
+// accept takes note that the server has accepted an upstream message.
+func (s *stream) accept(seq int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken.add(seq, 0)
+}
+
+// upstreamLost is how many messages were accepted and have not come. The sender must have ended.
+func (s *stream) upstreamLost() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for gap := range s.got.missing(s.sent, s.lastDue) {
+		for seq := gap.from; seq < min(gap.to, s.taken.next); seq++ {
+			if !s.taken.gaps.has(seq) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // receiptArrived takes note of a receipt, by its number.

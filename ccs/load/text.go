@@ -19,7 +19,10 @@ func (s *Sample) String() string {
 	at := time.Duration(s.At * float64(time.Second)).Round(time.Second)
 	line := fmt.Sprintf("%d:%02d %-7s  devices %d  acked %s/s  delivered %s/s  ack p50 %s p99 %s  deliver p50 %s p99 %s  in flight %d/%d",
 		at/time.Minute, at%time.Minute/time.Second, s.Phase, s.DevicesOnline, per(s.Acked), per(s.Delivered),
-		ms(s.AckMS.P50), ms(s.AckMS.P99), ms(s.DeliveryMS.P50), ms(s.DeliveryMS.P99), s.InFlight, s.Window)
+		s.AckMS.p50(), s.AckMS.p99(), s.DeliveryMS.p50(), s.DeliveryMS.p99(), s.InFlight, s.Window)
+	if s.Outage != "" {
+		line += "  " + strings.ToUpper(s.Outage.String())
+	}
 	if s.Upstream > 0 {
 		line += fmt.Sprintf("  up %s/s", per(s.Upstream))
 	}
@@ -39,13 +42,17 @@ func (r *Result) Summary() string {
 	row("Downstream", "sent %d  acked %d  nacked %d  unanswered %d  delivered %d", r.Sent, r.Acked, r.Nacked, r.Unanswered, r.Delivered)
 	row("Of these", "lost %d  duplicated %d  out of order %d  expired %d  collapsed %d  deleted %d  waiting %d",
 		r.Lost, r.Duplicated, r.OutOfOrder, r.Expired, r.Collapsed, r.Deleted, r.Waiting)
-	row("Rate", "acked %s/s  delivered %s/s", short(r.AckedPerS), short(r.DeliveredPerS))
+	outside := ""
+	if o := &r.Outages; o.MeasuredS > 0 && r.Plan.Rate == 0 {
+		outside = fmt.Sprintf("  (without the %.1f s of outages: acked %s/s  delivered %s/s)", o.MeasuredS, short(o.AckedPerS), short(o.DeliveredPerS))
+	}
+	row("Rate", "acked %s/s  delivered %s/s%s", short(r.AckedPerS), short(r.DeliveredPerS), outside)
 	row("Ack", "%s", r.AckMS)
 	row("Delivery", "%s", r.DeliveryMS)
 	if r.Upstream.Sent > 0 {
 		u := &r.Upstream
-		row("Upstream", "sent %d  acked %d  delivered %d  lost %d  duplicated %d  out of order %d",
-			u.Sent, u.Acked, u.Delivered, u.Lost, u.Duplicated, u.OutOfOrder)
+		row("Upstream", "sent %d  acked %d  nacked %d  unanswered %d  delivered %d  lost %d  duplicated %d  out of order %d",
+			u.Sent, u.Acked, u.Nacked, u.Unanswered, u.Delivered, u.Lost, u.Duplicated, u.OutOfOrder)
 		row("Ack", "%s", u.AckMS)
 		row("Delivery", "%s", u.DeliveryMS)
 	}
@@ -56,8 +63,19 @@ func (r *Result) Summary() string {
 	if r.Logins > 0 {
 		row("Logins", "%d  %s", r.Logins, r.LoginMS)
 	}
-	if r.Reconnects > 0 || r.Resent > 0 {
-		row("Reconnects", "%d  resent %d", r.Reconnects, r.Resent)
+	if r.Reconnects > 0 || r.Resent > 0 || r.LoginFailures > 0 {
+		row("Reconnects", "%d  failed logins %d  resent %d", r.Reconnects, r.LoginFailures, r.Resent)
+	}
+	for i := range r.Outages.List {
+		if i == maxOutageRows {
+			row("Outages", "and %d more", len(r.Outages.List)-i+r.Outages.Unlisted)
+			break
+		}
+		row("Outage", "%s", &r.Outages.List[i])
+	}
+	if o := r.Overdue; o != (Overdue{}) {
+		row("Overdue", "without a connection: sent late %d  unsent %d; with a full window: sent late %d  unsent %d",
+			o.NoConnection.SentLate, o.NoConnection.Unsent, o.WindowFull.SentLate, o.WindowFull.Unsent)
 	}
 	if len(r.Nacks) > 0 {
 		var codes []string
@@ -69,16 +87,34 @@ func (r *Result) Summary() string {
 	if r.ServerCPU != nil {
 		row("Server", "%.2f µs CPU a message", *r.ServerCPU)
 	}
-	row("Load tool", "%.2f µs CPU a message, %.2f cores", r.Generator.CPUUS, r.Generator.CPUCores)
+	late := ""
+	if r.Generator.LateMS.Count > 0 {
+		late = ", late by p99 " + r.Generator.LateMS.p99()
+	}
+	row("Load tool", "%.2f µs CPU a message, %.2f cores%s", r.Generator.CPUUS, r.Generator.CPUCores, late)
 	for _, w := range r.Warnings {
 		row("Warning", "%s", w)
 	}
 	return b.String()
 }
 
-// String has the percentiles that everybody asks for.
+// maxOutageRows bounds how many outages a summary lists.
+const maxOutageRows = 10
+
+// String has the percentiles that everybody asks for. "-" stands for those that there are too few values for.
 func (l Latency) String() string {
-	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(l.P50), ms(l.P90), ms(l.P99), ms(l.P999), ms(l.Max))
+	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", l.p50(), l.text(l.P90, 10), l.p99(), l.text(l.P999, 1000), l.text(l.Max, 1))
+}
+
+func (l Latency) p50() string { return l.text(l.P50, 1) }
+func (l Latency) p99() string { return l.text(l.P99, 100) }
+
+// text is a percentile that takes so many values.
+func (l Latency) text(v float64, values int64) string {
+	if l.Count < values {
+		return "-"
+	}
+	return ms(v)
 }
 
 // ms is milliseconds with as many digits as mean something.

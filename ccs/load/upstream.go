@@ -28,39 +28,65 @@ func (r *run) sendUpstream(ctx context.Context) {
 	}
 	s := newSchedule(pacer{rate: r.plan.Upstream, ramp: r.plan.Ramp}, 1)
 	s.base = r.now()
+	until, cancel := context.WithCancel(ctx) // a device that gets no acks takes only so many messages
+	defer cancel()
 	var pacing sync.WaitGroup
 	defer pacing.Wait()
-	pacing.Go(func() { s.run(r.start, r.stop) })
+	pacing.Go(func() {
+		defer cancel()
+		s.run(r.start, r.stop)
+	})
 	var text composer
-	for i := int64(0); ; i++ {
-		due := s.dueOf(0, i)
-		for r.now() < due {
-			select {
-			case <-s.wake[0]:
-			case <-r.stop:
-				return
-			}
-		}
-		if !r.sending() {
-			return
-		}
-		d := r.devices[i%int64(len(r.devices))]
+	var server excuse
+	made := int64(0)
+	for ; s.wait(r, made); made++ {
+		due := s.dueOf(0, made)
+		now := r.now()
+		d := r.devices[made%int64(len(r.devices))]
 		at := stamp{run: r.id, stream: d.number, seq: d.up.sent, due: due}
-		d.up.sent++
-		d.up.lastDue = due
-		r.up.sent.Add(1)
 		m := &mcsclient.Upstream{
 			ID: text.messageID(at), To: r.target.Senders[d.number%r.plan.Senders].SenderID, Category: app,
 			Data: []mcsclient.Pair{{Key: stampKey, Value: text.value(at, r.plan.Payload.At(at.seq)-len(stampKey))}},
 		}
-		err := d.link.Send(ctx, m, func(err error) {
-			if err == nil {
-				r.up.acked.Add(1)
-				r.upAcks.record(d.number, r.now()-due)
+		err := d.link.Send(until, m, func(err error) {
+			if err != nil {
+				r.up.nacked.Add(1)
+				return
 			}
+			d.up.accept(at.seq)
+			r.up.acked.Add(1)
+			r.upAcks.record(d.number, r.now()-due)
 		})
-		if err != nil { // ctx has ended
-			return
+		waited := r.now() - now
+		if err != nil { // sending is over
+			server.blocked(waited)
+			break
+		}
+		d.up.sent++
+		d.up.lastDue = due
+		r.up.sent.Add(1)
+		r.lateness.record(d.number, server.own(now-due))
+		if waited > tick { // for a place in the device's window
+			server.blocked(waited)
 		}
 	}
+	if unsent := s.dueBefore(0, made, r.stoppedAt-onTime); server.owed > 0 {
+		r.upUnsent = unsent
+	} else {
+		r.ownUnsent = unsent
+	}
+}
+
+// wait waits until a message of the only sender is due. It is false when sending is over.
+func (s *schedule) wait(r *run, message int64) bool {
+	for due := s.dueOf(0, message); r.sending(); {
+		if r.now() >= due {
+			return true
+		}
+		select {
+		case <-s.wake[0]:
+		case <-r.stop:
+		}
+	}
+	return false
 }
