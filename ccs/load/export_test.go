@@ -100,3 +100,12 @@ func (l *OutageLog) Stormed(from, to time.Duration)          { l.l.stormed(from,
 func (l *OutageLog) Result(began, from, to time.Duration, acked, delivered int64) Outages {
 	return l.l.result(began, interval{from, to}, acked, delivered)
 }
+
+// Curve is that of so many values, 1 ms, 2 ms and so on.
+func Curve(values int) []Point {
+	h := newHistogram()
+	for i := range values {
+		_ = h.RecordValue(int64(i+1) * 1000)
+	}
+	return curve(h)
+}

@@ -80,7 +80,7 @@ type Point struct {
 	MS         float64 `json:"ms"`
 }
 
-// curve has more points the nearer it comes to 100 percent.
+// curve has more points the nearer it comes to 100 percent, as far as there are values for them.
 func curve(h *hdrhistogram.Histogram) []Point {
 	points := []Point{}
 	if h.TotalCount() == 0 {
@@ -89,6 +89,9 @@ func curve(h *hdrhistogram.Histogram) []Point {
 	for _, p := range []float64{
 		1, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92.5, 95, 97.5, 99, 99.25, 99.5, 99.75, 99.9, 99.95, 99.99, 99.999, 99.9999,
 	} {
+		if float64(h.TotalCount())*(100-p) < 100*(1-1e-9) { // less than one value is slower
+			break
+		}
 		points = append(points, Point{p, float64(h.ValueAtQuantile(p)) / 1000})
 	}
 	return points

@@ -84,6 +84,18 @@ func TestDiff(t *testing.T) {
 	assert.Contains(t, load.Diff(a, b), "plans differ")
 }
 
+// A curve ends where its values do.
+func TestACurveHasNoPointWithoutValues(t *testing.T) {
+	last := func(values int) float64 {
+		points := load.Curve(values)
+		return points[len(points)-1].Percentile
+	}
+	assert.Empty(t, load.Curve(0))
+	assert.Equal(t, 90.0, last(10))
+	assert.Equal(t, 99.0, last(100))
+	assert.Equal(t, 99.9, last(1000))
+}
+
 // A timeline stays as long as it may be, and adds up to the same.
 func TestATimelineIsBounded(t *testing.T) {
 	var in []load.Sample

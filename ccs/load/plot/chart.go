@@ -8,6 +8,8 @@ import (
 
 	"github.com/wcharczuk/go-chart/v2"
 	"github.com/wcharczuk/go-chart/v2/drawing"
+
+	"openccs/ccs/load"
 )
 
 // The size of a chart in pixels.
@@ -16,21 +18,56 @@ const (
 	height = 280
 )
 
-// line is a line of a chart.
+// line is a line of a chart. Where y is not a number it has a gap.
 type line struct {
-	Name  string
-	Color template.CSS
-	x, y  []float64
+	Name   string
+	Color  template.CSS
+	x, y   []float64
+	Dashed bool
+	rough  []bool // of each point, if it is drawn apart because few values are behind it; may be nil
 }
+
+// parts returns the stretches of the line that are drawn without a gap: runs of points, and single
+// ones.
+func (l *line) parts() (runs [][2]int, points []int) {
+	for from := 0; from < len(l.x); from++ {
+		if math.IsNaN(l.y[from]) {
+			continue
+		}
+		to := from
+		for !l.isRough(from) && to < len(l.x) && !math.IsNaN(l.y[to]) && !l.isRough(to) {
+			to++
+		}
+		if to-from < 2 {
+			points = append(points, from)
+			continue
+		}
+		runs = append(runs, [2]int{from, to})
+		from = to - 1
+	}
+	return runs, points
+}
+
+// dashes let a line that lies under this one be seen.
+func (l *line) dashes() []float64 {
+	if l.Dashed {
+		return []float64{5, 4}
+	}
+	return nil
+}
+
+func (l *line) isRough(i int) bool { return l.rough != nil && l.rough[i] }
 
 // palette is told apart by people who see few colours too.
 var palette = []template.CSS{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"}
 
 // figure is a chart and its legend.
 type figure struct {
-	Title string
-	Lines []line
-	SVG   template.HTML
+	Title  string
+	Lines  []line
+	Shades []shade
+	Rough  bool // some points are drawn apart
+	SVG    template.HTML
 }
 
 // axis is what stands along one side.
@@ -40,9 +77,9 @@ type axis struct {
 	ticks    []chart.Tick
 }
 
-// draw makes a figure. Lines need not have points.
-func draw(title string, x, y axis, lines []line) (figure, error) {
-	f := figure{Title: title, Lines: lines}
+// draw makes a figure. Lines need not have points. Bands lie under them.
+func draw(title string, x, y axis, lines []line, bands []band) (figure, error) {
+	f := figure{Title: title, Lines: lines, Shades: shadesOf(bands)}
 	style := chart.Style{FontSize: 9, StrokeColor: chart.DefaultAxisColor, FontColor: chart.DefaultTextColor}
 	grid := chart.Style{StrokeColor: drawing.ColorFromHex("dddddd"), StrokeWidth: 1}
 	c := chart.Chart{
@@ -55,21 +92,32 @@ func draw(title string, x, y axis, lines []line) (figure, error) {
 		},
 		YAxisSecondary: chart.HideYAxis(),
 	}
-	for i := range lines {
-		lines[i].Color = palette[i%len(palette)]
-		xs, ys := lines[i].x, lines[i].y
-		if len(xs) == 1 { // a point is no line, and the library wants one
-			xs, ys = append(xs, xs[0]), append(ys, ys[0])
-		}
-		if len(xs) == 0 {
-			continue
-		}
-		c.Series = append(c.Series, chart.ContinuousSeries{
-			Name: lines[i].Name, XValues: xs, YValues: ys,
-			Style: chart.Style{StrokeColor: drawing.ColorFromHex(string(lines[i].Color[1:])), StrokeWidth: 1.5},
-		})
+	for _, b := range bands {
+		c.Series = append(c.Series, b)
 	}
-	if len(c.Series) == 0 {
+	empty := true
+	for i := range lines {
+		l := &lines[i]
+		l.Color = palette[i%len(palette)]
+		color := drawing.ColorFromHex(string(l.Color[1:]))
+		runs, points := l.parts()
+		for _, run := range runs {
+			c.Series = append(c.Series, chart.ContinuousSeries{
+				Name: l.Name, XValues: l.x[run[0]:run[1]], YValues: l.y[run[0]:run[1]],
+				Style: chart.Style{StrokeColor: color, StrokeWidth: 1.5, StrokeDashArray: l.dashes()},
+			})
+		}
+		if len(points) > 0 {
+			dots := chart.ContinuousSeries{Name: l.Name, Style: chart.Style{StrokeColor: drawing.ColorTransparent, DotColor: color, DotWidth: 2}}
+			for _, at := range points {
+				dots.XValues, dots.YValues = append(dots.XValues, l.x[at]), append(dots.YValues, l.y[at])
+				f.Rough = f.Rough || l.isRough(at)
+			}
+			c.Series = append(c.Series, dots)
+		}
+		empty = empty && len(runs)+len(points) == 0
+	}
+	if empty {
 		f.SVG = "<p>Nothing to show.</p>"
 		return f, nil
 	}
@@ -81,13 +129,17 @@ func draw(title string, x, y axis, lines []line) (figure, error) {
 	return f, nil
 }
 
-// seconds is an axis from 0 to the last of the points.
-func seconds(points []float64) axis {
+// seconds is an axis from 0 to the end of the timeline.
+func seconds(r *load.Result) axis {
 	end := 1.0
-	if len(points) > 0 {
-		end = max(end, points[len(points)-1])
+	if n := len(r.Timeline); n > 0 {
+		end = max(end, r.Timeline[n-1].At)
 	}
-	return axis{name: "seconds", max: end, ticks: even(end)}
+	ticks := even(end)
+	if last := &ticks[len(ticks)-1]; last.Value > end { // the axis ends at its last tick, and the run here
+		*last = chart.Tick{Value: end}
+	}
+	return axis{name: "seconds", max: end, ticks: ticks}
 }
 
 // amount is an axis from 0 to the greatest value of the lines.
@@ -95,7 +147,9 @@ func amount(name string, lines []line) axis {
 	top := 1.0
 	for _, l := range lines {
 		for _, v := range l.y {
-			top = max(top, v)
+			if v > top { // which nothing is that is not a number
+				top = v
+			}
 		}
 	}
 	ticks := even(top)
@@ -141,7 +195,9 @@ func latencyAxis(lines []line) axis {
 	low, high := 0.0, 0.0
 	for _, l := range lines {
 		for _, v := range l.y {
-			low, high = min(low, math.Floor(v)), max(high, math.Ceil(v))
+			if !math.IsNaN(v) {
+				low, high = min(low, math.Floor(v)), max(high, math.Ceil(v))
+			}
 		}
 	}
 	high = max(high, low+1)

@@ -24,7 +24,9 @@ func HTML(w io.Writer, r *load.Result) error {
 		Figures []figure
 		CPU     string // of the server
 		Most    int64  // nacks of one code
-	}{Result: r, CPU: "unknown"}
+
+		IsOverdue bool
+	}{Result: r, CPU: "unknown", IsOverdue: r.Overdue != load.Overdue{}}
 	if r.ServerCPU != nil {
 		data.CPU = fmt.Sprintf("%.2f", *r.ServerCPU)
 	}
@@ -41,24 +43,45 @@ func HTML(w io.Writer, r *load.Result) error {
 	return report.Execute(w, data)
 }
 
-// over is a line of the timeline.
+// over is a line of the timeline, with a point in the middle of each sample.
 func over(r *load.Result, name string, value func(*load.Sample) float64) line {
 	l := line{Name: name}
 	for i := range r.Timeline {
-		l.x = append(l.x, r.Timeline[i].At)
-		l.y = append(l.y, value(&r.Timeline[i]))
+		s := &r.Timeline[i]
+		l.x = append(l.x, s.At-s.Seconds/2)
+		l.y = append(l.y, value(s))
+	}
+	return l
+}
+
+// enough is how many values a 99th percentile takes to be anything but the greatest of them.
+const enough = 100
+
+// percentile is a line of the timeline. A sample without values is a gap, and points that few
+// values are behind stand alone.
+func percentile(r *load.Result, name string, values int64, of func(*load.Sample) (load.Latency, float64)) line {
+	l := over(r, name, func(s *load.Sample) float64 {
+		if latency, ms := of(s); latency.Count > 0 {
+			return logMS(ms)
+		}
+		return math.NaN()
+	})
+	for i := range r.Timeline {
+		latency, _ := of(&r.Timeline[i])
+		l.rough = append(l.rough, latency.Count < values)
 	}
 	return l
 }
 
 func latencies(r *load.Result) (figure, error) {
 	lines := []line{
-		over(r, "ack p50", func(s *load.Sample) float64 { return logMS(s.AckMS.P50) }),
-		over(r, "ack p99", func(s *load.Sample) float64 { return logMS(s.AckMS.P99) }),
-		over(r, "delivery p50", func(s *load.Sample) float64 { return logMS(s.DeliveryMS.P50) }),
-		over(r, "delivery p99", func(s *load.Sample) float64 { return logMS(s.DeliveryMS.P99) }),
+		percentile(r, "ack p50", 1, func(s *load.Sample) (load.Latency, float64) { return s.AckMS, s.AckMS.P50 }),
+		percentile(r, "ack p99", enough, func(s *load.Sample) (load.Latency, float64) { return s.AckMS, s.AckMS.P99 }),
+		percentile(r, "delivery p50", 1, func(s *load.Sample) (load.Latency, float64) { return s.DeliveryMS, s.DeliveryMS.P50 }),
+		percentile(r, "delivery p99", enough, func(s *load.Sample) (load.Latency, float64) { return s.DeliveryMS, s.DeliveryMS.P99 }),
 	}
-	return draw("Latency over time", seconds(lines[0].x), latencyAxis(lines), lines)
+	lines[2].Dashed, lines[3].Dashed = true, true
+	return draw("Latency over time", seconds(r), latencyAxis(lines), lines, bands(r))
 }
 
 // percentiles spreads the last percent: each step to the right is a tenth of what is left.
@@ -73,11 +96,12 @@ func percentiles(r *load.Result) (figure, error) {
 		return l
 	}
 	lines := []line{points("ack", r.AckCurve), points("delivery", r.DeliveryCurve)}
+	lines[1].Dashed = true
 	x := axis{name: "percentile", max: nines}
 	for i, label := range []string{"0", "90", "99", "99.9", "99.99", "99.999", "99.9999"} {
 		x.ticks = append(x.ticks, chart.Tick{Value: float64(i), Label: label})
 	}
-	return draw("Latency by percentile", x, latencyAxis(lines), lines)
+	return draw("Latency by percentile", x, latencyAxis(lines), lines, nil)
 }
 
 func throughput(r *load.Result) (figure, error) {
@@ -90,7 +114,8 @@ func throughput(r *load.Result) (figure, error) {
 		over(r, "nacked", rate(func(s *load.Sample) int64 { return s.Nacked })),
 		over(r, "upstream", rate(func(s *load.Sample) int64 { return s.Upstream })),
 	}
-	return draw("Messages a second", seconds(lines[0].x), amount("messages/s", lines), lines)
+	lines[1].Dashed = true
+	return draw("Messages a second", seconds(r), amount("messages/s", lines), lines, bands(r))
 }
 
 func window(r *load.Result) (figure, error) {
@@ -99,5 +124,5 @@ func window(r *load.Result) (figure, error) {
 		over(r, "window", func(s *load.Sample) float64 { return float64(s.Window) }),
 		over(r, "devices online", func(s *load.Sample) float64 { return float64(s.DevicesOnline) }),
 	}
-	return draw("Window", seconds(lines[0].x), amount("messages", lines), lines)
+	return draw("Window", seconds(r), amount("messages", lines), lines, bands(r))
 }

@@ -33,7 +33,7 @@ func TestTheReportHasItAll(t *testing.T) {
 	for i := range 5 {
 		r.Timeline = append(r.Timeline, load.Sample{
 			At: float64(i + 1), Seconds: 1, Acked: int64(1000 * i), InFlight: 10 * i, Window: 1000,
-			AckMS: load.Latency{P50: 0.5, P99: float64(i)},
+			AckMS: load.Latency{Count: 1000, P50: 0.5, P99: float64(i)},
 		})
 	}
 	page := render(t, r)
@@ -70,5 +70,59 @@ func TestTheReportHasItAll(t *testing.T) {
 func TestTheReportOfNextToNothing(t *testing.T) {
 	assert.Equal(t, 4, strings.Count(render(t, &load.Result{Plan: load.DefaultPlan()}), "Nothing to show"))
 	one := &load.Result{Plan: load.DefaultPlan(), Timeline: []load.Sample{{At: 0.2, Seconds: 0.2}}}
+	assert.Equal(t, 2, strings.Count(render(t, one), "<svg"), "there is no latency to show")
+	one.Timeline[0].AckMS = load.Latency{Count: 1, P50: 2, P99: 2}
 	assert.Equal(t, 3, strings.Count(render(t, one), "<svg"))
+}
+
+// lines are the paths of a chart's lines of a colour, and its dots.
+func lines(t *testing.T, page, chart, color string) (paths, dots []string) {
+	t.Helper()
+	_, svg, found := strings.Cut(page, "<h2>"+chart+"</h2>")
+	require.True(t, found)
+	svg, _, _ = strings.Cut(svg, "</svg>")
+	for _, m := range regexp.MustCompile(`<path[^>]* d="([^"]+)"[^>]*stroke:`+color).FindAllStringSubmatch(svg, -1) {
+		paths = append(paths, strings.TrimSpace(m[1]))
+	}
+	for _, m := range regexp.MustCompile(`<circle[^>]*fill:`+color).FindAllString(svg, -1) {
+		dots = append(dots, m)
+	}
+	return paths, dots
+}
+
+// A second without data is a gap, and the outage in it is shaded and named.
+func TestAnOutageIsAGap(t *testing.T) {
+	r := &load.Result{Plan: load.DefaultPlan()}
+	for i := range 20 {
+		s := load.Sample{At: float64(i + 1), Seconds: 1, Acked: 500, AckMS: load.Latency{Count: 500, P50: 4, P99: 40}}
+		if i >= 5 && i < 12 {
+			s.Acked, s.AckMS = 0, load.Latency{}
+		}
+		if i >= 18 {
+			s.Acked, s.AckMS.Count = 3, 3
+		}
+		r.Timeline = append(r.Timeline, s)
+	}
+	r.Outages = load.Outages{Count: 1, List: []load.Outage{
+		{Kind: load.NoConnection, From: 5, To: 12}, {Kind: load.NoDevice, From: 5.2, To: 12.5}, {Kind: load.NoDevice, From: 14, To: 14.2, Storm: true},
+	}}
+	page := render(t, r)
+	const p50, p99 = `rgba\(0,114,178,1.0\)`, `rgba\(213,94,0,1.0\)`
+	paths, dots := lines(t, page, "Latency over time", p50)
+	require.Len(t, paths, 2, "before the outage, and after it")
+	assert.Equal(t, 5, strings.Count(paths[0], "M")+strings.Count(paths[0], "L"))
+	assert.Equal(t, 8, strings.Count(paths[1], "M")+strings.Count(paths[1], "L"))
+	assert.Empty(t, dots)
+	paths, dots = lines(t, page, "Latency over time", p99)
+	require.Len(t, paths, 2)
+	assert.Equal(t, 6, strings.Count(paths[1], "M")+strings.Count(paths[1], "L"))
+	assert.Len(t, dots, 2, "three messages have no 99th percentile")
+	assert.Contains(t, page, "fewer than 100 messages")
+	assert.NotContains(t, page, ">0.01<", "the axis needs not go where nothing was")
+	paths, _ = lines(t, page, "Messages a second", p50)
+	assert.Len(t, paths, 1, "that nothing was acked is data")
+	for _, part := range []string{"no app server connected, 7.0 s", "no device connected, 7.3 s", "storm of the run", "<td>5.0</td><td>12.0</td><td>7.0</td>"} {
+		assert.Contains(t, page, part)
+	}
+	assert.NotContains(t, page, "no answer")
 }
