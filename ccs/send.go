@@ -274,8 +274,12 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 	}
 	for i, o := range outcomes {
 		k := s.entries[i].Key
-		if o.Result == store.Refused {
+		switch o.Result {
+		case store.Refused:
 			results[s.results[i]].Err = overflow(k)
+			continue
+		case store.Damaged:
+			results[s.results[i]].Err = &stanza.Error{Code: stanza.InternalServerError, Description: "The queue of the message is damaged"}
 			continue
 		}
 		if n := len(s.wake); n == 0 || s.wake[n-1] != k {

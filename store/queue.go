@@ -139,6 +139,7 @@ const (
 	Discarded               // thrown away together with all that its Limit counted; a marker says so
 	Refused                 // not kept: the queue is full
 	Duplicate               // not kept: the same Dedup was kept before
+	Damaged                 // not kept: what the store has of the queue can not be read
 )
 
 // Queue is the one durable queue of both directions. A message is put, claimed by a session, and

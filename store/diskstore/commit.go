@@ -54,6 +54,7 @@ type committer struct {
 	unsynced chan *group
 	done     sync.WaitGroup
 	failed   atomic.Pointer[failure]
+	sealer   sealer
 
 	// Owned by run.
 	seq, reserved uint64
@@ -76,6 +77,7 @@ func (c *committer) start(s *Store, seq uint64) error {
 	if err := c.remembered.start(s.db); err != nil {
 		return err
 	}
+	c.sealer.start(c)
 	c.done.Add(2)
 	go c.run()
 	go c.finish()
@@ -84,6 +86,7 @@ func (c *committer) start(s *Store, seq uint64) error {
 
 // stop ends the committer after all that waits for it. It returns the failure, if there was one.
 func (c *committer) stop() error {
+	c.sealer.stop()
 	c.mu.Lock()
 	c.ending = true
 	c.mu.Unlock()

@@ -34,6 +34,24 @@
 //
 // Whether a string is remembered is asked of the disk only where a filter in memory does not know better.
 //
+// # Damage
+//
+// The engine takes an invalid chunk of its manifest or log for the end of the file, and then deletes the tables that
+// it does not know. So Open reads all files before the engine does: markers, manifest, options, logs and the checksums
+// of all tables. If one is damaged, Open refuses with a DamageError and leaves all files as they are.
+//
+// A torn tail of the newest log is no damage: a crash leaves one. Each batch in the log carries a mark that says which
+// batches were on disk by then, and a mark is written when writing pauses, so that damage before the last synced
+// batch is told from a torn tail. One flipped bit is told by its checksum wherever it is. What can not be told is a
+// group of bits that changed in the batches of the last 100 ms before a crash: it looks like a torn tail.
+//
+// INVENTORY says which manifest and logs the store had, so that a missing or older one is noticed. It is written
+// after Open, when files come and go, and by Close. INVENTORY.manifest is a copy of the manifest.
+//
+// Damage of a table that is found while the store is used is logged once. Calls that need the damaged part fail; Put
+// reports Damaged for its queues. Compactions of it fail and are retried after a pause. If that fills level 0,
+// the store fails, as it does when the disk fails.
+//
 // # Locks
 //
 // A Claim that reads from disk holds its queue's reading lock, so that two do not read the same, and then

@@ -50,8 +50,10 @@ func (s *Store) overdue(w *dropWork, from []byte, max int) (next []byte, err err
 	if err != nil {
 		return nil, err
 	}
+	var last []byte
 	for it.First(); it.Valid(); it.Next() {
 		key := it.Key()
+		last = append(last[:0], key...)
 		if max--; max < 0 {
 			next = append([]byte{}, key...)
 			return next, it.Close()
@@ -64,7 +66,15 @@ func (s *Store) overdue(w *dropWork, from []byte, max int) (next []byte, err err
 			return nil, errors.Join(err, it.Close())
 		}
 	}
-	return nil, errors.Join(it.Error(), it.Close())
+	err = it.Error()
+	if last == nil {
+		last = from
+	}
+	if next = s.damage.after(last); pebble.IsCorruptionError(err) && next != nil {
+		_ = it.Close() // it repeats the error
+		return next, nil
+	}
+	return nil, errors.Join(err, it.Close())
 }
 
 // look takes a key into the work if it has expired.

@@ -1,6 +1,11 @@
 package diskstore
 
-import "github.com/cockroachdb/pebble/v2/vfs"
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
 
 // WithFS makes the store use a file system that a test can break.
 func (o Options) WithFS(fs vfs.FS) Options {
@@ -19,4 +24,22 @@ func (s *Store) Waiting() (n int) {
 		n += len(l.works) - l.next
 	}
 	return n
+}
+
+// SealAfter is how long nothing must be written until a sync mark is written.
+const SealAfter = sealAfter
+
+// RecordEnds returns where the records of a log end.
+func RecordEnds(b []byte, name string) (ends []int) {
+	var number uint64
+	if _, err := fmt.Sscanf(name, "%d.log", &number); err != nil {
+		panic(err)
+	}
+	r := newChunkReader(bytes.NewReader(b), int64(len(b)), chunkFormat{isLog: true, number: uint32(number)})
+	for {
+		if _, _, err := r.next(); err != nil {
+			return ends
+		}
+		ends = append(ends, int(r.offset()))
+	}
 }

@@ -32,6 +32,7 @@ type group struct {
 	it       *pebble.Iterator // over all that was applied; nil until it is needed
 	flushed  bool             // a part of the group is applied already
 	unsynced bool             // the batch must be waited for
+	seal     bool             // write a sync mark though there is nothing else to write
 }
 
 // waiter is work that waits for the disk.
@@ -86,7 +87,11 @@ func (g *group) write() (err error) {
 			return err
 		}
 	}
-	if !g.batch.Empty() {
+	if !g.batch.Empty() || g.seal {
+		var mark [syncMarkLen]byte
+		if err := g.batch.LogData(appendSyncMark(mark[:0], g.c.sealer.synced.Load()), nil); err != nil {
+			return err
+		}
 		if err := g.s.db.ApplyNoSyncWait(g.batch, pebble.Sync); err != nil {
 			return err
 		}
@@ -141,6 +146,14 @@ func (g *group) closeIter() error {
 	return it.Close()
 }
 
+// dropIter gives the iterator back after it has met damage, which it would report again.
+func (g *group) dropIter() {
+	if g.it != nil {
+		_ = g.it.Close()
+		g.it = nil
+	}
+}
+
 // flushQueue makes what was staged for a queue visible to reads of the database.
 func (g *group) flushQueue(k store.Key) error {
 	for i := range g.placed {
@@ -182,7 +195,11 @@ func (g *group) sync() error {
 	if !g.unsynced {
 		return g.batch.Close()
 	}
-	return errors.Join(g.batch.SyncWait(), g.batch.Close())
+	err := g.batch.SyncWait()
+	if err == nil {
+		g.c.sealer.note(uint64(g.batch.SeqNum()) + uint64(g.batch.Count()))
+	}
+	return errors.Join(err, g.batch.Close())
 }
 
 // publish tells the queues in memory what has been applied.

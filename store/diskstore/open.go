@@ -28,35 +28,50 @@ const (
 	maxManifestBytes    = 16 << 20
 )
 
-// openDir locks a directory and opens the database in it.
+// openDir locks a directory, checks the files in it, and opens the database.
 func (s *Store) openDir(dir string) error {
-	if err := s.opts.fs.MkdirAll(dir, dirMode); err != nil {
-		return fmt.Errorf("%w; choose a directory that the server may write to", err)
-	}
-	// The lock knows directories by their names, so there may be one name only.
-	dir, err := filepath.Abs(dir)
+	dir, err := s.lockDir(dir, true)
 	if err != nil {
 		return err
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
-	}
-	if err := s.checkForeign(dir); err != nil {
-		return err
-	}
-	s.lock, err = pebble.LockDirectory(dir, s.opts.fs)
-	var path *fs.PathError
-	switch {
-	case errors.As(err, &path):
-		return fmt.Errorf("%w; choose a directory that the server may write to", err)
-	case err != nil:
-		return fmt.Errorf("%w (%w); stop the other server, or give this one its own directory", store.ErrLocked, err)
+	s.keeper.init(s, dir)
+	if err := s.check(dir); err != nil {
+		return errors.Join(err, s.lock.Close())
 	}
 	s.db, err = pebble.Open(dir, s.engineOptions())
 	if err != nil {
 		return errors.Join(explain(err), s.lock.Close())
 	}
 	return nil
+}
+
+// lockDir locks a directory, and returns its one name.
+func (s *Store) lockDir(dir string, create bool) (string, error) {
+	if create {
+		if err := s.opts.fs.MkdirAll(dir, dirMode); err != nil {
+			return "", fmt.Errorf("%w; choose a directory that the server may write to", err)
+		}
+	}
+	// The lock knows directories by their names, so there may be one name only.
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	if err := s.checkForeign(dir); err != nil {
+		return "", err
+	}
+	s.lock, err = pebble.LockDirectory(dir, s.opts.fs)
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &path):
+		return "", fmt.Errorf("%w; choose a directory that the server may write to", err)
+	case err != nil:
+		return "", fmt.Errorf("%w (%w); stop the other server, or give this one its own directory", store.ErrLocked, err)
+	}
+	return dir, nil
 }
 
 func (s *Store) engineOptions() *pebble.Options {
@@ -74,7 +89,11 @@ func (s *Store) engineOptions() *pebble.Options {
 		MaxManifestFileSize:         maxManifestBytes,
 		WALBytesPerSync:             walBytesPerSync,
 		Logger:                      engineLogger{s.opts.Logger},
+		EventListener:               &pebble.EventListener{},
+		CompactionConcurrencyRange:  s.damage.compactions,
 	}
+	s.keeper.listen(o.EventListener)
+	s.damage.listen(o.EventListener)
 	// The entries of a queue are no versions of each other: their values belong beside their keys.
 	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
 		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
@@ -118,7 +137,7 @@ func (s *Store) checkForeign(dir string) error {
 
 // engineFile reports whether a name is one of those that a store's directory may hold.
 func engineFile(name string) bool {
-	for _, prefix := range []string{"MANIFEST-", "OPTIONS-", "CURRENT", "LOCK", "marker.", "temporary.", "lost+found", "."} {
+	for _, prefix := range []string{inventoryFile, "MANIFEST-", "OPTIONS-", "CURRENT", "LOCK", "marker.", "temporary.", "lost+found", "."} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
@@ -141,6 +160,9 @@ func (s *Store) readMeta() (seq uint64, err error) {
 	case !found:
 		if err := s.checkEmpty(); err != nil {
 			return 0, err
+		}
+		if s.inventory != nil {
+			return 0, fmt.Errorf("the data is damaged: the database is empty, but %s shows that there is a store; restore a copy", inventoryFile)
 		}
 	case format != formatVersion:
 		return 0, fmt.Errorf("its format is %d and this ccs knows %d; use the ccs that wrote it, or another directory",

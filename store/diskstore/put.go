@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"openccs/store"
 	"openccs/store/internal/limits"
 )
@@ -59,9 +61,17 @@ func (w *putWork) size() (entries, bytes int) { return len(w.batch), w.bytes }
 
 func (w *putWork) stage(g *group) error {
 	for i := range w.batch {
+		if g.s.damage.hits(w.batch[i].Key) {
+			w.outcomes[i] = store.Outcome{Result: store.Damaged}
+			continue
+		}
 		var err error
 		if w.outcomes[i], err = g.put(&w.batch[i], w.now); err != nil {
-			return err
+			if g.broken != nil || !pebble.IsCorruptionError(err) {
+				return err
+			}
+			g.dropIter()
+			w.outcomes[i] = store.Outcome{Result: store.Damaged}
 		}
 	}
 	return nil

@@ -90,6 +90,10 @@ func (r *remembered) may(key *dedupKey) bool { return r.filter == nil || r.filte
 func (r *remembered) turn(db *pebble.DB) error {
 	select {
 	case g := <-r.gathered:
+		if pebble.IsCorruptionError(g.err) {
+			r.next, r.enough = nil, 2*r.count // every string is looked for on disk, or the old filter does
+			return nil
+		}
 		if g.err != nil {
 			return g.err
 		}

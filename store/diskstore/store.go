@@ -22,6 +22,10 @@ type Options struct {
 	// machine loses messages that were acknowledged.
 	NoSync bool
 
+	// ServeDamaged opens a store although tables are damaged. Calls that need a damaged part fail, and Put
+	// reports Damaged for its queues. Default: Open verifies all tables, and refuses.
+	ServeDamaged bool
+
 	CacheBytes    int64 // of blocks read from disk; default 16 MiB, of which the tables in memory take their part
 	MemTableBytes int   // gathered in memory before a table is written; default 32 MiB
 	Registrations int   // records kept in memory for lookups; default 65536
@@ -80,6 +84,9 @@ type Store struct {
 	queues    table
 	sweeper   sweeper
 	records   recordCache
+	keeper    keeper
+	damage    damage
+	inventory *inventory // that was there when the store was opened
 	projects  *projectcache.Cache
 }
 
@@ -100,17 +107,32 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s.records.cache = cache
 	s.queues.init()
+	s.damage.init(s)
 	if err := s.openDir(dir); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	seq, err := s.readMeta()
-	if err == nil {
-		err = s.committer.start(s, seq)
-	}
-	if err != nil {
+	if err := s.start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.db.Close(), s.lock.Close())
 	}
 	return s, nil
+}
+
+// start begins what runs beside the engine.
+func (s *Store) start() error {
+	seq, err := s.readMeta()
+	if err != nil {
+		return err
+	}
+	if err := s.keeper.start(s.inventory, !s.opts.NoSync); err != nil {
+		return err
+	}
+	s.damage.start()
+	if err := s.committer.start(s, seq); err != nil {
+		s.damage.stop()
+		s.keeper.stop()
+		return err
+	}
+	return nil
 }
 
 // Close writes what is under way and closes the directory.
@@ -125,7 +147,14 @@ func (s *Store) Close() error {
 		// The engine may hang on to locks for ever: leave it and the directory to the process's end.
 		return fmt.Errorf("close store: %w", err)
 	}
-	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
+	err := s.db.Close()
+	s.damage.stop()
+	if err == nil {
+		err = s.keeper.closed()
+	} else {
+		s.keeper.stop()
+	}
+	if err := errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

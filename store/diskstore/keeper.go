@@ -1,0 +1,225 @@
+package diskstore
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// keeper keeps the inventory current. The engine tells it of new files; a goroutine of its own writes.
+type keeper struct {
+	fs  vfs.FS
+	dir string
+	log func(format string, args ...any)
+
+	mu       sync.Mutex
+	manifest string // name of the current one
+	logs     []uint64
+	damaged  []string
+	measured inventoryLog
+
+	wake chan struct{} // capacity 1
+	done sync.WaitGroup
+
+	// Owned by the goroutine while it runs.
+	inv    *inventory
+	failed bool // the last write failed, which was logged
+}
+
+func (k *keeper) init(s *Store, dir string) {
+	k.fs, k.dir, k.log = s.opts.fs, dir, s.opts.Logger
+	k.wake = make(chan struct{}, 1)
+}
+
+// listen makes the engine tell the keeper what changes. The engine may hold its locks meanwhile.
+func (k *keeper) listen(l *pebble.EventListener) {
+	l.ManifestCreated = func(info pebble.ManifestCreateInfo) {
+		if info.Err != nil {
+			return
+		}
+		k.change(func() { k.manifest = filepath.Base(info.Path) })
+	}
+	l.WALCreated = func(info pebble.WALCreateInfo) {
+		if info.Err != nil {
+			return
+		}
+		k.change(func() {
+			k.forget(uint64(info.RecycledFileNum))
+			if k.logs = append(k.logs, uint64(info.FileNum)); len(k.logs) > maxInventoryLog {
+				k.logs = slices.Delete(k.logs, 0, 1)
+			}
+		})
+	}
+	l.WALDeleted = func(info pebble.WALDeleteInfo) { k.change(func() { k.forget(uint64(info.FileNum)) }) }
+	l.FlushEnd = func(pebble.FlushInfo) { k.change(func() {}) }
+	l.CompactionEnd = func(pebble.CompactionInfo) { k.change(func() {}) }
+}
+
+func (k *keeper) forget(number uint64) {
+	k.logs = slices.DeleteFunc(k.logs, func(n uint64) bool { return n == number })
+}
+
+// damage notes a file that the engine could not go on beside.
+func (k *keeper) damage(name string) {
+	k.change(func() {
+		if !slices.Contains(k.damaged, name) {
+			k.damaged = append(k.damaged, name)
+		}
+	})
+}
+
+func (k *keeper) change(what func()) {
+	k.mu.Lock()
+	what()
+	k.mu.Unlock()
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// start writes the inventory of a store that has just been opened, and then whenever it changes. synced says that
+// all that is in the log now is on disk.
+func (k *keeper) start(old *inventory, synced bool) error {
+	if k.inv = old; old == nil {
+		k.inv = newInventory()
+	}
+	k.inv.Damaged, k.inv.Manifest = nil, inventoryPart{}
+	if synced {
+		if err := k.measure(); err != nil {
+			return err
+		}
+	}
+	if err := k.update(); err != nil {
+		return err
+	}
+	k.done.Go(func() {
+		for range k.wake {
+			err := k.update()
+			if err != nil && !k.failed {
+				k.log("the inventory of the store is out of date: %v", err)
+			}
+			k.failed = err != nil
+		}
+	})
+	return nil
+}
+
+// measure notes the size of the log that the store began with.
+func (k *keeper) measure() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	number := k.logs[len(k.logs)-1]
+	info, err := k.fs.Stat(k.fs.PathJoin(k.dir, logName(number)))
+	if err == nil {
+		k.measured = inventoryLog{Number: number, Size: info.Size()}
+	}
+	return err
+}
+
+// stop ends the goroutine. The engine must be closed.
+func (k *keeper) stop() {
+	close(k.wake)
+	k.done.Wait()
+}
+
+// closed writes the inventory of a store whose engine has been closed: all its logs are complete.
+func (k *keeper) closed() error {
+	k.stop()
+	if err := k.refresh(); err != nil {
+		return err
+	}
+	for i := range k.inv.Logs {
+		l := &k.inv.Logs[i]
+		f, size, err := openSized(k.fs, k.fs.PathJoin(k.dir, logName(l.Number)))
+		if err != nil {
+			return err
+		}
+		sum, err := sumFile(f, size)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("read %s: %w", logName(l.Number), err)
+		}
+		l.Closed, l.Size, l.Sum = true, size, sum
+	}
+	return k.inv.write(k.fs, k.dir)
+}
+
+func (k *keeper) update() error {
+	if err := k.refresh(); err != nil {
+		return err
+	}
+	return k.inv.write(k.fs, k.dir)
+}
+
+// refresh brings the inventory in memory, and the copy of the manifest, up to date.
+func (k *keeper) refresh() error {
+	k.mu.Lock()
+	name := k.manifest
+	k.inv.Logs = k.inv.Logs[:0]
+	for _, number := range k.logs {
+		l := inventoryLog{Number: number}
+		if number == k.measured.Number {
+			l = k.measured
+		}
+		k.inv.Logs = append(k.inv.Logs, l)
+	}
+	k.inv.Damaged = slices.Clone(k.damaged)
+	k.mu.Unlock()
+	return k.copyManifest(name)
+}
+
+// copyManifest appends to the copy of the manifest what the manifest has gained. What the engine is just writing
+// is copied with the next change.
+func (k *keeper) copyManifest(name string) error {
+	part := inventoryPart{Name: name}
+	if part.Name == k.inv.Manifest.Name {
+		part = k.inv.Manifest
+	}
+	from, size, err := openSized(k.fs, k.fs.PathJoin(k.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the next one has taken its place, which the keeper is about to hear
+	}
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", name, err)
+	}
+	defer from.Close()
+	if size == part.Size && part.Size > 0 {
+		return nil
+	}
+	// The inventory promises these bytes, so they must be on disk. Windows syncs no file that was opened to read.
+	if err := from.Sync(); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("copy %s: %w", name, err)
+	}
+	path := k.fs.PathJoin(k.dir, manifestCopy)
+	var to vfs.File
+	if part.Size == 0 {
+		to, err = k.fs.Create(path, vfs.WriteCategoryUnspecified)
+	} else {
+		to, err = k.fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
+	}
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", name, err)
+	}
+	buf := make([]byte, min(size-part.Size, 1<<20))
+	for err == nil && part.Size < size {
+		var n int
+		if n, err = from.ReadAt(buf[:min(int64(len(buf)), size-part.Size)], part.Size); n > 0 && (err == nil || err == io.EOF) {
+			part.Sum = crc32.Update(part.Sum, castagnoli, buf[:n])
+			_, err = to.WriteAt(buf[:n], part.Size)
+			part.Size += int64(n)
+		}
+	}
+	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
+		return fmt.Errorf("copy %s: %w", name, err)
+	}
+	k.inv.Manifest = part
+	return nil
+}

@@ -1,0 +1,77 @@
+package diskstore
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"openccs/store"
+)
+
+// sealAfter is how long nothing must have been written until a sync mark is written for the last batches. Under
+// load each batch carries the mark for those before it.
+const sealAfter = 100 * time.Millisecond
+
+// sealer writes a sync mark when writing pauses, so that a mark follows every batch that is on disk.
+type sealer struct {
+	synced atomic.Uint64 // batches of the engine below this number are on disk
+	wake   chan struct{} // capacity 1
+	ending chan struct{}
+	done   sync.WaitGroup
+}
+
+func (z *sealer) start(c *committer) {
+	z.wake, z.ending = make(chan struct{}, 1), make(chan struct{})
+	z.done.Go(func() { z.run(c) })
+}
+
+// stop must be called before the committer ends.
+func (z *sealer) stop() {
+	close(z.ending)
+	z.done.Wait()
+}
+
+// note says that a batch is on disk. The finisher calls it, in order.
+func (z *sealer) note(below uint64) {
+	if z.synced.Swap(below) == below {
+		return // a mark alone
+	}
+	select {
+	case z.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (z *sealer) run(c *committer) {
+	pause := time.NewTimer(sealAfter)
+	defer pause.Stop()
+	for marked := uint64(0); ; {
+		select {
+		case <-z.wake:
+		case <-z.ending:
+			return
+		}
+		for synced := z.synced.Load(); synced != marked; {
+			pause.Reset(sealAfter)
+			select {
+			case <-pause.C:
+			case <-z.ending:
+				return
+			}
+			now := z.synced.Load()
+			if now == synced {
+				c.push(store.Key{}, sealWork{})
+				marked = now
+			}
+			synced = now
+		}
+	}
+}
+
+// sealWork writes a sync mark.
+type sealWork struct{}
+
+func (sealWork) stage(g *group) error       { g.seal = true; return nil }
+func (sealWork) size() (entries, bytes int) { return 0, 0 }
+func (sealWork) durable() bool              { return true }
+func (sealWork) finish(error)               {}
