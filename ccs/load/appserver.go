@@ -28,6 +28,8 @@ type appServer struct {
 	free    chan *flight  // places that are not taken; as long as there are places
 	settled chan struct{} // closed when all is sent and answered
 	settle  sync.Once
+	online  atomic.Int32 // connections, a draining one beside its successor
+	left    bool         // no connection when the run ended; set before its goroutines end
 	old     sync.WaitGroup
 	wire    wire
 
@@ -75,6 +77,7 @@ func (a *appServer) connect(ctx context.Context) error {
 	})
 	if err == nil {
 		a.client = c
+		a.online.Add(1)
 		a.run.connected.enter(a.run.now())
 	}
 	return err
@@ -87,6 +90,7 @@ func (a *appServer) serve(ctx context.Context) error {
 		c := a.client
 		a.old.Go(func() {
 			<-c.Done()
+			a.online.Add(-1)
 			a.run.connected.leave(a.run.now())
 		})
 		a.feed(ctx, c)

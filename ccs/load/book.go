@@ -109,9 +109,9 @@ func (r *run) read() reading {
 	return now
 }
 
-// count takes the census of all streams. What a device was told to be deleted is not lost. The app servers have
-// settled or ended.
-func (r *run) count(now time.Duration) (total census, deleted int64) {
+// count takes the census of all streams. What a device was told to be deleted is not lost. When all goroutines
+// have ended, in the end, what a device without a connection has not got is waiting. The app servers have settled or ended.
+func (r *run) count(now time.Duration, inTheEnd bool) (total census, deleted, waiting int64) {
 	lost := make([]int64, len(r.devices))
 	for _, s := range r.streams {
 		c := s.count(r.plan, now)
@@ -123,9 +123,13 @@ func (r *run) count(now time.Duration) (total census, deleted int64) {
 	for i, n := range lost {
 		told := min(n, r.devices[i].dropped.Load())
 		deleted += told
-		total.lost += n - told
+		if inTheEnd && !r.devices[i].isOnline {
+			waiting += n - told
+		} else {
+			total.lost += n - told
+		}
 	}
-	return total, deleted
+	return total, deleted, waiting
 }
 
 // result adds everything up. All goroutines have ended; now is when the drain was over.
@@ -171,9 +175,9 @@ func (r *run) result(b *book, now time.Duration) *Result {
 	if r.plan.Away {
 		res.Waiting = res.Acked
 	} else {
-		total, deleted := r.count(now)
+		total, deleted, waiting := r.count(now, true)
 		res.Lost, res.Expired, res.Collapsed, res.Untracked = total.lost, total.expired, total.collapsed, total.untracked
-		res.Deleted = deleted
+		res.Deleted, res.Waiting = deleted, waiting
 	}
 	res.Upstream = r.upstream(b, perSecond(b.begin.upDelivered, b.end.upDelivered))
 	messages := b.end.acked - b.begin.acked + b.end.upAcked - b.begin.upAcked
@@ -200,8 +204,16 @@ func (r *run) upstream(b *book, perSecond float64) Upstream {
 		Duplicated: r.up.duplicated.Load(), OutOfOrder: r.up.outOfOrder.Load(),
 		DeliveredPerS: perSecond, AckMS: latency(b.upAcks), DeliveryMS: latency(b.upDeliveries),
 	}
+	connected := make([]bool, r.plan.Senders)
+	for _, a := range r.servers {
+		connected[a.number%r.plan.Senders] = connected[a.number%r.plan.Senders] || !a.left
+	}
 	for _, d := range r.devices {
-		u.Lost += d.up.upstreamLost()
+		if n := d.up.upstreamLost(); connected[d.number%r.plan.Senders] {
+			u.Lost += n
+		} else {
+			u.Waiting += n
+		}
 	}
 	u.Unanswered = u.Sent - u.Acked - u.Nacked
 	return u

@@ -78,9 +78,9 @@ func (e Expectation) missing(r *Result) string {
 		without int64
 	}{
 		{"ack_ms.", r.AckMS.Count, unsent},
-		{"delivery_ms.", r.DeliveryMS.Count, unsent + r.Lost},
+		{"delivery_ms.", r.DeliveryMS.Count, unsent + r.Lost + r.Waiting},
 		{"upstream.ack_ms.", r.Upstream.AckMS.Count, upUnsent},
-		{"upstream.delivery_ms.", r.Upstream.DeliveryMS.Count, upUnsent + r.Upstream.Lost},
+		{"upstream.delivery_ms.", r.Upstream.DeliveryMS.Count, upUnsent + r.Upstream.Lost + r.Upstream.Waiting},
 	} {
 		percentile, ok := strings.CutPrefix(e.metric, of.name)
 		if ok && float64(of.values) < quantiles[percentile]*float64(of.values+of.without) {

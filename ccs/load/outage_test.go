@@ -1,6 +1,7 @@
 package load_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"strings"
@@ -33,6 +34,8 @@ func (c *conductor) Sample(s *load.Sample) error {
 // the load tool.
 func TestAServerThatIsRestarted(t *testing.T) {
 	s, where := target(t, ccstest.Disk)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var down, up time.Time
 	c := &conductor{at: func(second int) {
 		switch second {
@@ -42,16 +45,19 @@ func TestAServerThatIsRestarted(t *testing.T) {
 		case 2:
 			up = time.Now()
 			s.Restart()
+		case 4:
+			cancel()
 		}
 	}}
-	plan := short(func(p *load.Plan) { p.Rate, p.Upstream, p.Duration = 1000, 200, 3200*time.Millisecond })
-	r, err := load.Run(t.Context(), plan, where, load.Options{Reporters: []load.Reporter{c}})
+	plan := short(func(p *load.Plan) { p.Rate, p.Upstream, p.Duration = 1000, 200, time.Hour })
+	r, err := load.Run(ctx, plan, where, load.Options{Reporters: []load.Reporter{c}})
 	require.NoError(t, err)
 	exact(t, r)
 	outage := up.Sub(down).Seconds()
 	require.Greater(t, outage, 0.5)
-	assert.GreaterOrEqual(t, r.Outages.NoConnectionS, outage-0.05)
-	assert.GreaterOrEqual(t, r.Outages.NoDeviceS, outage-0.05)
+	outage /= 2 // a busy machine may take its time to notice
+	assert.GreaterOrEqual(t, r.Outages.NoConnectionS, outage)
+	assert.GreaterOrEqual(t, r.Outages.NoDeviceS, outage)
 	assert.GreaterOrEqual(t, r.Outages.Seconds, r.Outages.NoConnectionS)
 	assert.GreaterOrEqual(t, r.Outages.MeasuredS, r.Outages.NoConnectionS)
 	assert.Greater(t, r.Outages.AckedPerS, r.AckedPerS, "without the outage")
@@ -63,7 +69,7 @@ func TestAServerThatIsRestarted(t *testing.T) {
 	}
 	assert.GreaterOrEqual(t, r.AckMS.Max, 900*outage, "latency counts from when a message was due")
 	assert.GreaterOrEqual(t, float64(r.Overdue.NoConnection.SentLate), 0.9*1000*outage)
-	assert.Less(t, r.Generator.LateMS.P99, 500*outage, "it is not the load tool that was late")
+	assert.Less(t, r.Generator.LateMS.P99, 1000*outage, "it is not the load tool that was late")
 	assert.Positive(t, r.LoginFailures)
 	assert.Zero(t, r.Upstream.Lost+r.Upstream.Unanswered)
 	require.NotEmpty(t, r.Warnings)
@@ -193,7 +199,10 @@ func TestAServerThatStaysAway(t *testing.T) {
 	assert.Zero(t, r.Overdue.NoConnection.SentLate)
 	assert.Zero(t, r.Overdue.WindowFull.Unsent+r.Generator.Unsent)
 	assert.Positive(t, r.Upstream.Unanswered, "what devices kept for a connection")
-	assert.Zero(t, r.Upstream.Lost, "what was never acked is not lost")
+	assert.Zero(t, r.Lost+r.Upstream.Lost, "what the server may still have is not lost")
+	assert.Equal(t, r.Sent, r.Acked+r.Unanswered)
+	assert.GreaterOrEqual(t, r.Delivered+r.Waiting, r.Acked)
+	assert.GreaterOrEqual(t, r.Upstream.Delivered+r.Upstream.Waiting, r.Upstream.Acked)
 	assert.Positive(t, r.Upstream.Unsent)
 	assert.Contains(t, strings.Join(r.Warnings, "\n"), "never sent")
 	for _, text := range []string{"ack.p99<1m", "delivery.p99<1m", "upstream.ack.p99<=1m", "ack.max<1m"} {
@@ -224,7 +233,8 @@ func TestAServerThatFallsSilent(t *testing.T) {
 	assert.Equal(t, 1, r.Outages.Count, r.Outages.List)
 	assert.Zero(t, r.Reconnects)
 	assert.Zero(t, r.Outages.NoConnectionS+r.Outages.NoDeviceS)
-	assert.InDelta(t, 2, r.Outages.NoAnswerS, 0.7)
+	assert.GreaterOrEqual(t, r.Outages.NoAnswerS, 1.0)
+	assert.LessOrEqual(t, r.Outages.NoAnswerS, r.Outages.Seconds)
 	assert.Equal(t, load.NoAnswer, c.samples[2].Outage)
 	assert.Zero(t, c.samples[2].AckMS.Count)
 	assert.Contains(t, c.samples[2].String(), "ack p50 - p99 -", "there is nothing to tell of latency")

@@ -60,6 +60,9 @@ func (r *run) play(ctx, life context.Context, die context.CancelCauseFunc, gorou
 		failure = context.Cause(life)
 	}
 	counted := r.now() // before everybody leaves, which takes a moment
+	for _, a := range r.servers {
+		a.left = a.online.Load() == 0
+	}
 	close(watched)
 	watching.Wait()
 	r.outages.endAll(counted)
@@ -154,6 +157,6 @@ func (r *run) settled() bool {
 	if r.plan.Away {
 		return true
 	}
-	total, _ := r.count(r.now())
+	total, _, _ := r.count(r.now(), false)
 	return total.lost == 0
 }

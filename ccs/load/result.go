@@ -21,11 +21,11 @@ type Result struct {
 	Nacked       int64 `json:"nacked"`
 	Unanswered   int64 `json:"unanswered"`   // neither, until the end of the drain
 	Delivered    int64 `json:"delivered"`    // at least once
-	Lost         int64 `json:"lost"`         // acked, not delivered, and none of the next three
+	Lost         int64 `json:"lost"`         // acked, not delivered, and none of the next four
 	Expired      int64 `json:"expired"`      // acked, not delivered, their time to live over
 	Collapsed    int64 `json:"collapsed"`    // acked, not delivered, a later one with their collapse key accepted
 	Deleted      int64 `json:"deleted"`      // acked, not delivered, and the server told the device so (DEV 9.3)
-	Waiting      int64 `json:"waiting"`      // acked, for devices that were away to the end
+	Waiting      int64 `json:"waiting"`      // acked, for devices that were away, or not connected in the end
 	Duplicated   int64 `json:"duplicated"`   // deliveries of what was delivered already
 	OutOfOrder   int64 `json:"out_of_order"` // delivered behind a later one of their connection, though sent once; what has a TTL of 0 overtakes by right (CCS 5 no. 2)
 	Resent       int64 `json:"resent"`       // sent again after their connection ended without an answer
@@ -78,7 +78,8 @@ type Upstream struct {
 	Nacked        int64   `json:"nacked"`
 	Unanswered    int64   `json:"unanswered"` // neither, until the end of the drain
 	Delivered     int64   `json:"delivered"`
-	Lost          int64   `json:"lost"` // acked and not delivered
+	Lost          int64   `json:"lost"`    // acked and not delivered, nor waiting
+	Waiting       int64   `json:"waiting"` // acked, for senders that were not connected in the end
 	Duplicated    int64   `json:"duplicated"`
 	OutOfOrder    int64   `json:"out_of_order"` // over several connections of a sender there is no order
 	DeliveredPerS float64 `json:"delivered_per_s"`

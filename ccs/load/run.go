@@ -64,7 +64,7 @@ type run struct {
 	connected, online presence // app servers' connections, and devices
 	outages           outageLog
 	stalled           time.Duration // owned by watch: how long the load tool itself stood still
-	stoppedAt         time.Duration // set before stop is closed
+	stoppedAt         time.Duration // set before stopped
 
 	upUnsent, ownUnsent int64 // owned by sendUpstream: due upstream and never sent, by the server's fault and the load tool's
 
@@ -122,13 +122,12 @@ func (r *run) now() time.Duration { return time.Since(r.start) }
 // sending reports whether new messages are to be made.
 func (r *run) sending() bool { return !r.stopped.Load() }
 
-// stopSending lets every connection collect its answers.
+// stopSending lets every connection collect its answers. It is called once.
 func (r *run) stopSending() {
-	if !r.stopped.Swap(true) {
-		r.stoppedAt = r.now()
-		close(r.stop)
-		r.widen(2 * r.plan.InFlight)
-	}
+	r.stoppedAt = r.now()
+	r.stopped.Store(true)
+	close(r.stop)
+	r.widen(2 * r.plan.InFlight)
 }
 
 // widen gives each connection so many places in all, if it can have as many.

@@ -51,8 +51,8 @@ func (r *Result) Summary() string {
 	row("Delivery", "%s", r.DeliveryMS)
 	if r.Upstream.Sent > 0 {
 		u := &r.Upstream
-		row("Upstream", "sent %d  acked %d  nacked %d  unanswered %d  delivered %d  lost %d  duplicated %d  out of order %d",
-			u.Sent, u.Acked, u.Nacked, u.Unanswered, u.Delivered, u.Lost, u.Duplicated, u.OutOfOrder)
+		row("Upstream", "sent %d  acked %d  nacked %d  unanswered %d  delivered %d  lost %d  waiting %d  duplicated %d  out of order %d",
+			u.Sent, u.Acked, u.Nacked, u.Unanswered, u.Delivered, u.Lost, u.Waiting, u.Duplicated, u.OutOfOrder)
 		row("Ack", "%s", u.AckMS)
 		row("Delivery", "%s", u.DeliveryMS)
 	}
