@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"syscall"
+
+	"openccs/flowcontrol"
 )
 
 // Bulk is a connection under TLS that reads all that has come at once, and that can tell when there is no more.
@@ -24,6 +26,10 @@ type Bulk struct {
 	rest    []byte          // of buf
 	err     error           // came after it
 	records records
+
+	login   *flowcontrol.Budget // that reads are charged to; nil for none
+	charged int64
+	most    int64 // that may be charged
 }
 
 const (
@@ -48,9 +54,99 @@ func NewBulk(c net.Conn) *Bulk {
 	return b
 }
 
+// NetConn is the connection below.
+func (b *Bulk) NetConn() net.Conn { return b.Conn }
+
+// Charge has the bytes of all reads until Eager or Discharge be charged to a budget: nobody knows the peer yet, and a
+// good deal of memory can be had of crypto/tls and of a login. A read beyond most bytes or beyond the budget fails with
+// ErrTooMuch or ErrNoRoom.
+func (b *Bulk) Charge(login *flowcontrol.Budget, most int64) { b.login, b.most = login, most*copies }
+
+// LoginMemory is how many bytes may be held of connections that have not logged in, on all endpoints together.
+const LoginMemory = 32 << 20
+
+// copies is how often a byte may be in memory: the buffers of crypto/tls and of our readers double when they are full.
+const copies = 2
+
+// smallLogin is what a connection may be charged from the last quarter of a budget. It is more than nearly every
+// login takes, so those go on while a few connections use up all the rest.
+const smallLogin = 16 << 10
+
+var (
+	// ErrNoRoom says that the budget for what is read before login is used up.
+	ErrNoRoom = errors.New("too much is read from connections that have not logged in")
+	// ErrTooMuch says that one connection sent more before its login than any needs.
+	ErrTooMuch = errors.New("too much is sent before login")
+)
+
+func (b *Bulk) charge(n int) error {
+	bytes := int64(n) * copies
+	switch {
+	case b.charged+bytes > b.most:
+		return ErrTooMuch
+	case !TakeLogin(b.login, b.charged, bytes):
+		return ErrNoRoom
+	}
+	b.charged += bytes
+	return nil
+}
+
+// TakeLogin takes n bytes of a budget for what is read before login, for a connection that holds some already.
+func TakeLogin(login *flowcontrol.Budget, held, n int64) bool {
+	var spare int64
+	if held+n > smallLogin {
+		spare = login.Limit() / 4
+	}
+	return login.Take(n, spare)
+}
+
+// Discharge gives back what was charged: the handshake is over and its memory is free, or the connection ends. The
+// reads that follow are charged again.
+func (b *Bulk) Discharge() {
+	if b.login != nil {
+		b.login.Add(-b.charged)
+		b.charged = 0
+	}
+}
+
+// Free is Discharge, after which nothing is charged any more.
+func (b *Bulk) Free() {
+	if b.login != nil { // or another goroutine may read already
+		b.Discharge()
+		b.login = nil
+	}
+}
+
+// charging is a listener whose connections are charged until they are freed.
+type charging struct {
+	net.Listener
+	login *flowcontrol.Budget
+	most  int64
+}
+
+// ChargeListener returns a listener whose connections are Bulks that are charged, as Charge says.
+func ChargeListener(l net.Listener, login *flowcontrol.Budget, most int64) net.Listener {
+	return &charging{l, login, most}
+}
+
+// Accept implements net.Listener.
+func (l *charging) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	b := NewBulk(c)
+	b.Charge(l.login, l.most)
+	return b, nil
+}
+
 // Eager makes reads that would have to wait fail instead, with an error for which WouldWait is true.
 // To crypto/tls and our readers it is a deadline that has passed: they go on afterwards as if nothing had been.
-func (b *Bulk) Eager() { b.eager = true }
+// The login is over then, so that nothing is charged any more.
+func (b *Bulk) Eager() {
+	b.eager = true
+	b.Free()
+}
 
 // Wait lets the next read wait.
 func (b *Bulk) Wait() { b.mayWait = true }
@@ -60,6 +156,11 @@ func (b *Bulk) Read(p []byte) (int, error) {
 	if !b.eager {
 		n, err := b.Conn.Read(p) // handshakes and logins have nothing to gain
 		b.records.pass(p[:n])
+		if b.login != nil {
+			if failed := b.charge(n); failed != nil {
+				return 0, failed
+			}
+		}
 		return n, err
 	}
 	if len(b.rest) == 0 {

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"openccs/ccs/conns"
+	"openccs/flowcontrol"
 )
 
 // answer is what a call comes to.
@@ -30,10 +33,20 @@ func textAnswer(status int, text string) answer {
 	return answer{status: status, contentType: "text/plain", body: []byte(text)}
 }
 
+// tryLater is for a call that another time may succeed.
+func tryLater() answer {
+	a := textAnswer(http.StatusServiceUnavailable, "try again later")
+	a.retryAfter = retryAfter
+	return a
+}
+
 // answering turns a call into a handler.
 func (s *Server) answering(call func(*http.Request) answer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
+		b := &charged{ReadCloser: r.Body, budget: s.bodies}
+		defer b.release()
+		r.Body = b
 		a := call(r)
 		body := a.body
 		// microG unzips every answer, errors too, without a look at its headers (DEV 2.1).
@@ -83,12 +96,49 @@ func zip(body []byte) []byte {
 	return out.Bytes()
 }
 
+// charged is the body of a request, with what readBody has charged for it.
+type charged struct {
+	io.ReadCloser
+	budget *flowcontrol.Budget
+	held   int64
+}
+
+// bodyCopies is how often a byte of a body may be in memory: the buffer doubles when it is full.
+const bodyCopies = 2
+
+func (c *charged) take(n int) error {
+	bytes := int64(n) * bodyCopies
+	if !conns.TakeLogin(c.budget, c.held, bytes) {
+		return errNoRoom
+	}
+	c.held += bytes
+	return nil
+}
+
+func (c *charged) release() { c.budget.Add(-c.held) }
+
+// charging charges for what is read of a body and kept.
+type charging struct {
+	src io.Reader
+	c   *charged
+}
+
+func (r charging) Read(p []byte) (int, error) {
+	n, err := r.src.Read(p)
+	if failed := r.c.take(n); failed != nil {
+		return 0, failed
+	}
+	return n, err
+}
+
 var (
+	errNoRoom   = errors.New("too many bodies at a time")
 	errTooLarge = errors.New("body too large")
 	errEncoding = errors.New("unknown content encoding")
 )
 
-// readBody reads a request's body, unzipped. The limit holds for what comes and for what it unzips to.
+// readBody reads a request's body, unzipped. The limit holds for what comes and for what it unzips to. The body is
+// charged to the budget until the request is answered; the error is errNoRoom where that is used up.
 func readBody(r *http.Request, limit int64) ([]byte, error) {
 	var src io.Reader = &io.LimitedReader{R: r.Body, N: limit + 1}
 	switch coding := strings.ToLower(r.Header.Get("Content-Encoding")); coding {
@@ -101,6 +151,9 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		src = io.LimitReader(z, limit+1)
 	default:
 		return nil, errEncoding
+	}
+	if c, ok := r.Body.(*charged); ok {
+		src = charging{src, c}
 	}
 	body, err := io.ReadAll(src)
 	if err != nil {

@@ -23,6 +23,8 @@ func (s *Server) checkIn(r *http.Request) answer {
 		return textAnswer(http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, errEncoding):
 		return textAnswer(http.StatusUnsupportedMediaType, err.Error())
+	case errors.Is(err, errNoRoom):
+		return tryLater()
 	case err != nil:
 		return textAnswer(http.StatusUnprocessableEntity, "unreadable body")
 	}
@@ -38,9 +40,8 @@ func (s *Server) checkIn(r *http.Request) answer {
 	case errors.Is(err, ccs.ErrUnknownDevice):
 		a = textAnswer(http.StatusUnauthorized, "unknown device")
 	case err != nil:
-		a = textAnswer(http.StatusServiceUnavailable, "try again later")
+		a = tryLater()
 		a.err = err
-		a.retryAfter = retryAfter
 	default:
 		resp := mcs.CheckinResponse{
 			StatsOK: true, TimeMS: time.Now().UnixMilli(), AndroidID: id, SecurityToken: token,

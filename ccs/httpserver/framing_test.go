@@ -20,6 +20,11 @@ import (
 // serving starts a server on a socket, with TLS or without, and returns how to connect to it.
 func serving(t *testing.T, overTLS bool) func() net.Conn {
 	t.Helper()
+	return servingWith(t, overTLS, httpserver.Options{})
+}
+
+func servingWith(t *testing.T, overTLS bool, o httpserver.Options) func() net.Conn {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	dial := func() net.Conn {
@@ -27,17 +32,18 @@ func serving(t *testing.T, overTLS bool) func() net.Conn {
 		require.NoError(t, err)
 		return nc
 	}
-	on := l
+	s := httpserver.New(&devices{}, o)
+	serve := func() error { return s.Serve(l) }
 	if overTLS {
 		pair, err := devpki.New([]string{"localhost"}, time.Now())
 		require.NoError(t, err)
-		on = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair.Cert}})
+		conf := &tls.Config{Certificates: []tls.Certificate{pair.Cert}}
+		serve = func() error { return s.ServeTLS(l, conf) }
 		plain, trust := dial, &tls.Config{RootCAs: pair.Pool, ServerName: "localhost"}
 		dial = func() net.Conn { return tls.Client(plain(), trust) }
 	}
-	s := httpserver.New(&devices{}, httpserver.Options{})
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(on) }()
+	go func() { done <- serve() }()
 	t.Cleanup(func() {
 		require.NoError(t, s.Shutdown(context.Background()))
 		require.ErrorIs(t, <-done, http.ErrServerClosed)

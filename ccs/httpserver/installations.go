@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"go.uber.org/zap"
@@ -36,6 +37,9 @@ type installationToken struct {
 // stored, and any project will do.
 func (s *Server) install(r *http.Request) answer {
 	body, err := readBody(r, maxInstallation)
+	if errors.Is(err, errNoRoom) {
+		return tryLater()
+	}
 	var req struct {
 		FID string `json:"fid"`
 	}

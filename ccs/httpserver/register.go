@@ -73,6 +73,9 @@ func (s *Server) register(r *http.Request) answer {
 // failure.
 func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, error) {
 	body, err := readBody(r, maxForm)
+	if errors.Is(err, errNoRoom) {
+		return "", wordInternal
+	}
 	if err != nil {
 		return "", wordInvalidParameters
 	}

@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"openccs/ccs/conns"
 	"openccs/flowcontrol"
 	"openccs/store"
 )
@@ -50,6 +52,9 @@ type Options struct {
 	// Exempt reports whether an address may call as often as it likes; default those of loopback, where a proxy on
 	// this machine comes from, and so everybody.
 	Exempt func(netip.Addr) bool
+	// Bodies bounds the bytes that are held of requests and of TLS handshakes; default conns.LoginMemory. A request
+	// that finds it used up is answered 503.
+	Bodies *flowcontrol.Budget
 }
 
 // Server answers devices.
@@ -59,6 +64,7 @@ type Server struct {
 	http     *http.Server
 	settings settings
 	calls    *limiter
+	bodies   *flowcontrol.Budget
 }
 
 // New makes a server that asks d.
@@ -72,7 +78,11 @@ func New(d Devices, o Options) *Server {
 	if o.Exempt == nil {
 		o.Exempt = netip.Addr.IsLoopback
 	}
+	if o.Bodies == nil {
+		o.Bodies = flowcontrol.NewBudget(conns.LoginMemory)
+	}
 	s := &Server{
+		bodies:  o.Bodies,
 		devices: d, log: o.Logger.Named("httpserver"),
 		settings: newSettings(o.Settings), calls: newLimiter(o.PerAddress, o.Exempt),
 	}
@@ -89,6 +99,7 @@ func New(d Devices, o Options) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          errorLog,
+		ConnState:         freeHandshake,
 	}
 	return s
 }
@@ -125,6 +136,26 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 // Serve answers on the listener's connections until Shutdown, and then returns http.ErrServerClosed. It
 // may be called for several listeners.
 func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
+
+// maxHandshake is how many bytes a client may send in its TLS handshake.
+const maxHandshake = 128 << 10
+
+// ServeTLS is Serve with TLS on the listener's connections. What handshakes hold is charged to Options.Bodies.
+func (s *Server) ServeTLS(l net.Listener, conf *tls.Config) error {
+	return s.Serve(tls.NewListener(conns.ChargeListener(l, s.bodies, maxHandshake), conf))
+}
+
+// freeHandshake ends the charge for a handshake with the first request, or with the connection.
+func freeHandshake(c net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		return
+	}
+	if t, ok := c.(*tls.Conn); ok {
+		if b, ok := t.NetConn().(*conns.Bulk); ok {
+			b.Free()
+		}
+	}
+}
 
 // Shutdown closes the listeners, waits for calls under way and closes what is still open when the
 // context ends.

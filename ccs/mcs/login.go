@@ -66,6 +66,13 @@ func (m *HeartbeatStat) unmarshal(b []byte) error {
 	return f.err
 }
 
+// What Unmarshal keeps of a LoginRequest's lists. An element may take two bytes on the wire and many times that in
+// memory, and nobody knows the peer yet.
+const (
+	MaxListed   = 10_000 // what a server lets be unacknowledged
+	maxSettings = 100
+)
+
 // LoginRequest is a device's first frame (DEV 5, 6). Its client events are passed over.
 type LoginRequest struct {
 	ID                    string // required; "chrome-<version>" or "android-<SDK level>"
@@ -75,8 +82,8 @@ type LoginRequest struct {
 	AuthToken             string // required; security token, decimal. Never to be logged
 	DeviceID              string
 	LastRMQID             int64
-	Settings              []Setting
-	ReceivedPersistentIDs []string
+	Settings              []Setting // Unmarshal keeps the first maxSettings
+	ReceivedPersistentIDs []string  // Unmarshal keeps the last MaxListed, or a few more
 	AdaptiveHeartbeat     bool
 	HeartbeatStat         *HeartbeatStat // nil if absent
 	UseRMQ2               bool
@@ -157,8 +164,13 @@ func (m *LoginRequest) Unmarshal(b []byte) error {
 		case loginSetting:
 			var s Setting
 			f.nested(s.unmarshal)
-			m.Settings = append(m.Settings, s)
+			if len(m.Settings) < maxSettings {
+				m.Settings = append(m.Settings, s)
+			}
 		case loginReceivedPersistentIDs:
+			if ids := m.ReceivedPersistentIDs; len(ids) == MaxListed+MaxListed/8 {
+				m.ReceivedPersistentIDs = ids[:copy(ids, ids[MaxListed/8:])]
+			}
 			m.ReceivedPersistentIDs = append(m.ReceivedPersistentIDs, f.str())
 		case loginAdaptiveHeartbeat:
 			m.AdaptiveHeartbeat = f.bool()

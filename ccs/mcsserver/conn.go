@@ -39,6 +39,7 @@ func (c *conn) serve() conns.Next {
 	}
 	c.wire.SetWriteDeadline(c.deadline)
 	c.bulk = conns.NewBulk(&c.wire)
+	c.bulk.Charge(c.srv.opts.LoginBudget, maxBeforeLogin)
 	c.nc = tls.Server(c.bulk, c.srv.opts.TLS)
 	err := c.nc.Handshake()
 	c.yieldTurn()
@@ -46,17 +47,23 @@ func (c *conn) serve() conns.Next {
 	if err != nil {
 		c.srv.log.Debug("TLS handshake failed", zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
 		c.wire.Conn.Close()
+		c.bulk.Discharge()
 		return nil
 	}
+	c.bulk.Discharge()
 	c.deadline = c.deadline.Add(c.srv.opts.LoginTimeout - c.srv.opts.HandshakeTimeout)
 	s, err := c.login(mcs.NewReader(c.nc, mcs.MaxLogin))
 	if err != nil {
 		c.srv.log.Info("login failed", zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
 		c.hangUp()
+		c.bulk.Discharge()
 		return nil
 	}
 	return s.open()
 }
+
+// maxBeforeLogin is how many bytes a device may send in its handshake, or after it until it has logged in.
+const maxBeforeLogin = 2 * mcs.MaxLogin
 
 // closeTimeout is how long a peer has to take the last bytes.
 const closeTimeout = 2 * time.Second

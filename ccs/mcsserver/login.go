@@ -18,7 +18,6 @@ const (
 	// oldestVersion is the oldest that clients have been seen to send or accept (DEV 4).
 	oldestVersion = 38
 	attachTimeout = 15 * time.Second // for an older session of the device to end
-	maxKnown      = 10_000           // ids that a device lists at login and that are looked at: the newest
 	maxStash      = 2000             // messages held that a login found between those that the device listed
 )
 
@@ -94,7 +93,7 @@ func isAndroid(loginID string) bool { return strings.HasPrefix(loginID, "android
 // it does not send that again (DEV 7.2).
 func (s *session) welcome(req *mcs.LoginRequest) error {
 	listed := req.ReceivedPersistentIDs
-	if err := s.dropKnown(listed[max(0, len(listed)-maxKnown):]); err != nil {
+	if err := s.dropKnown(listed[max(0, len(listed)-mcs.MaxListed):]); err != nil {
 		return err
 	}
 	resp := mcs.LoginResponse{ID: req.ID, LastStreamID: 1, ServerTimestamp: time.Now().UnixMilli()}

@@ -12,6 +12,7 @@ import (
 
 	"openccs/ccs"
 	"openccs/ccs/conns"
+	"openccs/flowcontrol"
 )
 
 // Options are what a Server may be told. The zero value of a field means its default; TLS is needed.
@@ -19,12 +20,13 @@ type Options struct {
 	TLS    *tls.Config // with a default certificate: the npm clients send no SNI (DEV 4)
 	Logger *zap.Logger // default: none
 
-	HandshakeTimeout time.Duration // from accept to the end of the TLS handshake; default 10s
-	LoginTimeout     time.Duration // from accept to the login's answer; default 30s (DEV 4)
-	WriteTimeout     time.Duration // for a device to take what is written; default 30s
-	Heartbeat        time.Duration // interval to tell devices in heartbeat_config; default: none, they choose (DEV 8)
-	KeepAlive        time.Duration // without traffic until a TCP keep-alive probe; default 15m
-	MaxConns         int           // connections at a time, ones before login included; default 100000
+	HandshakeTimeout time.Duration       // from accept to the end of the TLS handshake; default 10s
+	LoginTimeout     time.Duration       // from accept to the login's answer; default 30s (DEV 4)
+	WriteTimeout     time.Duration       // for a device to take what is written; default 30s
+	Heartbeat        time.Duration       // interval to tell devices in heartbeat_config; default: none, they choose (DEV 8)
+	KeepAlive        time.Duration       // without traffic until a TCP keep-alive probe; default 15m
+	LoginBudget      *flowcontrol.Budget // bytes of all connections that have not logged in; default 32 MiB
+	MaxConns         int                 // connections at a time, ones before login included; default 100000
 }
 
 // DefaultKeepAlive keeps within what NAT gateways remember a silent connection for, and wakes a phone seldom.
@@ -36,6 +38,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.WriteTimeout, 30*time.Second)
 	setDefault(&o.KeepAlive, DefaultKeepAlive)
 	setDefault(&o.MaxConns, 100_000)
+	if o.LoginBudget == nil {
+		o.LoginBudget = flowcontrol.NewBudget(conns.LoginMemory)
+	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}

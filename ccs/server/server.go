@@ -26,6 +26,7 @@ import (
 	"openccs/ccs/mcsserver"
 	"openccs/ccs/oauth"
 	"openccs/ccs/xmppserver"
+	"openccs/flowcontrol"
 	"openccs/store"
 	"openccs/store/redisstore"
 )
@@ -244,18 +245,20 @@ func (s *Server) firstProject(ctx context.Context, projects *control.Projects) e
 
 func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	maxConns, _, _ := s.gate.Limits()
+	login := flowcontrol.NewBudget(conns.LoginMemory)
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
-		TLS: tlsConf, Logger: s.conf.Logger, DrainMax: s.conf.DrainTimeout,
+		TLS: tlsConf, Logger: s.conf.Logger, LoginBudget: login, DrainMax: s.conf.DrainTimeout,
 		Domain: s.conf.Domain, DeviceDomain: s.conf.DeviceDomain,
 		RefuseOverrun: s.conf.WindowOverrun == overrunNack, NoControlID: s.conf.NoControlID,
 		MaxConns: maxConns,
 	})
 	s.mcs = mcsserver.New(s.router, mcsserver.Options{
-		TLS: tlsConf, Logger: s.conf.Logger, Heartbeat: s.conf.Heartbeat, KeepAlive: s.conf.MCSKeepAlive, MaxConns: maxConns,
+		TLS: tlsConf, Logger: s.conf.Logger, LoginBudget: login, Heartbeat: s.conf.Heartbeat, KeepAlive: s.conf.MCSKeepAlive,
+		MaxConns: maxConns,
 	})
 	settings, _ := parseSettings(s.conf.CheckinSettings) // Validate has seen them
 	s.http = httpserver.New(s.router, httpserver.Options{
-		Logger: s.conf.Logger, Settings: settings, PerAddress: perMinute(s.conf.HTTPRate), Exempt: s.gate.Exempt,
+		Logger: s.conf.Logger, Bodies: login, Settings: settings, PerAddress: perMinute(s.conf.HTTPRate), Exempt: s.gate.Exempt,
 	})
 }
 
@@ -326,7 +329,7 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 	run("mcs", func() error { return s.mcs.Serve(l.mcs) }, conns.ErrClosed)
 	httpTLS := tlsConf.Clone()
 	httpTLS.NextProtos = []string{"http/1.1"}
-	run("http", func() error { return s.http.Serve(tls.NewListener(l.http, httpTLS)) }, http.ErrServerClosed)
+	run("http", func() error { return s.http.ServeTLS(l.http, httpTLS) }, http.ErrServerClosed)
 	if l.plain != nil {
 		run("http plain", func() error { return s.http.Serve(l.plain) }, http.ErrServerClosed)
 	}

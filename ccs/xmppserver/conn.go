@@ -128,12 +128,15 @@ func (c *conn) serve(ctx context.Context) {
 		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
 	}
 	c.bulk = conns.NewBulk(c.tcp)
+	c.bulk.Charge(c.srv.opts.LoginBudget, maxBeforeBind)
+	defer c.bulk.Discharge()
 	c.nc = tls.Server(c.bulk, c.srv.opts.TLS)
 	if err := c.nc.HandshakeContext(ctx); err != nil {
 		// Plain XMPP on a TLS port ends here too: STARTTLS is not offered (CCS 1.2).
 		c.log.Info("TLS handshake failed", zap.Error(err))
 		return
 	}
+	c.bulk.Discharge()
 	c.nc.SetDeadline(accepted.Add(c.srv.opts.AuthTimeout))
 	if ctx.Err() != nil {
 		c.nc.SetReadDeadline(longAgo) // the deadline above came after the end
@@ -156,6 +159,10 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	c.hangUp()
 }
+
+// maxBeforeBind is how many bytes a peer may send in its handshake, or after it until it has bound an address. Clients
+// need two thousand.
+const maxBeforeBind = 128 << 10
 
 // longAgo as a deadline unblocks a read at once.
 var longAgo = time.Unix(1, 0)
@@ -224,8 +231,10 @@ func condition(err error) (stream.Error, bool) {
 		return stream.Conflict, true
 	case errors.Is(err, ccs.ErrWrongKey):
 		return stream.NotAuthorized, true
-	case errors.Is(err, errSlowReader):
+	case errors.Is(err, errSlowReader), errors.Is(err, conns.ErrTooMuch):
 		return stream.PolicyViolation, true
+	case errors.Is(err, conns.ErrNoRoom):
+		return stream.ResourceConstraint, true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errDrained), errors.Is(err, errGivenUp), errors.Is(err, net.ErrClosed):
 		return stream.Error{}, false
 	case errors.As(err, &broke):

@@ -26,19 +26,20 @@ type Options struct {
 	Domains      []string // further domains that their logins may name (CCS 1.6)
 	DeviceDomain string   // domain of devices' addresses; default device.gcm.googleapis.com
 
-	HandshakeTimeout time.Duration    // from accept to the end of the TLS handshake; default 10s (CCS 1.6)
-	AuthTimeout      time.Duration    // from accept to bind; default 30s (CCS 1.6)
-	StanzaTimeout    time.Duration    // from the first byte of a stanza to its last, after bind; default 60s
-	WriteTimeout     time.Duration    // for a peer to take what is written; default 30s (CCS 4.1)
-	KeepAlive        time.Duration    // without outbound traffic until a space is sent; default 60s (CCS 1.9)
-	ResendAfter      time.Duration    // until an unacknowledged message is sent again, doubling; default 60s (CCS 4.3)
-	DrainMin         time.Duration    // from the control message to the close, at least; default 1s (CCS 3.7)
-	DrainMax         time.Duration    // and at most; default 30s
-	RefuseOverrun    bool             // answer a message beyond the window with SERVICE_UNAVAILABLE instead of waiting; for tests of app servers (CCS 4.1)
-	NoControlID      bool             // leave message_id out of the control message, as Google did (CCS 3.7)
-	MaxConns         int              // connections at a time, negotiating ones included; default 10000
-	MaxPerSender     int              // logged-in connections of one sender; default 1000 (CCS 4.5)
-	FailedLogins     flowcontrol.Rate // of one address; default one a second, 100 at once (CCS 1.6)
+	HandshakeTimeout time.Duration       // from accept to the end of the TLS handshake; default 10s (CCS 1.6)
+	AuthTimeout      time.Duration       // from accept to bind; default 30s (CCS 1.6)
+	StanzaTimeout    time.Duration       // from the first byte of a stanza to its last, after bind; default 60s
+	WriteTimeout     time.Duration       // for a peer to take what is written; default 30s (CCS 4.1)
+	KeepAlive        time.Duration       // without outbound traffic until a space is sent; default 60s (CCS 1.9)
+	ResendAfter      time.Duration       // until an unacknowledged message is sent again, doubling; default 60s (CCS 4.3)
+	DrainMin         time.Duration       // from the control message to the close, at least; default 1s (CCS 3.7)
+	DrainMax         time.Duration       // and at most; default 30s
+	RefuseOverrun    bool                // answer a message beyond the window with SERVICE_UNAVAILABLE instead of waiting; for tests of app servers (CCS 4.1)
+	NoControlID      bool                // leave message_id out of the control message, as Google did (CCS 3.7)
+	LoginBudget      *flowcontrol.Budget // bytes of all connections that are not bound; default 32 MiB
+	MaxConns         int                 // connections at a time, negotiating ones included; default 10000
+	MaxPerSender     int                 // logged-in connections of one sender; default 1000 (CCS 4.5)
+	FailedLogins     flowcontrol.Rate    // of one address; default one a second, 100 at once (CCS 1.6)
 }
 
 func (o Options) withDefaults() Options {
@@ -54,6 +55,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.DrainMax, 30*time.Second)
 	setDefault(&o.MaxConns, 10_000)
 	setDefault(&o.MaxPerSender, 1000)
+	if o.LoginBudget == nil {
+		o.LoginBudget = flowcontrol.NewBudget(conns.LoginMemory)
+	}
 	setDefault(&o.FailedLogins, flowcontrol.Rate{Every: time.Second, Burst: 100})
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

@@ -1,0 +1,75 @@
+package httpserver_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"openccs/ccs/httpserver"
+	"openccs/flowcontrol"
+)
+
+// Bodies are charged to a budget while they are held, for what they unzip to. Where it is used up, a call is to be
+// made again later, in the words that its clients understand.
+func TestBodiesAreBounded(t *testing.T) {
+	budget := flowcontrol.NewBudget(64 << 10)
+	s := httpserver.New(&devices{}, httpserver.Options{Bodies: budget})
+	large := zipped(string(make([]byte, 200<<10)))
+	for _, row := range []struct {
+		name, path, body string
+		headers          []string
+		free, used       int // status while there is room, and while there is none
+		word             string
+	}{
+		{"a check-in", "/checkin", "\x10\x00", nil, 200, 503, "try again later"},
+		{"a check-in that unzips to more than there is room for", "/checkin", large, []string{"Content-Encoding", "gzip"}, 503, 503, "try again later"},
+		{"a registration", "/c2dm/register3", "app=a&sender=126200347933&device=4611686018427387905", []string{"Authorization", login}, 200, 503, "Error=InternalServerError"},
+		{"an installation", "/v1/projects/p/installations", "{}", nil, 200, 503, "try again later"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			assert.Equal(t, row.free, requestOf(t, s, "192.0.2.1", "POST", row.path, row.body, row.headers...).StatusCode)
+			assert.Zero(t, budget.Used(), "what was charged is given back")
+			budget.Add(budget.Limit())
+			defer budget.Add(-budget.Limit())
+			resp := requestOf(t, s, "192.0.2.1", "POST", row.path, row.body, row.headers...)
+			assert.Equal(t, row.used, resp.StatusCode)
+			assert.NotEmpty(t, resp.Header.Get("Retry-After"))
+			assert.Equal(t, row.word, text(t, resp))
+		})
+	}
+}
+
+// A TLS handshake is charged until its end, and refused where the budget is used up.
+func TestHandshakesAreCharged(t *testing.T) {
+	t.Parallel()
+	budget := flowcontrol.NewBudget(64 << 10)
+	dial := servingWith(t, true, httpserver.Options{Bodies: budget})
+	nc := dial().(*tls.Conn)
+	defer nc.Close()
+	require.NoError(t, nc.Handshake())
+	_, err := io.WriteString(nc, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	_, err = http.ReadResponse(bufio.NewReader(nc), nil)
+	require.NoError(t, err)
+	assert.Zero(t, budget.Used(), "the handshake is over")
+
+	half := dial().(*tls.Conn).NetConn()
+	defer half.Close()
+	_, err = half.Write([]byte("\x16\x03\x01\x40\x00"))
+	require.NoError(t, err)
+	_, err = half.Write(make([]byte, 1000))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return budget.Used() > 0 }, 10*time.Second, time.Millisecond)
+	half.Close()
+	require.Eventually(t, func() bool { return budget.Used() == 0 }, 10*time.Second, time.Millisecond)
+
+	budget.Add(budget.Limit())
+	defer budget.Add(-budget.Limit())
+	assert.Error(t, dial().(*tls.Conn).Handshake())
+}
