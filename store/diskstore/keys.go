@@ -17,6 +17,8 @@ const (
 	prefixRefresh   = 'f' // hash -> refresh token
 	prefixRefreshOf = 'F' // OAuth client ID, hash -> nothing
 	prefixMeta      = 'm' // name -> value
+	prefixNewcomer  = 'n' // device -> since when it registers, while it has never had a session
+	prefixNewcomers = 'N' // that time, device -> nothing
 	prefixPresent   = 'P' // run, queue -> nothing
 	prefixProject   = 'p' // sender ID -> project
 	prefixEntry     = 'q' // queue, ID -> entry

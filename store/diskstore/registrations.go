@@ -263,11 +263,7 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 			if old == nil || old.Living() {
 				continue
 			}
-			g.forgot = append(g.forgot, token)
-			if err := errors.Join(
-				g.batch.Delete(textKey(prefixToken, token), nil),
-				g.batch.Delete(deviceKey(old.Device, token), nil),
-			); err != nil {
+			if err := g.forget(old); err != nil {
 				return err
 			}
 		}

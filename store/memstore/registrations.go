@@ -18,12 +18,15 @@ type registry struct {
 	byToken  map[string]*store.Registration
 	bySlot   map[string]string
 	byDevice map[uint64][]string
+
+	newcomers map[uint64]time.Time // devices that have never had a session, and since when they register
 }
 
 func (r *registry) init() {
 	r.byToken = map[string]*store.Registration{}
 	r.bySlot = map[string]string{}
 	r.byDevice = map[uint64][]string{}
+	r.newcomers = map[uint64]time.Time{}
 }
 
 // Register returns the living registration that is the same, or keeps a new one.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/redis/go-redis/v9"
+	"openccs/store"
 )
 
 var forgetRegistrations = load("forget_registrations")
@@ -18,7 +18,7 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 	}
 	byDevice := make(map[uint64]*call)
 	var calls []*call
-	var dead []string
+	var dead []*store.Registration
 	for i, r := range all {
 		if r == nil || r.Living() {
 			continue
@@ -30,7 +30,7 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 			calls = append(calls, c)
 		}
 		c.args = append(c.args, tokens[i])
-		dead = append(dead, tokens[i])
+		dead = append(dead, r)
 	}
 	if len(calls) == 0 {
 		return nil
@@ -38,15 +38,5 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 	if err := s.run(ctx, calls...); err != nil {
 		return fmt.Errorf("forget registrations: %w", err)
 	}
-	_, err = s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, token := range dead {
-			p.Del(ctx, s.tokenKey(token))
-			s.known.Remove(token)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("forget tokens: %w", s.translate(err))
-	}
-	return nil
+	return s.forgetTokens(ctx, dead)
 }

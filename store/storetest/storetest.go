@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"deduplication", dedupCases},
 		{"concurrency", concurrencyCases},
 		{"registrations", registrationCases},
+		{"newcomers", newcomerCases},
 		{"projects and secrets", projectCases},
 		{"OAuth", oauthCases},
 		{"presence", presenceCases},

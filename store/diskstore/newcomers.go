@@ -1,0 +1,156 @@
+package diskstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"openccs/store"
+)
+
+var _ store.Newcomers = (*Store)(nil)
+
+// A newcomer has two keys: one by which its note is found, and one that has the notes in their order. A store that was
+// written before there were notes has none, so that its devices stay.
+
+func newcomerKey(device uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{prefixNewcomer}, device)
+}
+
+// newcomersKey is the place of a note in the order; since is in milliseconds.
+func newcomersKey(since, device uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{prefixNewcomers}, since), device)
+}
+
+const newcomersKeyLen = 1 + 8 + 8
+
+// AddNewcomer is store.Newcomers.
+func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	err := s.committer.do(ctx, newChange(func(g *group) error {
+		if err := g.flush(); err != nil {
+			return err
+		}
+		if _, found, err := s.getNumber(newcomerKey(device)); err != nil || found {
+			return err
+		}
+		ms := uint64(since.UnixMilli())
+		return errors.Join(
+			g.batch.Set(newcomerKey(device), number(ms), nil),
+			g.batch.Set(newcomersKey(ms, device), nil, nil),
+		)
+	}))
+	if err != nil {
+		return fmt.Errorf("note newcomer %d: %w", device, err)
+	}
+	return nil
+}
+
+// RemoveNewcomer is store.Newcomers. Nearly every device has no note any more, and then nothing is written.
+func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	_, found, err := s.getNumber(newcomerKey(device))
+	if err == nil && found {
+		err = s.committer.do(ctx, newChange(func(g *group) error {
+			if err := g.flush(); err != nil {
+				return err
+			}
+			since, found, err := s.getNumber(newcomerKey(device))
+			if err != nil || !found {
+				return err
+			}
+			return g.dropNewcomer(since, device)
+		}))
+	}
+	if err != nil {
+		return fmt.Errorf("take back the note of newcomer %d: %w", device, err)
+	}
+	return nil
+}
+
+func (g *group) dropNewcomer(since, device uint64) error {
+	return errors.Join(
+		g.batch.Delete(newcomerKey(device), nil),
+		g.batch.Delete(newcomersKey(since, device), nil),
+	)
+}
+
+// ForgetNewcomers is store.Newcomers.
+func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) (forgotten []*store.Registration, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	err = s.committer.do(ctx, newChange(func(g *group) error {
+		if err := g.flush(); err != nil {
+			return err
+		}
+		notes, err := s.newcomersBefore(uint64(before.UnixMilli()), max)
+		if err != nil {
+			return err
+		}
+		for _, n := range notes {
+			all, err := s.readDevice(n.device)
+			if err != nil {
+				return err
+			}
+			for _, r := range all {
+				if err := g.forget(r); err != nil {
+					return err
+				}
+			}
+			if err := g.dropNewcomer(n.since, n.device); err != nil {
+				return err
+			}
+			forgotten = append(forgotten, all...)
+		}
+		return nil
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("forget newcomers: %w", err)
+	}
+	return forgotten, nil
+}
+
+// newcomer is a note; since is in milliseconds.
+type newcomer struct{ since, device uint64 }
+
+func (s *Store) newcomersBefore(before uint64, max int) (notes []newcomer, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixNewcomers}, UpperBound: newcomersKey(before, 0)})
+	if err != nil {
+		return nil, err
+	}
+	for it.First(); it.Valid() && len(notes) < max; it.Next() {
+		key := it.Key()
+		if len(key) != newcomersKeyLen {
+			return nil, errors.Join(fmt.Errorf("key %q: %w", key, errDamaged), it.Close())
+		}
+		notes = append(notes, newcomer{binary.BigEndian.Uint64(key[1:]), binary.BigEndian.Uint64(key[1+8:])})
+	}
+	return notes, errors.Join(it.Error(), it.Close())
+}
+
+// forget takes a registration out of the store, with its slot if it is the newest there.
+func (g *group) forget(r *store.Registration) error {
+	g.forgot = append(g.forgot, r.Token)
+	slot := textKey(prefixSlot, r.Slot())
+	newest, found, err := g.s.get(slot)
+	if err == nil && found && string(newest) == r.Token {
+		err = g.batch.Delete(slot, nil)
+	}
+	return errors.Join(
+		err,
+		g.batch.Delete(textKey(prefixToken, r.Token), nil),
+		g.batch.Delete(deviceKey(r.Device, r.Token), nil),
+	)
+}

@@ -1,0 +1,130 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"openccs/store"
+)
+
+var (
+	addNewcomer    = load("add_newcomer")
+	removeNewcomer = load("remove_newcomer")
+	forgetDevice   = load("forget_device")
+)
+
+var _ store.Newcomers = (*Store)(nil)
+
+// newcomersKey is the sorted set of the notes, by time in milliseconds.
+func (s *Store) newcomersKey() string { return s.key("newcomers", "since") }
+
+// AddNewcomer is store.Newcomers.
+func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time) error {
+	c := &call{script: addNewcomer, keys: []string{s.newcomersKey()}, args: []any{since.UnixMilli(), device}, safe: true, durable: true}
+	if err := s.run(ctx, c); err != nil {
+		return fmt.Errorf("note newcomer %d: %w", device, err)
+	}
+	return nil
+}
+
+// RemoveNewcomer is store.Newcomers. Nearly every device has no note any more, and then nothing is written.
+func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	var note *redis.FloatCmd
+	err := s.read(ctx, func(p redis.Pipeliner) {
+		note = p.ZScore(ctx, s.newcomersKey(), strconv.FormatUint(device, 10))
+	})
+	if err == nil && note.Err() == nil {
+		err = s.removeNewcomers(ctx, device)
+	}
+	if err != nil {
+		return fmt.Errorf("take back the note of newcomer %d: %w", device, err)
+	}
+	return nil
+}
+
+func (s *Store) removeNewcomers(ctx context.Context, devices ...any) error {
+	return s.run(ctx, &call{script: removeNewcomer, keys: []string{s.newcomersKey()}, args: devices, safe: true, durable: true})
+}
+
+// ForgetNewcomers is store.Newcomers. A crash on the way leaves the note, so that it is done again; what leads to a
+// device without registrations leads to nothing.
+func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) ([]*store.Registration, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	var notes *redis.StringSliceCmd
+	err := s.read(ctx, func(p redis.Pipeliner) {
+		notes = p.ZRangeByScore(ctx, s.newcomersKey(), &redis.ZRangeBy{
+			Min: "-inf", Max: "(" + strconv.FormatInt(before.UnixMilli(), 10), Count: int64(max),
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list newcomers: %w", err)
+	}
+	var forgotten []*store.Registration
+	var done []any
+	for _, text := range notes.Val() {
+		device, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return forgotten, fmt.Errorf("newcomer %q: %w", text, errDamaged)
+		}
+		all, settled, err := s.forgetDevice(ctx, device)
+		if err != nil {
+			return forgotten, fmt.Errorf("forget newcomer %d: %w", device, err)
+		}
+		forgotten = append(forgotten, all...)
+		if settled {
+			done = append(done, text)
+		}
+	}
+	if len(done) == 0 {
+		return forgotten, nil
+	}
+	if err := s.removeNewcomers(ctx, done...); err != nil {
+		return forgotten, fmt.Errorf("take back the notes of newcomers: %w", err)
+	}
+	return forgotten, nil
+}
+
+// forgetDevice forgets the registrations of a device that has no session, and returns them. It reports whether the
+// note of the device has served its purpose.
+func (s *Store) forgetDevice(ctx context.Context, device uint64) (forgotten []*store.Registration, settled bool, err error) {
+	all, version, err := s.readDevice(ctx, device)
+	if err != nil {
+		return nil, false, err
+	}
+	queue := s.queueKeys(store.Key{Kind: store.KindDevice, ID: device})[0]
+	c := &call{script: forgetDevice, keys: []string{s.registrationsKey(device), queue}, args: []any{version}, safe: true, durable: true}
+	if err := s.run(ctx, c); err != nil {
+		return nil, false, err
+	}
+	if c.reply != int64(1) {
+		return nil, c.reply == int64(0), nil
+	}
+	return all, true, s.forgetTokens(ctx, all)
+}
+
+// forgetTokens takes away what leads from tokens to a device.
+func (s *Store) forgetTokens(ctx context.Context, all []*store.Registration) error {
+	if len(all) == 0 {
+		return nil
+	}
+	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, r := range all {
+			p.Del(ctx, s.tokenKey(r.Token))
+			s.known.Remove(r.Token)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("forget tokens: %w", s.translate(err))
+	}
+	return nil
+}
