@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -99,16 +100,33 @@ func newToken() string {
 // the same again (DEV 3.5). The record comes without Token and Created. ErrInvalidSender if it names nobody
 // who could send; ErrTooManyRegistrations.
 func (r *Router) Register(ctx context.Context, reg store.Registration) (*store.Registration, error) {
+	return r.RegisterFrom(ctx, reg, netip.Prefix{})
+}
+
+// RegisterFrom is Register for a device with an address, by which those are counted that have not connected yet.
+// ErrTooManyDevices says to try again later. A device that does not connect within a day is forgotten. Without an
+// address neither happens.
+func (r *Router) RegisterFrom(ctx context.Context, reg store.Registration, network netip.Prefix) (*store.Registration, error) {
 	reg.Senders = slices.Compact(slices.Sorted(slices.Values(reg.Senders)))
 	if len(reg.Senders) == 0 || slices.Contains(reg.Senders, "") {
 		return nil, ErrInvalidSender
 	}
 	now := r.clock.Now()
-	if err := r.mayRegister(ctx, &reg, now); err != nil {
+	isNew, err := r.mayRegister(ctx, &reg, network.IsValid(), now)
+	if err == nil && isNew {
+		err = r.admitNewcomer(ctx, reg.Device, network, now)
+	}
+	if err != nil {
 		return nil, err
 	}
 	reg.Token, reg.Created = newToken(), now
 	got, err := r.store.Register(ctx, reg, now)
+	if err != nil && isNew {
+		r.newcomers.giveBack(reg.Device)
+	}
+	if err == nil && isNew && r.hub(reg.Key()) != nil {
+		err = r.welcome(ctx, reg.Device) // it has connected meanwhile
+	}
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
@@ -144,11 +162,11 @@ const (
 const rememberDeadFor = 90 * 24 * time.Hour
 
 // mayRegister keeps a device from filling the store: it may not have too many registrations, and those that have been
-// dead for long are forgotten.
-func (r *Router) mayRegister(ctx context.Context, reg *store.Registration, now time.Time) error {
+// dead for long are forgotten. It reports whether the device is new, if the caller counts those.
+func (r *Router) mayRegister(ctx context.Context, reg *store.Registration, counted bool, now time.Time) (isNew bool, err error) {
 	all, err := r.store.DeviceRegistrations(ctx, reg.Device)
 	if err != nil {
-		return fmt.Errorf("register: %w", err)
+		return false, fmt.Errorf("register: %w", err)
 	}
 	records, living := len(all), 0
 	var dead []string
@@ -159,21 +177,24 @@ func (r *Router) mayRegister(ctx context.Context, reg *store.Registration, now t
 				dead = append(dead, o.Token)
 			}
 		case o.Same(reg):
-			return nil
+			return false, nil
 		default:
 			living++
 		}
 	}
 	if f, ok := r.store.(store.Forgetter); ok && len(dead) > 0 {
 		if err := f.ForgetRegistrations(ctx, dead...); err != nil {
-			return err
+			return false, err
 		}
 		records -= len(dead)
 	}
-	if living >= maxLiving || records >= maxRegistrations {
-		return ErrTooManyRegistrations
+	switch {
+	case living >= maxLiving || records >= maxRegistrations:
+		return false, ErrTooManyRegistrations
+	case counted && records >= maxNewcomerApps && r.newcomers.has(reg.Device):
+		return false, ErrTooManyDevices
 	}
-	return nil
+	return counted && len(all) == 0 && r.hub(reg.Key()) == nil, nil
 }
 
 // deadSince is when a registration could no longer be sent to; now while it still can.

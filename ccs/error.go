@@ -14,4 +14,5 @@ var (
 	ErrInvalidSender = errors.New("not a sender ID or authorised entity")
 
 	ErrTooManyRegistrations = errors.New("the device has too many registrations")
+	ErrTooManyDevices       = errors.New("too many new devices of the address have not connected")
 )

@@ -24,6 +24,10 @@ type Options struct {
 	// count as connected still, so that a crash does not throw their messages away; default 30 s.
 	ComeBack time.Duration
 
+	// NewDevices is how many devices of one address may register in a day and not have connected; default
+	// DefaultNewDevices.
+	NewDevices int
+
 	// Tokens knows the access tokens that LoginToken takes; default: none is taken, only API keys are.
 	Tokens TokenChecker
 }
@@ -43,8 +47,11 @@ type Router struct {
 	tokens   TokenChecker // nil: there are none
 	comeBack time.Duration
 	repeats  *repeats
-	nodes    store.Nodes   // nil: this process has the store for itself
-	changed  chan SenderID // projects that changed on other nodes
+
+	newcomers *newcomers
+
+	nodes   store.Nodes   // nil: this process has the store for itself
+	changed chan SenderID // projects that changed on other nodes
 
 	deviceRates   *rates[uint64]   // downstream messages to one device (CCS 5.10)
 	upstreamRates *rates[DeviceID] // upstream messages of one device (CCS 5.10)
@@ -64,18 +71,20 @@ type Router struct {
 // New makes a router over a store.
 func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 	setDefault(&o.ComeBack, DefaultComeBack)
+	setDefault(&o.NewDevices, DefaultNewDevices)
 	r := &Router{
-		store:    st,
-		profile:  o.Profile.withDefaults(),
-		clock:    o.Clock,
-		log:      o.Logger,
-		comeBack: o.ComeBack,
-		tokens:   o.Tokens,
-		repeats:  newRepeats(),
-		changed:  make(chan SenderID, maxChanged),
-		started:  time.Now(),
-		expected: make(map[store.Key]struct{}),
-		hubs:     make(map[store.Key]*hub),
+		store:     st,
+		profile:   o.Profile.withDefaults(),
+		clock:     o.Clock,
+		log:       o.Logger,
+		comeBack:  o.ComeBack,
+		tokens:    o.Tokens,
+		repeats:   newRepeats(),
+		newcomers: newNewcomers(o.NewDevices),
+		changed:   make(chan SenderID, maxChanged),
+		started:   time.Now(),
+		expected:  make(map[store.Key]struct{}),
+		hubs:      make(map[store.Key]*hub),
 	}
 	r.deviceRates, r.upstreamRates, r.quotas = newRates[uint64](), newRates[DeviceID](), newRates[SenderID]()
 	if r.clock == nil {
@@ -158,6 +167,12 @@ func (r *Router) Run(ctx context.Context) error {
 			r.log.Debug("messages expired", zap.Int("messages", len(expired)))
 			if err := r.tellOfExpired(ctx, expired, now); err != nil {
 				r.log.Error("tell devices of expired messages", zap.Error(err))
+			}
+		}
+		if err == nil { // a store in trouble is complained of once
+			err = r.forgetNewcomers(ctx, now)
+			if err != nil && ctx.Err() == nil {
+				r.log.Error("forget devices that never connected", zap.Error(err))
 			}
 		}
 	}

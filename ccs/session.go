@@ -81,6 +81,10 @@ func (r *Router) Attach(ctx context.Context, k store.Key, s Session) (*Mailbox, 
 		return nil, err
 	}
 	if k.Kind == store.KindDevice {
+		if err := r.welcome(ctx, k.ID); err != nil {
+			m.Detach(ctx)
+			return nil, fmt.Errorf("attach %s: %w", k, err)
+		}
 		r.setPresent(ctx, k, true)
 	}
 	return m, nil

@@ -32,17 +32,25 @@ func newLimiter(rate flowcontrol.Rate, exempt func(netip.Addr) bool) *limiter {
 
 // allow reports whether an address may call now, and counts the call.
 func (l *limiter) allow(remote string, now time.Time) bool {
-	peer, err := netip.ParseAddrPort(remote)
-	if err != nil || l.exempt(peer.Addr().Unmap()) {
+	network := l.network(remote)
+	if !network.IsValid() {
 		return true
 	}
 	b := new(flowcontrol.Bucket)
-	network := admission.Network(peer.Addr())
 	if old, ok, _ := l.buckets.PeekOrAdd(network, b); ok {
 		b = old
 	}
 	l.buckets.Get(network) // it is in use
 	return b.Take(l.rate, 1, now)
+}
+
+// network is what an address counts by, zero if it is exempt.
+func (l *limiter) network(remote string) netip.Prefix {
+	peer, err := netip.ParseAddrPort(remote)
+	if err != nil || l.exempt(peer.Addr().Unmap()) {
+		return netip.Prefix{}
+	}
+	return admission.Network(peer.Addr())
 }
 
 // limited answers busy where an address calls too often.

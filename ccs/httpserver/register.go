@@ -102,12 +102,14 @@ func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, err
 		}
 		return "token=" + f.mark() + reg.App, nil
 	}
-	got, err := s.devices.Register(r.Context(), reg)
+	got, err := s.devices.RegisterFrom(r.Context(), reg, s.calls.network(r.RemoteAddr))
 	switch {
 	case errors.Is(err, ccs.ErrInvalidSender):
 		return "", wordInvalidSender
 	case errors.Is(err, ccs.ErrTooManyRegistrations):
 		return "", wordTooMany
+	case errors.Is(err, ccs.ErrTooManyDevices):
+		return "", wordInternal // the one that is tried again
 	case err != nil:
 		return "", err
 	}

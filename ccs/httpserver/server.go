@@ -32,9 +32,9 @@ type Devices interface {
 	CheckIn(ctx context.Context, id, token uint64) (newID, newToken uint64, err error)
 	// Authenticate returns ccs.ErrUnknownDevice for a pair that is not right.
 	Authenticate(ctx context.Context, id, token uint64) error
-	// Register completes a registration, which comes without Token and Created; ccs.ErrInvalidSender
-	// if one of its Senders is none.
-	Register(ctx context.Context, r store.Registration) (*store.Registration, error)
+	// RegisterFrom completes a registration, which comes without Token and Created, for a device whose new devices
+	// are counted by its network, unless that is zero; ccs.ErrInvalidSender if one of its Senders is none.
+	RegisterFrom(ctx context.Context, r store.Registration, network netip.Prefix) (*store.Registration, error)
 	// Unregister removes a classic registration by device, app and subtype, and Instance ID tokens
 	// also by sender and scope, of which "*" stands for all (DEV 3.3).
 	Unregister(ctx context.Context, r store.Registration) error
@@ -49,8 +49,8 @@ type Options struct {
 	Settings map[string]string
 	// PerAddress is how often an address may call; default DefaultPerAddress.
 	PerAddress flowcontrol.Rate
-	// Exempt reports whether an address may call as often as it likes; default those of loopback, where a proxy on
-	// this machine comes from, and so everybody.
+	// Exempt reports whether an address may call as often as it likes, and have as many new devices; default those of
+	// loopback, where a proxy on this machine comes from, and so everybody.
 	Exempt func(netip.Addr) bool
 	// Bodies bounds the bytes that are held of requests and of TLS handshakes; default conns.LoginMemory. A request
 	// that finds it used up is answered 503.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -33,6 +34,7 @@ const (
 type devices struct {
 	registered   []store.Registration
 	unregistered []store.Registration
+	networks     []netip.Prefix // that registrations came from
 	err          error // of everything, if not nil
 }
 
@@ -50,7 +52,8 @@ func (d *devices) Authenticate(_ context.Context, id, token uint64) error {
 	return d.err
 }
 
-func (d *devices) Register(_ context.Context, r store.Registration) (*store.Registration, error) {
+func (d *devices) RegisterFrom(_ context.Context, r store.Registration, network netip.Prefix) (*store.Registration, error) {
+	d.networks = append(d.networks, network)
 	if strings.HasPrefix(r.Senders[0], "nobody") {
 		return nil, ccs.ErrInvalidSender
 	}

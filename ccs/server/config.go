@@ -55,6 +55,7 @@ type Config struct {
 
 	Heartbeat       time.Duration // that devices are told to keep, 0 for none: they choose (DEV 8)
 	MCSKeepAlive    time.Duration // without traffic until TCP probes a device's connection, 0 for the default
+	NewDevices      int           // of one address that register in a day and have not connected, 0 for the default
 	HTTPRate        int           // check-ins and registrations a minute from one address, 0 for the default
 	CheckinSettings []string      // KEY=VALUE each, to hand out at check-in; none to leave devices what they have (DEV 2.5)
 
@@ -83,6 +84,7 @@ func Default() Config {
 		MaxConnsPerAddress: fmt.Sprintf("%d:%d", admission.DefaultPerAddress, admission.DefaultPendingPerAddress),
 
 		MCSKeepAlive: mcsserver.DefaultKeepAlive,
+		NewDevices:   ccs.DefaultNewDevices,
 		HTTPRate:     3000,
 	}
 }
@@ -233,6 +235,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Heartbeat != 0 && (c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat) {
 		bad("heartbeat", c.Heartbeat.String(), "not an interval for heartbeats", fmt.Sprintf("use %s to %s, or leave it out", minHeartbeat, maxHeartbeat))
+	}
+	if c.NewDevices < 0 {
+		bad("new-devices-per-address", strconv.Itoa(c.NewDevices), "must be above zero", "leave it out for the default")
 	}
 	if c.MCSKeepAlive != 0 && (c.MCSKeepAlive < minKeepAlive || c.MCSKeepAlive > maxKeepAlive) {
 		bad("mcs-keepalive", c.MCSKeepAlive.String(), fmt.Sprintf("must be from %s to %s", minKeepAlive, maxKeepAlive), "leave it out for the default")

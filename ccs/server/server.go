@@ -89,6 +89,8 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 		Tokens: tokens,
 		Clock:  conf.Clock,
 		Logger: conf.Logger,
+
+		NewDevices: conf.NewDevices,
 		Profile: ccs.Profile{
 			Window:         conf.Window,
 			UpstreamWindow: conf.UpstreamWindow,

@@ -83,10 +83,11 @@ func TestConfigReportsEveryMistakeAtOnce(t *testing.T) {
 		"heartbeat":     func(c *server.Config) { c.Heartbeat = time.Second },
 		"mcs-keepalive": func(c *server.Config) { c.MCSKeepAlive = 3 * time.Hour },
 
-		"max-conns":             func(c *server.Config) { c.MaxConns = -1 },
-		"max-conns-per-address": func(c *server.Config) { c.MaxConnsPerAddress = "many" },
-		"trusted-networks":      func(c *server.Config) { c.TrustedNetworks = []string{"10.0.0.0/8", "10.0.0.0/33"} },
-		"proxy-protocol":        func(c *server.Config) { c.ProxyProtocol = []string{"balancer"} },
+		"max-conns":               func(c *server.Config) { c.MaxConns = -1 },
+		"max-conns-per-address":   func(c *server.Config) { c.MaxConnsPerAddress = "many" },
+		"trusted-networks":        func(c *server.Config) { c.TrustedNetworks = []string{"10.0.0.0/8", "10.0.0.0/33"} },
+		"new-devices-per-address": func(c *server.Config) { c.NewDevices = -1 },
+		"proxy-protocol":          func(c *server.Config) { c.ProxyProtocol = []string{"balancer"} },
 	} {
 		c := good
 		change(&c)

@@ -54,6 +54,7 @@ type serveCmd struct {
 
 	Heartbeat       time.Duration `placeholder:"TIME" help:"Tell devices to send a heartbeat when nothing has come for so long. Default: each as it likes."`
 	MCSKeepAlive    time.Duration `name:"mcs-keepalive" default:"${mcs_keepalive}" placeholder:"TIME" help:"Time without traffic until a device's connection is probed by TCP keep-alive."`
+	NewDevices      int           `name:"new-devices-per-address" default:"${new_devices}" placeholder:"N" help:"Devices of one address, other than this machine's, that may register in a day and have not connected. Without a connection they are forgotten after a day."`
 	HTTPRate        int           `name:"http-rate" default:"${http_rate}" placeholder:"N" help:"Check-ins and registrations a minute from one address, other than this machine's."`
 	CheckinSettings []string      `placeholder:"KEY=VALUE" help:"Hand these settings out at check-in, such as gcm_hostname and gcm_registration_url, in place of what devices have. Default: none."`
 
@@ -83,6 +84,7 @@ func serveDefaults() kong.Vars {
 		"sender_backlog":  strconv.Itoa(d.SenderBacklog),
 		"drain_timeout":   d.DrainTimeout.String(),
 		"mcs_keepalive":   d.MCSKeepAlive.String(),
+		"new_devices":     strconv.Itoa(d.NewDevices),
 		"http_rate":       strconv.Itoa(d.HTTPRate),
 	}
 }
@@ -185,6 +187,7 @@ func (c *serveCmd) config() server.Config {
 
 		Heartbeat:       c.Heartbeat,
 		MCSKeepAlive:    c.MCSKeepAlive,
+		NewDevices:      c.NewDevices,
 		HTTPRate:        c.HTTPRate,
 		CheckinSettings: c.CheckinSettings,
 	}

@@ -91,6 +91,9 @@ func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) 
 		return nil, err
 	}
 	defer s.life.RUnlock()
+	if some, err := s.newcomersBefore(uint64(before.UnixMilli()), 1); err != nil || len(some) == 0 {
+		return nil, err // most often there is nothing to do
+	}
 	err = s.committer.do(ctx, newChange(func(g *group) error {
 		if err := g.flush(); err != nil {
 			return err

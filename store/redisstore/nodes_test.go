@@ -95,6 +95,7 @@ var nodeCases = []struct {
 	{"messages that are never stored are offered", testOffers},
 	{"projects that change are told", testProjectChanged},
 	{"limits hold for all nodes", testLimitsOfAll},
+	{"a device with a session on any node is not forgotten", testNewcomers},
 }
 
 // A session that has waited for a device sees at once what the other has left: it drops what the device says that it
