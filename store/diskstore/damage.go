@@ -2,11 +2,12 @@ package diskstore
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,10 @@ const (
 	maxFailedCompact = 3               // compactions that fail one after the other before they pause
 	compactPause     = 5 * time.Minute // as long as the engine keeps away from a damaged table that is not new
 	damagedQueue     = 64              // reports of the engine that wait to be looked at
+
+	// Reports that name no table.
+	flushedTable = "flushed"
+	pausedTable  = "paused"
 )
 
 // damage knows the parts of tables that cannot be read while the store is used. Reads of them fail in the
@@ -30,31 +35,49 @@ type damage struct {
 
 	s       *Store
 	reports chan string // names of tables
+	ending  chan struct{}
 	done    sync.WaitGroup
 
 	mu    sync.Mutex
 	files map[string]bool // that are reported
 
-	failed  atomic.Int32 // compactions, one after the other
-	resting atomic.Int64 // compactions pause until then, in nanoseconds
+	scheduler *pausingScheduler
+	compactor pausingDB
+	failed    atomic.Int32 // compactions, one after the other
+	resting   atomic.Bool  // compactions pause
 }
 
 func (d *damage) init(s *Store) {
-	d.s, d.files, d.reports = s, map[string]bool{}, make(chan string, damagedQueue)
+	d.s, d.files = s, map[string]bool{}
+	d.reports, d.ending = make(chan string, damagedQueue), make(chan struct{})
 }
 
 // start begins to look at what the engine reports.
 func (d *damage) start() {
 	d.done.Go(func() {
-		for name := range d.reports {
-			d.look(name)
+		pause := time.NewTimer(compactPause)
+		pause.Stop()
+		defer pause.Stop()
+		for {
+			select {
+			case name := <-d.reports:
+				if name == pausedTable {
+					pause.Reset(compactPause)
+				} else {
+					d.look(name)
+				}
+			case <-pause.C:
+				d.resume()
+			case <-d.ending:
+				return
+			}
 		}
 	})
 }
 
-// stop ends that. The engine must be closed.
+// stop ends that, before the engine is closed.
 func (d *damage) stop() {
-	close(d.reports)
+	close(d.ending)
 	d.done.Wait()
 }
 
@@ -67,9 +90,11 @@ func (d *damage) listen(l *pebble.EventListener) {
 			d.s.opts.Logger("background error: %v", err)
 			return
 		}
-		if d.failed.Add(1) == maxFailedCompact {
-			d.resting.Store(time.Now().Add(compactPause).UnixNano())
+		if d.failed.Add(1) >= maxFailedCompact && !d.resting.Swap(true) {
 			d.failed.Store(0)
+			if !d.report(pausedTable) {
+				d.resting.Store(false)
+			}
 		}
 	}
 	compacted := l.CompactionEnd
@@ -79,43 +104,82 @@ func (d *damage) listen(l *pebble.EventListener) {
 		}
 		compacted(info)
 	}
-	l.WriteStallBegin = func(info pebble.WriteStallBeginInfo) {
-		if d.spans.Load() != nil && info.Reason == stallByL0 {
-			d.giveUp()
+	flushed := l.FlushEnd
+	l.FlushEnd = func(info pebble.FlushInfo) {
+		flushed(info)
+		if d.spans.Load() != nil {
+			d.report(flushedTable)
 		}
 	}
 }
 
-// stallByL0 is the engine's reason when compactions do not keep up.
-const stallByL0 = "L0 file count limit exceeded"
+// pausingScheduler is the engine's scheduler of compactions, which can pause. The constructor for tests leaves out
+// only a ticker that matters where the number of compactions at a time may grow; here it is one.
+type pausingScheduler struct {
+	*pebble.ConcurrencyLimitScheduler
+	d *damage
+}
 
-// compactions is how many compactions the engine may run.
-func (d *damage) compactions() (lower, upper int) {
-	if until := d.resting.Load(); until != 0 {
-		if time.Now().UnixNano() < until {
-			return 0, 0
-		}
-		d.resting.CompareAndSwap(until, 0)
+func newPausingScheduler(d *damage) *pausingScheduler {
+	s := &pausingScheduler{pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest(), d}
+	d.scheduler = s
+	return s
+}
+
+// Register gives the scheduler a database that allows no compaction during a pause.
+func (s *pausingScheduler) Register(goroutines int, db pebble.DBForCompaction) {
+	s.d.compactor = pausingDB{db, s.d}
+	s.ConcurrencyLimitScheduler.Register(goroutines, s.d.compactor)
+}
+
+type pausingDB struct {
+	pebble.DBForCompaction
+	d *damage
+}
+
+func (db pausingDB) GetAllowedWithoutPermission() int {
+	if db.d.resting.Load() {
+		return 0
 	}
-	return 1, 1
+	return db.DBForCompaction.GetAllowedWithoutPermission()
+}
+
+// resume ends a pause and starts a compaction that waits.
+func (d *damage) resume() {
+	d.resting.Store(false)
+	ok, handle := d.scheduler.TrySchedule()
+	if !ok {
+		return
+	}
+	if waiting, _ := d.compactor.GetWaitingCompaction(); !waiting || !d.compactor.Schedule(handle) {
+		handle.Done()
+	}
 }
 
 // report hands on a table that the engine could not read. If too many wait, the engine reports it again.
-func (d *damage) report(name string) {
+func (d *damage) report(name string) (taken bool) {
 	d.mu.Lock()
 	known := d.files[name]
 	d.mu.Unlock()
 	if known {
-		return
+		return true
 	}
 	select {
 	case d.reports <- name:
+		return true
 	default:
+		return false
 	}
 }
 
 // look finds out what is damaged in a table.
 func (d *damage) look(name string) {
+	if name == flushedTable {
+		if d.s.db.Metrics().Levels[0].Sublevels >= l0StopFiles-memTablesBeforeStop {
+			d.giveUp()
+		}
+		return
+	}
 	d.mu.Lock()
 	known := d.files[name]
 	d.mu.Unlock()
@@ -138,10 +202,17 @@ func (d *damage) look(name string) {
 
 // found notes damage and logs it, once for each file.
 func (d *damage) found(f Damage) {
+	if d.note(f) {
+		d.s.opts.Logger(`damaged file: %s. Its queues are refused and the others are served; `+
+			`stop the server and use "ccs store repair"`, f)
+	}
+}
+
+func (d *damage) note(f Damage) (isNew bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.files[f.File] || len(d.files) >= maxDamaged {
-		return
+		return false
 	}
 	d.files[f.File] = true
 	var spans []span
@@ -150,8 +221,7 @@ func (d *damage) found(f Damage) {
 	}
 	spans = append(spans, f.span)
 	d.spans.Store(&spans)
-	d.s.opts.Logger("damaged file: %s. Its queues are refused and the others are served; "+
-		`stop the server and use "ccs store repair"`, f)
+	return true
 }
 
 // tableNamed returns what the engine knows of a table, or nil.
@@ -174,22 +244,15 @@ func (s *Store) tableNamed(name string) (*tableInfo, error) {
 
 var errStuck = errors.New("the storage engine cannot go on beside a damaged file")
 
-// giveUp ends the store in order: writes wait for compactions that can never be done.
+// giveUp ends the store in order, before writes wait for compactions that can not be done.
 func (d *damage) giveUp() {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for name := range d.files {
+	names := slices.Sorted(maps.Keys(d.files))
+	d.mu.Unlock()
+	for _, name := range names {
 		d.s.keeper.damage(name)
 	}
-	names := slices.Collect(func(yield func(string) bool) {
-		for name := range d.files {
-			if !yield(name) {
-				return
-			}
-		}
-	})
-	slices.Sort(names)
-	d.s.committer.fail(fmt.Errorf("%w: %v; use %q", errStuck, names, "ccs store repair"))
+	d.s.committer.fail(fmt.Errorf(`%w: %s; stop the server and use "ccs store repair"`, errStuck, strings.Join(names, ", ")))
 }
 
 // hits reports whether a queue has a part that cannot be read.
@@ -223,11 +286,4 @@ func (d *damage) after(key []byte) []byte {
 		}
 	}
 	return nil
-}
-
-// wait waits until what was reported has been looked at, or ctx ends.
-func (d *damage) wait(ctx context.Context) {
-	for len(d.reports) > 0 && ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
 }

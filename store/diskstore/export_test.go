@@ -43,3 +43,6 @@ func RecordEnds(b []byte, name string) (ends []int) {
 		ends = append(ends, int(r.offset()))
 	}
 }
+
+// FailedCompactions is how many compactions have failed.
+func (s *Store) FailedCompactions() int64 { return s.db.Metrics().Compact.FailedCount }

@@ -90,10 +90,10 @@ func (s *Store) engineOptions() *pebble.Options {
 		WALBytesPerSync:             walBytesPerSync,
 		Logger:                      engineLogger{s.opts.Logger},
 		EventListener:               &pebble.EventListener{},
-		CompactionConcurrencyRange:  s.damage.compactions,
 	}
 	s.keeper.listen(o.EventListener)
 	s.damage.listen(o.EventListener)
+	o.Experimental.CompactionScheduler = newPausingScheduler(&s.damage)
 	// The entries of a queue are no versions of each other: their values belong beside their keys.
 	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
 		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil

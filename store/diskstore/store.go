@@ -147,8 +147,8 @@ func (s *Store) Close() error {
 		// The engine may hang on to locks for ever: leave it and the directory to the process's end.
 		return fmt.Errorf("close store: %w", err)
 	}
-	err := s.db.Close()
 	s.damage.stop()
+	err := s.db.Close()
 	if err == nil {
 		err = s.keeper.closed()
 	} else {
