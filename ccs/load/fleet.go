@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -113,12 +114,20 @@ func (f *fleet) save() error {
 	if err != nil {
 		return err
 	}
-	fresh := f.path + ".new"
-	if err := os.WriteFile(fresh, append(b, '\n'), 0o600); err != nil {
+	fresh, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+".*") // another run may save too
+	if err != nil {
 		return err
 	}
+	_, err = fresh.Write(append(b, '\n'))
+	err = errors.Join(err, fresh.Sync(), fresh.Close())
+	if err == nil {
+		err = os.Rename(fresh.Name(), f.path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(fresh.Name()))
+	}
 	f.saved = len(f.Devices)
-	return os.Rename(fresh, f.path)
+	return nil
 }
 
 // close gives the connections for registration back.

@@ -80,6 +80,14 @@ func (e *enrolment) registerOnly(t *testing.T, state string, args ...string) str
 	return out["token"]
 }
 
+// A state that cannot be kept is refused before there is a device to forget.
+func TestADeviceNeedsItsState(t *testing.T) {
+	dir := t.TempDir()
+	got := ccs(t, "device", "--http", "https://127.0.0.1:1", "--sender", "1", "--register-only", "--state", filepath.Join(dir, "absent", "device.json"))
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stderr, "--state", "and not that there is no server")
+}
+
 func TestADeviceStaysTheSame(t *testing.T) {
 	e := startEnrolment(t)
 	state := filepath.Join(t.TempDir(), "phone.json")

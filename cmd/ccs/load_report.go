@@ -72,18 +72,6 @@ func (l loadFile) Result(r *load.Result) error {
 	return nil
 }
 
-// checkWritable finds before a run that a file of its cannot be written in the end. "" is no file.
-func checkWritable(path string) error {
-	if path == "" {
-		return nil
-	}
-	f, err := atomicfile.Create(path)
-	if err != nil {
-		return err
-	}
-	return f.Abort()
-}
-
 // last has the result printed, which whoever waits for it may take for the end.
 func (c *loadRunCmd) last(out *output) load.Reporter {
 	if c.JSON {

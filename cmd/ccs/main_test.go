@@ -151,6 +151,22 @@ func TestAReadyFileOfAKilledServerIsRemoved(t *testing.T) {
 	assert.NoFileExists(t, file)
 }
 
+// The ready file is the server's to remove, but no other file is.
+func TestAReadyFileThatIsNone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "notes.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"sender_id":"1"}`), 0o600))
+	got := ccs(t, "serve", "--data", file, "--ready-file", file) // would fail: the data directory is a file
+	assert.Equal(t, exitUsage, got.code)
+	assert.Contains(t, got.stderr, "no server has written")
+	assert.FileExists(t, file)
+
+	data := filepath.Join(t.TempDir(), "data")
+	got = ccs(t, "serve", "--data", data, "--ready-file", filepath.Join(t.TempDir(), "absent", "ready.json"))
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stderr, "--ready-file")
+	assert.NoDirExists(t, data, "it is found before the server starts")
+}
+
 // commands lists all of them, as words.
 func commands(t *testing.T) [][]string {
 	t.Helper()

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"openccs/ccs/card/atomicfile"
 )
 
 // output is where a command's words go. It may be used from any goroutine.
@@ -54,6 +56,18 @@ func (o *output) note(format string, args ...any) {
 	for line := range strings.Lines(fmt.Sprintf(format, args...)) {
 		fmt.Fprintf(o.stderr, "ccs: %s\n", strings.TrimSuffix(line, "\n"))
 	}
+}
+
+// checkWritable finds before the work that the file at a path could not be written after it. "" is no file.
+func checkWritable(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := atomicfile.Create(path)
+	if err != nil {
+		return err
+	}
+	return f.Abort()
 }
 
 // isTerminal reports whether a person reads w.

@@ -226,27 +226,51 @@ type ready struct {
 }
 
 // removeStaleReadyFile takes away the ready file of a server that was killed: who waits for the file must not
-// find the old one. That of a server that runs stays, for this one will not come up beside it.
+// find the old one. That of a server that runs stays, for this one will not come up beside it. A file that no
+// server has written is refused, and so is one that could not be written when the server is ready.
 func (c *serveCmd) removeStaleReadyFile() error {
 	if c.ReadyFile == "" {
 		return nil
 	}
+	if err := checkWritable(c.ReadyFile); err != nil {
+		return fmt.Errorf("--ready-file: %w", err)
+	}
 	b, err := os.ReadFile(c.ReadyFile)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case err != nil:
+		return fmt.Errorf("--ready-file: %w", err)
+	case len(b) == 0: // made for it
+		return c.remove()
 	}
 	var old ready
-	if err == nil && json.Unmarshal(b, &old) == nil && old.PID > 0 && old.PID != os.Getpid() && processExists(old.PID) {
+	switch err := json.Unmarshal(b, &old); {
+	case err != nil || old.PID <= 0:
+		return &usageError{
+			err:  fmt.Errorf("--ready-file %s: there is a file that no server has written", c.ReadyFile),
+			hint: "name another file, or remove it: it would be replaced, and removed in the end",
+		}
+	case old.PID != os.Getpid() && processExists(old.PID):
 		return nil
 	}
-	return c.removeReadyFile()
+	return c.remove()
 }
 
-// removeReadyFile takes away the ready file, which does not hold any more.
+// removeReadyFile takes away the ready file, which does not hold any more, unless another server has
+// written it since.
 func (c *serveCmd) removeReadyFile() error {
 	if c.ReadyFile == "" {
 		return nil
 	}
+	var current ready
+	if b, err := os.ReadFile(c.ReadyFile); err == nil && json.Unmarshal(b, &current) == nil && current.PID != os.Getpid() {
+		return nil
+	}
+	return c.remove()
+}
+
+func (c *serveCmd) remove() error {
 	if err := os.Remove(c.ReadyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--ready-file: %w", err)
 	}

@@ -41,7 +41,11 @@ func openState(path string) (*deviceState, error) {
 	s := &deviceState{path: path}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
+		err = checkWritable(path) // before the server has made a device that nobody would remember
+		if err != nil {
+			err = fmt.Errorf("--state: %w", err)
+		}
+		return s, err
 	}
 	if err == nil {
 		err = json.Unmarshal(b, s)
