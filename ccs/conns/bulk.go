@@ -3,6 +3,7 @@ package conns
 import (
 	"errors"
 	"net"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -16,6 +17,10 @@ import (
 // then hand it over, store it, wait for the disk, would do so for each. With a Bulk it reads on until
 // WouldWait says that the next byte would have to be waited for.
 //
+// A peer that sends without a pause would so keep a processor for itself until the Go scheduler takes it away, after
+// ten milliseconds. With some such peers everybody else waits for as many times that long. So an eager Bulk gives way
+// to other goroutines after each turnBytes.
+//
 // Reads belong to one goroutine; the rest is the net.Conn's.
 type Bulk struct {
 	net.Conn
@@ -24,6 +29,7 @@ type Bulk struct {
 	mayWait bool
 	buf     *[bulkSize]byte // nil unless something is left in it
 	rest    []byte          // of buf
+	turn    int             // bytes read since the last giving way
 	err     error           // came after it
 	records records
 
@@ -39,6 +45,8 @@ const (
 	// parkedSize is what is read while nobody knows when something will come, so that no buffer waits: the head of
 	// a TLS record, behind which there is nearly always more.
 	parkedSize = 5
+	// turnBytes takes a fraction of a millisecond to decode and handle.
+	turnBytes = 32 << 10
 )
 
 var bulks = sync.Pool{New: func() any { return new([bulkSize]byte) }}
@@ -168,7 +176,12 @@ func (b *Bulk) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	if b.turn >= turnBytes {
+		b.turn = 0
+		runtime.Gosched()
+	}
 	n := copy(p, b.rest)
+	b.turn += n
 	if b.rest = b.rest[n:]; len(b.rest) == 0 {
 		bulks.Put(b.buf)
 		b.buf = nil
