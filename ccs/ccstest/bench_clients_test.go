@@ -47,7 +47,7 @@ func (e *endpoint) send(write func(out []byte, n int) []byte) {
 	began := time.Now()
 	for n := range e.work {
 		for n > 0 {
-			for !e.away && e.sent.Load()-e.got.Load() > int64(maxBehind*e.devices) {
+			for e.arrives() && e.sent.Load()-e.got.Load() > int64(maxBehind*e.devices) {
 				time.Sleep(time.Millisecond / 10)
 			}
 			free := e.window.Take(min(n, e.window.Size()))
@@ -141,9 +141,11 @@ func (l *load) appServer(b testing.TB, bed *bed, sender, key string) *benchAppSe
 // message appends message number n, for one device after the other.
 func (a *benchAppServer) message(out []byte, n int) []byte {
 	const head, id, tail = `<message><gcm xmlns="google:mobile:data">{"to":"`, `","message_id":"m-`, `","time_to_live":3600,"data":{"k":"`
-	out = append(append(out, head...), a.tokens[n%len(a.tokens)]...)
+	if out = append(out, head...); !a.bad {
+		out = append(out, a.tokens[n%len(a.tokens)]...)
+	}
 	out = append(strconv.AppendInt(append(out, id...), int64(n*a.senders+a.number), 10), tail...)
-	out = append(append(out, benchValue...), `"}}</gcm></message>`...)
+	out = append(append(out, a.text()...), `"}}</gcm></message>`...)
 	if !a.perRecord {
 		return out
 	}
@@ -170,11 +172,11 @@ func (a *benchAppServer) read() {
 			a.fail(err)
 			return
 		}
-		if err := stanza.DecodeOutbound(e.Payload, &o); err != nil || o.Type == stanza.TypeNack {
+		if err := stanza.DecodeOutbound(e.Payload, &o); err != nil || o.Type == stanza.TypeNack && !a.refused() {
 			a.fail(fmt.Errorf("%v: %s", err, e.Payload))
 			return
 		}
-		if o.Type == stanza.TypeAck {
+		if o.Type == stanza.TypeAck || o.Type == stanza.TypeNack {
 			n, _ := strconv.Atoi(o.MessageID[len("m-"):])
 			took = append(took, time.Since(a.due[n/a.senders%len(a.due)]))
 			continue
@@ -225,7 +227,7 @@ func (d *benchDevice) read() {
 			d.answered(took)
 			took = took[:0]
 		}
-		if !d.in.Ready() && frames > acked && !d.up {
+		if !d.in.Ready() && frames > acked && !d.up && !d.hold {
 			ack, acked = mcs.AppendStreamAck(ack[:0], frames), frames
 			d.nc.Write(ack)
 		}

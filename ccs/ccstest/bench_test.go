@@ -32,7 +32,18 @@ type shape struct {
 	rate      int    // messages a second, whatever the server does; 0 for as many as the window lets through
 	queued    int    // messages that wait already, ten for each of so many other devices
 	idle      int    // devices that are connected and get nothing
+	value     string // of a message's only pair; default benchValue
+	bad       bool   // the messages have no addressee
+	hold      bool   // the devices acknowledge nothing
 }
+
+func (s *shape) text() string { return cmp.Or(s.value, benchValue) }
+
+// arrives reports whether what is sent reaches its other end.
+func (s *shape) arrives() bool { return !s.away && !s.bad && !s.hold }
+
+// refused reports whether messages are nacked.
+func (s *shape) refused() bool { return s.bad || s.hold }
 
 var shapes = []shape{
 	{name: "Downstream"},
@@ -162,7 +173,7 @@ func (l *load) warm() {
 // arrived waits until the far ends have everything.
 func (l *load) arrived() {
 	late := time.After(patience)
-	for !l.away && l.got.Load() < l.sent.Load() {
+	for l.arrives() && l.got.Load() < l.sent.Load() {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-l.failed:
