@@ -58,7 +58,8 @@ type Mailbox struct {
 const maxVolatile = 1000
 
 // Attach gives a session its queue. A device's older session is closed first, and waited for: the
-// newest login wins (DEV 6), and never do two sessions claim for one device.
+// newest login wins (DEV 6), and never do two sessions claim for one device. Nor does a session claim before the last
+// one of a sender has given back what it has: that is older, and would be overtaken.
 func (r *Router) Attach(ctx context.Context, k store.Key, s Session) (*Mailbox, error) {
 	m := &Mailbox{router: r, key: k, session: s, lease: store.Lease(r.leases.Add(1)), gone: make(chan struct{})}
 	if isShared(k) {
@@ -69,7 +70,9 @@ func (r *Router) Attach(ctx context.Context, k store.Key, s Session) (*Mailbox, 
 		if older == nil {
 			break
 		}
-		older.session.Close(ErrTakenOver)
+		if !isShared(k) {
+			older.session.Close(ErrTakenOver)
+		}
 		select {
 		case <-older.gone:
 		case <-ctx.Done():
@@ -94,6 +97,9 @@ func (r *Router) Attach(ctx context.Context, k store.Key, s Session) (*Mailbox, 
 func (r *Router) join(m *Mailbox) (older *Mailbox) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if older := r.leaving[m.key]; older != nil {
+		return older
+	}
 	h := r.hubs[m.key]
 	if h == nil {
 		h = &hub{lease: store.Lease(r.leases.Add(1))}
@@ -126,10 +132,20 @@ func (r *Router) leave(m *Mailbox) (last bool) {
 	}
 	if len(h.mailboxes) == 0 {
 		delete(r.hubs, m.key)
+		if isShared(m.key) {
+			r.leaving[m.key] = m
+		}
 		return true
 	}
 	h.leaveBehind(m)
 	return false
+}
+
+// left ends the leaving of a shared queue's last mailbox.
+func (r *Router) left(m *Mailbox) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.leaving, m.key)
 }
 
 func (r *Router) hub(k store.Key) *hub {
@@ -300,6 +316,7 @@ func (m *Mailbox) Detach(ctx context.Context) {
 	if isShared(m.key) {
 		if last := m.router.leave(m); last {
 			m.giveBack(ctx)
+			m.router.left(m)
 		}
 	} else {
 		m.giveBack(ctx)

@@ -225,3 +225,49 @@ func TestExpiredMessagesAreSwept(t *testing.T) {
 	cancel()
 	assert.ErrorIs(t, <-done, context.Canceled)
 }
+
+// slowRelease is a store that ends leases only when it is told to.
+type slowRelease struct {
+	store.Store
+	began, may chan struct{}
+}
+
+func (s slowRelease) Release(ctx context.Context, k store.Key, l store.Lease) error {
+	s.began <- struct{}{}
+	<-s.may
+	return s.Store.Release(ctx, k, l)
+}
+
+// A sender's session that begins while the last one gives back what it has waits for that: what it claimed before
+// would overtake it.
+func TestNothingOvertakesWhatTheLastSessionGivesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	slow := slowRelease{w.store, make(chan struct{}), make(chan struct{})}
+	r, err := ccs.New(t.Context(), slow, ccs.Options{Clock: w.clock})
+	require.NoError(t, err)
+	for _, id := range []string{"u-1", "u-2"} {
+		require.NoError(t, r.SendUpstream(t.Context(), device, []ccs.Upstream{{To: string(sender), Category: app, ID: id, PersistentID: id}}))
+	}
+	first, err := r.Attach(t.Context(), sender.Key(), newSession())
+	require.NoError(t, err)
+	_, err = first.Claim(t.Context(), 1)
+	require.NoError(t, err)
+	go first.Detach(t.Context())
+	<-slow.began
+
+	attached := make(chan *ccs.Mailbox)
+	go func() {
+		if m, err := r.Attach(t.Context(), sender.Key(), newSession()); err == nil {
+			attached <- m
+		}
+	}()
+	select {
+	case <-attached:
+		t.Fatal("the next session came in before the claims were given back")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(slow.may)
+	ids, _ := take(t, <-attached)
+	assert.Equal(t, []string{"u-1", "u-2"}, ids)
+}
