@@ -91,7 +91,8 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	}
 	results := dst[first:]
 	var err error
-	if s.regs, err = r.store.Registrations(ctx, s.regs, s.tokens); err != nil {
+	var unknown *store.PartialError
+	if s.regs, err = r.store.Registrations(ctx, s.regs, s.tokens); err != nil && !errors.As(err, &unknown) {
 		return failAll(dst, results, fmt.Errorf("look up registrations: %w", err))
 	}
 	now := r.clock.Now()
@@ -101,6 +102,10 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	var call *sendCall
 	call, s.states = r.repeats.begin(s.prints, s.states, now)
 	for i := range batch {
+		if err := unknown.Of(i); err != nil {
+			results[i].Err = Refusal(fmt.Errorf("look up registrations: %w", err))
+			continue
+		}
 		m, reg := &batch[i], s.regs[i]
 		repeat := s.states[i].known || s.states[i].by != nil
 		results[i].Canonical, results[i].Err = r.check(from, m, reg, repeat, now)
@@ -265,8 +270,15 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 		start = end
 	}
 	outcomes, err := r.store.Put(ctx, s.entries, now)
+	var partial *store.PartialError
 	if err != nil {
-		r.log.Error("store messages", zap.Int("messages", len(s.entries)), zap.Error(err))
+		level := zap.ErrorLevel
+		if store.Unavailable(err) {
+			level = zap.DebugLevel // the store says when that begins and ends
+		}
+		r.log.Log(level, "store messages", zap.Int("messages", len(s.entries)), zap.Error(err))
+	}
+	if err != nil && !errors.As(err, &partial) {
 		for _, i := range s.results {
 			results[i] = Result{Err: Refusal(err)}
 		}
@@ -274,6 +286,10 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 	}
 	for i, o := range outcomes {
 		k := s.entries[i].Key
+		if err := partial.Of(i); err != nil {
+			results[s.results[i]] = Result{Err: Refusal(err)}
+			continue
+		}
 		switch o.Result {
 		case store.Refused:
 			results[s.results[i]].Err = overflow(k)

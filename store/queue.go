@@ -146,8 +146,9 @@ const (
 // acknowledged; a claim whose session ends is released, and its entries are offered again.
 type Queue interface {
 	// Put stores a batch, in order, and reports what became of each entry. Entries may belong to many
-	// queues. With an error nothing is promised: an entry may or may not have been kept. Put does not
-	// keep any memory of the batch after it has returned.
+	// queues. With an error nothing is promised: an entry may or may not have been kept. A *PartialError
+	// concerns those entries alone for which it has an error; of one queue they are the last of the batch.
+	// Put does not keep any memory of the batch after it has returned.
 	Put(ctx context.Context, batch []Entry, now time.Time) ([]Outcome, error)
 
 	// Claim hands at most max living entries of a queue to a lease: in order of their IDs, leaving out

@@ -94,7 +94,8 @@ type Registrations interface {
 	// marks those before it in its slot as superseded: the Canonical of each becomes the new token.
 	// Unregistered ones stay as they are. ErrExists if the token is taken.
 	Register(ctx context.Context, r Registration, now time.Time) (*Registration, error)
-	// Registrations looks tokens up and appends one record a token to dst, nil for an unknown one.
+	// Registrations looks tokens up and appends one record a token to dst, nil for an unknown one. A *PartialError
+	// concerns those tokens alone for which it has an error; the others are looked up, and dst has all.
 	Registrations(ctx context.Context, dst []*Registration, tokens []string) ([]*Registration, error)
 	// DeviceRegistrations lists every registration of a device, unregistered ones included.
 	DeviceRegistrations(ctx context.Context, device uint64) ([]*Registration, error)

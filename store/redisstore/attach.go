@@ -47,6 +47,13 @@ func (s *Store) Attach(ctx context.Context, k store.Key, l store.Lease) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	// What a session has that could not be detached would be overtaken by what this one claims.
+	for old, back := range s.peers.owedOf(k) {
+		if err := s.detach(ctx, k, old, back); err != nil {
+			return fmt.Errorf("attach %s: detach the session before: %w", k, err)
+		}
+		s.peers.paid(attachment{k, old})
+	}
 	if err := s.hold(ctx, k, l); err != nil {
 		return fmt.Errorf("attach %s: %w", k, err)
 	}

@@ -141,6 +141,7 @@ func (s *Store) rename() {
 	mine, told := s.peers.mine, s.peers.told
 	s.peers.mine = make(map[attachment]struct{})
 	clear(s.peers.owed)
+	s.peers.owes = 0
 	s.peers.mu.Unlock()
 	s.forgetHeld()
 	s.news.moved()

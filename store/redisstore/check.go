@@ -2,6 +2,8 @@ package redisstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -41,13 +43,25 @@ func (s *Store) checkLoop(ctx context.Context) {
 	}
 }
 
-// pay detaches the sessions that ended while Redis could not be told.
+// Limits of paying, so that the attached queues are looked at in time though a Redis is in trouble.
+const (
+	payTimeout  = 100 * time.Millisecond
+	payFailures = 3
+)
+
+// pay detaches the sessions that ended while Redis could not be told. Another Redis' sessions may come first the next
+// time, as the order is random.
 func (s *Store) pay(ctx context.Context, owed map[attachment]time.Duration) {
+	failures := 0
 	for a, back := range owed {
-		if err := s.detach(ctx, a.key, a.lease, back); err != nil {
+		one, cancel := context.WithTimeout(ctx, payTimeout)
+		err := s.detach(one, a.key, a.lease, back)
+		cancel()
+		if err == nil {
+			s.peers.paid(a)
+		} else if failures++; failures == payFailures {
 			return
 		}
-		s.peers.paid(a)
 	}
 }
 
@@ -59,12 +73,20 @@ func (s *Store) check(ctx context.Context, some []attachment) error {
 	}
 	calls := make([]*call, len(some))
 	for i, a := range some {
-		calls[i] = &call{script: checkScript, keys: s.queueKeys(a.key), args: []any{s.owner(a.lease)}, safe: true}
+		calls[i] = &call{script: checkScript, keys: s.queueKeys(a.key), args: []any{s.owner(a.lease)}, safe: true, hasty: true}
 	}
-	if err := s.run(ctx, calls...); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	s.carry(ctx, calls)
+	var failed error
 	for i, c := range calls {
+		if c.err != nil {
+			if err := s.translate(c.err); !errors.Is(err, store.ErrUnavailable) { // the log has that
+				failed = firstOf(failed, fmt.Errorf("%s: %w", c.script.name, err))
+			}
+			continue
+		}
 		a := some[i]
 		parts, _ := c.reply.([]any)
 		if len(parts) != 3 || !s.peers.has(a) {
@@ -79,12 +101,12 @@ func (s *Store) check(ctx context.Context, some []attachment) error {
 			// Redis has lost it, or forgotten after a day without messages.
 			s.log.Info("queue attached anew", zap.Stringer("queue", a.key))
 			if _, err := s.attach(ctx, a.key, a.lease, false); err != nil {
-				return err
+				failed = firstOf(failed, err)
 			}
 		}
 		if waiting {
 			told.Wake(a.key)
 		}
 	}
-	return nil
+	return failed
 }

@@ -47,6 +47,9 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 		var some []store.Entry
 		var err error
 		if some, from, err = s.claim(ctx, k, l, from, min(max-len(claimed), claimEntries), now); err != nil {
+			if len(claimed) > 0 {
+				return claimed, nil // nobody would have them otherwise
+			}
 			return nil, fmt.Errorf("claim %s: %w", k, err)
 		}
 		claimed = append(claimed, some...)
@@ -58,7 +61,12 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 func (s *Store) claim(
 	ctx context.Context, k store.Key, l store.Lease, from string, count int, now time.Time,
 ) (claimed []store.Entry, next string, err error) {
-	number := strconv.FormatUint(callNumbers+s.number.Add(1)%callNumbers, 10)[1:]
+	// What a call has claimed whose reply was lost, the next one has to give back and claim again: what comes after it
+	// in the queue would overtake it.
+	number, again := s.held.lostCall(k, l), byte(1)
+	if number == "" {
+		number, again = strconv.FormatUint(callNumbers+s.number.Add(1)%callNumbers, 10)[1:], 0
+	}
 	fenced := fencedNever
 	switch {
 	case s.joined():
@@ -66,7 +74,7 @@ func (s *Store) claim(
 	case k.Kind == store.KindDevice:
 		fenced = fencedByOthers
 	}
-	c := &call{script: claimScript, keys: s.queueKeys(k), safe: true}
+	c := &call{script: claimScript, keys: s.queueKeys(k), safe: true, hasty: isShared(k)}
 	b := appendNumber(make([]byte, 0, 256), now.UnixMilli())
 	b = append(b, fenced)
 	b = appendKeys(b, c.keys)
@@ -74,13 +82,16 @@ func (s *Store) claim(
 	b = appendText(b, number)
 	b = appendText(b, strconv.Itoa(count))
 	b = appendText(b, from)
-	c.part = append(b, 0)
+	c.part = append(b, again)
 	c.again = func() { c.part[len(c.part)-1] = 1 }
 	if err := s.run(ctx, c); err != nil {
 		if lost(c.err) {
-			s.held.doubt(k, l)
+			s.held.doubt(k, l, number)
 		}
 		return nil, "", err
+	}
+	if again == 1 {
+		s.held.found(k, l)
 	}
 	reply, _ := c.reply.([]any)
 	if len(reply)%2 == 1 {
@@ -91,6 +102,10 @@ func (s *Store) claim(
 	return claimed, next, err
 }
 
+// isShared reports whether the sessions of a queue have messages of other queues to carry too, which must not wait for
+// this one's Redis: those of app servers do.
+func isShared(k store.Key) bool { return k.Kind != store.KindDevice }
+
 // Ack forgets entries.
 func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 	if err := s.usable(ctx); err != nil {
@@ -99,7 +114,9 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), ackEntries)]
 		ids = ids[len(some):]
-		c := &call{script: ackScript, keys: s.queueKeys(k), safe: true, durable: true}
+		// With fewer replicas than it takes an acknowledgement counts as well: should this Redis be lost too, the
+		// message comes again, and else it would come again for certain.
+		c := &call{script: ackScript, keys: s.queueKeys(k), safe: true, durable: true, relaxed: true, hasty: isShared(k)}
 		places, n := make([]byte, 0, len(some)*(4+placeDigits)), 0
 		for _, id := range some {
 			if place := placeOf(id); place != "" {

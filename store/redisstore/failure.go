@@ -43,14 +43,31 @@ var refusals = []string{
 	"Script attempted to access a non local key", "Script attempted to execute a",
 }
 
-// untouched reports whether a failed call certainly changed nothing, and may succeed later.
-func untouched(err error) bool {
-	for _, prefix := range refusals {
+// away are those of the refusals after which a look at the Redis tells whether it can do anything.
+var away = []string{"LOADING", "CLUSTERDOWN", "READONLY", "MASTERDOWN"}
+
+// isAway reports whether an answer of Redis says that it has no data now, or may not change any.
+func isAway(err error) bool { return hasPrefix(err, away) }
+
+func hasPrefix(err error, prefixes []string) bool {
+	for _, prefix := range prefixes {
 		if redis.HasErrorPrefix(err, prefix) {
 			return true
 		}
 	}
+	return false
+}
+
+// untouched reports whether a failed call certainly changed nothing, and may succeed later.
+func untouched(err error) bool {
+	if hasPrefix(err, refusals) {
+		return true
+	}
 	var dial dialError
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		return refused.waits
+	}
 	return errors.As(err, &dial) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) ||
 		errors.Is(err, errShardGone)
 }
@@ -58,6 +75,20 @@ func untouched(err error) bool {
 // lost reports whether nobody knows if a failed call was carried out: its reply never came.
 func lost(err error) bool {
 	var said redis.Error
-	return !errors.As(err, &said) && !errors.Is(err, errReplicas) &&
+	var refused *refusedError
+	return !errors.As(err, &said) && !errors.As(err, &refused) && !errors.Is(err, errReplicas) && !errors.Is(err, errDamaged) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// trouble reports whether an error of a call says that a Redis needs to be looked at.
+func trouble(err error) bool {
+	var refused *refusedError
+	return !errors.As(err, &refused) && !errors.Is(err, errShardGone) && !errors.Is(err, redis.ErrClosed) &&
+		(lost(err) || isAway(err) || errors.Is(err, errReplicas) || redis.HasErrorPrefix(err, "OOM"))
+}
+
+// unavailable reports whether an error passes when Redis does what it does not do now.
+func unavailable(err error) bool {
+	return lost(err) || untouched(err) || errors.Is(err, errReplicas) || hasPrefix(err, []string{"OOM", "MISCONF"}) ||
+		errors.As(err, new(*refusedError))
 }

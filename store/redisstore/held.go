@@ -33,6 +33,8 @@ type heldLease struct {
 	lease store.Lease
 	noted bool // and the note is known to be in Redis
 	doubt bool // a claim may still arrive there that nobody waits for
+
+	lost string // the number of the last claim whose reply was lost, "" for none
 }
 
 // find returns a lease, nil if it holds nothing. It is called under the lock.
@@ -75,9 +77,13 @@ func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
 
 	c := &call{
 		script: noteScript, keys: []string{s.notesKey(s.node())}, safe: true,
-		args: []any{k.String(), note, notesKept.Milliseconds()},
+		args: []any{k.String(), note, notesKept.Milliseconds()}, hasty: !isShared(k),
 	}
-	if err := s.run(ctx, c); err != nil {
+	err := s.run(ctx, c)
+	if !isShared(k) && errors.Is(err, store.ErrUnavailable) {
+		return nil // a device's next session gives back what this one holds, note or not; the next claim tries again
+	}
+	if err != nil {
 		return err
 	}
 	h.mu.Lock()
@@ -117,11 +123,31 @@ func (s *Store) letGo(ctx context.Context, k store.Key, l store.Lease) error {
 	return s.carryOut(ctx, []*call{c})
 }
 
-func (h *held) doubt(k store.Key, l store.Lease) {
+// doubt notes that the reply to a claim of that number was lost.
+func (h *held) doubt(k store.Key, l store.Lease, number string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if known := h.find(k, l); known != nil {
-		known.doubt = true
+		known.doubt, known.lost = true, number
+	}
+}
+
+// lostCall is the number of the claim whose reply was lost, "" for none.
+func (h *held) lostCall(k store.Key, l store.Lease) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if known := h.find(k, l); known != nil {
+		return known.lost
+	}
+	return ""
+}
+
+// found notes that what that claim had taken was claimed again.
+func (h *held) found(k store.Key, l store.Lease) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if known := h.find(k, l); known != nil {
+		known.lost = ""
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -26,7 +27,7 @@ type pipe struct {
 	wait    replicas
 	parcels chan *parcel
 	enough  chan struct{}  // capacity 1: says that pipeEnough parcels wait
-	gone    chan struct{}  // closed when the pipe takes nothing any more
+	gone    <-chan struct{} // closed when the pipe takes nothing any more
 	lanes   sync.WaitGroup // work and help, until nothing is under way any more
 }
 
@@ -45,10 +46,10 @@ const (
 	given         // up, by who had sent it
 )
 
-func newPipe(client redis.UniversalClient, wait replicas, only bool) *pipe {
+func newPipe(client redis.UniversalClient, wait replicas, only bool, gone <-chan struct{}) *pipe {
 	p := &pipe{
 		client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting),
-		enough: make(chan struct{}, 1), gone: make(chan struct{}),
+		enough: make(chan struct{}, 1), gone: gone,
 	}
 	p.lanes.Go(p.work)
 	if only {
@@ -77,17 +78,36 @@ func (p *pipe) send(ctx context.Context, calls []*call) *parcel {
 }
 
 // await returns when a parcel has ended. What the pipe has taken is waited for even if ctx ends: a claim that
-// nobody waits for would be nobody's.
-func (l *parcel) await(ctx context.Context) {
-	select {
-	case <-l.done:
-		return
-	case <-ctx.Done():
-		l.giveUp(ctx.Err())
-	case <-l.pipe.gone:
-		l.giveUp(errShardGone)
+// nobody waits for would be nobody's. With patience, false says that the parcel has not ended in that time; it
+// belongs to the pipe then.
+func (l *parcel) await(ctx context.Context, patience time.Duration) bool {
+	var late <-chan time.Time
+	if patience > 0 {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		late = t.C
 	}
-	<-l.done
+	ended, gone := ctx.Done(), l.pipe.gone
+	for {
+		select {
+		case <-l.done:
+			return true
+		case <-ended:
+			l.giveUp(ctx.Err())
+			ended = nil
+		case <-gone:
+			l.giveUp(errShardGone)
+			gone = nil
+		case <-late:
+			l.giveUp(errStalled)
+			select {
+			case <-l.done:
+				return true
+			default:
+				return false
+			}
+		}
+	}
 }
 
 // giveUp ends a parcel that the pipe has not taken.

@@ -28,20 +28,35 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 		}
 	}
 	outcomes := make([]store.Outcome, len(batch))
+	var failed *store.PartialError
 	for _, round := range s.split(batch) {
-		calls := make([]*call, len(round))
-		for i, l := range round {
-			calls[i] = l.finish(now)
-		}
-		err := s.run(ctx, calls...)
+		calls := make([]*call, 0, len(round))
 		for _, l := range round {
-			if l.err == nil {
-				err = firstOf(err, s.putDone(l, outcomes))
+			// After a lot that failed none of its queue follows, so that a repeat of all of them keeps the order.
+			if l.err = l.before.failure(); l.err == nil {
+				calls = append(calls, l.finish(now))
 			}
 		}
-		if err != nil {
-			return nil, fmt.Errorf("put: %w", err)
+		s.carry(ctx, calls)
+		for _, l := range round {
+			err := l.err
+			if err == nil {
+				err = s.putDone(l, outcomes)
+			}
+			if err == nil {
+				continue
+			}
+			l.err = fmt.Errorf("put: %w", s.translate(err))
+			if failed == nil {
+				failed = &store.PartialError{Errs: make([]error, len(batch))}
+			}
+			for _, at := range l.at {
+				failed.Errs[at] = l.err
+			}
 		}
+	}
+	if failed != nil {
+		return outcomes, failed
 	}
 	return outcomes, nil
 }
@@ -56,10 +71,11 @@ func firstOf(a, b error) error {
 // lot is entries of one queue that are put at once.
 type lot struct {
 	call
-	key   store.Key
-	at    []int // in the batch
-	round int   // a lot waits for the one before it of its queue
-	clock int64 // the first number asked for
+	key    store.Key
+	at     []int // in the batch
+	before *lot  // of the same queue, nil for the first: it has to be put before
+	round  int
+	clock  int64 // the first number asked for
 
 	dedups  []string // keys
 	entries []byte
@@ -79,8 +95,8 @@ func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 			if l != nil {
 				round = l.round + 1
 			}
-			l = &lot{key: e.Key, round: round, clock: clock()}
-			l.call = call{script: putScript, keys: s.queueKeys(e.Key), args: make([]any, 0, 1), durable: true}
+			l = &lot{key: e.Key, before: l, round: round, clock: clock()}
+			l.call = call{script: putScript, keys: s.queueKeys(e.Key), args: make([]any, 0, 1), durable: true, hasty: true}
 			if round == len(rounds) {
 				rounds = append(rounds, nil)
 			}
@@ -96,6 +112,14 @@ func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 		l.at = append(l.at, i)
 	}
 	return rounds
+}
+
+// failure is the error of a lot, if there is one and it failed.
+func (l *lot) failure() error {
+	if l == nil {
+		return nil
+	}
+	return l.err
 }
 
 // entryBytes is about what add packs of an entry, besides the record.

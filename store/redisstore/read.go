@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"openccs/store"
 )
 
 // The time between two tries to read from a Redis that is not there doubles from the first to the last.
@@ -35,6 +37,78 @@ func (s *Store) read(ctx context.Context, fill func(p redis.Pipeliner)) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// readEach runs one command for each of n keys, as read does; a key of "" has none. In a cluster it does not wait for
+// a Redis in trouble: errs has the error of each command that failed so, and is nil if there is none.
+func (s *Store) readEach(ctx context.Context, n int, key func(i int) string, add func(p redis.Pipeliner, i int) redis.Cmder) (errs []error, err error) {
+	cluster, ok := s.rdb.(*redis.ClusterClient)
+	if !ok {
+		return nil, s.read(ctx, func(p redis.Pipeliner) {
+			for i := range n {
+				if key(i) != "" {
+					add(p, i)
+				}
+			}
+		})
+	}
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	fail := func(i int, err error) {
+		if errs == nil {
+			errs = make([]error, n)
+		}
+		errs[i] = s.translate(err)
+	}
+	p, cmds := s.rdb.Pipeline(), make([]redis.Cmder, n)
+	shards := make([]*shard, n)
+	for i := range n {
+		if key(i) == "" {
+			continue
+		}
+		client, err := cluster.MasterForKey(ctx, key(i))
+		if err != nil {
+			fail(i, dialError{err})
+			continue
+		}
+		if shards[i] = s.shardOf(client, key(i)); shards[i] == nil {
+			return nil, store.ErrClosed
+		}
+		if is, cause := shards[i].health.now(ctx); is == down {
+			fail(i, &refusedError{is, cause, false})
+			continue
+		}
+		cmds[i] = add(p, i)
+	}
+	if p.Len() == 0 {
+		return errs, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, stall)
+	defer cancel()
+	_, _ = p.Exec(limited) // each has its own error
+	for i, cmd := range cmds {
+		if cmd == nil {
+			continue
+		}
+		err := cmd.Err()
+		switch {
+		case err == nil, errors.Is(err, redis.Nil):
+			continue
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded):
+			err = errStalled
+		}
+		if trouble(err) {
+			shards[i].health.found(err)
+		}
+		if !unavailable(err) {
+			return nil, s.translate(err)
+		}
+		fail(i, err)
+	}
+	return errs, nil
 }
 
 // firstError is the first error of a pipeline; that there is nothing under a key is none.

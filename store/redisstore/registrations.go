@@ -58,51 +58,81 @@ func (s *Store) tokenKey(token string) string { return s.key("t:"+token, "dev") 
 // Registrations looks tokens up: one batch for each shard, two if there are tokens that the store has not
 // seen yet. It always asks, so that what another node has unregistered is unregistered here.
 func (s *Store) Registrations(ctx context.Context, dst []*store.Registration, tokens []string) ([]*store.Registration, error) {
-	all, err := s.lookUp(ctx, tokens)
-	if err != nil {
+	all, errs, err := s.lookUpEach(ctx, tokens)
+	switch {
+	case err != nil:
 		return dst, fmt.Errorf("look up registrations: %w", err)
+	case errs != nil:
+		return append(dst, all...), &store.PartialError{Errs: errs}
 	}
 	return append(dst, all...), nil
 }
 
 func (s *Store) lookUp(ctx context.Context, tokens []string) ([]*store.Registration, error) {
-	devices, err := s.devicesOf(ctx, tokens)
+	all, errs, err := s.lookUpEach(ctx, tokens)
+	if err == nil && errs != nil {
+		err = &store.PartialError{Errs: errs}
+	}
+	return all, err
+}
+
+// lookUpEach looks tokens up. Where only some fail, errs has why, and is nil otherwise.
+func (s *Store) lookUpEach(ctx context.Context, tokens []string) (all []*store.Registration, errs []error, err error) {
+	devices, unknown, err := s.devicesOfEach(ctx, tokens)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cmds := make([]*redis.StringCmd, len(tokens))
-	err = s.read(ctx, func(p redis.Pipeliner) {
-		for i, d := range devices {
-			if d != nil {
-				cmds[i] = p.HGet(ctx, d.key, tokens[i])
-			}
+	errs, err = s.readEach(ctx, len(tokens), func(i int) string {
+		if devices[i] == nil {
+			return ""
 		}
+		return devices[i].key
+	}, func(p redis.Pipeliner, i int) redis.Cmder {
+		cmds[i] = p.HGet(ctx, devices[i].key, tokens[i])
+		return cmds[i]
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all := make([]*store.Registration, len(tokens))
+	if errs == nil {
+		errs = unknown
+	} else if unknown != nil {
+		for i, err := range unknown {
+			errs[i] = firstOf(errs[i], err)
+		}
+	}
+	all = make([]*store.Registration, len(tokens))
 	for i, cmd := range cmds {
 		if cmd == nil || cmd.Err() != nil {
-			continue // nobody knows the token
+			continue // nobody knows the token, or it could not be asked
 		}
 		d := devices[i]
 		if raw := cmd.Val(); d.record == nil || d.raw != raw {
 			r, err := decodeRegistration(raw, tokens[i], d.device)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			d = &known{device: d.device, key: d.key, raw: raw, record: r}
 			s.known.Add(tokens[i], d)
 		}
 		all[i] = d.record
 	}
-	return all, nil
+	return all, errs, nil
 }
 
 // devicesOf finds the devices of tokens, nil for a token that stands for none.
 func (s *Store) devicesOf(ctx context.Context, tokens []string) ([]*known, error) {
-	devices := make([]*known, len(tokens))
+	devices, errs, err := s.devicesOfEach(ctx, tokens)
+	if err == nil && errs != nil {
+		err = &store.PartialError{Errs: errs}
+	}
+	return devices, err
+}
+
+// devicesOfEach is devicesOf; where only some fail, errs has why, and is nil otherwise.
+func (s *Store) devicesOfEach(ctx context.Context, tokens []string) (devices []*known, errs []error, err error) {
+	devices = make([]*known, len(tokens))
 	var missing []int
 	for i, token := range tokens {
 		d, ok := s.known.Get(token)
@@ -111,27 +141,36 @@ func (s *Store) devicesOf(ctx context.Context, tokens []string) ([]*known, error
 		}
 		devices[i] = d
 	}
+	if len(missing) == 0 {
+		return devices, nil, nil
+	}
 	cmds := make([]*redis.StringCmd, len(missing))
-	err := s.read(ctx, func(p redis.Pipeliner) {
-		for j, i := range missing {
-			cmds[j] = p.Get(ctx, s.tokenKey(tokens[i]))
-		}
-	})
+	failed, err := s.readEach(ctx, len(missing), func(j int) string { return s.tokenKey(tokens[missing[j]]) },
+		func(p redis.Pipeliner, j int) redis.Cmder {
+			cmds[j] = p.Get(ctx, s.tokenKey(tokens[missing[j]]))
+			return cmds[j]
+		})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for j, i := range missing {
-		if cmds[j].Err() != nil {
+		if failed != nil && failed[j] != nil {
+			if errs == nil {
+				errs = make([]error, len(tokens))
+			}
+			errs[i] = failed[j]
+		}
+		if cmds[j] == nil || cmds[j].Err() != nil {
 			continue
 		}
 		device, err := strconv.ParseUint(cmds[j].Val(), 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("device of a token: %w", err)
+			return nil, nil, fmt.Errorf("device of a token: %w", err)
 		}
 		devices[i] = &known{device: device, key: s.registrationsKey(device)}
 		s.known.Add(tokens[i], devices[i])
 	}
-	return devices, nil
+	return devices, errs, nil
 }
 
 // DeviceRegistrations lists every registration of a device.

@@ -26,16 +26,24 @@ func (s *Store) run(ctx context.Context, calls ...*call) error {
 
 // carryOut is run for a store that may be closing.
 func (s *Store) carryOut(ctx context.Context, calls []*call) error {
-	s.send(ctx, calls)
-	if failed := s.retry(calls); failed != nil {
-		s.insist(ctx, failed)
-	}
+	s.carry(ctx, calls)
 	for _, c := range calls {
 		if c.err != nil {
 			return fmt.Errorf("%s: %w", c.script.name, s.translate(c.err))
 		}
 	}
 	return nil
+}
+
+// carry runs calls. The error of each is in it.
+func (s *Store) carry(ctx context.Context, calls []*call) {
+	if len(calls) == 0 {
+		return
+	}
+	s.send(ctx, calls)
+	if failed := s.retry(calls); failed != nil {
+		s.insist(ctx, failed)
+	}
 }
 
 // insist tries calls again that have failed and may be repeated.
@@ -63,7 +71,7 @@ func (s *Store) insist(ctx context.Context, calls []*call) {
 // retry is those calls that have failed and may be repeated.
 func (s *Store) retry(calls []*call) (again []*call) {
 	for _, c := range calls {
-		if c.err != nil && !errors.Is(c.err, store.ErrClosed) && (untouched(c.err) || c.safe && lost(c.err)) {
+		if c.err != nil && !errors.Is(c.err, store.ErrClosed) && !errors.Is(c.err, errStalled) && (untouched(c.err) || c.safe && lost(c.err)) {
 			again = append(again, c)
 		}
 	}

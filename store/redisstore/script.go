@@ -55,6 +55,8 @@ type call struct {
 	safe    bool   // may run a second time when nobody knows whether the first arrived
 	again   func() // says so in the call, if it matters
 	durable bool   // has to be on Options.Wait replicas
+	relaxed bool   // needs them no more than there are: what is lost then does no harm
+	hasty   bool   // fails at once if its Redis is in trouble, for those of other queues wait too
 
 	reply any
 	err   error

@@ -21,9 +21,9 @@ func startRedis(t testing.TB, flags ...string) string {
 }
 
 // startCluster starts three primaries, each of which works for its slots while the others are away.
-func startCluster(t testing.TB) (addrs []string, primaries []*redistest.Server) {
+func startCluster(t testing.TB, flags ...string) (addrs []string, primaries []*redistest.Server) {
 	t.Helper()
-	primaries = redistest.Cluster(t, 0, "--cluster-require-full-coverage", "no").Primaries
+	primaries = redistest.Cluster(t, 0, append(flags, "--cluster-require-full-coverage", "no")...).Primaries
 	for _, p := range primaries {
 		addrs = append(addrs, p.Addr)
 	}

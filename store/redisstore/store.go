@@ -60,7 +60,8 @@ func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 		known: newKnownTokens(), projects: projectcache.New(),
 	}
 	s.peers, s.news, s.stop = newPeers(), newNews(s), func() {}
-	s.pipes.byClient = map[redis.UniversalClient]*pipe{}
+	s.pipes.byClient = map[redis.UniversalClient]*shard{}
+	s.pipes.ctx, s.pipes.cancel = context.WithCancel(context.Background())
 	s.held.queues = map[store.Key]*heldQueue{}
 	switch c := rdb.(type) {
 	case *redis.ClusterClient:
@@ -121,6 +122,9 @@ func (s *Store) translate(err error) error {
 	}
 	if redis.HasErrorPrefix(err, "TAKENOVER") {
 		return errTakenOver
+	}
+	if err != nil && !errors.Is(err, store.ErrUnavailable) && unavailable(err) {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	return err
 }

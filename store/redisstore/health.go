@@ -1,0 +1,337 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"openccs/store"
+)
+
+// condition is what a Redis can do, best first.
+type condition int
+
+const (
+	well condition = iota
+	full           // its memory is used up: nothing can be put
+	weak           // too few replicas have what it is told: nothing is put
+	down           // it does not answer, or has no data: nothing works
+)
+
+// String is what the log says.
+func (c condition) String() string {
+	return [...]string{
+		well: "Redis works",
+		full: "the memory of Redis is used up: nothing new is stored until there is room",
+		weak: "too few replicas have what Redis is told: nothing new is stored until enough have",
+		down: "Redis cannot be reached",
+	}[c]
+}
+
+const (
+	lookEvery   = 250 * time.Millisecond // between two looks at a Redis that is not well
+	lookTimeout = time.Second            // for a look, or for the replicas to confirm it
+	lookKept    = time.Second            // the key that a look writes
+	calmAfter   = 3 * time.Second        // without trouble, before the log says that a Redis works again
+)
+
+// health is what is known of one Redis. Calls find trouble; then a look at it every lookEvery finds its end.
+type health struct {
+	s       *Store
+	client  redis.UniversalClient
+	key     string        // a key of one of its slots, that a look writes
+	gone    chan struct{} // closed when the store uses it no more
+	unclear atomic.Bool   // is is not well, or the first look is under way
+
+	mu      sync.Mutex
+	is      condition
+	cause   error
+	looking bool
+	verdict chan struct{} // closed after the first look; nil while none is under way
+
+	// Of the log.
+	told  bool        // that there is trouble, and not yet that it has ended
+	begun time.Time   // the trouble
+	calm  *time.Timer // says that it has ended
+}
+
+// refusedError says that a call was not sent, for its Redis is in trouble.
+type refusedError struct {
+	is    condition
+	cause error
+	waits bool // the call may wait for the end of the trouble
+}
+
+func (e *refusedError) Error() string { return fmt.Sprintf("%s (%v)", e.is, e.cause) }
+
+// errStalled says that a Redis has not answered for so long that the others shall not wait for it.
+var errStalled = errors.New("no answer in time")
+
+// found takes note of what a call met, and has the Redis looked at.
+func (h *health) found(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case errors.Is(err, errReplicas):
+		h.become(weak, err)
+	case redis.HasErrorPrefix(err, "OOM"):
+		h.become(full, err)
+	case h.is == well && h.verdict == nil:
+		h.verdict, h.cause = make(chan struct{}), err
+		h.unclear.Store(true)
+	}
+	h.look()
+}
+
+// unproven has callers wait for the first look. It is called before anybody uses the Redis.
+func (h *health) unproven() {
+	h.verdict = make(chan struct{})
+	h.unclear.Store(true)
+}
+
+// begin has a Redis looked at.
+func (h *health) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.look()
+}
+
+// look starts looking. The caller must hold h.mu. Lock order: h.mu, then pipes.mu.
+func (h *health) look() {
+	h.s.pipes.mu.RLock()
+	defer h.s.pipes.mu.RUnlock()
+	if h.looking || h.s.pipes.closed {
+		return
+	}
+	h.looking = true
+	h.s.pipes.looks.Go(func() {
+		for h.lookOnce() != well {
+			if cluster, ok := h.s.rdb.(*redis.ClusterClient); ok {
+				cluster.ReloadState(h.s.pipes.ctx)
+			}
+			select {
+			case <-time.After(lookEvery):
+			case <-h.gone:
+				h.end()
+				return
+			}
+		}
+	})
+}
+
+// lookOnce looks, and keeps what it finds.
+func (h *health) lookOnce() condition {
+	is, cause := h.examine()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.become(is, cause)
+	if is == well {
+		h.looking = false
+	}
+	return is
+}
+
+// examine writes a key and waits for the replicas that have to confirm it.
+func (h *health) examine() (condition, error) {
+	ctx, cancel := context.WithTimeout(h.s.pipes.ctx, 2*lookTimeout)
+	defer cancel()
+	wait := h.s.replicas()
+	wait.timeout = min(wait.timeout, lookTimeout)
+	if n, known := h.attached(ctx); known && n < wait.count {
+		return weak, fmt.Errorf("%w: %d of %d are attached", errReplicas, n, wait.count)
+	}
+	p := h.client.Pipeline()
+	set := p.Set(ctx, h.key, "", lookKept)
+	var confirmed *redis.Cmd
+	if wait.count > 0 {
+		confirmed = p.Do(ctx, wait.command()...)
+	}
+	_, _ = p.Exec(ctx) // both have their own error
+	err := set.Err()
+	var said redis.Error
+	switch {
+	case err == nil:
+	case redis.HasErrorPrefix(err, "OOM"):
+		return full, err
+	case errors.As(err, &said) && !isAway(err):
+		return well, nil // it answers; a slot that has moved is elsewhere
+	default:
+		return down, err
+	}
+	if confirmed == nil {
+		return well, nil
+	}
+	n, err := wait.answer(confirmed)
+	switch {
+	case err != nil:
+		return down, err
+	case n < wait.count:
+		return weak, fmt.Errorf("%w: %d of %d", errReplicas, n, wait.count)
+	}
+	return well, nil
+}
+
+// attached is how many replicas are attached, which takes no time to find out, where one of them has to confirm anything.
+func (h *health) attached(ctx context.Context) (n int, known bool) {
+	if h.s.opts.Wait <= 0 {
+		return 0, false
+	}
+	role, err := h.client.Do(ctx, "ROLE").Slice()
+	if err != nil || len(role) != 3 || role[0] != "master" {
+		return 0, false // writing a key tells more
+	}
+	all, known := role[2].([]any)
+	return len(all), known
+}
+
+// become changes the condition. The caller must hold h.mu.
+func (h *health) become(is condition, cause error) {
+	was := h.is
+	h.is, h.cause = is, cause
+	h.unclear.Store(is != well)
+	if h.verdict != nil {
+		close(h.verdict)
+		h.verdict = nil
+	}
+	addr := zap.String("addr", addrOf(h.client))
+	switch {
+	case is == well && h.told && h.calm == nil:
+		ended := time.Now()
+		h.calm = time.AfterFunc(calmAfter, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if h.is == well && h.told {
+				h.s.log.Info("Redis works again", addr, zap.Duration("took", ended.Sub(h.begun)))
+				h.told = false
+			}
+			h.calm = nil
+		})
+	case is == well:
+	case !h.told:
+		h.told, h.begun = true, time.Now()
+		h.s.log.Warn(is.String(), addr, zap.Error(cause))
+	case h.calm != nil: // the trouble goes on
+		h.calm.Stop()
+		h.calm = nil
+	case was < is && was != well:
+		h.s.log.Warn(is.String(), addr, zap.Error(cause))
+	}
+}
+
+// end is for a Redis that the store uses no more.
+func (h *health) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.verdict != nil {
+		close(h.verdict)
+		h.verdict = nil
+	}
+	if h.calm != nil {
+		h.calm.Stop()
+	}
+	if h.told && !h.s.closed.Load() {
+		h.s.log.Info("Redis is used no more", zap.String("addr", addrOf(h.client)), zap.Duration("took", time.Since(h.begun)))
+	}
+}
+
+// now is the condition, after the first look.
+func (h *health) now(ctx context.Context) (condition, error) {
+	if !h.unclear.Load() {
+		return well, nil
+	}
+	h.mu.Lock()
+	verdict := h.verdict
+	h.mu.Unlock()
+	if verdict != nil {
+		select {
+		case <-verdict:
+		case <-ctx.Done():
+		case <-h.gone:
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.is, h.cause
+}
+
+// admit ends those of some calls that the condition of their Redis does not permit, and returns the others: those that
+// replicas have to confirm, and those for which nobody waits.
+func (sh *shard) admit(ctx context.Context, calls []*call) (plain, durable []*call) {
+	is, cause := well, error(nil)
+	if sh.failsFast {
+		is, cause = sh.health.now(ctx)
+	}
+	if is == well || is == full {
+		if sh.plain == sh.durable {
+			return calls, nil
+		}
+		return split(calls)
+	}
+	var open []*call
+	for _, c := range calls {
+		switch {
+		case is == down:
+			c.err = &refusedError{is, cause, !c.hasty}
+		case c.durable && !c.relaxed:
+			c.err = &refusedError{is, cause, !c.hasty}
+		default:
+			c.durable = false // nobody could confirm it
+			open = append(open, c)
+		}
+	}
+	return open, nil
+}
+
+// split sorts calls by whether replicas have to confirm them.
+func split(calls []*call) (plain, durable []*call) {
+	for _, c := range calls {
+		if c.durable {
+			durable = append(durable, c)
+		} else {
+			plain = append(plain, c)
+		}
+	}
+	return plain, durable
+}
+
+// Health implements store.Health: calls are refused if no Redis can do what it is told.
+func (s *Store) Health() error {
+	s.pipes.mu.RLock()
+	all := slices.Collect(maps.Values(s.pipes.byClient))
+	s.pipes.mu.RUnlock()
+	var worst error
+	for _, sh := range all {
+		h := &sh.health
+		h.mu.Lock()
+		is, cause := h.is, h.cause
+		h.mu.Unlock()
+		if is == well {
+			return nil
+		}
+		worst = fmt.Errorf("%w: %s (%w)", store.ErrUnavailable, is, cause)
+	}
+	return worst
+}
+
+// addrOf is where a client connects to.
+func addrOf(c redis.UniversalClient) string {
+	if one, ok := c.(*redis.Client); ok {
+		return one.Options().Addr
+	}
+	return ""
+}
+
+// lookKey is the key that a look at the Redis of another key writes.
+func (s *Store) lookKey(key string) string {
+	tag, _, _ := strings.Cut(strings.TrimPrefix(key, s.prefix+"{"), "}")
+	return s.key(tag, "look")
+}
