@@ -36,6 +36,13 @@ func (r *rates[K]) allow(k K, rate flowcontrol.Rate, now time.Time) bool {
 	return b.Take(rate, 1, now)
 }
 
+// giveBack uncounts n times of what was allowed and came to nothing.
+func (r *rates[K]) giveBack(k K, rate flowcontrol.Rate, n int) {
+	if b, ok := r.buckets.Get(k); ok {
+		b.Give(rate, n)
+	}
+}
+
 // quota is so many a second, as many at once.
 func quota(perSecond int) flowcontrol.Rate {
 	if perSecond <= 0 {

@@ -47,7 +47,7 @@ const dedupFor = 48 * time.Hour
 // SendUpstream takes a device's messages on, in order. When it returns nil each of them is either stored,
 // a repeat of one that was, or refused by a send_error in the device's own queue; the device may be told that they
 // arrived. With an error it must not be told so. The batch's memory is the caller's again when it returns.
-func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstream) error {
+func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstream) (err error) {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
 	ctx = store.WithCaller(ctx, from.Key())
@@ -56,10 +56,21 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	if err != nil {
 		return fmt.Errorf("look up the device's registrations: %w", err)
 	}
+	counted := 0
+	defer func() {
+		if err != nil { // the device sends all of it again
+			r.upstreamRates.giveBack(from, r.profile.UpstreamRate, counted)
+		}
+	}()
 	var failed []store.Entry
 	known := make(map[SenderID]bool, 1)
 	for i := range batch {
 		m := &batch[i]
+		if !r.upstreamRates.allow(from, r.profile.UpstreamRate, now) {
+			failed = append(failed, r.sendError(from, m, &upstreamError{errUpstreamRate}, now))
+			continue
+		}
+		counted++
 		if err := r.composeUpstream(ctx, s, i, from, m, regs, known, now); err != nil {
 			var refused *upstreamError
 			if !errors.As(err, &refused) {
@@ -109,9 +120,6 @@ func (e *upstreamError) Unwrap() error { return e.reason }
 // composeUpstream makes the entry of message i. known are the senders that the batch has met already.
 func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration,
 	known map[SenderID]bool, now time.Time) error {
-	if !r.upstreamRates.allow(from, r.profile.UpstreamRate, now) {
-		return &upstreamError{errUpstreamRate}
-	}
 	sender, err := ParseSenderID(m.To)
 	if err != nil {
 		return &upstreamError{errUnknownDestination}

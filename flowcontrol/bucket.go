@@ -34,6 +34,13 @@ func (b *Bucket) Take(r Rate, n int, now time.Time) bool {
 	return true
 }
 
+// Give gives back n tokens that were taken for nothing.
+func (b *Bucket) Give(r Rate, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.debt = max(0, b.debt-time.Duration(n)*r.Every)
+}
+
 // Empty reports whether not one token is left.
 func (b *Bucket) Empty(r Rate, now time.Time) bool {
 	if r.Every <= 0 {

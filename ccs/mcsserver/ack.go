@@ -1,6 +1,7 @@
 package mcsserver
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -65,7 +66,7 @@ func (s *session) settle() (worked bool, err error) {
 	if b := s.batch; b != nil {
 		if len(b.messages) > 0 {
 			worked = true
-			if err := s.srv.router.SendUpstream(s.srv.ctx, s.device, b.messages); err != nil {
+			if err := s.sendUpstream(b.messages); err != nil {
 				return worked, fmt.Errorf("upstream messages: %w", err)
 			}
 		}
@@ -88,6 +89,34 @@ func (s *session) settle() (worked bool, err error) {
 		s.ackDue = s.ackDue || owes
 	})
 	return worked, nil
+}
+
+// While the store cannot take upstream messages, nothing more is read from the device: what it sends after them then
+// cannot overtake them.
+const (
+	upstreamRetry    = 250 * time.Millisecond
+	upstreamPatience = 30 * time.Second // then the session ends; clients wait for twice as long for a heartbeat (DEV 8)
+)
+
+// sendUpstream has the router take messages on. It tries again for a while if the store is unavailable.
+func (s *session) sendUpstream(batch []ccs.Upstream) error {
+	begun := time.Now()
+	for {
+		err := s.srv.router.SendUpstream(s.srv.ctx, s.device, batch)
+		if err == nil || !errors.Is(err, store.ErrUnavailable) || time.Since(begun) > upstreamPatience {
+			return err
+		}
+		select {
+		case <-time.After(upstreamRetry):
+		case <-s.srv.ctx.Done():
+			return err
+		}
+		if s.closedFor() != nil {
+			return err
+		}
+		// What is for now or never has been offered (CCS 5.2).
+		batch = slices.DeleteFunc(batch, func(m ccs.Upstream) bool { return m.HasTTL && m.TTL == 0 })
+	}
 }
 
 // takeAcked moves what was acknowledged by its number from what is in flight. A number that is ahead of our frames

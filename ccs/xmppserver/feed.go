@@ -2,6 +2,7 @@ package xmppserver
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,10 +31,8 @@ type feed struct {
 	firstGap time.Duration
 	log      *zap.Logger
 
-	// Owned by readLoop.
-	acked []store.ID    // acknowledged since the last settle
-	owed  []ccs.Receipt // for them
-	freed int           // slots that came free with them
+	settling sync.Mutex // one settle at a time; may be held over a call of the store, and never taken under mu
+	spare    finished   // memory for acked; under settling
 
 	// Owned by serveLoop.
 	offeredTotal int
@@ -44,8 +43,18 @@ type feed struct {
 	phantom atomic.Bool  // the peer does not seem to be there: others have its messages
 	lastAck atomic.Int64 // when an ack last came, in Unix nanoseconds by the wall; at first when the feed began
 
+	late    atomic.Bool  // what the store could not forget is to be tried again
+
 	mu          sync.Mutex          // never held over I/O
+	acked       finished            // since the last settle
 	outstanding map[string]*offered // by id, the first of those that have it
+}
+
+// finished is entries that the peer has acknowledged.
+type finished struct {
+	ids      []store.ID
+	receipts []ccs.Receipt // for them
+	slots    int           // that they take
 }
 
 // offered is an entry that this connection carries and that is not acknowledged.
@@ -287,12 +296,12 @@ func (f *feed) acknowledge(id, to string) bool {
 		}
 	}
 	if receipt, ok := acked.m.Receipt(&acked.entry); ok {
-		f.owed = append(f.owed, receipt)
+		f.acked.receipts = append(f.acked.receipts, receipt)
 	}
 	if entry := acked.entry.ID; entry != 0 {
-		f.acked = append(f.acked, entry)
+		f.acked.ids = append(f.acked.ids, entry)
 	}
-	f.freed++
+	f.acked.slots++
 	f.strike(id, acked)
 	return true
 }
@@ -327,19 +336,31 @@ func (f *feed) strike(id string, o *offered) {
 }
 
 // settle lets the store forget what was acknowledged, and gives its slots back. It reports whether there was
-// any.
+// any. What the store cannot forget now keeps its slots until it can, so that no more waits for it than the window has.
 func (f *feed) settle(ctx context.Context) bool {
-	if err := f.forget(ctx); err != nil {
-		// Redelivered later: the peer meets it a second time, which the contract permits.
-		f.log.Warn("forget acknowledged messages", zap.Int("messages", len(f.acked)), zap.Error(err))
+	f.settling.Lock()
+	defer f.settling.Unlock()
+	f.mu.Lock()
+	d := f.acked
+	f.acked = f.spare
+	f.mu.Unlock()
+	err := f.forget(ctx, &d)
+	if errors.Is(err, store.ErrUnavailable) && ctx.Err() == nil {
+		f.keep(d)
+		return false
 	}
-	f.acked, f.owed = f.acked[:0], f.owed[:0]
-	if f.freed == 0 {
+	if err != nil {
+		// Redelivered later: the peer meets it a second time, which the contract permits.
+		f.log.Warn("forget acknowledged messages", zap.Int("messages", len(d.ids)), zap.Error(err))
+	}
+	freed := d.slots
+	clear(d.receipts)
+	f.spare = finished{ids: d.ids[:0], receipts: d.receipts[:0]}
+	if freed == 0 {
 		return false
 	}
 	f.lastAck.Store(time.Now().UnixNano())
-	f.window.Give(f.freed)
-	f.freed = 0
+	f.window.Give(freed)
 	if f.starved.CompareAndSwap(true, false) {
 		f.wakeUp.Store(true)
 		f.signal()
@@ -347,13 +368,24 @@ func (f *feed) settle(ctx context.Context) bool {
 	return true
 }
 
+// keep has what could not be forgotten forgotten later, with what is acknowledged until then.
+func (f *feed) keep(d finished) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d.ids, d.receipts = append(d.ids, f.acked.ids...), append(d.receipts, f.acked.receipts...)
+	d.slots += f.acked.slots
+	f.acked, f.spare = d, finished{}
+	time.AfterFunc(claimRetry, func() { f.late.Store(true); f.signal() })
+}
+
 // forget ends the life of what was acknowledged: first the receipts for it are owed, then it goes.
-func (f *feed) forget(ctx context.Context) error {
-	if len(f.owed) > 0 {
-		if err := f.router.SendReceipts(ctx, f.owed); err != nil {
+func (f *feed) forget(ctx context.Context, d *finished) error {
+	if len(d.receipts) > 0 {
+		if err := f.router.SendReceipts(ctx, d.receipts); err != nil {
 			return err
 		}
-		clear(f.owed)
+		clear(d.receipts)
+		d.receipts = d.receipts[:0]
 	}
-	return f.box.Ack(ctx, f.acked...)
+	return f.box.Ack(ctx, d.ids...)
 }

@@ -247,6 +247,11 @@ func (s *session) serveLoop(ctx context.Context) error {
 			}
 			resend.Reset(max(next.Sub(wall), s.srv.opts.ResendAfter/resendSlack))
 		}
+		for _, f := range s.feeds {
+			if f.late.Swap(false) {
+				f.settle(ctx)
+			}
+		}
 		more := false
 		if !w.draining && w.ended == nil && s.settled.Load() {
 			for _, f := range s.feeds {
