@@ -25,6 +25,13 @@ func Unavailable(err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// Breakable is an optional ability of a store: to fail in a way that only a new process can mend.
+type Breakable interface {
+	Health
+	// Broken is closed when that has happened. Health then says what, and calls fail.
+	Broken() <-chan struct{}
+}
+
 // Health is an optional ability of a store: to say whether it can do its work now.
 type Health interface {
 	// Health returns nil, or why calls are refused: an error that wraps ErrUnavailable and reads as a reason for

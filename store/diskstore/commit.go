@@ -2,7 +2,6 @@ package diskstore
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -37,7 +36,16 @@ type waiting chan error
 
 func (w waiting) durable() bool    { return true }
 func (w waiting) finish(err error) { w <- err }
-func (w waiting) wait() error      { return <-w }
+
+// wait returns when the work is done, or when nobody will do it any more.
+func (w waiting) wait(s *Store) error {
+	select {
+	case err := <-w:
+		return err
+	case <-s.health.broken:
+		return s.health.refusal(broken)
+	}
+}
 
 // committer writes to the database, alone: what it decides on can change under nobody's hands. It gathers
 // what has arrived, applies it as one batch, and leaves the waiting for the disk to the finisher, so that
@@ -64,17 +72,22 @@ type committer struct {
 
 type failure struct{ err error }
 
-func (c *committer) start(s *Store, seq uint64) error {
+func (c *committer) init(s *Store) {
 	c.s = s
 	c.room = semaphore.NewWeighted(waitingBytes)
 	c.waiting.init()
 	c.wake = make(chan struct{}, 1)
+}
+
+// start begins to work on a database that was opened, with the first sequence number that is not in use.
+func (c *committer) start(seq uint64) error {
+	c.ending = false
 	c.unsynced = make(chan *group, groupsUnsynced-1)
 	c.seq, c.reserved = seq, seq
-	if err := c.summaries.init(s.opts.SummaryBytes); err != nil {
+	if err := c.summaries.init(c.s.opts.SummaryBytes); err != nil {
 		return err
 	}
-	if err := c.remembered.start(s.db); err != nil {
+	if err := c.remembered.start(c.s.db); err != nil {
 		return err
 	}
 	c.sealer.start(c)
@@ -103,19 +116,22 @@ func (c *committer) failure() error {
 	return nil
 }
 
-// fail ends all writing for good: what is on disk is known no more.
+// fail ends all writing until the database has been opened again.
 func (c *committer) fail(err error) error {
-	c.failed.CompareAndSwap(nil, &failure{fmt.Errorf("the store has failed and must be opened anew: %w", err)})
+	c.s.disk.Load().sever(err)
 	return c.failure()
 }
 
 // do hands over work that the caller of ctx waits for, and waits. It cannot be cut short.
 func (c *committer) do(ctx context.Context, w interface {
 	work
-	wait() error
+	wait(*Store) error
 }) error {
+	if err := c.s.health.refusal(stalled); err != nil {
+		return err
+	}
 	c.push(store.Caller(ctx), w)
-	return w.wait()
+	return w.wait(c.s)
 }
 
 // push hands work over.
@@ -164,6 +180,7 @@ func (c *committer) commit(works []work) {
 	if err := g.write(); err != nil {
 		err = c.fail(err)
 		for _, w := range works {
+			c.undo(w)
 			w.finish(err)
 		}
 		return
@@ -184,9 +201,17 @@ func (c *committer) finish() {
 		for _, w := range g.waiters {
 			if err := c.failure(); err != nil {
 				w.err = err
+				c.undo(w.work)
 			}
 			w.finish(w.err)
 		}
+	}
+}
+
+// undo has a store that will be opened again know of work that may not be on disk.
+func (c *committer) undo(w work) {
+	if w, ok := w.(*ackWork); ok {
+		w.undo(c.s)
 	}
 }
 

@@ -9,12 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -159,53 +156,4 @@ func runAndKill(t *testing.T, dir string, round int) (lines []string) {
 	require.Error(t, child.Wait(), "the child must have been killed")
 	require.NotEmpty(t, lines, "the child did not start")
 	return lines
-}
-
-func TestBrokenDisk(t *testing.T) {
-	for _, kind := range []struct {
-		name string
-		op   func(errorfs.Op) bool
-	}{
-		{"a log that cannot be synced", func(op errorfs.Op) bool {
-			return (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData) && strings.HasSuffix(op.Path, ".log")
-		}},
-		{"a log that cannot be written", func(op errorfs.Op) bool {
-			return op.Kind == errorfs.OpFileWrite && strings.HasSuffix(op.Path, ".log")
-		}},
-	} {
-		t.Run(kind.name+" fails the store for good", func(t *testing.T) {
-			var broken atomic.Bool
-			fs := errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
-				if broken.Load() && kind.op(op) {
-					return errorfs.ErrInjected
-				}
-				return nil
-			}))
-			dir := t.TempDir()
-			s, err := diskstore.Open(dir, diskstore.Options{}.WithFS(fs))
-			require.NoError(t, err)
-			_, err = s.Put(t.Context(), []store.Entry{entry(device(1), "before")}, start)
-			require.NoError(t, err)
-
-			broken.Store(true)
-			var g errgroup.Group
-			for range 8 {
-				g.Go(func() error {
-					if _, err := s.Put(t.Context(), []store.Entry{entry(device(1), "lost")}, start); err == nil {
-						return fmt.Errorf("a put was promised")
-					}
-					return nil
-				})
-			}
-			require.NoError(t, g.Wait())
-			broken.Store(false)
-			_, err = s.Put(t.Context(), []store.Entry{entry(device(1), "after")}, start)
-			require.ErrorContains(t, err, "the store has failed")
-			_, err = s.Claim(t.Context(), device(1), 1, 10, start)
-			require.ErrorContains(t, err, "the store has failed")
-			require.Error(t, s.Close())
-			_, err = s.Claim(t.Context(), device(1), 1, 10, start)
-			require.ErrorIs(t, err, store.ErrClosed)
-		})
-	}
 }

@@ -50,6 +50,9 @@ type damage struct {
 func (d *damage) init(s *Store) {
 	d.s, d.files = s, map[string]bool{}
 	d.reports, d.ending = make(chan string, damagedQueue), make(chan struct{})
+	d.spans.Store(nil)
+	d.failed.Store(0)
+	d.resting.Store(false)
 }
 
 // start begins to look at what the engine reports.
@@ -252,7 +255,7 @@ func (d *damage) giveUp() {
 	for _, name := range names {
 		d.s.keeper.damage(name)
 	}
-	d.s.committer.fail(fmt.Errorf(`%w: %s; stop the server and use "ccs store repair"`, errStuck, strings.Join(names, ", ")))
+	d.s.die(fmt.Errorf(`%w: %s; stop the server and use "ccs store repair"`, errStuck, strings.Join(names, ", ")))
 }
 
 // hits reports whether a queue has a part that cannot be read.

@@ -17,8 +17,20 @@
 // soon as they meet (SingleDelete), most of them before they reach a table. What changes gets a new ID; so
 // does a marker that is added to. Restore, which brings IDs along, first looks whether the key is there.
 //
-// A commit that fails leaves nobody knowing what is on disk: the store then fails all calls until it is
-// opened anew.
+// # When the disk fails
+//
+// Less free space than the reserve (64 MiB, or a sixteenth of a small disk): what needs more space gets
+// store.ErrUnavailable; claims, acknowledgements and expiry go on. Space is looked at once a second.
+//
+// A write that finds no space, or no descriptor, waits up to five seconds and is tried again; meanwhile new
+// writes are refused. If it still fails, or the disk fails in another way, nobody knows what is on disk. The
+// engine is then severed from it (type disk), since it cannot handle the error itself: all that waits for a
+// sync fails, reads go on, and once there is space again the database is closed, opened, and thereby read back
+// and written anew. Sessions keep their leases. What was acknowledged is removed then, although Ack has
+// returned an error; an entry that one of the failed batch was to replace waits again.
+//
+// If the engine gives up (Fatalf), or cannot be closed, only a new process can go on. The store says so by
+// Broken, and ends all calls.
 //
 // # Reading
 //
@@ -56,7 +68,8 @@
 //
 // A Claim that reads from disk holds its queue's reading lock, so that two do not read the same, and then
 // for moments the lock of the queue's shard. Nothing is read or written under a shard's lock, and the
-// committer takes no other. Close takes life, which every call holds for reading.
+// committer takes no other. Close and a new opening of the database take life, which every call holds for
+// reading.
 //
 // # Cost
 //

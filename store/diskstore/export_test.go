@@ -3,14 +3,18 @@ package diskstore
 import (
 	"bytes"
 	"fmt"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
+	"time"
 )
 
-// WithFS makes the store use a file system that a test can break.
-func (o Options) WithFS(fs vfs.FS) Options {
-	o.fs = fs
+// Hurried makes the store wait for less.
+func (o Options) Hurried(patience, lookEvery, closeTimeout time.Duration) Options {
+	o.patience, o.lookEvery, o.closeTimeout = patience, lookEvery, closeTimeout
 	return o
+}
+
+// Fatal is what the engine calls when it cannot go on. It does not return.
+func (s *Store) Fatal(reason string) {
+	engineLogger{log: s.opts.Logger, store: s, disk: s.disk.Load()}.Fatalf("%s", reason)
 }
 
 // Comparer is the order of keys in the database.

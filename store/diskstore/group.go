@@ -62,6 +62,9 @@ func (g *group) write() (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("commit: %v", p)
 		}
+		if err != nil {
+			g.closeIter()
+		}
 	}()
 	if err := errors.Join(g.c.failure(), g.c.remembered.turn(g.s.db)); err != nil {
 		return err
@@ -258,7 +261,9 @@ func (g *group) remove(k store.Key, gone limits.Gone) error {
 	sh := g.s.queues.shard(k)
 	sh.mu.Lock()
 	if q := sh.queues[k]; q != nil {
-		q.setMark(gone.ID, mark{removed: true, expires: gone.Expires})
+		m := q.marks[gone.ID]
+		m.removed, m.expires = true, gone.Expires
+		q.setMark(gone.ID, m)
 		g.s.queues.discard(q, gone.ID)
 	}
 	sh.mu.Unlock()

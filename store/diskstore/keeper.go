@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -36,19 +37,21 @@ type keeper struct {
 
 func (k *keeper) init(s *Store, dir string) {
 	k.fs, k.dir, k.log = s.opts.fs, dir, s.opts.Logger
+	k.manifest, k.logs, k.damaged, k.measured = "", nil, nil, inventoryLog{}
 	k.wake = make(chan struct{}, 1)
 }
 
-// listen makes the engine tell the keeper what changes. The engine may hold its locks meanwhile.
-func (k *keeper) listen(l *pebble.EventListener) {
+// listen makes the engine tell the keeper what changes. The engine may hold its locks meanwhile. What it does while
+// it is severed from the disk is not true.
+func (k *keeper) listen(l *pebble.EventListener, severed *atomic.Bool) {
 	l.ManifestCreated = func(info pebble.ManifestCreateInfo) {
-		if info.Err != nil {
+		if info.Err != nil || severed.Load() {
 			return
 		}
 		k.change(func() { k.manifest = filepath.Base(info.Path) })
 	}
 	l.WALCreated = func(info pebble.WALCreateInfo) {
-		if info.Err != nil {
+		if info.Err != nil || severed.Load() {
 			return
 		}
 		k.change(func() {
@@ -58,7 +61,11 @@ func (k *keeper) listen(l *pebble.EventListener) {
 			}
 		})
 	}
-	l.WALDeleted = func(info pebble.WALDeleteInfo) { k.change(func() { k.forget(uint64(info.FileNum)) }) }
+	l.WALDeleted = func(info pebble.WALDeleteInfo) {
+		if !severed.Load() {
+			k.change(func() { k.forget(uint64(info.FileNum)) })
+		}
+	}
 	l.FlushEnd = func(pebble.FlushInfo) { k.change(func() {}) }
 	l.CompactionEnd = func(pebble.CompactionInfo) { k.change(func() {}) }
 }

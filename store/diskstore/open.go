@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"openccs/store"
 )
@@ -34,14 +35,26 @@ func (s *Store) openDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	s.keeper.init(s, dir)
-	if err := s.check(dir); err != nil {
+	s.dir = dir
+	if err := s.openDatabase(false); err != nil {
 		return errors.Join(err, s.lock.Close())
 	}
-	s.db, err = pebble.Open(dir, s.engineOptions())
-	if err != nil {
-		return errors.Join(explain(err), s.lock.Close())
+	return nil
+}
+
+// openDatabase checks the files of the directory and opens the database. Again says that it must be there already.
+func (s *Store) openDatabase(again bool) error {
+	s.keeper.init(s, s.dir)
+	s.damage.init(s)
+	if err := s.check(s.dir); err != nil {
+		return err
 	}
+	db, d, err := s.openEngine(again)
+	if err != nil {
+		return explain(err)
+	}
+	s.db = db
+	s.disk.Store(d)
 	return nil
 }
 
@@ -74,9 +87,36 @@ func (s *Store) lockDir(dir string, create bool) (string, error) {
 	return dir, nil
 }
 
-func (s *Store) engineOptions() *pebble.Options {
+// openEngine opens the database.
+func (s *Store) openEngine(again bool) (*pebble.DB, *disk, error) {
+	d := newDisk(s)
+	logger := engineLogger{log: s.opts.Logger, store: s, disk: d}
+	o := s.engineOptions(d, logger)
+	o.ErrorIfNotExists = again
+	o.EventListener = &pebble.EventListener{}
+	s.keeper.listen(o.EventListener, &d.severed)
+	s.damage.listen(o.EventListener)
+	type opened struct {
+		db  *pebble.DB
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		db, err := pebble.Open(s.dir, o)
+		done <- opened{db, err}
+	}()
+	select {
+	case got := <-done:
+		d.opening.Store(false)
+		return got.db, d, got.err
+	case err := <-d.gaveUp:
+		return nil, nil, fmt.Errorf("%w: %w", errHangs, err)
+	}
+}
+
+func (s *Store) engineOptions(fsys vfs.FS, logger pebble.Logger) *pebble.Options {
 	o := &pebble.Options{
-		FS:                          s.opts.fs,
+		FS:                          fsys,
 		Lock:                        s.lock,
 		Comparer:                    comparer,
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
@@ -88,11 +128,8 @@ func (s *Store) engineOptions() *pebble.Options {
 		MaxOpenFiles:                s.opts.MaxOpenFiles,
 		MaxManifestFileSize:         maxManifestBytes,
 		WALBytesPerSync:             walBytesPerSync,
-		Logger:                      engineLogger{s.opts.Logger},
-		EventListener:               &pebble.EventListener{},
+		Logger:                      logger,
 	}
-	s.keeper.listen(o.EventListener)
-	s.damage.listen(o.EventListener)
 	o.Experimental.CompactionScheduler = newPausingScheduler(&s.damage)
 	// The entries of a queue are no versions of each other: their values belong beside their keys.
 	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
@@ -106,11 +143,16 @@ func (s *Store) engineOptions() *pebble.Options {
 	return o
 }
 
+// errHangs says that the engine was left behind while it opened the database: it cannot be ended.
+var errHangs = errors.New("the storage engine cannot open it")
+
 var errForeign = errors.New("it holds another program's data; give an empty directory")
 
 // explain adds what to do to an error of opening.
 func explain(err error) error {
 	switch {
+	case fullDisk(err):
+		return fmt.Errorf("the disk is full: %w; free some space and start again, nothing is lost", err)
 	case pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("the data is damaged: %w; restore a copy, or move the directory away to start with an empty store", err)
 	case strings.Contains(err.Error(), "comparer name"):
@@ -236,15 +278,22 @@ func (s *Store) get(key []byte) (value []byte, found bool, err error) {
 
 // engineLogger hands the engine's messages on.
 type engineLogger struct {
-	log func(format string, args ...any)
+	log   func(format string, args ...any)
+	store *Store
+	disk  *disk
 }
 
 func (l engineLogger) Infof(format string, args ...any)  { l.log(format, args...) }
 func (l engineLogger) Errorf(format string, args ...any) { l.log(format, args...) }
 
-// Fatalf must not return. In the committer the panic is caught and fails the store; in the engine's own
-// goroutines it ends the process, which is safe at any time and better than to go on.
+// Fatalf must not return: the engine cannot go on. It may hold locks, so that it cannot be closed either. The store
+// says so to the server, which ends the process in order.
 func (l engineLogger) Fatalf(format string, args ...any) {
 	l.log(format, args...)
-	panic(fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	if l.disk.opening.Load() {
+		l.disk.giveUp(err)
+	}
+	l.store.die(err)
+	select {}
 }

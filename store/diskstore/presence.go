@@ -16,6 +16,9 @@ func (s *Store) SetPresent(ctx context.Context, k store.Key, present bool) error
 		return err
 	}
 	defer s.life.RUnlock()
+	if err := s.health.refusal(stalled); err != nil {
+		return fmt.Errorf("set present %s: %w", k, err)
+	}
 	if err := s.committer.room.Acquire(ctx, ackWeight); err != nil {
 		return fmt.Errorf("set present %s: %w", k, err)
 	}

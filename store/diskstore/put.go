@@ -37,6 +37,9 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 	if len(batch) == 0 {
 		return nil, nil
 	}
+	if err := s.takes(); err != nil && !allReceipts(batch) {
+		return nil, fmt.Errorf("put: %w", err)
+	}
 	// The committer reads the batch where it is, so from here on the call cannot be cut short.
 	w := &putWork{
 		batch: batch, now: now.UnixMilli(), bytes: bytes,
@@ -46,6 +49,12 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 		return nil, fmt.Errorf("put: %w", err)
 	}
 	return w.outcomes, nil
+}
+
+// allReceipts reports whether a batch is of receipts alone. They are taken when little space is left, for each comes
+// with the acknowledgement of a message, which takes more.
+func allReceipts(batch []store.Entry) bool {
+	return !slices.ContainsFunc(batch, func(e store.Entry) bool { return e.Key.Kind != store.KindReceipts })
 }
 
 // putWork is a call of Put.

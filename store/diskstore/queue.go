@@ -61,6 +61,7 @@ type queue struct {
 // mark is on an entry that is not free to be claimed.
 type mark struct {
 	lease   store.Lease // that holds it; 0 when it is leaving
+	acked   bool        // it is leaving because the peer has it
 	removed bool        // it is leaving, and its removal is already part of a group
 	expires int64
 }
@@ -133,6 +134,11 @@ func (t *table) release(q *queue, l store.Lease) {
 	q.leases = slices.Delete(q.leases, i, i+1)
 	for id, m := range q.marks {
 		if m.lease != l {
+			continue
+		}
+		if m.removed {
+			m.lease = 0
+			q.marks[id] = m
 			continue
 		}
 		delete(q.marks, id)

@@ -147,6 +147,9 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 		return nil, err
 	}
 	defer s.life.RUnlock()
+	if err := s.takes(); err != nil {
+		return nil, fmt.Errorf("register: %w", err)
+	}
 	fresh := r.Fresh(now)
 	var kept *store.Registration
 	err := s.committer.do(ctx, newChange(func(g *group) (err error) {

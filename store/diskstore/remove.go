@@ -23,11 +23,14 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 		return nil
 	}
 	held, others := s.acknowledge(k, ids)
+	if err := s.health.refusal(failed); err != nil {
+		return fmt.Errorf("ack %s: %w", k, err) // what a lease held goes once the database is there again
+	}
 	var errs [2]error
 	if len(held) > 0 {
 		w := &ackWork{key: k, ids: held, waiting: make(chan error, 1)}
 		s.committer.push(store.Key{}, w) // all acks share a turn: they are small, and often many
-		errs[0] = w.wait()
+		errs[0] = w.wait(s)
 	}
 	if len(others) > 0 {
 		errs[1] = s.drop(ctx, &dropWork{places: others})
@@ -55,8 +58,10 @@ func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, other
 		case !marked:
 			others = append(others, place{k, id})
 		case m.lease != 0:
-			m.lease = 0
+			m.lease, m.acked = 0, true
 			q.marks[id] = m
+			held = append(held, id)
+		case m.acked: // again: the call before may have failed
 			held = append(held, id)
 		}
 	}
@@ -93,6 +98,21 @@ func (w *ackWork) stage(g *group) error {
 		}
 	}
 	return nil
+}
+
+// undo marks the entries as leaving again. Their removal may have been published already.
+func (w *ackWork) undo(s *Store) {
+	sh := s.queues.shard(w.key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	q := sh.queues[w.key]
+	if q == nil {
+		q = &queue{}
+		sh.queues[w.key] = q
+	}
+	for _, id := range w.ids {
+		q.setMark(id, mark{acked: true})
+	}
 }
 
 // dropWork is the removal of entries that may be there.

@@ -12,7 +12,10 @@ import (
 
 // Restore keeps a page of another store, and returns when it is on disk.
 func (s *Store) Restore(ctx context.Context, p *store.Page, _ time.Time) error {
-	err := store.RestoreAccounts(ctx, s, p)
+	err := s.takes()
+	if err == nil {
+		err = store.RestoreAccounts(ctx, s, p)
+	}
 	if err == nil {
 		err = s.changeInOrder(ctx, func(g *group) error { return g.restore(p) })
 	}

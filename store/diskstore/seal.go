@@ -21,6 +21,7 @@ type sealer struct {
 }
 
 func (z *sealer) start(c *committer) {
+	z.synced.Store(0)
 	z.wake, z.ending = make(chan struct{}, 1), make(chan struct{})
 	z.done.Go(func() { z.run(c) })
 }

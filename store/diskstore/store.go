@@ -1,10 +1,13 @@
 package diskstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -33,6 +36,11 @@ type Options struct {
 	MaxOpenFiles  int   // tables that the engine keeps open, with its other files; default 500, and never below 74
 
 	fs vfs.FS // for tests that break the disk
+
+	// For tests that do not wait.
+	patience     time.Duration // how long a write waits for space; default 5 s
+	lookEvery    time.Duration // how often free space is looked at; default 1 s
+	closeTimeout time.Duration // how long a database that has failed may take to close; default 10 s
 }
 
 // The defaults of Options.
@@ -42,7 +50,17 @@ const (
 	defaultRegistrations = 1 << 16
 	defaultSummaryBytes  = 16 << 20
 	defaultMaxOpenFiles  = 500
+
+	defaultPatience     = 5 * time.Second
+	defaultLookEvery    = time.Second
+	defaultCloseTimeout = 10 * time.Second
 )
+
+// WithFS makes the store use a file system that a test can break; default the operating system's.
+func (o Options) WithFS(fs vfs.FS) Options {
+	o.fs = fs
+	return o
+}
 
 func (o *Options) setDefaults() {
 	if o.CacheBytes <= 0 {
@@ -63,6 +81,9 @@ func (o *Options) setDefaults() {
 	if o.fs == nil {
 		o.fs = vfs.Default
 	}
+	o.patience = cmp.Or(o.patience, defaultPatience)
+	o.lookEvery = cmp.Or(o.lookEvery, defaultLookEvery)
+	o.closeTimeout = cmp.Or(o.closeTimeout, defaultCloseTimeout)
 	if o.Logger == nil {
 		o.Logger = func(string, ...any) {}
 	}
@@ -71,14 +92,24 @@ func (o *Options) setDefaults() {
 // Store is a store.Store in a directory. Use Open.
 type Store struct {
 	// Static after Open.
-	db   *pebble.DB
+	dir  string
 	lock *pebble.Lock
 	opts Options
 	run  uint64 // how often the store was opened
 
-	// life is read-locked by every call and locked by Close, which so waits for the calls under way.
-	life   sync.RWMutex
-	closed bool
+	// life is read-locked by every call, and locked by those who close or open the database: they wait for the
+	// calls under way.
+	life sync.RWMutex
+	db   *pebble.DB           // under life; nil while there is none
+	disk atomic.Pointer[disk] // that db writes to
+
+	health     health
+	stalledAt  atomic.Int64 // when a write last waited for the disk, in Unix nanoseconds; zero when none does
+	failing    chan error   // capacity 1: why the database must be opened again
+	leaving    []*ackWork   // owned by mend: acknowledged before the database failed, and still there
+	closing    sync.Once
+	stopping   chan struct{} // closed by Close
+	background sync.WaitGroup
 
 	committer committer
 	queues    table
@@ -94,40 +125,47 @@ var (
 	_ store.Store     = (*Store)(nil)
 	_ store.Presence  = (*Store)(nil)
 	_ store.Forgetter = (*Store)(nil)
+	_ store.Health    = (*Store)(nil)
+	_ store.Breakable = (*Store)(nil)
 )
 
 // Open opens the store in a directory, which is made if it is not there. A directory that is in use
 // gives an error that wraps store.ErrLocked.
 func Open(dir string, o Options) (*Store, error) {
 	o.setDefaults()
-	s := &Store{opts: o, projects: projectcache.New()}
+	s := &Store{opts: o, projects: projectcache.New(), failing: make(chan error, 1), stopping: make(chan struct{})}
+	s.health.init()
+	s.committer.init(s)
 	cache, err := lru.New[string, *store.Registration](o.Registrations)
 	if err != nil {
 		return nil, err
 	}
 	s.records.cache = cache
 	s.queues.init()
-	s.damage.init(s)
 	if err := s.openDir(dir); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	if err := s.start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.db.Close(), s.lock.Close())
+	if err := s.start(s.readMeta); err != nil {
+		s.disk.Load().letGo()
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, explain(err)), s.db.Close(), s.lock.Close())
 	}
+	s.lookAtSpace()
+	s.background.Go(s.watchSpace)
+	s.background.Go(s.mend)
 	return s, nil
 }
 
-// start begins what runs beside the engine.
-func (s *Store) start() error {
-	seq, err := s.readMeta()
-	if err != nil {
+// start begins what runs beside the engine. It goes on from the sequence number that prepare returns.
+func (s *Store) start(prepare func() (seq uint64, err error)) error {
+	seq, err := prepare()
+	if err = cmp.Or(s.committer.failure(), err); err != nil {
 		return err
 	}
 	if err := s.keeper.start(s.inventory, !s.opts.NoSync); err != nil {
 		return err
 	}
 	s.damage.start()
-	if err := s.committer.start(s, seq); err != nil {
+	if err := s.committer.start(seq); err != nil {
 		s.damage.stop()
 		s.keeper.stop()
 		return err
@@ -136,28 +174,59 @@ func (s *Store) start() error {
 }
 
 // Close writes what is under way and closes the directory.
-func (s *Store) Close() error {
-	s.life.Lock()
-	defer s.life.Unlock()
-	if s.closed {
-		return nil
+func (s *Store) Close() (err error) {
+	s.closing.Do(func() {
+		if err = s.close(); err != nil {
+			err = fmt.Errorf("close store: %w", err)
+		}
+	})
+	return err
+}
+
+func (s *Store) close() error {
+	close(s.stopping)
+	ended := make(chan error, 1)
+	go func() {
+		s.background.Wait()
+		s.life.Lock()
+		defer s.life.Unlock()
+		s.health.begin(closed, store.ErrClosed)
+		ended <- s.closeDatabase()
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-s.health.broken:
 	}
-	s.closed = true
-	if err := s.committer.stop(); err != nil {
-		// The engine may hang on to locks for ever: leave it and the directory to the process's end.
-		return fmt.Errorf("close store: %w", err)
+	// The engine may hang on to its locks for ever. Both it and the directory are left to the end of the process.
+	err := s.health.refusal(broken)
+	s.health.begin(closed, store.ErrClosed)
+	return err
+}
+
+// closeDatabase closes the database and frees its directory. The caller must hold s.life.
+func (s *Store) closeDatabase() error {
+	if s.db == nil { // it has failed, and could not be opened again
+		return errors.Join(s.committer.failure(), s.lock.Close())
+	}
+	return errors.Join(s.stop(), s.lock.Close())
+}
+
+// stop closes the database and ends what runs beside it. The caller must hold s.life.
+func (s *Store) stop() error {
+	failed := s.committer.stop()
+	if failed != nil {
+		s.disk.Load().letGo()
 	}
 	s.damage.stop()
-	err := s.db.Close()
+	db := s.db
+	s.db = nil
+	err := errors.Join(failed, db.Close())
 	if err == nil {
-		err = s.keeper.closed()
-	} else {
-		s.keeper.stop()
+		return s.keeper.closed()
 	}
-	if err := errors.Join(err, s.lock.Close()); err != nil {
-		return fmt.Errorf("close store: %w", err)
-	}
-	return nil
+	s.keeper.stop()
+	return err
 }
 
 // enter begins a call; the caller ends it with s.life.RUnlock if there is no error.
@@ -165,12 +234,11 @@ func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.life.RLock()
-	if s.closed {
-		s.life.RUnlock()
-		return store.ErrClosed
+	if err := s.health.refusal(down); err != nil {
+		return err // without waiting for the database
 	}
-	if err := s.committer.failure(); err != nil {
+	s.life.RLock()
+	if err := s.health.refusal(down); err != nil {
 		s.life.RUnlock()
 		return err
 	}

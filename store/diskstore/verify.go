@@ -121,7 +121,7 @@ func (in *inspection) verifyTables(ctx context.Context, tell func(format string,
 
 // plainOptions are the engine's options for looking at files without opening a store.
 func plainOptions(fsys vfs.FS) *pebble.Options {
-	o := (&Store{opts: Options{fs: fsys, Logger: func(string, ...any) {}}}).engineOptions()
+	o := (&Store{}).engineOptions(fsys, engineLogger{log: func(string, ...any) {}})
 	o.EnsureDefaults()
 	return o
 }

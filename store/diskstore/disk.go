@@ -1,0 +1,360 @@
+package diskstore
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// disk is the file system as one opening of the database sees it. The engine cannot go on after an error from its
+// log or its manifest: it calls Fatalf, or panics with its locks held. So it is not given one:
+//
+//   - What fails for want of space or descriptors waits and is tried again, for the patience of the store at most.
+//   - What fails otherwise, or for longer, severs the engine from the disk. From then on its log and manifest seem to
+//     take everything and nothing reaches the files, which stay as they are; tables are neither written nor removed.
+//
+// The store is told before a severed write returns, and acknowledges nothing from then on. A severed engine can still
+// be read and be closed; another opening of the database then reads what is really there.
+type disk struct {
+	vfs.FS
+	fail     func(error) // told before the engine is severed
+	waits    func(error) // told of a failure that is tried again
+	patience time.Duration
+
+	opening  atomic.Bool // errors are passed on: the engine handles them, but for those of tables
+	gaveUp   chan error  // capacity 1: why the database cannot be opened
+	severed  atomic.Bool
+	severing sync.Mutex
+	parted   chan struct{} // closed when nobody wants to read any more: tables fail now
+	part     sync.Once
+
+	mu   sync.Mutex
+	open map[*diskFile]struct{} // files that are no tables: the engine waits for each write to them
+}
+
+// retryEvery is how often an operation that waits is tried again.
+const retryEvery = 50 * time.Millisecond
+
+var errSevered = errors.New("the engine is severed from the disk")
+
+func newDisk(s *Store) *disk {
+	d := &disk{
+		FS: s.opts.fs, fail: s.fail, waits: s.stall, patience: s.opts.patience,
+		gaveUp: make(chan error, 1), parted: make(chan struct{}), open: map[*diskFile]struct{}{},
+	}
+	d.opening.Store(true)
+	return d
+}
+
+// sever parts the engine from the disk because of an error.
+func (d *disk) sever(err error) {
+	d.severing.Lock()
+	defer d.severing.Unlock()
+	if d.severed.Load() {
+		return
+	}
+	d.fail(err)
+	d.severed.Store(true)
+}
+
+// giveUp ends the opening of the database, and does not return.
+func (d *disk) giveUp(err error) {
+	d.severed.Store(true)
+	select {
+	case d.gaveUp <- err:
+	default:
+	}
+	select {}
+}
+
+// letGo ends what the engine has under way after it was severed, so that it can be closed.
+func (d *disk) letGo() { d.part.Do(func() { close(d.parted) }) }
+
+// passes reports whether an operation that failed may succeed later without anything else done.
+func passes(err error) bool {
+	return fullDisk(err) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+func fullDisk(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// rescue decides about a write that failed, or that must not be done at all since the engine is severed. What it
+// returns is for the engine.
+func (d *disk) rescue(op *operation, err error) error {
+	if d.opening.Load() && !d.severed.Load() {
+		if op.table { // the engine would try it for ever
+			d.giveUp(err)
+		}
+		return err
+	}
+	if err != nil && !d.severed.Load() && passes(err) && op.again != nil {
+		err = d.wait(op, err)
+		if err == nil || op.table && !d.severed.Load() {
+			return err // the engine gives a table up, which frees its space, and begins it again
+		}
+	}
+	if err != nil {
+		d.sever(err)
+	}
+	if !op.table {
+		return nil
+	}
+	<-d.parted
+	time.Sleep(retryEvery) // the engine begins a table again at once
+	return errSevered
+}
+
+// operation is a write of the engine's.
+type operation struct {
+	table bool         // it is for a table, which the engine can do without
+	again func() error // tries it once more; nil if that must not be done
+}
+
+// wait tries an operation again until it succeeds, fails for another reason, or has failed for too long.
+func (d *disk) wait(op *operation, err error) error {
+	for late := time.Now().Add(d.patience); passes(err) && time.Now().Before(late) && !d.severed.Load(); {
+		d.waits(err)
+		time.Sleep(retryEvery)
+		if err = op.again(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// isTable reports whether a file is a table, or belongs to one.
+func isTable(name string) bool {
+	ext := filepath.Ext(name)
+	return ext == ".sst" || ext == ".blob"
+}
+
+// openFile opens a file for writing.
+func (d *disk) openFile(name string, do func() (vfs.File, error)) (vfs.File, error) {
+	f := &diskFile{disk: d, table: isTable(name)}
+	try := func() (err error) { f.File, err = do(); return err }
+	var err error
+	severed := d.severed.Load()
+	if !severed {
+		err = try()
+	}
+	if severed || err != nil {
+		if err := d.rescue(&operation{table: f.table, again: try}, err); err != nil {
+			return nil, err
+		}
+		if f.File == nil {
+			f.File = nullFile{name: filepath.Base(name)}
+		}
+	}
+	if !f.table {
+		d.mu.Lock()
+		d.open[f] = struct{}{}
+		d.mu.Unlock()
+	}
+	return f, nil
+}
+
+// slowest is how long the write has gone on that the engine has waited for the longest.
+func (d *disk) slowest(now time.Time) (longest time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for f := range d.open {
+		if since := f.since.Load(); since != 0 {
+			longest = max(longest, now.Sub(time.Unix(0, since)))
+		}
+	}
+	return longest
+}
+
+// alter changes a directory.
+func (d *disk) alter(do func() error) error {
+	var err error
+	if !d.severed.Load() {
+		if err = do(); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return d.rescue(&operation{again: do}, err)
+}
+
+// Create implements vfs.FS.
+func (d *disk) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return d.openFile(name, func() (vfs.File, error) { return d.FS.Create(name, category) })
+}
+
+// OpenReadWrite implements vfs.FS.
+func (d *disk) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return d.openFile(name, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, category, opts...) })
+}
+
+// ReuseForWrite implements vfs.FS.
+func (d *disk) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return d.openFile(newname, func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, category) })
+}
+
+// OpenDir implements vfs.FS. A directory is opened to be synced.
+func (d *disk) OpenDir(name string) (vfs.File, error) {
+	return d.openFile(name, func() (vfs.File, error) { return d.FS.OpenDir(name) })
+}
+
+// Link implements vfs.FS.
+func (d *disk) Link(oldname, newname string) error {
+	return d.alter(func() error { return d.FS.Link(oldname, newname) })
+}
+
+// Rename implements vfs.FS.
+func (d *disk) Rename(oldname, newname string) error {
+	return d.alter(func() error { return d.FS.Rename(oldname, newname) })
+}
+
+// MkdirAll implements vfs.FS.
+func (d *disk) MkdirAll(dir string, perm fs.FileMode) error {
+	return d.alter(func() error { return d.FS.MkdirAll(dir, perm) })
+}
+
+// Remove implements vfs.FS. The engine can do with a file that it could not remove.
+func (d *disk) Remove(name string) error {
+	if d.severed.Load() {
+		return nil
+	}
+	return d.FS.Remove(name)
+}
+
+// RemoveAll implements vfs.FS.
+func (d *disk) RemoveAll(name string) error {
+	if d.severed.Load() {
+		return nil
+	}
+	return d.FS.RemoveAll(name)
+}
+
+// Unwrap implements vfs.FS.
+func (d *disk) Unwrap() vfs.FS { return d.FS }
+
+// diskFile is a file that the engine writes.
+type diskFile struct {
+	vfs.File
+	disk  *disk
+	table bool
+	since atomic.Int64 // when the write under way began, in Unix nanoseconds; zero while there is none
+}
+
+// begin notes that the engine waits for a write. The caller must call end.
+func (f *diskFile) begin() {
+	if !f.table {
+		f.since.Store(time.Now().UnixNano())
+	}
+}
+
+func (f *diskFile) end() { f.since.Store(0) }
+
+// Write implements vfs.File. What is left of a write that the disk took in part is written once there is space.
+func (f *diskFile) Write(p []byte) (n int, err error) {
+	f.begin()
+	defer f.end()
+	if !f.disk.severed.Load() {
+		if n, err = f.File.Write(p); err == nil {
+			return n, nil
+		}
+	}
+	err = f.disk.rescue(&operation{table: f.table, again: func() error {
+		m, err := f.File.Write(p[n:])
+		n += m
+		return err
+	}}, err)
+	if err != nil {
+		return n, err
+	}
+	return len(p), nil
+}
+
+// WriteAt implements vfs.File.
+func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
+	if !f.disk.severed.Load() {
+		if n, err = f.File.WriteAt(p, off); err == nil {
+			return n, nil
+		}
+	}
+	err = f.disk.rescue(&operation{table: f.table, again: func() error {
+		m, err := f.File.WriteAt(p[n:], off+int64(n))
+		n += m
+		return err
+	}}, err)
+	if err != nil {
+		return n, err
+	}
+	return len(p), nil
+}
+
+// Sync implements vfs.File. One that failed is never tried again: the system may have dropped what was to be synced,
+// and say next time that all is well.
+func (f *diskFile) Sync() error { return f.sync(f.File.Sync) }
+
+// SyncData implements vfs.File.
+func (f *diskFile) SyncData() error { return f.sync(f.File.SyncData) }
+
+// SyncTo implements vfs.File.
+func (f *diskFile) SyncTo(length int64) (full bool, err error) {
+	err = f.sync(func() (err error) {
+		full, err = f.File.SyncTo(length)
+		return err
+	})
+	return full, err
+}
+
+func (f *diskFile) sync(do func() error) error {
+	f.begin()
+	defer f.end()
+	var err error
+	if !f.disk.severed.Load() {
+		if err = do(); err == nil {
+			return nil
+		}
+	}
+	return f.disk.rescue(&operation{table: f.table}, err)
+}
+
+// Close implements vfs.File.
+func (f *diskFile) Close() error {
+	f.disk.mu.Lock()
+	delete(f.disk.open, f)
+	f.disk.mu.Unlock()
+	err := f.File.Close()
+	if err == nil || f.disk.opening.Load() {
+		return err
+	}
+	return f.disk.rescue(&operation{table: f.table}, err)
+}
+
+// nullFile is what a severed engine gets for a new file.
+type nullFile struct{ name string }
+
+func (nullFile) Close() error                           { return nil }
+func (nullFile) Read([]byte) (int, error)               { return 0, io.EOF }
+func (nullFile) ReadAt([]byte, int64) (int, error)      { return 0, io.EOF }
+func (nullFile) Write(p []byte) (int, error)            { return len(p), nil }
+func (nullFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (nullFile) Preallocate(int64, int64) error         { return nil }
+func (f nullFile) Stat() (vfs.FileInfo, error)          { return nullInfo(f), nil }
+func (nullFile) Sync() error                            { return nil }
+func (nullFile) SyncTo(int64) (bool, error)             { return true, nil }
+func (nullFile) SyncData() error                        { return nil }
+func (nullFile) Prefetch(int64, int64) error            { return nil }
+func (nullFile) Fd() uintptr                            { return vfs.InvalidFd }
+
+type nullInfo struct{ name string }
+
+func (i nullInfo) Name() string         { return i.name }
+func (nullInfo) Size() int64            { return 0 }
+func (nullInfo) Mode() fs.FileMode      { return 0o600 }
+func (nullInfo) ModTime() time.Time     { return time.Time{} }
+func (nullInfo) IsDir() bool            { return false }
+func (nullInfo) Sys() any               { return nil }
+func (nullInfo) DeviceID() vfs.DeviceID { return vfs.DeviceID{} }

@@ -1,0 +1,78 @@
+package diskstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A disk that is nearly full is left to what frees space, acknowledgements and expiry, and to the engine, which needs
+// some to write tables before it can remove logs. Nothing new is taken until there is a little more than the reserve.
+const (
+	maxReserve      = 64 << 20
+	reserveFraction = 16 // of a disk that is smaller than so many reserves: one part in this many
+)
+
+// stallOver is how long no write may have failed for want of something until writes are taken again.
+const stallOver = 2 * time.Second
+
+func reserveOf(total uint64) uint64 { return min(maxReserve, total/reserveFraction) }
+
+// watchSpace looks at the disk regularly until the store closes. A look at a disk that hangs holds up nobody else.
+func (s *Store) watchSpace() {
+	tick := time.NewTicker(s.opts.lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stopping:
+			return
+		case <-tick.C:
+			s.lookAtSpace()
+		}
+	}
+}
+
+// lookAtSpace begins and ends the conditions that come and go with free space.
+func (s *Store) lookAtSpace() {
+	free, total, known := s.space()
+	reserve := reserveOf(total)
+	switch {
+	case !known:
+	case free < reserve:
+		s.health.begin(low, unavailable("the disk of %s is full but for %s, and %s are needed; free some space", s.dir, inMiB(free), inMiB(resumeAt(reserve))))
+	case free >= resumeAt(reserve):
+		s.health.end(low)
+	}
+	if d := s.disk.Load(); d != nil && d.slowest(time.Now()) > s.opts.patience {
+		s.stall(errSlow)
+	}
+	if waits := s.stalledAt.Load(); waits != 0 && time.Since(time.Unix(0, waits)) > stallOver && (!known || free >= reserve) {
+		s.stalledAt.Store(0)
+		s.health.end(stalled)
+	}
+}
+
+// resumeAt is the free space at which a store that was low on space takes messages again.
+func resumeAt(reserve uint64) uint64 { return reserve + reserve/4 }
+
+// space is the size of the disk and what is free of it, if the system tells.
+func (s *Store) space() (free, total uint64, known bool) {
+	usage, err := s.opts.fs.GetDiskUsage(s.dir)
+	return usage.AvailBytes, usage.TotalBytes, err == nil && usage.TotalBytes > 0
+}
+
+func inMiB(bytes uint64) string { return fmt.Sprintf("%d MiB", bytes>>20) }
+
+// stall notes that a write waits for the disk.
+func (s *Store) stall(err error) {
+	s.stalledAt.Store(time.Now().UnixNano())
+	if s.health.refusal(stalled) != nil {
+		return
+	}
+	if fullDisk(err) {
+		err = fmt.Errorf("the disk of %s is full: %w; free some space", s.dir, err)
+	}
+	s.health.begin(stalled, unavailable("%w", err))
+}
+
+var errSlow = errors.New("the disk does not answer")
