@@ -56,10 +56,20 @@ func (p *Project) Clone() *Project {
 	return &c
 }
 
+// FirstProject is the secret that says that a store has or had a project: CreateFirstProject keeps it, whatever it
+// returns. It is no secret, but secrets are carried along when a store is moved.
+const FirstProject = "first project"
+
+// FirstProjectValue is the value of FirstProject, the same in every store.
+var FirstProjectValue = []byte("made")
+
 // Projects remembers who may log in.
 type Projects interface {
 	// CreateProject keeps a new project; ErrExists if the sender ID is taken.
 	CreateProject(ctx context.Context, p *Project) error
+	// CreateFirstProject keeps a new project in a store that never had one. ErrExists if there is a project, or if
+	// there was one when this was called before. Of several callers at once only one succeeds.
+	CreateFirstProject(ctx context.Context, p *Project) error
 	// Project returns a project; ErrNotFound if there is none.
 	Project(ctx context.Context, sender string) (*Project, error)
 	// Projects lists all, by sender ID.

@@ -19,11 +19,14 @@ type Card struct {
 	XMPPTest string    `json:"xmpp_test"` // the same for tests (CCS 1.1, port 5236)
 	MCS      string    `json:"mcs"`       // host:port for devices
 	HTTP     string    `json:"http"`      // URL for check-in and registration
-	SenderID string    `json:"sender_id"`
-	APIKey   string    `json:"api_key"`
-	CAFile   string    `json:"ca_file"` // what a client has to trust; "" for the system's CAs
+	SenderID string    `json:"sender_id"` // "" for none: there are other projects, or none at all
+	APIKey   string    `json:"api_key"`   // "" for none that is known
+	CAFile   string    `json:"ca_file"`   // what a client has to trust; "" for the system's CAs
 	PID      int       `json:"pid"`
 	Started  time.Time `json:"started"`
+
+	// NewKey says that the server made the project and its key at this start.
+	NewKey bool `json:"-"`
 }
 
 // ErrNoCard says that no server has left a card in the directory.

@@ -56,14 +56,14 @@ func TestWriteSaysWhereItCannot(t *testing.T) {
 
 func TestRenderShowsWhatIsOnAndWhatToPaste(t *testing.T) {
 	var b strings.Builder
-	require.NoError(t, sample().Render(&b, "bin/ccs"))
+	require.NoError(t, sample().Render(&b, card.RenderOptions{Program: "bin/ccs", Path: "data/card.json", ShowKey: true}))
 	assert.Equal(t, `Connection card
 
   App servers (XMPP)          127.0.0.1:5235
   Devices (MCS)               127.0.0.1:5228
   Check-in and registration   https://127.0.0.1:8443
   Sender ID                   123456789012
-  API key                     AIzaSample
+  API key                     in data/card.json
   CA file                     data/tls/ca.pem
 
 In a second terminal:
@@ -73,6 +73,41 @@ In a second terminal:
   bin/ccs listen
 
 `, b.String())
+}
+
+func TestRenderShowsAKeyOnceAndToAPersonOnly(t *testing.T) {
+	tests := []struct {
+		name    string
+		change  func(c *card.Card)
+		showKey bool
+		want    []string
+	}{
+		{"new, to a person", func(c *card.Card) { c.NewKey = true }, true, []string{"API key                     AIzaSample\n"}},
+		{"new, into a pipe", func(c *card.Card) { c.NewKey = true }, false, []string{"API key                     in /srv/ccs/card.json\n"}},
+		{"old, to a person", func(*card.Card) {}, true, []string{"API key                     in /srv/ccs/card.json\n"}},
+		{"revoked", func(c *card.Card) { c.APIKey = "" }, true, []string{
+			"Sender ID                   123456789012\n", "API key                     none on this card; add one with: ccs project key add --data /srv/ccs 123456789012\n",
+		}},
+		{"no project", func(c *card.Card) { c.SenderID, c.APIKey = "", "" }, true, []string{
+			"Sender ID                   none on this card; see: ccs project list --data /srv/ccs; or: ccs project create --data /srv/ccs\n",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := sample()
+			tt.change(c)
+			var b strings.Builder
+			require.NoError(t, c.Render(&b, card.RenderOptions{
+				Program: "ccs", Flags: []string{"--data", "/srv/ccs"}, Path: "/srv/ccs/card.json", ShowKey: tt.showKey,
+			}))
+			for _, want := range tt.want {
+				assert.Contains(t, b.String(), want)
+			}
+			if tt.name != "new, to a person" {
+				assert.NotContains(t, b.String(), "AIzaSample")
+			}
+		})
+	}
 }
 
 func TestRenderQuotesForTheShell(t *testing.T) {
@@ -85,7 +120,7 @@ func TestRenderQuotesForTheShell(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
-			require.NoError(t, sample().Render(&b, "ccs", "--data", tt.dir))
+			require.NoError(t, sample().Render(&b, card.RenderOptions{Program: "ccs", Flags: []string{"--data", tt.dir}}))
 			assert.Contains(t, b.String(), "ccs send "+tt.want+" TOKEN key=value\n")
 		})
 	}

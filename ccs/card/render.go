@@ -5,10 +5,31 @@ import (
 	"strings"
 )
 
-// Render writes the card for people, and the three commands to try next. program and flags are how
-// the reader calls the client commands, such as "bin/ccs" and "--data /srv/ccs". What it writes is plain
-// text, the same on a terminal and in a pipe.
-func (c *Card) Render(w io.Writer, program string, flags ...string) error {
+// RenderOptions are for Render.
+type RenderOptions struct {
+	Program string   // how the reader calls the client commands, such as "bin/ccs"
+	Flags   []string // that these need, such as "--data", "/srv/ccs"
+	Path    string   // the file that has the card
+	ShowKey bool     // whether a person alone reads what is written
+}
+
+// Render writes the card for people, and the three commands to try next. A key is shown only if it is new and
+// ShowKey is set: what goes into a pipe ends in a log.
+func (c *Card) Render(w io.Writer, o RenderOptions) error {
+	command := func(args ...string) string {
+		line := append([]string{o.Program}, strings.Fields(args[0])...)
+		line = append(line, quoteAll(o.Flags)...)
+		return strings.Join(append(line, args[1:]...), " ")
+	}
+	sender, key := c.SenderID, "in "+quote(o.Path)
+	switch {
+	case sender == "":
+		sender, key = "none on this card; see: "+command("project list")+"; or: "+command("project create"), ""
+	case c.APIKey == "":
+		key = "none on this card; add one with: " + command("project key add", sender)
+	case c.NewKey && o.ShowKey:
+		key = c.APIKey
+	}
 	var b strings.Builder
 	b.WriteString("Connection card\n\n")
 	for _, row := range [][2]string{
@@ -16,8 +37,8 @@ func (c *Card) Render(w io.Writer, program string, flags ...string) error {
 		{"  for tests", c.XMPPTest},
 		{"Devices (MCS)", c.MCS},
 		{"Check-in and registration", c.HTTP},
-		{"Sender ID", c.SenderID},
-		{"API key", c.APIKey},
+		{"Sender ID", sender},
+		{"API key", key},
 		{"CA file", c.CAFile},
 	} {
 		if row[1] == "" {
@@ -26,13 +47,8 @@ func (c *Card) Render(w io.Writer, program string, flags ...string) error {
 		b.WriteString("  " + row[0] + strings.Repeat(" ", 28-len(row[0])) + row[1] + "\n")
 	}
 	b.WriteString("\nIn a second terminal:\n\n")
-	for _, args := range []string{"device", "send TOKEN key=value", "listen"} {
-		name, rest, _ := strings.Cut(args, " ")
-		line := append([]string{program, name}, quoteAll(flags)...)
-		if rest != "" {
-			line = append(line, rest)
-		}
-		b.WriteString("  " + strings.Join(line, " ") + "\n")
+	for _, line := range []string{command("device"), command("send", "TOKEN key=value"), command("listen")} {
+		b.WriteString("  " + line + "\n")
 	}
 	b.WriteString("\n")
 	_, err := io.WriteString(w, b.String())

@@ -102,13 +102,27 @@ func (p *Projects) Create(ctx context.Context, name, sender string) (*Credential
 }
 
 func (p *Projects) create(ctx context.Context, name, sender string) (*Credentials, error) {
+	return p.createWith(ctx, name, sender, p.store.CreateProject)
+}
+
+func (p *Projects) createWith(ctx context.Context, name, sender string, keep func(context.Context, *store.Project) error) (*Credentials, error) {
 	now := p.o.Now()
 	c, key := newKey(sender, "", now)
-	err := p.store.CreateProject(ctx, &store.Project{Sender: sender, Name: name, Created: now, Keys: []store.APIKey{key}})
+	err := keep(ctx, &store.Project{Sender: sender, Name: name, Created: now, Keys: []store.APIKey{key}})
 	if err != nil {
 		return nil, fmt.Errorf("create project %s: %w", sender, err)
 	}
 	return c, nil
+}
+
+// CreateFirst is Create for the store's first project, with a random sender ID; store.ErrExists if the store has or
+// had one.
+func (p *Projects) CreateFirst(ctx context.Context, name string) (*Credentials, error) {
+	sender, err := newSender()
+	if err != nil {
+		return nil, err
+	}
+	return p.createWith(ctx, name, sender, p.store.CreateFirstProject)
 }
 
 // List returns every project, by sender ID.

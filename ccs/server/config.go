@@ -23,6 +23,8 @@ type Config struct {
 	DataDir string // certificates, connection card, control socket and the embedded store
 	Store   string // "disk:" for the embedded store in DataDir, "disk:DIR" for one elsewhere, "memory:" for none, or a Redis URL
 
+	NoFirstProject bool // make no project in a store that never had one
+
 	AllowEviction bool          // use a Redis that throws messages away when it is full
 	RedisWait     string        // "N" or "N:MS": replicas that must have what is acknowledged, and how long they get; "" for none
 	NodeHeartbeat time.Duration // a server on Redis that dies loses what it has claimed within twice this

@@ -223,25 +223,40 @@ func (s *Server) listen() (*listeners, error) {
 	return &l, nil
 }
 
-// firstProject puts a project and its key on the card: the one of the last card, or a new one.
+// firstProject puts a project on the card, and its key where that is known: the one of the last card, or a new one in
+// a store that never had any.
 func (s *Server) firstProject(ctx context.Context, projects *control.Projects) error {
-	if old, err := card.Read(s.conf.DataDir); err == nil && old.SenderID != "" {
-		p, err := s.store.Project(ctx, old.SenderID)
-		if err == nil && p.Key(old.APIKey) != nil {
-			s.card.SenderID, s.card.APIKey = old.SenderID, old.APIKey
-			return nil
-		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-	} else if err != nil && !errors.Is(err, card.ErrNoCard) {
+	old, err := card.Read(s.conf.DataDir)
+	switch {
+	case errors.Is(err, card.ErrNoCard):
+		old = &card.Card{}
+	case err != nil:
 		return err
 	}
-	made, err := projects.Create(ctx, "default", "")
-	if err != nil {
-		return fmt.Errorf("make the first project: %w", err)
+	if old.SenderID != "" {
+		p, err := s.store.Project(ctx, old.SenderID)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			s.card.SenderID = old.SenderID
+			if p.Key(old.APIKey) != nil {
+				s.card.APIKey = old.APIKey
+			}
+		}
 	}
-	s.card.SenderID, s.card.APIKey = made.SenderID, made.APIKey
+	if s.conf.NoFirstProject {
+		return nil
+	}
+	made, err := projects.CreateFirst(ctx, "default")
+	switch {
+	case errors.Is(err, store.ErrExists):
+	case err != nil:
+		return fmt.Errorf("make the first project: %w", err)
+	default:
+		s.card.SenderID, s.card.APIKey, s.card.NewKey = made.SenderID, made.APIKey, true
+	}
 	return nil
 }
 

@@ -42,14 +42,28 @@ func (f *appServerFlags) resolve() error {
 	}
 	if f.Key == "" && f.Sender != "" && f.Sender != c.SenderID {
 		return &usageError{
-			err:  fmt.Errorf("--sender %s: its key is not on the connection card, which is for %s", f.Sender, c.SenderID),
+			err:  fmt.Errorf("--sender %s: its key is not on the connection card", f.Sender),
 			hint: "give its API key with --key",
 		}
 	}
 	fill(&f.XMPP, card.DialAddr(c.XMPP))
 	fill(&f.Sender, c.SenderID)
 	fill(&f.Key, c.APIKey)
+	if f.Sender == "" {
+		return noProject("no sender ID")
+	}
+	if f.Key == "" {
+		return noProject("no API key of sender " + f.Sender)
+	}
 	return nil
+}
+
+// noProject is the error of a command that needs what the connection card does not have.
+func noProject(what string) error {
+	return &hintedError{
+		err:  errors.New("the connection card has " + what),
+		hint: "give --sender and --key; ccs project list shows the projects, ccs project create and ccs project key add make a key",
+	}
 }
 
 // needCard reads the connection card of a data directory. Without a card the flags have to say it all.

@@ -66,6 +66,25 @@ func TestAppServerFlagsComeFromTheCard(t *testing.T) {
 	}
 }
 
+func TestACardWithoutAProjectHasTheFlagsSayIt(t *testing.T) {
+	dir := t.TempDir()
+	c := card.Card{XMPP: "127.0.0.1:5235", MCS: "127.0.0.1:5228", HTTP: "https://127.0.0.1:8443"}
+	require.NoError(t, c.Write(dir))
+	f := appServerFlags{dataFlag: dataFlag{Data: dir}}
+	var hinted *hintedError
+	require.ErrorAs(t, f.resolve(), &hinted)
+	assert.Equal(t, "the connection card has no sender ID", hinted.Error())
+	d := deviceCmd{dataFlag: dataFlag{Data: dir}}
+	require.ErrorAs(t, d.resolve(), &hinted)
+	assert.Contains(t, hinted.hint, "--sender")
+
+	c.SenderID = "111" // and its key was revoked
+	require.NoError(t, c.Write(dir))
+	require.ErrorAs(t, f.resolve(), &hinted)
+	assert.Equal(t, "the connection card has no API key of sender 111", hinted.Error())
+	assert.NoError(t, d.resolve())
+}
+
 func TestWithoutACardFlagsHaveToSayItAll(t *testing.T) {
 	f := appServerFlags{XMPP: "a:1", Sender: "222"}
 	f.Data = t.TempDir()

@@ -105,6 +105,9 @@ func (c *deviceCmd) resolve() error {
 	fill(&c.HTTP, k.HTTP)
 	fill(&c.MCS, card.DialAddr(k.MCS))
 	fill(&c.Sender, k.SenderID)
+	if c.Sender == "" {
+		return noProject("no sender ID")
+	}
 	fill(&c.State, filepath.Join(c.Data, "device-"+c.App+".json"))
 	return nil
 }

@@ -22,6 +22,8 @@ type serveCmd struct {
 	dataFlag
 	Store string `default:"${store}" placeholder:"URL" help:"Where messages are kept: disk: in the data directory, disk:DIR elsewhere, memory: until the server ends, or a Redis that several servers may share, such as redis://HOST:PORT."`
 
+	NoFirstProject bool `help:"No project with a sender ID and an API key in an empty store. Default: one is made, once."`
+
 	AllowEviction bool          `help:"Use a Redis that throws messages away when it is full."`
 	RedisWait     string        `placeholder:"N[:MS]" help:"Replicas of Redis that must have a message before it is acknowledged, and for how many milliseconds to wait. Default: none."`
 	NodeHeartbeat time.Duration `default:"${node_heartbeat}" placeholder:"TIME" help:"How often a server on Redis shows the others that it lives; what it has claimed is theirs within twice this when it does not."`
@@ -91,9 +93,10 @@ func serveDefaults() kong.Vars {
 
 // Help shows how it is called.
 func (serveCmd) Help() string {
-	return `The first start makes a development CA, a server certificate, and a project with a sender ID and an
-API key; later starts use them again. The connection card on stdout says where the server listens and what to
-try next. SIGTERM and Ctrl-C let app servers finish and then end the server; a second one ends it at once.
+	return `The first start makes a development CA, a server certificate, and, in an empty store, a project with a
+sender ID and an API key; later starts use them again. The connection card on stdout says where the server
+listens and what to try next. It shows the key at the first start and on a terminal only: card.json in the data
+directory has it. SIGTERM and Ctrl-C let app servers finish and then end the server; a second one ends it at once.
 SIGHUP is ignored, and so is a closed standard output.
 
 Examples:
@@ -158,6 +161,7 @@ func (c *serveCmd) config() server.Config {
 	return server.Config{
 		DataDir:        c.Data,
 		Store:          c.Store,
+		NoFirstProject: c.NoFirstProject,
 		AllowEviction:  c.AllowEviction,
 		RedisWait:      c.RedisWait,
 		NodeHeartbeat:  c.NodeHeartbeat,
@@ -199,7 +203,9 @@ func (c *serveCmd) announce(out *output, log *zap.Logger, s *card.Card) error {
 	if c.Data != defaultData {
 		flags = []string{"--data", c.Data}
 	}
-	if err := s.Render(out, out.program, flags...); err != nil {
+	if err := s.Render(out, card.RenderOptions{
+		Program: out.program, Flags: flags, Path: card.Path(c.Data), ShowKey: isTerminal(out.stdout),
+	}); err != nil {
 		log.Warn("connection card not printed", zap.String("file", card.Path(c.Data)), zap.Error(err))
 	}
 	if c.ReadyFile == "" {

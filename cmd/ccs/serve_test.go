@@ -147,9 +147,10 @@ func TestServeTellsPeopleAndScripts(t *testing.T) {
 		require.NoError(t, err, "the listener accepts")
 		require.NoError(t, conn.Close())
 	}
-	for _, part := range []string{r.XMPP, r.MCS, r.HTTP, k.SenderID, k.APIKey, r.CAFile, "ccs device --data " + dir, "ccs send --data " + dir + " TOKEN key=value"} {
+	for _, part := range []string{r.XMPP, r.MCS, r.HTTP, k.SenderID, "in " + card.Path(dir), r.CAFile, "ccs device --data " + dir, "ccs send --data " + dir + " TOKEN key=value"} {
 		assert.Contains(t, c.stdout.String(), part)
 	}
+	assert.NotContains(t, c.stdout.String(), k.APIKey, "nobody but a person at a terminal may read it there")
 	assert.Equal(t, exitDone, c.end(t), "to be told to end is to succeed")
 }
 

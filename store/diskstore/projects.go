@@ -28,6 +28,46 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	})
 }
 
+// CreateFirstProject keeps a new project in a store that never had one.
+func (s *Store) CreateFirstProject(ctx context.Context, p *store.Project) error {
+	exists := false
+	err := s.changeProject(ctx, p.Sender, func(g *group, key []byte) error {
+		mark := textKey(prefixSecret, store.FirstProject)
+		_, had, err := s.get(mark)
+		if err != nil {
+			return err
+		}
+		some, err := s.anyProject()
+		if err != nil {
+			return err
+		}
+		if err := g.batch.Set(mark, store.FirstProjectValue, nil); err != nil {
+			return err
+		}
+		if exists = had || some; exists {
+			return nil
+		}
+		return g.setJSON(key, p)
+	})
+	if err == nil && exists {
+		err = fmt.Errorf("first project: %w", store.ErrExists)
+	}
+	return err
+}
+
+// anyProject reports whether there is a project.
+func (s *Store) anyProject() (bool, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixProject}, UpperBound: []byte{prefixProject + 1}})
+	if err != nil {
+		return false, fmt.Errorf("projects: %w", err)
+	}
+	found := it.First()
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return false, fmt.Errorf("projects: %w", err)
+	}
+	return found, nil
+}
+
 // Project returns a project.
 func (s *Store) Project(ctx context.Context, sender string) (*store.Project, error) {
 	if err := s.enter(ctx); err != nil {

@@ -156,6 +156,23 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	return nil
 }
 
+// CreateFirstProject keeps a new project in a store that never had one.
+func (s *Store) CreateFirstProject(ctx context.Context, p *store.Project) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	a := &s.accounts
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, had := a.secrets[store.FirstProject]
+	a.secrets[store.FirstProject] = store.FirstProjectValue
+	if had || len(a.projects) > 0 {
+		return fmt.Errorf("first project: %w", store.ErrExists)
+	}
+	a.projects[p.Sender] = p.Clone()
+	return nil
+}
+
 // Project returns a project.
 func (s *Store) Project(ctx context.Context, sender string) (*store.Project, error) {
 	if err := s.usable(ctx); err != nil {

@@ -20,6 +20,7 @@ import (
 
 var (
 	createProject = load("create_project")
+	createFirst   = load("create_first_project")
 	updateProject = load("update_project")
 	deleteOwner   = load("delete_owner")
 	getSecret     = load("secret")
@@ -42,6 +43,18 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	}
 	c := &call{script: createProject, keys: []string{s.projectsKey()}, args: []any{p.Sender, record}, durable: true}
 	return s.change(ctx, "project "+p.Sender, store.ErrExists, c)
+}
+
+// CreateFirstProject keeps a new project in a store that never had one.
+func (s *Store) CreateFirstProject(ctx context.Context, p *store.Project) error {
+	record, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("project %s: %w", p.Sender, err)
+	}
+	return s.change(ctx, "first project", store.ErrExists, &call{
+		script: createFirst, keys: []string{s.projectsKey(), s.secretsKey()},
+		args: []any{p.Sender, record, store.FirstProject, store.FirstProjectValue},
+	})
 }
 
 // Project returns a project, as it was at most projectcache.Age ago.

@@ -55,6 +55,12 @@ var durableCases = []struct {
 		f.same(e, got[2])
 		assert.Equal(f, []string{"s"}, f.waiting(sender))
 	}},
+	{"a first project is made once", func(f *reopening) {
+		require.NoError(f, f.CreateFirstProject(context.Background(), project("1")))
+		require.NoError(f, f.DeleteProject(context.Background(), "1"))
+		f.reopen()
+		require.ErrorIs(f, f.CreateFirstProject(context.Background(), project("1")), store.ErrExists)
+	}},
 	{"a lease does not outlive its store", func(f *reopening) {
 		f.keep(message("a"), message("b"))
 		f.claim(device, 1, 1)

@@ -102,6 +102,11 @@ var movingCases = []testCase{
 		assert.Equal(f, []string{"h", "n", "k"}, to.waiting(device))
 		assert.Equal(f, []string{"up"}, to.waiting(sender))
 	}},
+	{"a store that had a first project had one elsewhere, too", func(f fixture) {
+		require.NoError(f, f.CreateFirstProject(context.Background(), project("1")))
+		require.NoError(f, f.DeleteProject(context.Background(), "1"))
+		require.ErrorIs(f, f.moved().CreateFirstProject(context.Background(), project("1")), store.ErrExists)
+	}},
 	{"an entry comes back as it was put, under its ID", func(f fixture) {
 		e := message("k", collapse("k"), dedup("d", day), app("app\x00sub"), high)
 		e.Accepted = start.Add(123456 * time.Microsecond)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -40,6 +41,44 @@ var projectCases = []testCase{
 	{"a sender ID is taken once", func(f fixture) {
 		require.NoError(f, f.CreateProject(context.Background(), project("1")))
 		require.ErrorIs(f, f.CreateProject(context.Background(), project("1")), store.ErrExists)
+	}},
+	{"a first project is made once, even if it is gone", func(f fixture) {
+		require.NoError(f, f.CreateFirstProject(context.Background(), project("1")))
+		assert.NotNil(f, f.projectOf("1").Key("secret-1"))
+		require.ErrorIs(f, f.CreateFirstProject(context.Background(), project("2")), store.ErrExists)
+		require.NoError(f, f.DeleteProject(context.Background(), "1"))
+		require.ErrorIs(f, f.CreateFirstProject(context.Background(), project("1")), store.ErrExists)
+		require.NoError(f, f.CreateProject(context.Background(), project("1")), "any other may be made")
+	}},
+	{"a store that has a project needs no first one, nor later", func(f fixture) {
+		require.NoError(f, f.CreateProject(context.Background(), project("1")))
+		require.ErrorIs(f, f.CreateFirstProject(context.Background(), project("2")), store.ErrExists)
+		require.NoError(f, f.DeleteProject(context.Background(), "1"))
+		require.ErrorIs(f, f.CreateFirstProject(context.Background(), project("2")), store.ErrExists)
+		all, err := f.Projects(context.Background())
+		require.NoError(f, err)
+		assert.Empty(f, all)
+	}},
+	{"callers at once make one first project", func(f fixture) {
+		var made atomic.Int32
+		var g errgroup.Group
+		for i := range 8 {
+			g.Go(func() error {
+				err := f.CreateFirstProject(context.Background(), project(fmt.Sprint(i+1)))
+				if err == nil {
+					made.Add(1)
+				}
+				if errors.Is(err, store.ErrExists) {
+					return nil
+				}
+				return err
+			})
+		}
+		require.NoError(f, g.Wait())
+		assert.EqualValues(f, 1, made.Load())
+		all, err := f.Projects(context.Background())
+		require.NoError(f, err)
+		assert.Len(f, all, 1)
 	}},
 	{"an unknown project is not found, changed or deleted", func(f fixture) {
 		_, err := f.Project(context.Background(), "1")
@@ -237,6 +276,7 @@ func (f fixture) calls(ctx context.Context) map[string]func() error {
 		"DeviceRegistrations": func() error { _, err := f.DeviceRegistrations(ctx, 1); return err },
 		"Unregister":          func() error { return f.Unregister(ctx, start, "t") },
 		"CreateProject":       func() error { return f.CreateProject(ctx, project("1")) },
+		"CreateFirstProject":  func() error { return f.CreateFirstProject(ctx, project("1")) },
 		"Project":             func() error { _, err := f.Project(ctx, "1"); return err },
 		"Projects":            func() error { _, err := f.Projects(ctx); return err },
 		"UpdateProject": func() error {

@@ -1,0 +1,104 @@
+package server_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"openccs/ccs/control"
+	"openccs/ccs/server"
+	"openccs/store/redisstore/redistest"
+)
+
+// startOnce starts a server, gives its commands to do, and ends it.
+func startOnce(t *testing.T, c server.Config, do func(s *server.Server, commands *control.Client)) {
+	t.Helper()
+	s := start(t, c)
+	commands, err := control.Dial(c.DataDir)
+	require.NoError(t, err)
+	defer commands.Close()
+	do(s, commands)
+	require.NoError(t, s.Shutdown(context.Background()))
+}
+
+func TestTheFirstProjectDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	var sender string
+	startOnce(t, c, func(s *server.Server, commands *control.Client) {
+		assert.True(t, s.Card().NewKey)
+		sender = s.Card().SenderID
+		all, err := commands.List(t.Context())
+		require.NoError(t, err)
+		require.Len(t, all, 1)
+		require.NoError(t, commands.RevokeKey(t.Context(), sender, all[0].Keys[0].ID))
+	})
+	startOnce(t, c, func(s *server.Server, commands *control.Client) {
+		assert.Equal(t, sender, s.Card().SenderID, "devices may still register for it")
+		assert.Empty(t, s.Card().APIKey)
+		all, err := commands.List(t.Context())
+		require.NoError(t, err)
+		assert.Len(t, all, 1)
+		require.NoError(t, commands.Delete(t.Context(), sender))
+	})
+	startOnce(t, c, func(s *server.Server, commands *control.Client) {
+		assert.Empty(t, s.Card().SenderID)
+		all, err := commands.List(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, all)
+	})
+}
+
+func TestNoFirstProject(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.NoFirstProject = true
+	startOnce(t, c, func(s *server.Server, commands *control.Client) {
+		all, err := commands.List(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, all)
+		assert.Empty(t, s.Card().SenderID)
+	})
+	c.NoFirstProject = false
+	startOnce(t, c, func(s *server.Server, _ *control.Client) { assert.True(t, s.Card().NewKey) })
+}
+
+func TestServersThatStartTogetherMakeOneFirstProject(t *testing.T) {
+	t.Parallel()
+	r := redistest.Single(t)
+	servers := make([]*server.Server, 3)
+	var g errgroup.Group
+	for i := range servers {
+		c := config(t)
+		c.Store = r.URL("a:")
+		g.Go(func() (err error) {
+			servers[i], err = server.Start(context.Background(), c)
+			return err
+		})
+	}
+	err := g.Wait()
+	keys := 0
+	for _, s := range servers {
+		if s == nil {
+			continue
+		}
+		t.Cleanup(func() { assert.NoError(t, s.Shutdown(context.Background())) })
+		if s.Card().APIKey != "" {
+			keys++
+		}
+	}
+	require.NoError(t, err)
+	assert.Equal(t, 1, keys, "one of the cards has the key")
+
+	c := config(t)
+	c.Store = r.URL("a:")
+	st, err := server.OpenStore(t.Context(), c)
+	require.NoError(t, err)
+	defer st.Close()
+	all, err := st.Projects(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, all, 1)
+}
