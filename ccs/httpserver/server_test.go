@@ -35,7 +35,7 @@ type devices struct {
 	registered   []store.Registration
 	unregistered []store.Registration
 	networks     []netip.Prefix // that registrations came from
-	err          error // of everything, if not nil
+	err          error          // of everything, if not nil
 }
 
 func (d *devices) CheckIn(_ context.Context, id, token uint64) (uint64, uint64, error) {
