@@ -54,7 +54,7 @@ func shareFiles(limit int, storeURL string) files {
 // conns is how many connections there is room for.
 func (f files) conns() int {
 	if f.limit == 0 {
-		return admission.DefaultMaxConns
+		return maxOpenFiles
 	}
 	return f.limit - f.kept
 }
@@ -97,7 +97,7 @@ func (s *Server) makeGate() *admission.Gate {
 	f := shareFiles(openFiles(), s.conf.Store)
 	o := admission.Options{Logger: s.conf.Logger, MaxConns: s.conf.MaxConns}
 	if o.MaxConns == 0 {
-		o.MaxConns = f.conns()
+		o.MaxConns = min(f.conns(), admission.DefaultMaxConns)
 	}
 	// Validate has seen these.
 	o.PerAddress, o.PendingPerAddress, _ = parsePerAddress(s.conf.MaxConnsPerAddress)

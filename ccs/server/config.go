@@ -37,7 +37,7 @@ type Config struct {
 
 	Domain             string   // of app servers' addresses on XMPP (CCS 1.7)
 	DeviceDomain       string   // of the addresses of devices that use XMPP
-	MaxConns           int      // connections at a time on all listeners; 0 for what the limit of open files has room for
+	MaxConns           int      // connections at a time on all listeners; 0 for what the limit of open files has room for, 100,000 at most
 	MaxConnsPerAddress string   // "N" or "N:M": connections of one address that have logged in, and that have not; "" for the defaults
 	TrustedNetworks    []string // networks or addresses without limits per address, besides loopback
 	ProxyProtocol      []string // networks or addresses whose connections begin with a PROXY header, version 2

@@ -34,7 +34,7 @@ type serveCmd struct {
 	HTTPListen      string `name:"http-listen" default:"${http_listen}" placeholder:"HOST:PORT" help:"Listen here for check-in and registration over HTTPS."`
 	HTTPPlainListen string `name:"http-plain-listen" placeholder:"HOST:PORT" help:"Listen here too for the same without TLS. Default: off."`
 
-	MaxConns           int      `placeholder:"N" help:"Connections at a time, on all listeners. Default: as many as the limit of open files has room for."`
+	MaxConns           int      `placeholder:"N" help:"Connections at a time, on all listeners. Default: as many as the limit of open files has room for, 100000 at most."`
 	MaxConnsPerAddress string   `default:"${max_conns_per_address}" placeholder:"N[:M]" help:"Connections of one address that have logged in, and apart from them those that have not, which are never more than a quarter of --max-conns."`
 	TrustedNetworks    []string `placeholder:"NETWORK" help:"Networks or addresses without limits per address, as this machine."`
 	ProxyProtocol      []string `placeholder:"NETWORK" help:"Networks or addresses of balancers, whose connections must begin with a PROXY protocol header, version 2. The address in it is the client's. Default: none."`
