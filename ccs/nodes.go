@@ -115,7 +115,7 @@ func (m *Mailbox) giveBack(ctx context.Context) {
 		err = r.nodes.Detach(ctx, m.key, m.claimant(), back)
 	}
 	if err != nil {
-		r.log.Error("release", zap.Stringer("queue", m.key), zap.Error(err))
+		r.StoreFailed(r.log, "release", err, zap.Stringer("queue", m.key))
 	}
 }
 
@@ -126,7 +126,7 @@ func (r *Router) offerElsewhere(ctx context.Context, batch []store.Entry) []bool
 	}
 	taken, err := r.nodes.Offer(ctx, batch)
 	if err != nil {
-		r.log.Warn("offer messages with TTL 0 to other nodes", zap.Int("messages", len(batch)), zap.Error(err))
+		r.StoreFailed(r.log, "offer messages with TTL 0 to other nodes", err, zap.Int("messages", len(batch)))
 		return make([]bool, len(batch))
 	}
 	return taken

@@ -59,6 +59,7 @@ type Router struct {
 
 	started time.Time // by the wall
 
+	trouble  trouble
 	leases   atomic.Uint64
 	stopping atomic.Bool
 
@@ -164,17 +165,17 @@ func (r *Router) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			r.log.Error("sweep expired messages", zap.Error(err))
+			r.StoreFailed(r.log, "sweep expired messages", err)
 		case len(expired) > 0:
 			r.log.Debug("messages expired", zap.Int("messages", len(expired)))
 			if err := r.tellOfExpired(ctx, expired, now); err != nil {
-				r.log.Error("tell devices of expired messages", zap.Error(err))
+				r.StoreFailed(r.log, "tell devices of expired messages", err)
 			}
 		}
 		if err == nil { // a store in trouble is complained of once
 			err = r.forgetNewcomers(ctx, now)
 			if err != nil && ctx.Err() == nil {
-				r.log.Error("forget devices that never connected", zap.Error(err))
+				r.StoreFailed(r.log, "forget devices that never connected", err)
 			}
 		}
 	}

@@ -272,11 +272,7 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 	outcomes, err := r.store.Put(ctx, s.entries, now)
 	var partial *store.PartialError
 	if err != nil {
-		level := zap.ErrorLevel
-		if store.Unavailable(err) {
-			level = zap.DebugLevel // the store says when that begins and ends
-		}
-		r.log.Log(level, "store messages", zap.Int("messages", len(s.entries)), zap.Error(err))
+		r.StoreFailed(r.log, "store messages", err, zap.Int("messages", len(s.entries)))
 	}
 	if err != nil && !errors.As(err, &partial) {
 		for _, i := range s.results {

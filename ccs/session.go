@@ -228,7 +228,7 @@ func (r *Router) setPresent(ctx context.Context, k store.Key, present bool) {
 		return
 	}
 	if err := p.SetPresent(ctx, k, present); err != nil {
-		r.log.Warn("note presence", zap.Stringer("device", k), zap.Bool("present", present), zap.Error(err))
+		r.StoreFailed(r.log, "note presence", err, zap.Stringer("device", k), zap.Bool("present", present))
 	}
 }
 

@@ -77,10 +77,16 @@ func (s *session) settle() (worked bool, err error) {
 	s.takeExpired()
 	if len(s.done) > 0 {
 		worked = true
-		if err := s.forget(s.done); err != nil {
+		switch err := s.forget(s.done); {
+		case err == nil:
+			s.done = nil
+		case errors.Is(err, store.ErrUnavailable) && len(s.done) <= s.window:
+			// They stay, and so does what the device is told; the next frame is another try.
+			s.srv.router.StoreFailed(s.log(), "forget acknowledged messages", err)
+			return worked, nil
+		default:
 			return worked, fmt.Errorf("acknowledged messages: %w", err)
 		}
-		s.done = nil
 	}
 	owes := s.owes
 	s.owes = false

@@ -67,7 +67,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 		if s.srv.ctx.Err() != nil || errors.Is(err, ccs.ErrDetached) {
 			return b, err
 		}
-		s.log().Error("claim messages", zap.Error(err))
+		s.srv.router.StoreFailed(s.log(), "claim messages", err)
 		time.AfterFunc(claimRetry, func() { s.Wake() })
 	}
 	now := s.srv.router.Now()

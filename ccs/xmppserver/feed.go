@@ -142,7 +142,7 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	}
 	entries, err := f.box.Claim(ctx, n)
 	if err != nil && ctx.Err() == nil {
-		f.log.Error("claim", zap.String("what", f.name), zap.Error(err))
+		f.router.StoreFailed(f.log, "claim", err, zap.String("what", f.name))
 		time.AfterFunc(claimRetry, func() { f.wakeUp.Store(true); f.signal() })
 	}
 	now := time.Now()
@@ -216,7 +216,7 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now, next time.Time
 		return out, next
 	}
 	if err := f.box.Ack(ctx, gone...); err != nil {
-		f.log.Warn("forget messages that were given up", zap.Int("messages", len(gone)), zap.Error(err))
+		f.router.StoreFailed(f.log, "forget messages that were given up", err, zap.Int("messages", len(gone)))
 	}
 	f.window.Give(dropped)
 	if f.starved.CompareAndSwap(true, false) {
@@ -351,7 +351,7 @@ func (f *feed) settle(ctx context.Context) bool {
 	}
 	if err != nil {
 		// Redelivered later: the peer meets it a second time, which the contract permits.
-		f.log.Warn("forget acknowledged messages", zap.Int("messages", len(d.ids)), zap.Error(err))
+		f.router.StoreFailed(f.log, "forget acknowledged messages", err, zap.Int("messages", len(d.ids)))
 	}
 	freed := d.slots
 	clear(d.receipts)

@@ -342,7 +342,7 @@ func (s *session) drainPause() (again <-chan time.Time, done bool) {
 func (s *session) appendNack(out []byte, from, id string, err error) []byte {
 	refusal := ccs.Refusal(err)
 	if refusal.Err != nil {
-		s.log.Error("message not handled", zap.String("message_id", id), zap.Error(err))
+		s.srv.router.StoreFailed(s.log, "message not handled", err, zap.String("message_id", id))
 	}
 	return stanza.AppendNack(out, from, id, refusal.Code, refusal.Description)
 }

@@ -1,0 +1,52 @@
+package ccs_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"openccs/ccs"
+	"openccs/store"
+	"openccs/store/memstore"
+)
+
+// However many calls fail, the log has a line at the beginning and one at the end.
+func TestTroubleOfTheStoreIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.InfoLevel)
+		log := zap.New(core)
+		r, err := ccs.New(t.Context(), memstore.New(), ccs.Options{Logger: log})
+		require.NoError(t, err)
+		go r.WatchStore(t.Context())
+		full := fmt.Errorf("put: %w: the disk is full", store.ErrUnavailable)
+		for range 40 {
+			for range 1000 {
+				r.StoreFailed(log, "store messages", full)
+			}
+			time.Sleep(time.Second / 4)
+		}
+		require.Equal(t, 1, logs.Len())
+		assert.Equal(t, "store unavailable", logs.All()[0].Message)
+		time.Sleep(3 * time.Second)
+		require.Equal(t, 2, logs.Len())
+		over := logs.All()[1]
+		assert.Equal(t, "store available again", over.Message)
+		assert.EqualValues(t, 40_000, over.ContextMap()["failed_calls"])
+
+		for range 1000 {
+			r.StoreFailed(log, "claim", errors.New("damaged"))
+		}
+		time.Sleep(2 * time.Second)
+		r.StoreFailed(log, "claim", errors.New("damaged"))
+		require.Equal(t, 4, logs.Len(), "failures of other kinds: one line a second")
+		assert.EqualValues(t, 999, logs.All()[3].ContextMap()["hidden"])
+	})
+}
