@@ -63,7 +63,7 @@ func (s *Server) answering(call func(*http.Request) answer) http.HandlerFunc {
 		_, err := w.Write(body)
 
 		if a.err != nil && r.Context().Err() == nil { // or it was the device that went away
-			s.log.Error("call failed", zap.String("path", r.URL.Path), zap.Error(a.err))
+			s.failed(s.log, "call failed", a.err, zap.String("path", r.URL.Path))
 		}
 		s.log.Debug("call", append(a.fields, zap.String("path", r.URL.Path), zap.Int("status", a.status),
 			zap.String("remote", r.RemoteAddr), zap.Duration("took", time.Since(start)), zap.NamedError("write", err))...)

@@ -52,6 +52,10 @@ type Options struct {
 	// Exempt reports whether an address may call as often as it likes, and have as many new devices; default those of
 	// loopback, where a proxy on this machine comes from, and so everybody.
 	Exempt func(netip.Addr) bool
+	// Failed logs a call that failed for reasons of our own, ccs.Router.StoreFailed for one; default an error line.
+	Failed func(log *zap.Logger, what string, err error, fields ...zap.Field)
+	// Health returns why the server shall not be used now, or nil. It must return at once; default nil always.
+	Health func() error
 	// Bodies bounds the bytes that are held of requests and of TLS handshakes; default conns.LoginMemory. A request
 	// that finds it used up is answered 503.
 	Bodies *flowcontrol.Budget
@@ -65,6 +69,8 @@ type Server struct {
 	settings settings
 	calls    *limiter
 	bodies   *flowcontrol.Budget
+	failed   func(log *zap.Logger, what string, err error, fields ...zap.Field)
+	health   func() error
 }
 
 // New makes a server that asks d.
@@ -78,11 +84,21 @@ func New(d Devices, o Options) *Server {
 	if o.Exempt == nil {
 		o.Exempt = netip.Addr.IsLoopback
 	}
+	if o.Failed == nil {
+		o.Failed = func(log *zap.Logger, what string, err error, fields ...zap.Field) {
+			log.Error(what, append(fields, zap.Error(err))...)
+		}
+	}
+	if o.Health == nil {
+		o.Health = func() error { return nil }
+	}
 	if o.Bodies == nil {
 		o.Bodies = flowcontrol.NewBudget(conns.LoginMemory)
 	}
 	s := &Server{
 		bodies:  o.Bodies,
+		failed:  o.Failed,
+		health:  o.Health,
 		devices: d, log: o.Logger.Named("httpserver"),
 		settings: newSettings(o.Settings), calls: newLimiter(o.PerAddress, o.Exempt),
 	}
@@ -114,7 +130,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /c2dm/register3", register)
 	mux.HandleFunc("POST /c2dm/register", register)
 	mux.HandleFunc("POST /v1/projects/{project}/installations", s.answering(s.limited(textAnswer(0, "too many calls"), s.install)))
-	mux.HandleFunc("GET /healthz", s.answering(healthz))
+	mux.HandleFunc("GET /healthz", s.answering(s.healthz))
 	return closeChunked(mux)
 }
 
@@ -167,4 +183,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-func healthz(*http.Request) answer { return textAnswer(http.StatusOK, "ok") }
+// healthz says whether the server is to be used now, with a short reason if not.
+func (s *Server) healthz(*http.Request) answer {
+	if err := s.health(); err != nil {
+		return textAnswer(http.StatusServiceUnavailable, err.Error())
+	}
+	return textAnswer(http.StatusOK, "ok")
+}

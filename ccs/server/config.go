@@ -16,6 +16,7 @@ import (
 	"openccs/ccs/mcsserver"
 	"openccs/ccs/xmppserver"
 	"openccs/flowcontrol"
+	"openccs/store"
 )
 
 // Config is all that a server may be told. Default has the values that ccs serve starts from.
@@ -60,6 +61,9 @@ type Config struct {
 	NewDevices      int           // of one address that register in a day and have not connected, 0 for the default
 	HTTPRate        int           // check-ins and registrations a minute from one address, 0 for the default
 	CheckinSettings []string      // KEY=VALUE each, to hand out at check-in; none to leave devices what they have (DEV 2.5)
+
+	// OpenDisk opens the embedded store of a directory; nil for diskstore.Open. Tests have it break the disk.
+	OpenDisk func(dir string) (store.Store, error)
 
 	Clock  ccs.Clock   // the time that messages go by; nil for the wall clock
 	Logger *zap.Logger // nil for none

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,7 +50,9 @@ type Server struct {
 	running *errgroup.Group    // everything that Start started
 	failed  context.Context    // ends when the first of that has
 	once    sync.Once
-	ended   error
+
+	draining atomic.Bool // since Drain or Shutdown
+	ended    error
 }
 
 // Start opens everything and returns once all listeners accept. A port that is busy, a directory that
@@ -276,6 +279,7 @@ func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	settings, _ := parseSettings(s.conf.CheckinSettings) // Validate has seen them
 	s.http = httpserver.New(s.router, httpserver.Options{
 		Logger: s.conf.Logger, Bodies: login, Settings: settings, PerAddress: perMinute(s.conf.HTTPRate), Exempt: s.gate.Exempt,
+		Failed: s.router.StoreFailed, Health: s.Health,
 	})
 }
 
@@ -352,6 +356,17 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 	}
 	run("keys", func() error { return s.watchKeys(ctx) }, context.Canceled)
 	run("router", func() error { return s.router.Run(ctx) }, context.Canceled)
+	run("store log", func() error { return s.router.WatchStore(ctx) }, context.Canceled)
+	if b, ok := s.store.(store.Breakable); ok {
+		run("store", func() error {
+			select {
+			case <-b.Broken():
+				return b.Health()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}, context.Canceled)
+	}
 }
 
 // XMPPAddr is where app servers connect.
@@ -378,8 +393,26 @@ func (s *Server) Card() *card.Card {
 // Drain lets app servers finish: they are told, get their last answers, and are closed when nothing is
 // outstanding (CCS 3.7). It returns when the last has gone or ctx ends; Shutdown is still needed.
 func (s *Server) Drain(ctx context.Context) error {
+	s.draining.Store(true)
 	s.router.Stop()
 	return s.xmpp.Drain(ctx)
+}
+
+// Why a server shall not be used now, as a health check reads. The log has more.
+var (
+	errDraining         = errors.New("draining")
+	errStoreUnavailable = errors.New("store unavailable")
+)
+
+// Health returns why the server shall not be used now, or nil. It asks nobody and returns at once.
+func (s *Server) Health() error {
+	switch {
+	case s.draining.Load():
+		return errDraining
+	case s.router.StoreHealth() != nil:
+		return errStoreUnavailable
+	}
+	return nil
 }
 
 // shutdownTimeout bounds what Shutdown waits for where the caller's context does not.
@@ -391,6 +424,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 		defer cancel()
 		s.router.Stop()
+		s.draining.Store(true)
 		s.log.Info("shutting down")
 		errs := []error{
 			s.control.Shutdown(ctx),

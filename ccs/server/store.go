@@ -69,7 +69,13 @@ func OpenStore(ctx context.Context, conf Config) (store.Store, error) {
 		return openRedis(ctx, conf)
 	}
 	dir := storeDir(conf.DataDir, rest)
-	st, err := diskstore.Open(dir, diskstore.Options{MaxOpenFiles: shareFiles(openFiles(), conf.Store).store})
+	open := conf.OpenDisk
+	if open == nil {
+		open = func(dir string) (store.Store, error) {
+			return diskstore.Open(dir, diskstore.Options{MaxOpenFiles: shareFiles(openFiles(), conf.Store).store})
+		}
+	}
+	st, err := open(dir)
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("another ccs runs on %s: stop it or use another --data: %w", cmp.Or(conf.DataDir, dir), err)
 	}

@@ -140,11 +140,27 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	go func() { ended <- s.Wait() }()
 	select {
 	case err := <-ended:
-		return errors.Join(err, s.Shutdown(context.WithoutCancel(ctx)))
+		late := time.AfterFunc(failedEnd, func() {
+			log.Error("the failed server does not end, exiting", zap.Duration("within", failedEnd))
+			c.removeReadyFile()
+			os.Exit(exitFailed)
+		})
+		defer late.Stop()
+		c.DrainTimeout = min(c.DrainTimeout, failedDrain)
+		if end := c.end(context.WithoutCancel(ctx), s); end != nil && !errors.Is(end, err) {
+			err = errors.Join(err, end)
+		}
+		return err
 	case <-ctx.Done():
 	}
 	return c.end(context.WithoutCancel(ctx), s)
 }
+
+// How long a server of which a part has failed, such as the store, may take to end.
+const (
+	failedDrain = 5 * time.Second
+	failedEnd   = 30 * time.Second
+)
 
 // end lets app servers finish, then ends everything.
 func (c *serveCmd) end(ctx context.Context, s *server.Server) error {
