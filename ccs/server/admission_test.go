@@ -142,3 +142,31 @@ func TestMaxConnsFitsTheOpenFiles(t *testing.T) {
 		assert.True(t, strings.Contains(err.Error(), tt.want), "%+v: %v", tt, err)
 	}
 }
+
+// Connections that never log in count together on all listeners, and leave other addresses alone.
+func TestSilentConnectionsOfAnAddressAreFew(t *testing.T) {
+	t.Parallel()
+	const limit = 20
+	c := config(t)
+	c.Store = "memory:"
+	c.ProxyProtocol, c.MaxConnsPerAddress = []string{"127.0.0.0/8"}, "1000:20"
+	s := start(t, c)
+	addrs := []string{s.XMPPAddr(), s.MCSAddr(), strings.TrimPrefix(s.HTTPURL(), "https://")}
+	for _, from := range []string{"198.51.100.1:7", "198.51.100.2:7"} { // each has its own limit
+		const tries = 3 * limit
+		closed := make(chan struct{}, tries)
+		for i := range tries {
+			nc, err := behind(from)(t.Context(), "tcp", addrs[i%len(addrs)])
+			require.NoError(t, err)
+			defer nc.Close()
+			go func() {
+				nc.Read(make([]byte, 1))
+				closed <- struct{}{}
+			}()
+		}
+		for range tries - limit {
+			<-closed
+		}
+		assert.Empty(t, closed, "the others stay")
+	}
+}
