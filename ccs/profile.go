@@ -18,7 +18,7 @@ type Profile struct {
 	CollapseKeys  int              // collapse keys that wait for an app instance; default 4 (CCS 5.3)
 	DeviceBacklog int              // messages that may wait while the device is connected; default 10000
 	DeviceRate    flowcontrol.Rate // downstream messages to one device; default no limit (CCS 5.10)
-	SenderBacklog int              // upstream messages that may wait for a sender; default 100000 (CCS 4.3)
+	SenderBacklog int              // upstream messages that may wait for a sender, of which one device may have 1 %, but at least 100; default 100000 (CCS 4.3)
 	UpstreamRate  flowcontrol.Rate // upstream messages of one device; default no limit (CCS 5.10)
 
 	UpstreamPayload int           // bytes of keys and values of an upstream message; default 4096 (DEV 10)

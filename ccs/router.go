@@ -49,6 +49,7 @@ type Router struct {
 	repeats  *repeats
 
 	newcomers *newcomers
+	shares    *shares // of devices in the backlogs of senders
 
 	nodes   store.Nodes   // nil: this process has the store for itself
 	changed chan SenderID // projects that changed on other nodes
@@ -90,6 +91,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		hubs:      make(map[store.Key]*hub),
 	}
 	r.deviceRates, r.upstreamRates, r.quotas = newRates[uint64](), newRates[DeviceID](), newRates[SenderID]()
+	r.shares = newShares(st, r.profile.deviceShare())
 	if r.clock == nil {
 		r.clock = systemClock{}
 	}

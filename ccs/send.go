@@ -31,8 +31,10 @@ type sendScratch struct {
 	regs    []*store.Registration
 	entries []store.Entry
 	results []int // entries[i] is the message of results[i]
-	ends    []int // where the body of entries[i] ends in bodies
-	bodies  []byte
+
+	outcomes []store.Outcome // of entries; none if all of them failed
+	ends     []int           // where the body of entries[i] ends in bodies
+	bodies   []byte
 
 	// What the repeats of upstream messages are known by, as ends and bodies.
 	dedups    []byte
@@ -280,6 +282,7 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 		}
 		return
 	}
+	s.outcomes = outcomes
 	for i, o := range outcomes {
 		k := s.entries[i].Key
 		if err := partial.Of(i); err != nil {

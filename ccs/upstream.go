@@ -48,13 +48,22 @@ const dedupFor = 48 * time.Hour
 // a repeat of one that was, or refused by a send_error in the device's own queue; the device may be told that they
 // arrived. With an error it must not be told so. The batch's memory is the caller's again when it returns.
 func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstream) (err error) {
+	for len(batch) > 0 && err == nil {
+		batch, err = r.sendUpstream(ctx, from, batch)
+	}
+	return err
+}
+
+// sendUpstream is SendUpstream. It returns the messages that are left because the device had its share of a backlog
+// before them: only now is known whether all of the others were new.
+func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstream) (left []Upstream, err error) {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
 	ctx = store.WithCaller(ctx, from.Key())
 	now := r.clock.Now()
 	regs, err := r.store.DeviceRegistrations(ctx, uint64(from))
 	if err != nil {
-		return fmt.Errorf("look up the device's registrations: %w", err)
+		return nil, fmt.Errorf("look up the device's registrations: %w", err)
 	}
 	counted := 0
 	defer func() {
@@ -63,7 +72,7 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 		}
 	}()
 	var failed []store.Entry
-	known := make(map[SenderID]bool, 1)
+	known := make(map[SenderID]*destination, 1)
 	for i := range batch {
 		m := &batch[i]
 		if !r.upstreamRates.allow(from, r.profile.UpstreamRate, now) {
@@ -73,8 +82,14 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 		counted++
 		if err := r.composeUpstream(ctx, s, i, from, m, regs, known, now); err != nil {
 			var refused *upstreamError
+			if errors.Is(err, errShareUsed) {
+				r.upstreamRates.giveBack(from, r.profile.UpstreamRate, 1)
+				counted--
+				batch, left = batch[:i], batch[i:]
+				break
+			}
 			if !errors.As(err, &refused) {
-				return err
+				return nil, err
 			}
 			failed = append(failed, r.sendError(from, m, refused, now))
 		}
@@ -92,24 +107,40 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	}
 	results := make([]Result, len(batch))
 	r.deliver(ctx, s, results, now)
+	for i, o := range s.outcomes {
+		if o.ID != 0 {
+			to, _ := ParseSenderID(batch[s.results[i]].To) // composeUpstream has done so
+			r.shares.stored(known[to].share, o.ID)
+		}
+	}
 	for i, res := range results {
 		switch {
 		case res.Err == nil:
 		case errors.Is(res.Err, ErrQueueFull):
 			failed = append(failed, r.sendError(from, &batch[i], &upstreamError{ErrQueueFull}, now))
 		default:
-			return fmt.Errorf("store upstream messages: %w", res.Err)
+			return nil, fmt.Errorf("store upstream messages: %w", res.Err)
 		}
 	}
 	if len(failed) == 0 {
-		return nil
+		return left, nil
 	}
 	if _, err := r.store.Put(ctx, failed, now); err != nil {
-		return fmt.Errorf("store send errors: %w", err)
+		return nil, fmt.Errorf("store send errors: %w", err)
 	}
 	r.wake(from.Key())
-	return nil
+	return left, nil
 }
+
+// destination is a sender that a batch has messages for.
+type destination struct {
+	share *share
+	room  int  // of the share; 0 for none
+	used  bool // some of the room was taken
+}
+
+// errShareUsed says that the batch ends before this message.
+var errShareUsed = errors.New("the share of the backlog is used")
 
 // upstreamError is a refusal that the device is told.
 type upstreamError struct{ reason error }
@@ -119,18 +150,23 @@ func (e *upstreamError) Unwrap() error { return e.reason }
 
 // composeUpstream makes the entry of message i. known are the senders that the batch has met already.
 func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration,
-	known map[SenderID]bool, now time.Time) error {
+	known map[SenderID]*destination, now time.Time) error {
 	sender, err := ParseSenderID(m.To)
 	if err != nil {
 		return &upstreamError{errUnknownDestination}
 	}
-	if !known[sender] {
+	to := known[sender]
+	if to == nil {
 		if _, err := r.store.Project(ctx, string(sender)); errors.Is(err, store.ErrNotFound) {
 			return &upstreamError{errUnknownDestination}
 		} else if err != nil {
 			return fmt.Errorf("look up sender %s: %w", sender, err)
 		}
-		known[sender] = true
+		to = &destination{share: r.shares.of(from, sender.Key())}
+		if to.room, err = r.shares.room(ctx, to.share, sender.Key()); err != nil {
+			return err
+		}
+		known[sender] = to
 	}
 	token := registered(regs, m, sender)
 	if token == "" {
@@ -147,6 +183,9 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 		return &upstreamError{errUpstreamTTL}
 	}
 	ttl = min(ttl, r.profile.UpstreamTTL)
+	if ttl > 0 && to.room == 0 && to.used {
+		return errShareUsed
+	}
 	msg := Message{Kind: DataMessage, TTL: ttl, From: token, To: m.To, App: m.Category, ID: m.ID, Data: m.Data}
 	s.bodies = msg.Append(s.bodies)
 	e := store.Entry{
@@ -161,6 +200,12 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 		e.App = strings.Clone(e.App) // a session may keep it for longer than the batch lives
 		r.deliverNow(s, i, e)
 		return nil
+	}
+	if to.room > 0 {
+		to.room, to.used = to.room-1, true
+	} else {
+		// What the device has stored already is a repeat still; anything else finds the queue full.
+		e.Limit.Messages = 1
 	}
 	if m.PersistentID != "" {
 		s.dedups = append(binary.BigEndian.AppendUint64(s.dedups, uint64(from)), m.PersistentID...)

@@ -155,6 +155,9 @@ type Queue interface {
 	// what is claimed already and what has expired. The caller owns what it gets.
 	Claim(ctx context.Context, k Key, l Lease, max int, now time.Time) ([]Entry, error)
 
+	// Has reports whether an entry is in its queue, claimed or not. One that has expired is there until it is swept.
+	Has(ctx context.Context, k Key, id ID) (bool, error)
+
 	// Ack forgets entries. IDs that are not there are passed over. When it returns, that survives kill -9:
 	// the peer may be told that its acknowledgement arrived, and need not repeat it (DEV 7.2).
 	Ack(ctx context.Context, k Key, ids ...ID) error

@@ -50,7 +50,7 @@ type serveCmd struct {
 	DeviceRate     int           `placeholder:"N" help:"Messages a minute to one device. Default: no limit."`
 	UpstreamRate   int           `placeholder:"N" help:"Messages a minute from one device. Default: no limit."`
 	DeviceBacklog  int           `default:"${device_backlog}" placeholder:"N" help:"Messages that may wait for a connected device."`
-	SenderBacklog  int           `default:"${sender_backlog}" placeholder:"N" help:"Messages that may wait for a sender's app servers."`
+	SenderBacklog  int           `default:"${sender_backlog}" placeholder:"N" help:"Messages that may wait for a sender's app servers; a hundredth of them, or 100, of one device."`
 	NoControlID    bool          `name:"no-control-message-id" help:"Send CONNECTION_DRAINING without a message_id, as Google did."`
 	DrainTimeout   time.Duration `default:"${drain_timeout}" placeholder:"TIME" help:"How long app servers get to finish when the server ends."`
 

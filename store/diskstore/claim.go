@@ -12,6 +12,20 @@ import (
 	"openccs/store"
 )
 
+// Has reports whether an entry is in its queue.
+func (s *Store) Has(ctx context.Context, k store.Key, id store.ID) (bool, error) {
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.life.RUnlock()
+	key := keyOf(k, id)
+	_, found, err := s.get(key[:])
+	if err != nil {
+		return false, fmt.Errorf("look for an entry of %s: %w", k, err)
+	}
+	return found, nil
+}
+
 // Claim hands entries to a lease. It reads from disk only what is not in memory.
 func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
 	if err := s.enter(ctx); err != nil {

@@ -67,6 +67,18 @@ func (sh *shard) put(e *store.Entry, now int64) store.Outcome {
 	return store.Outcome{ID: sh.add(q, c).ID, Result: v.Result}
 }
 
+// Has reports whether an entry is in its queue.
+func (s *Store) Has(ctx context.Context, k store.Key, id store.ID) (bool, error) {
+	if err := s.usable(ctx); err != nil {
+		return false, err
+	}
+	sh := s.shard(k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	q := sh.queues[k]
+	return q != nil && q.items[id] != nil, nil
+}
+
 // Claim hands entries to a lease.
 func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
 	if err := s.usable(ctx); err != nil {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"openccs/store"
 )
 
@@ -32,6 +34,19 @@ var (
 	purgeScript   = load("purge")
 	reapScript    = load("reap")
 )
+
+// Has reports whether an entry is in its queue.
+func (s *Store) Has(ctx context.Context, k store.Key, id store.ID) (has bool, err error) {
+	place := placeOf(id)
+	if place == "" {
+		return false, s.usable(ctx)
+	}
+	var cmd *redis.BoolCmd
+	if err := s.read(ctx, func(p redis.Pipeliner) { cmd = p.HExists(ctx, s.queueKeys(k)[0], place) }); err != nil {
+		return false, fmt.Errorf("look for an entry of %s: %w", k, err)
+	}
+	return cmd.Val(), nil
+}
 
 // Claim hands entries to a lease. The first claim of a lease tells the other nodes where to look for what it
 // holds, should this one die.

@@ -264,6 +264,7 @@ func (f fixture) calls(ctx context.Context) map[string]func() error {
 	calls := map[string]func() error{
 		"Put":     func() error { _, err := f.Put(ctx, []store.Entry{message("x")}, start); return err },
 		"Claim":   func() error { _, err := f.Claim(ctx, device, 1, 1, start); return err },
+		"Has":     func() error { _, err := f.Has(ctx, device, 1); return err },
 		"Ack":     func() error { return f.Ack(ctx, device, 1) },
 		"Release": func() error { return f.Release(ctx, device, 1) },
 		"Purge":   func() error { return f.Purge(ctx, device, "com.example.app") },

@@ -13,6 +13,24 @@ import (
 )
 
 var queueCases = []testCase{
+	{"an entry is in its queue until it is acknowledged", func(f fixture) {
+		has := func(k store.Key, id store.ID) bool {
+			there, err := f.Has(context.Background(), k, id)
+			require.NoError(f, err)
+			return there
+		}
+		ids := f.keep(message("n"), message("h", high))
+		assert.True(f, has(device, ids[0]))
+		assert.True(f, has(device, ids[1]))
+		assert.False(f, has(device, ids[1]+1000))
+		assert.False(f, has(another, ids[0]))
+		assert.False(f, has(device, 1<<61))
+		f.claim(device, 1, 1)
+		assert.True(f, has(device, ids[1]), "a claimed one, too")
+		f.ack(device, ids[1])
+		assert.False(f, has(device, ids[1]))
+		assert.True(f, has(device, ids[0]))
+	}},
 	{"an entry comes back as it was put", func(f fixture) {
 		e := message("hello", high, app("app\x00subtype"), collapse("k"), dedup("d", day))
 		e.Accepted = start.Add(123456 * time.Microsecond)

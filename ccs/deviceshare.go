@@ -1,0 +1,131 @@
+package ccs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"openccs/store"
+)
+
+// A device may have only a part of a sender's backlog, so that one device cannot fill it for the others (CCS 4.3).
+// Each node counts what it has stored itself. It does not hear of what leaves the queue: it asks the store only when a
+// device seems to have its whole share. So a device gets a new share when it moves to another node, or when the node
+// restarts.
+
+const (
+	minDeviceShare = 100
+	shareParts     = 100    // a backlog has so many shares, and a share has at most so many groups
+	maxShares      = 20_000 // pairs of device and sender that are remembered; the least recent one starts anew
+)
+
+// deviceShare is how many messages of one device may wait for a sender.
+func (p *Profile) deviceShare() int {
+	return min(p.SenderBacklog, max(minDeviceShare, p.SenderBacklog/shareParts))
+}
+
+// shareKey is whose messages a share counts.
+type shareKey struct {
+	from DeviceID
+	to   store.Key
+}
+
+// shares are the shares of many devices.
+type shares struct {
+	store     store.Queue
+	size      int // of each share
+	groupSize int // messages that are counted and asked for together
+	all       *lru.Cache[shareKey, *share]
+}
+
+// share counts the messages of one device that may still wait for one sender.
+type share struct {
+	mu      sync.Mutex // never held over I/O
+	waiting int        // the sum of the groups
+	groups  []shareGroup
+}
+
+// shareGroup is some messages that were stored one after the other.
+type shareGroup struct {
+	last store.ID // once this one has left the queue, so have the others
+	n    int
+}
+
+func newShares(st store.Queue, size int) *shares {
+	all, _ := lru.New[shareKey, *share](maxShares) // fails for a size below one alone
+	return &shares{store: st, size: size, groupSize: (size + shareParts - 1) / shareParts, all: all}
+}
+
+// of returns the share of a device.
+func (s *shares) of(from DeviceID, to store.Key) *share {
+	k := shareKey{from, to}
+	if sh, ok := s.all.Get(k); ok {
+		return sh
+	}
+	sh := &share{}
+	if old, ok, _ := s.all.PeekOrAdd(k, sh); ok {
+		return old
+	}
+	return sh
+}
+
+// room returns how many more messages of the share may be stored.
+func (s *shares) room(ctx context.Context, sh *share, to store.Key) (int, error) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.waiting < s.size {
+		return s.size - sh.waiting, nil // most of the time
+	}
+	groups := slices.Clone(sh.groups)
+	sh.mu.Unlock()
+	gone, err := s.gone(ctx, to, groups)
+	sh.mu.Lock()
+	if err != nil {
+		return 0, err
+	}
+	// Another call may have done the same meanwhile.
+	for len(sh.groups) > 0 && gone > 0 && sh.groups[0].last <= groups[gone-1].last {
+		sh.waiting -= sh.groups[0].n
+		sh.groups = sh.groups[1:]
+	}
+	return max(s.size-sh.waiting, 0), nil
+}
+
+// gone returns how many of the groups have left the queue, which gives the oldest first. Mostly it is all or none.
+func (s *shares) gone(ctx context.Context, to store.Key, groups []shareGroup) (n int, err error) {
+	waits := func(i int) bool {
+		if err != nil {
+			return true
+		}
+		var has bool
+		if has, err = s.store.Has(ctx, to, groups[i].last); err != nil {
+			err = fmt.Errorf("look for messages of the device: %w", err)
+		}
+		return has
+	}
+	switch last := len(groups) - 1; {
+	case !waits(last):
+		n = len(groups)
+	case waits(0):
+	default:
+		n = 1 + sort.Search(last-1, func(i int) bool { return waits(i + 1) })
+	}
+	return n, err
+}
+
+// stored counts a message.
+func (s *shares) stored(sh *share, id store.ID) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.waiting++
+	if last := len(sh.groups) - 1; last >= 0 && sh.groups[last].n < s.groupSize {
+		sh.groups[last].n++
+		sh.groups[last].last = id
+		return
+	}
+	sh.groups = append(sh.groups, shareGroup{last: id, n: 1})
+}
