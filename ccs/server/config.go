@@ -26,6 +26,7 @@ type Config struct {
 
 	NoFirstProject bool // make no project in a store that never had one
 
+	StoreDamage   string        // "refuse", the default, or "serve": what a start does with damaged tables of the embedded store
 	AllowEviction bool          // use a Redis that throws messages away when it is full
 	RedisWait     string        // "N" or "N:MS": replicas that must have what is acknowledged, and how long they get; "" for none
 	NodeHeartbeat time.Duration // a server on Redis that dies loses what it has claimed within twice this
@@ -75,6 +76,7 @@ func Default() Config {
 	return Config{
 		DataDir:            "data",
 		Store:              storeDisk + ":",
+		StoreDamage:        damageRefuse,
 		NodeHeartbeat:      5 * time.Second,
 		XMPPListen:         "127.0.0.1:5235",
 		MCSListen:          "127.0.0.1:5228",
@@ -105,6 +107,12 @@ const (
 const (
 	minKeepAlive = time.Second
 	maxKeepAlive = 2 * time.Hour
+)
+
+// What StoreDamage may be.
+const (
+	damageRefuse = "refuse"
+	damageServe  = "serve"
 )
 
 // What WindowOverrun may be.
@@ -227,6 +235,9 @@ func (c *Config) Validate() error {
 		if n.value <= 0 {
 			bad(n.flag, strconv.Itoa(n.value), "must be above zero", "leave it out for the default")
 		}
+	}
+	if c.StoreDamage != "" && c.StoreDamage != damageRefuse && c.StoreDamage != damageServe {
+		bad("store-damage", c.StoreDamage, "unknown", "use refuse or serve")
 	}
 	if c.WindowOverrun != overrunWait && c.WindowOverrun != overrunNack {
 		bad("window-overrun", c.WindowOverrun, "unknown", "use wait or nack")

@@ -71,15 +71,22 @@ func OpenStore(ctx context.Context, conf Config) (store.Store, error) {
 	dir := storeDir(conf.DataDir, rest)
 	open := conf.OpenDisk
 	if open == nil {
-		open = func(dir string) (store.Store, error) {
-			return diskstore.Open(dir, diskstore.Options{MaxOpenFiles: shareFiles(openFiles(), conf.Store).store})
-		}
+		open = func(dir string) (store.Store, error) { return diskstore.Open(dir, diskOptions(conf)) }
 	}
 	st, err := open(dir)
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("another ccs runs on %s: stop it or use another --data: %w", cmp.Or(conf.DataDir, dir), err)
 	}
 	return st, err
+}
+
+// diskOptions are the options of the embedded store.
+func diskOptions(conf Config) diskstore.Options {
+	o := diskstore.Options{MaxOpenFiles: shareFiles(openFiles(), conf.Store).store, ServeDamaged: conf.StoreDamage == damageServe}
+	if conf.Logger != nil {
+		o.Report = conf.Logger.Named("diskstore").Sugar().Warnf
+	}
+	return o
 }
 
 func storeDir(dataDir, dir string) string { return cmp.Or(dir, filepath.Join(dataDir, "store")) }

@@ -24,6 +24,7 @@ type serveCmd struct {
 
 	NoFirstProject bool `help:"No project with a sender ID and an API key in an empty store. Default: one is made, once."`
 
+	StoreDamage   string        `default:"${store_damage}" enum:"refuse,serve" placeholder:"ACTION" help:"Start beside damaged tables of the embedded store: refuse, or serve the rest."`
 	AllowEviction bool          `help:"Use a Redis that throws messages away when it is full."`
 	RedisWait     string        `placeholder:"N[:MS]" help:"Replicas of Redis that must have a message before it is acknowledged, and for how many milliseconds to wait. Default: none."`
 	NodeHeartbeat time.Duration `default:"${node_heartbeat}" placeholder:"TIME" help:"How often a server on Redis shows the others that it lives; what it has claimed is theirs within twice this when it does not."`
@@ -71,6 +72,7 @@ func serveDefaults() kong.Vars {
 	return kong.Vars{
 		"data":                  defaultData,
 		"store":                 d.Store,
+		"store_damage":          d.StoreDamage,
 		"node_heartbeat":        d.NodeHeartbeat.String(),
 		"xmpp_listen":           d.XMPPListen,
 		"mcs_listen":            d.MCSListen,
@@ -178,6 +180,7 @@ func (c *serveCmd) config() server.Config {
 		DataDir:        c.Data,
 		Store:          c.Store,
 		NoFirstProject: c.NoFirstProject,
+		StoreDamage:    c.StoreDamage,
 		AllowEviction:  c.AllowEviction,
 		RedisWait:      c.RedisWait,
 		NodeHeartbeat:  c.NodeHeartbeat,

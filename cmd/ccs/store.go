@@ -15,7 +15,9 @@ import (
 )
 
 type storeCmd struct {
-	Copy storeCopyCmd `cmd:"" help:"Copy everything from one store into another."`
+	Copy   storeCopyCmd   `cmd:"" help:"Copy everything from one store into another."`
+	Verify storeVerifyCmd `cmd:"" help:"Check of all files of an embedded store."`
+	Repair storeRepairCmd `cmd:"" help:"Repair of a damaged embedded store, saving what can be read."`
 }
 
 type storeCopyCmd struct {

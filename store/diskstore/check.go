@@ -16,7 +16,7 @@ func (s *Store) check(dir string) error {
 	if err := in.err(); err != nil {
 		return err // the engine would delete what it cannot read
 	}
-	if err := in.verifyTables(context.Background(), s.opts.Logger); err != nil {
+	if err := in.verifyTables(context.Background(), s.opts.Report); err != nil {
 		return err
 	}
 	if len(in.damages) > 0 && !s.opts.ServeDamaged {

@@ -206,7 +206,7 @@ func (d *damage) look(name string) {
 // found notes damage and logs it, once for each file.
 func (d *damage) found(f Damage) {
 	if d.note(f) {
-		d.s.opts.Logger(`damaged file: %s. Its queues are refused and the others are served; `+
+		d.s.opts.Report(`damaged file: %s. Its queues are refused and the others are served; `+
 			`stop the server and use "ccs store repair"`, f)
 	}
 }

@@ -20,14 +20,14 @@ type Damage struct {
 	Follows string `json:"follows,omitempty"` // what can be read after it, of a log or manifest
 
 	// Of a table, what its unreadable part holds.
-	Keys    string   `json:"keys,omitempty"`    // range of keys
-	Queues  string   `json:"queues,omitempty"`  // range of queues
-	Known   []string `json:"known,omitempty"`   // queues in it that other tables know of, see maxKnownQueues
-	Entries int64    `json:"entries,omitempty"` // keys that cannot be read
+	Keys    string `json:"keys,omitempty"`    // range of keys
+	Queues  string `json:"queues,omitempty"`  // range of queues
+	Entries int64  `json:"entries,omitempty"` // keys that cannot be read
 
-	table  uint64
-	span   span
-	number uint64 // of a log
+	table *tableInfo // nil if it is no table
+	log   uint64     // number of the log, 0 if it is none
+	span  span
+	rest  bool // only blocks of data are damaged: the other ones can be saved
 }
 
 // String names the file and says what is wrong with it.
@@ -91,6 +91,7 @@ type inspection struct {
 	inventory    *inventory
 	manifestName string
 	manifest     *manifestRead
+	unsure       bool     // the manifest does not say for sure which tables and logs there are
 	logs         []uint64 // that the engine will read, in order
 	torn         *logRead // the newest log, if its tail is torn
 	damages      []Damage
@@ -129,6 +130,7 @@ func inspect(fsys vfs.FS, dir string) (*inspection, error) {
 		return in, err
 	}
 	if ok, err := in.checkManifest(); err != nil || !ok {
+		in.unsure = true
 		return in, err
 	}
 	if in.manifest.comparer != comparer.Name {
@@ -287,7 +289,7 @@ func (in *inspection) checkLogs() error {
 		for _, l := range in.inventory.Logs {
 			known[l.Number] = l
 			if l.Number >= in.manifest.minLog && !slices.Contains(in.logs, l.Number) {
-				in.wrong(logName(l.Number), "it is missing")
+				in.add(Damage{File: logName(l.Number), Offset: -1, Problem: "it is missing", log: l.Number})
 			}
 		}
 	}
@@ -309,7 +311,7 @@ func (in *inspection) checkLog(number uint64, known inventoryLog, newest bool) e
 	if err != nil {
 		return err
 	}
-	d := Damage{File: logName(number), Offset: l.valid, number: number}
+	d := Damage{File: logName(number), Offset: l.valid, log: number}
 	if l.bad != nil {
 		d.Offset = l.bad.offset
 	}

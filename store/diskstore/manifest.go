@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -36,6 +38,9 @@ type tableInfo struct {
 	level             int
 	size              int64
 	smallest, largest []byte // user keys
+	lastSeq           uint64
+	tag               uint64
+	bounds            []byte // of the edit: all that comes after the size
 }
 
 func (t *tableInfo) name() string { return fmt.Sprintf("%06d.sst", t.number) }
@@ -47,6 +52,7 @@ type manifest struct {
 	comparer string
 	minLog   uint64 // logs before this one are in tables
 	nextFile uint64
+	lastSeq  uint64
 	tables   map[uint64]*tableInfo
 }
 
@@ -65,7 +71,9 @@ func (m *manifest) apply(rec []byte) error {
 			m.minLog = d.uvarint()
 		case tagNextFile:
 			m.nextFile = d.uvarint()
-		case tagLastSequence, tagPrevLog, tagRemoveBacking:
+		case tagLastSequence:
+			m.lastSeq = d.uvarint()
+		case tagPrevLog, tagRemoveBacking:
 			d.uvarint()
 		case tagCompactTo:
 			d.level()
@@ -74,7 +82,7 @@ func (m *manifest) apply(rec []byte) error {
 			d.level()
 			deleted = append(deleted, d.uvarint())
 		case tagNewTable2, tagNewTable4:
-			added = append(added, d.table(tag == tagNewTable4))
+			added = append(added, d.table(tag))
 		default:
 			d.fail("unknown tag %d", tag)
 		}
@@ -134,8 +142,9 @@ func (d *editReader) level() int {
 	return int(level)
 }
 
-func (d *editReader) table(custom bool) *tableInfo {
-	t := &tableInfo{level: d.level(), number: d.uvarint(), size: int64(d.uvarint())}
+func (d *editReader) table(tag uint64) *tableInfo {
+	t := &tableInfo{level: d.level(), number: d.uvarint(), size: int64(d.uvarint()), tag: tag}
+	bounds := d.rest
 	for _, key := range []*[]byte{&t.smallest, &t.largest} {
 		k := d.text()
 		if len(k) < internalKeyTrailer {
@@ -144,9 +153,9 @@ func (d *editReader) table(custom bool) *tableInfo {
 		}
 		*key = append([]byte{}, k[:len(k)-internalKeyTrailer]...)
 	}
-	d.uvarint() // smallest and largest sequence number
-	d.uvarint()
-	for custom {
+	d.uvarint() // smallest sequence number
+	t.lastSeq = d.uvarint()
+	for tag == tagNewTable4 {
 		tag := d.uvarint()
 		if tag == customTagEnd || d.err != nil {
 			break
@@ -156,7 +165,25 @@ func (d *editReader) table(custom bool) *tableInfo {
 		}
 		d.text()
 	}
+	t.bounds = append([]byte{}, bounds[:len(bounds)-len(d.rest)]...)
 	return t
+}
+
+// snapshot returns one version edit that leads to the state.
+func (m *manifest) snapshot() []byte {
+	b := binary.AppendUvarint(nil, tagComparator)
+	b = append(binary.AppendUvarint(b, uint64(len(m.comparer))), m.comparer...)
+	for _, field := range []struct{ tag, value uint64 }{{tagLogNumber, m.minLog}, {tagNextFile, m.nextFile}, {tagLastSequence, m.lastSeq}} {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, field.tag), field.value)
+	}
+	for _, number := range slices.Sorted(maps.Keys(m.tables)) {
+		t := m.tables[number]
+		for _, n := range []uint64{t.tag, uint64(t.level), t.number, uint64(t.size)} {
+			b = binary.AppendUvarint(b, n)
+		}
+		b = append(b, t.bounds...)
+	}
+	return b
 }
 
 // manifestRead is what was read of a manifest file.

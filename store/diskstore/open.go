@@ -19,6 +19,9 @@ import (
 // opened.
 const formatVersion = 1
 
+// engineFormat is the version of the engine's files.
+const engineFormat = pebble.FormatTableFormatV6
+
 const (
 	dirMode             = 0o700 // messages are nobody else's business
 	bloomBitsPerKey     = 10
@@ -119,7 +122,7 @@ func (s *Store) engineOptions(fsys vfs.FS, logger pebble.Logger) *pebble.Options
 		FS:                          fsys,
 		Lock:                        s.lock,
 		Comparer:                    comparer,
-		FormatMajorVersion:          pebble.FormatTableFormatV6,
+		FormatMajorVersion:          engineFormat,
 		CacheSize:                   s.opts.CacheBytes,
 		MemTableSize:                uint64(s.opts.MemTableBytes),
 		MemTableStopWritesThreshold: memTablesBeforeStop,

@@ -21,6 +21,8 @@ import (
 type Options struct {
 	// Logger gets what the storage engine has to say, a line a call; default none.
 	Logger func(format string, args ...any)
+	// Report gets what an operator has to know: damage, and how far a long verification is. Default: Logger.
+	Report func(format string, args ...any)
 	// NoSync lets Put return before its batch is on disk. For tests and measurements: a crash of the
 	// machine loses messages that were acknowledged.
 	NoSync bool
@@ -86,6 +88,9 @@ func (o *Options) setDefaults() {
 	o.closeTimeout = cmp.Or(o.closeTimeout, defaultCloseTimeout)
 	if o.Logger == nil {
 		o.Logger = func(string, ...any) {}
+	}
+	if o.Report == nil {
+		o.Report = o.Logger
 	}
 }
 

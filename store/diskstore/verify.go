@@ -31,7 +31,7 @@ type span struct{ low, high []byte }
 
 // hold says what a damaged part of a table holds.
 func (d *Damage) hold(t *tableInfo, s span) {
-	d.table, d.span = t.number, s
+	d.table, d.span = t, s
 	d.Keys = fmt.Sprintf("%s to %s", showKey(s.low), showKey(s.high))
 	low, high := queueOf(s.low), queueOf(s.high)
 	switch {
@@ -82,7 +82,7 @@ var keyKinds = map[byte]string{
 
 // verifyTables reads all tables and checks their checksums. It notes what is damaged.
 func (in *inspection) verifyTables(ctx context.Context, tell func(format string, args ...any)) error {
-	if in.manifest == nil {
+	if in.manifest == nil || in.unsure {
 		return nil
 	}
 	var all, done int64
@@ -91,7 +91,9 @@ func (in *inspection) verifyTables(ctx context.Context, tell func(format string,
 	}
 	broken := map[uint64]bool{}
 	for _, d := range in.damages {
-		broken[d.table] = true
+		if d.table != nil {
+			broken[d.table.number] = true
+		}
 	}
 	v := tableVerifier{fs: in.fs, dir: in.dir, opts: readerOptions(in.fs), window: make([]byte, verifyWindow)}
 	began := time.Now()
@@ -257,6 +259,7 @@ func (v *tableVerifier) narrow(r *sstable.Reader, t *tableInfo, at int64) (*Dama
 	}
 	_ = it.Close() // it repeats the error that stopped it
 	d.hold(t, s)
+	d.rest = true
 	if props, err := r.ReadPropertiesBlock(context.Background(), nil); err == nil {
 		d.Entries = int64(props.NumEntries) - readable
 	}
@@ -308,7 +311,7 @@ func lockAndInspect(ctx context.Context, dir string, o *Options) (*pebble.Lock, 
 	}
 	in, err := inspect(o.fs, dir)
 	if err == nil {
-		err = in.verifyTables(ctx, o.Logger)
+		err = in.verifyTables(ctx, o.Report)
 	}
 	if err == nil && in.empty {
 		err = fmt.Errorf("%w: there is no store in it", store.ErrNotFound)
