@@ -20,7 +20,7 @@
 // # When the disk fails
 //
 // Less free space than the reserve (64 MiB, or a sixteenth of a small disk): what needs more space gets
-// store.ErrUnavailable; claims, acknowledgements and expiry go on. Space is looked at once a second.
+// store.ErrUnavailable; claims, acknowledgements and expiry go on. Space is looked at four times a second.
 //
 // A write that finds no space, or no descriptor, waits up to five seconds and is tried again; meanwhile new
 // writes are refused. If it still fails, or the disk fails in another way, nobody knows what is on disk. The

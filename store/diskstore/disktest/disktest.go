@@ -27,17 +27,19 @@ type Disk struct {
 	mu    sync.Mutex
 	total int64 // bytes of the disk
 	used  int64 // bytes that were written and not removed, and that others take
+	taken bool  // somebody else takes what becomes free
 	fault func(op Op, name string) error
 }
 
 // New makes a disk of a size.
 func New(total int64) *Disk { return &Disk{FS: vfs.Default, total: total} }
 
-// SetFree leaves so many bytes free, as if somebody else took the rest.
+// SetFree leaves so many bytes free, as if somebody else took the rest and what becomes free later. That ends when
+// all of the disk is free.
 func (d *Disk) SetFree(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.used = d.total - bytes
+	d.used, d.taken = d.total-bytes, bytes < d.total
 }
 
 // Break makes operations fail for which fault returns an error, which is called with the base name of the file; nil
@@ -147,7 +149,9 @@ func (d *Disk) size(name string) int64 {
 func (d *Disk) give(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.used = max(0, d.used-bytes)
+	if !d.taken {
+		d.used = max(0, d.used-bytes)
+	}
 }
 
 // Unwrap implements vfs.FS.
