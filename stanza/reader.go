@@ -180,6 +180,14 @@ func (r *Reader) Ready() bool {
 // Partial reports whether a part of an element has come. It is for after an error that came from the connection.
 func (r *Reader) Partial() bool { return r.start < len(r.buf) }
 
+// Buffered is the size of the buffer that holds the part of an element that has come, 0 for a small one.
+func (r *Reader) Buffered() int64 {
+	if cap(r.buf) <= largeChunk {
+		return 0
+	}
+	return int64(cap(r.buf))
+}
+
 // advance reads until there is something to return: a header or an element, or an error.
 func (r *Reader) advance() error {
 	for {

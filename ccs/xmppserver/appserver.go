@@ -53,10 +53,10 @@ func (a *appServer) decode(payload []byte) (head, error) {
 func (a *appServer) keep() { a.batch = append(a.batch, a.in.Downstream) }
 
 // route implements role.
-func (a *appServer) route(ctx context.Context, out []byte) ([]byte, int) {
-	batch := a.take()
+func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {
+	batch, bytes := a.take()
 	if len(batch) == 0 {
-		return out, 0
+		return out, load{}
 	}
 	s := a.s
 	from := ccs.Source{Sender: s.sender, Session: a.receipts.box.Lease(), PerSecond: s.limits.PerSecond}
@@ -76,7 +76,7 @@ func (a *appServer) route(ctx context.Context, out []byte) ([]byte, int) {
 		out = s.appendNack(out, from, m.MessageID, res.Err)
 	}
 	clear(a.results)
-	return out, len(batch)
+	return out, load{len(batch), bytes}
 }
 
 // acknowledge implements role. A receipt's ack comes with its prefix or without (CCS 3.4).

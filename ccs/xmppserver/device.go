@@ -42,10 +42,10 @@ func (d *device) keep() {
 }
 
 // route implements role. An ack says that the message is stored, or a send_error for it.
-func (d *device) route(ctx context.Context, out []byte) ([]byte, int) {
-	batch := d.take()
+func (d *device) route(ctx context.Context, out []byte) ([]byte, load) {
+	batch, bytes := d.take()
 	if len(batch) == 0 {
-		return out, 0
+		return out, load{}
 	}
 	s := d.s
 	err := s.srv.router.SendUpstream(ctx, s.device, batch)
@@ -59,7 +59,7 @@ func (d *device) route(ctx context.Context, out []byte) ([]byte, int) {
 		s.accepted++
 		out = stanza.AppendAck(out, m.To, m.ID, "")
 	}
-	return out, len(batch)
+	return out, load{len(batch), bytes}
 }
 
 // acknowledge implements role.

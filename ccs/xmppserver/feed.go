@@ -24,6 +24,7 @@ type feed struct {
 	router   *ccs.Router
 	box      *ccs.Mailbox
 	window   *flowcontrol.Window                         // offered and not acknowledged (CCS 4.2)
+	held     *flowcontrol.Account                        // bytes of that
 	signal   func()                                      // tells serveLoop that there is something to do
 	id       func(m *ccs.Message, e *store.Entry) string // the message_id on the wire
 	write    func(b []byte, o *offered) []byte
@@ -41,6 +42,7 @@ type feed struct {
 	wakeUp  atomic.Bool  // the queue may have more
 	starved atomic.Bool  // it may, but no slot was free
 	phantom atomic.Bool  // the peer does not seem to be there: others have its messages
+	size    atomic.Int64 // of the largest entry in the last batch
 	lastAck atomic.Int64 // when an ack last came, in Unix nanoseconds by the wall; at first when the feed began
 
 	late    atomic.Bool  // what the store could not forget is to be tried again
@@ -54,7 +56,7 @@ type feed struct {
 type finished struct {
 	ids      []store.ID
 	receipts []ccs.Receipt // for them
-	slots    int           // that they take
+	freed    load          // what they took
 }
 
 // offered is an entry that this connection carries and that is not acknowledged.
@@ -102,7 +104,7 @@ func (h feedHandle) Room() int {
 	if !h.wakeable() || h.f.phantom.Load() {
 		return 0
 	}
-	return h.f.window.Free()
+	return h.f.free()
 }
 
 func (h feedHandle) Close(reason error) { h.end(reason) }
@@ -111,7 +113,7 @@ func (f *feed) wake() bool {
 	if f.phantom.Load() {
 		return false
 	}
-	if f.window.Free() == 0 && !f.starve() {
+	if f.free() == 0 && !f.starve() {
 		return false
 	}
 	f.wakeUp.Store(true)
@@ -123,8 +125,25 @@ func (f *feed) wake() bool {
 // true if one came free meanwhile, and the note is taken back.
 func (f *feed) starve() bool {
 	f.starved.Store(true)
-	return f.window.Free() > 0 && f.starved.CompareAndSwap(true, false)
+	return f.free() > 0 && f.starved.CompareAndSwap(true, false)
 }
+
+// free is how many entries may be offered. The bytes of the next ones are guessed from those of the last: an entry's
+// size is known only when it is claimed. A feed that holds nothing may always have one.
+func (f *feed) free() int {
+	n := f.window.Free()
+	if n == 0 {
+		return 0
+	}
+	room := f.held.Room()
+	if room == 0 && f.held.Held() > 0 {
+		return 0
+	}
+	return min(n, max(1, int(room/max(f.size.Load(), minSize))))
+}
+
+// minSize is the least that an entry is taken for, before the first too.
+const minSize = 512
 
 // offer claims entries, as many as the window has room for, and appends them to out. More says that the
 // queue is not known to be empty.
@@ -132,7 +151,7 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	if f.phantom.Load() || !f.wakeUp.Swap(false) {
 		return out, false
 	}
-	n := min(f.window.Free(), claimBatch)
+	n := min(f.free(), claimBatch)
 	if n == 0 {
 		if f.starve() {
 			f.wakeUp.Store(true)
@@ -146,6 +165,7 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 		time.AfterFunc(claimRetry, func() { f.wakeUp.Store(true); f.signal() })
 	}
 	now := time.Now()
+	var bytes, largest int64
 	offers := make([]offered, len(entries))
 	for i := range entries {
 		o := &offers[i]
@@ -157,11 +177,17 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 		}
 		f.window.Take(1)
 		f.offeredTotal++
+		bytes += o.size()
+		largest = max(largest, o.size())
 		o.id = f.id(&o.m, &o.entry)
 		f.mu.Lock()
 		f.note(o)
 		f.mu.Unlock()
 		out = f.write(out, o)
+	}
+	if len(entries) > 0 {
+		f.held.Add(bytes)
+		f.size.Store(largest)
 	}
 	if err == nil && len(entries) == n {
 		f.wakeUp.Store(true)
@@ -169,6 +195,9 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	}
 	return out, false
 }
+
+// size is the bytes that an entry holds.
+func (o *offered) size() int64 { return int64(len(o.entry.Body)) }
 
 // decode reads the message of an entry.
 func (o *offered) decode() error {
@@ -186,7 +215,7 @@ const maxGap = 15 * time.Minute
 // before next.
 func (f *feed) resend(ctx context.Context, out []byte, wall, now, next time.Time) ([]byte, time.Time) {
 	var gone []store.ID
-	dropped := 0
+	var dropped load
 	f.mu.Lock()
 	for id, first := range f.outstanding {
 		for o := first; o != nil; o = o.next {
@@ -194,7 +223,8 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now, next time.Time
 			due := !wall.Before(o.due)
 			switch {
 			case due && (expired || f.resends >= 0 && o.sent > f.resends):
-				dropped++
+				dropped.messages++
+				dropped.bytes += o.size()
 				if o.entry.ID != 0 {
 					gone = append(gone, o.entry.ID)
 				}
@@ -212,13 +242,13 @@ func (f *feed) resend(ctx context.Context, out []byte, wall, now, next time.Time
 		}
 	}
 	f.mu.Unlock()
-	if dropped == 0 {
+	if dropped.messages == 0 {
 		return out, next
 	}
 	if err := f.box.Ack(ctx, gone...); err != nil {
 		f.router.StoreFailed(f.log, "forget messages that were given up", err, zap.Int("messages", len(gone)))
 	}
-	f.window.Give(dropped)
+	f.give(dropped)
 	if f.starved.CompareAndSwap(true, false) {
 		f.wakeUp.Store(true)
 	}
@@ -239,15 +269,17 @@ func (f *feed) checkPhantom(wall time.Time) bool {
 		}
 		return false
 	}
-	if f.window.Free() > 0 || !f.box.Shared() {
+	if f.free() > 0 || !f.box.Shared() {
 		return false
 	}
 	last := time.Unix(0, f.lastAck.Load())
 	f.mu.Lock()
-	moved, newest := 0, time.Time{}
+	var moved load
+	var newest time.Time
 	for _, first := range f.outstanding {
 		for o := first; o != nil; o = o.next {
-			moved++
+			moved.messages++
+			moved.bytes += o.size()
 			if o.since.After(newest) {
 				newest = o.since
 			}
@@ -265,9 +297,9 @@ func (f *feed) checkPhantom(wall time.Time) bool {
 	if !f.phantom.Load() {
 		return false
 	}
-	f.window.Give(moved)
+	f.give(moved)
 	f.box.Yield()
-	f.log.Warn("phantom connection", zap.Int("moved", moved), zap.Duration("silent", silent))
+	f.log.Warn("phantom connection", zap.Int("moved", moved.messages), zap.Duration("silent", silent))
 	return true
 }
 
@@ -301,7 +333,8 @@ func (f *feed) acknowledge(id, to string) bool {
 	if entry := acked.entry.ID; entry != 0 {
 		f.acked.ids = append(f.acked.ids, entry)
 	}
-	f.acked.slots++
+	f.acked.freed.messages++
+	f.acked.freed.bytes += acked.size()
 	f.strike(id, acked)
 	return true
 }
@@ -353,14 +386,14 @@ func (f *feed) settle(ctx context.Context) bool {
 		// Redelivered later: the peer meets it a second time, which the contract permits.
 		f.router.StoreFailed(f.log, "forget acknowledged messages", err, zap.Int("messages", len(d.ids)))
 	}
-	freed := d.slots
+	freed := d.freed
 	clear(d.receipts)
 	f.spare = finished{ids: d.ids[:0], receipts: d.receipts[:0]}
-	if freed == 0 {
+	if freed.messages == 0 {
 		return false
 	}
 	f.lastAck.Store(time.Now().UnixNano())
-	f.window.Give(freed)
+	f.give(freed)
 	if f.starved.CompareAndSwap(true, false) {
 		f.wakeUp.Store(true)
 		f.signal()
@@ -373,9 +406,23 @@ func (f *feed) keep(d finished) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	d.ids, d.receipts = append(d.ids, f.acked.ids...), append(d.receipts, f.acked.receipts...)
-	d.slots += f.acked.slots
+	d.freed.messages += f.acked.freed.messages
+	d.freed.bytes += f.acked.freed.bytes
 	f.acked, f.spare = d, finished{}
 	time.AfterFunc(claimRetry, func() { f.late.Store(true); f.signal() })
+}
+
+// give frees what entries held.
+func (f *feed) give(l load) {
+	f.held.Sub(l.bytes)
+	f.window.Give(l.messages)
+}
+
+// recheck wakes a feed that had no room for want of memory of the whole process, which may be there now.
+func (f *feed) recheck() {
+	if f.free() > 0 && f.starved.CompareAndSwap(true, false) {
+		f.wakeUp.Store(true)
+	}
 }
 
 // forget ends the life of what was acknowledged: first the receipts for it are owed, then it goes.

@@ -10,15 +10,17 @@ type inbox[M any] struct {
 
 	mu      sync.Mutex
 	pending []M
+	bytes   int64 // of the stanzas that pending came in
 }
 
-// handOver gives serveLoop what readLoop has gathered. It reports whether there was any.
-func (b *inbox[M]) handOver() bool {
+// handOver gives serveLoop what readLoop has gathered, which came in so many bytes. It reports whether there was any.
+func (b *inbox[M]) handOver(bytes int64) bool {
 	if len(b.batch) == 0 {
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.bytes += bytes
 	if len(b.pending) == 0 {
 		b.pending, b.batch = b.batch, b.pending[:0]
 		return true
@@ -29,11 +31,22 @@ func (b *inbox[M]) handOver() bool {
 	return true
 }
 
-// take swaps out what was handed over. It is the caller's until the next take.
-func (b *inbox[M]) take() []M {
+// take swaps out what was handed over, and says in how many bytes it came. It is the caller's until the next take.
+func (b *inbox[M]) take() (_ []M, bytes int64) {
 	clear(b.taken)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.taken, b.pending = b.pending, b.taken[:0]
-	return b.taken
+	bytes, b.bytes = b.bytes, 0
+	return b.taken, bytes
+}
+
+// shrink gives up the memory of the last batches: the session is idle.
+func (b *inbox[M]) shrink() {
+	b.taken = nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.pending) == 0 {
+		b.pending = nil
+	}
 }

@@ -49,6 +49,10 @@ func (s *session) readLoop(ctx context.Context) error {
 // limitWait gives the next read a deadline if a stanza has begun: what a peer begins and does not end would hold its
 // buffer for ever. Between stanzas a peer may be silent for as long as it likes.
 func (s *session) limitWait(ctx context.Context) {
+	if part := s.in.Buffered(); part != s.part {
+		s.srv.opts.Memory.Add(part - s.part)
+		s.part = part
+	}
 	var deadline time.Time
 	if s.in.Partial() || s.bulk.Partial() {
 		if s.begun.IsZero() {
@@ -85,7 +89,7 @@ func (s *session) handle(ctx context.Context, el *stanza.Element) error {
 			if err != nil {
 				return err
 			}
-			return s.reply(ctx, reply, 0)
+			return s.reply(ctx, reply, load{})
 		}
 	}
 	return fmt.Errorf("<%s xmlns=%q>: %w", el.Local, el.Space, stream.UnsupportedStanzaType)
@@ -105,33 +109,40 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 	case err == nil && (m.typ == stanza.TypeAck || m.typ == stanza.TypeNack):
 		return s.acknowledge(ctx, el, m)
 	}
-	switch slotErr := s.takeSlot(ctx); {
+	n := int64(len(el.Raw))
+	switch slotErr := s.takeSlot(ctx, n); {
 	case slotErr == errOverrun:
 		// The answer takes no slot: how many may wait is bounded by reply.
 		refusal := &stanza.Error{Code: stanza.ServiceUnavailable, Description: fmt.Sprintf("More than %d messages are unanswered on this connection", s.window.Size())}
-		return s.reply(ctx, s.appendNack(nil, m.to, m.id, refusal), 0)
+		return s.reply(ctx, s.appendNack(nil, m.to, m.id, refusal), load{})
 	case slotErr != nil:
 		return slotErr
 	}
 	if err == nil {
 		if !s.isDraining() {
 			s.role.keep()
+			s.kept += n
 			return nil
 		}
 		err = &stanza.Error{Code: stanza.ConnectionDraining, Description: "Connection is draining"}
 	}
-	return s.reply(ctx, s.appendNack(nil, m.to, m.id, err), 1)
+	return s.reply(ctx, s.appendNack(nil, m.to, m.id, err), load{1, n})
 }
 
 // errOverrun says that the client sent more than the window, where that is not waited for.
 var errOverrun = errors.New("window overrun")
 
-// takeSlot takes a slot of the window for a message, waiting for one while all are taken: then nothing
-// more is read (CCS 4.1). Slots come free by our own work, so that this ends.
-func (s *session) takeSlot(ctx context.Context) error {
-	for s.window.Take(1) == 0 {
+// takeSlot takes a slot of the window for a message of n bytes, waiting while all are taken or the bytes are too many:
+// then nothing more is read (CCS 4.1). Slots and bytes come free by our own work, so that this ends.
+func (s *session) takeSlot(ctx context.Context, n int64) error {
+	for {
+		fits := s.fits(n)
+		if fits && s.window.Take(1) == 1 {
+			s.room -= n
+			return nil
+		}
 		s.handOver(ctx)
-		if s.srv.opts.RefuseOverrun {
+		if fits && s.srv.opts.RefuseOverrun {
 			return errOverrun
 		}
 		select {
@@ -140,7 +151,15 @@ func (s *session) takeSlot(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	return nil
+}
+
+// fits reports whether n more bytes may be held. While nothing is held any number may.
+func (s *session) fits(n int64) bool {
+	if n <= s.room {
+		return true
+	}
+	s.room = s.held.Room() - s.kept
+	return n <= s.room || s.held.Held()+s.kept == 0
 }
 
 func (s *session) isDraining() bool {
@@ -151,7 +170,10 @@ func (s *session) isDraining() bool {
 
 // handOver gives serveLoop the messages that were decoded, and the store the acks.
 func (s *session) handOver(ctx context.Context) {
-	if s.role.handOver() {
+	bytes := s.kept
+	s.kept = 0
+	s.held.Add(bytes)
+	if s.role.handOver(bytes) {
 		s.signal()
 	}
 	settled := false
@@ -163,14 +185,16 @@ func (s *session) handOver(ctx context.Context) {
 	}
 }
 
-// reply leaves an answer for serveLoop to write, which frees slots once it is written. While too much
+// reply leaves an answer for serveLoop to write, which frees what it answers once it is written. While too much
 // waits, nothing more is read.
-func (s *session) reply(ctx context.Context, b []byte, slots int) error {
+func (s *session) reply(ctx context.Context, b []byte, answers load) error {
+	s.held.Add(answers.bytes)
 	for {
 		s.mu.Lock()
 		if len(s.replies) < maxReplies {
 			s.replies = append(s.replies, b...)
-			s.slots += slots
+			s.answers.messages += answers.messages
+			s.answers.bytes += answers.bytes
 			s.mu.Unlock()
 			s.signal()
 			return nil
@@ -193,7 +217,7 @@ func (s *session) refuseStanza(ctx context.Context, el *stanza.Element, why erro
 		text = e.Description
 	}
 	s.log.Info("stanza refused", zap.String("reason", text))
-	return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 400, xstanza.BadRequest, text)), 0)
+	return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 400, xstanza.BadRequest, text)), load{})
 }
 
 func (s *session) stanzaError(el *stanza.Element, code int, condition xstanza.Condition, text string) *stanza.StanzaError {
@@ -213,14 +237,14 @@ const notOurs = "Received acks for messages not sent over this connection"
 // carried (CCS 3.4). They are never answered themselves, unless they are wrong.
 func (s *session) acknowledge(ctx context.Context, el *stanza.Element, m head) error {
 	if !m.hasTo {
-		return s.reply(ctx, stanza.AppendNack(nil, "", m.id, stanza.BadAck, "Missing Required Field: to"), 0)
+		return s.reply(ctx, stanza.AppendNack(nil, "", m.id, stanza.BadAck, "Missing Required Field: to"), load{})
 	}
 	if !s.role.acknowledge(m.id, m.to) {
 		s.messages().revive() // perhaps of what was moved: somebody is there
 		if !s.wrongAcks.Take(wrongAckRate, 1, time.Now()) {
 			return nil // a client that acks whatever it gets would go on for ever (CCS 3.4)
 		}
-		return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 406, xstanza.NotAcceptable, notOurs)), 0)
+		return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 406, xstanza.NotAcceptable, notOurs)), load{})
 	}
 	if m.typ == stanza.TypeNack {
 		s.log.Warn("the peer nacked a message, which counts as an ack", zap.String("message_id", m.id))

@@ -37,6 +37,7 @@ type Options struct {
 	RefuseOverrun    bool                // answer a message beyond the window with SERVICE_UNAVAILABLE instead of waiting; for tests of app servers (CCS 4.1)
 	NoControlID      bool                // leave message_id out of the control message, as Google did (CCS 3.7)
 	LoginBudget      *flowcontrol.Budget // bytes of all connections that are not bound; default 32 MiB
+	Memory           *flowcontrol.Budget // bytes of messages that all sessions hold; default 256 MiB
 	MaxConns         int                 // connections at a time, negotiating ones included; default 10000
 	MaxPerSender     int                 // logged-in connections of one sender; default 1000 (CCS 4.5)
 	FailedLogins     flowcontrol.Rate    // of one address; default one a second, 100 at once (CCS 1.6)
@@ -55,6 +56,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.DrainMax, 30*time.Second)
 	setDefault(&o.MaxConns, 10_000)
 	setDefault(&o.MaxPerSender, 1000)
+	if o.Memory == nil {
+		o.Memory = flowcontrol.NewBudget(256 << 20)
+	}
 	if o.LoginBudget == nil {
 		o.LoginBudget = flowcontrol.NewBudget(conns.LoginMemory)
 	}

@@ -25,15 +25,19 @@ type session struct {
 	// Static after newSession.
 	*conn
 	role     role
-	bare     string              // the address that messages go to
-	window   *flowcontrol.Window // received and not answered (CCS 4.1)
-	feeds    []*feed             // the first has the peer's messages, which draining waits for
-	settling *time.Timer         // calls settle; runSession starts it
+	bare     string               // the address that messages go to
+	window   *flowcontrol.Window  // received and not answered (CCS 4.1)
+	held     *flowcontrol.Account // bytes of that
+	feeds    []*feed              // the first has the peer's messages, which draining waits for
+	settling *time.Timer          // calls settle; runSession starts it
 
 	// Owned by readLoop.
 	wrongAcks flowcontrol.Bucket
 	begun     time.Time // when a stanza was first waited for that has begun; zero while there is none
 	deadline  time.Time // of reads
+	kept      int64     // bytes of the messages since the last hand-over
+	room      int64     // bytes that may be taken before held is asked again
+	part      int64     // bytes of an unfinished stanza that are counted in the budget
 
 	// Owned by serveLoop.
 	opened    time.Time
@@ -48,7 +52,7 @@ type session struct {
 
 	mu       sync.Mutex // never held over I/O
 	replies  []byte     // encoded answers of readLoop
-	slots    int        // of window, that those answers free once written
+	answers  load       // what those answer: it frees slots of window once they are written
 	draining bool
 	ended    error // why readLoop ended, nil while it runs
 }
@@ -58,13 +62,22 @@ type role interface {
 	// decode reads what the peer said, and keep has it routed with the next batch. Both are for readLoop.
 	decode(payload []byte) (head, error)
 	keep()
-	// handOver gives serveLoop what was kept since the last time. It reports whether there was any.
-	handOver() bool
-	// route has the router take on what was handed over, appends the answers, and returns how many those are. It
+	// handOver gives serveLoop what was kept since the last time, which came in so many bytes. It reports whether
+	// there was any.
+	handOver(bytes int64) bool
+	// route has the router take on what was handed over, appends the answers, and returns what was answered. It
 	// is for serveLoop.
-	route(ctx context.Context, out []byte) (_ []byte, answered int)
+	route(ctx context.Context, out []byte) (_ []byte, answered load)
+	// shrink gives up memory that an idle session does not need. It is for serveLoop.
+	shrink()
 	// acknowledge takes an ack of the peer's; false if this connection carries nothing that it could be for.
 	acknowledge(id, to string) bool
+}
+
+// load is messages that are to be answered, and the bytes of the stanzas that they came in.
+type load struct {
+	messages int
+	bytes    int64
 }
 
 // head is what a session has to know of anything that its peer says.
@@ -77,7 +90,11 @@ type head struct {
 
 const (
 	maxReplies = 256 << 10 // bytes of readLoop's own answers that may wait; then it stops reading
-	maxScratch = 1 << 20   // a larger write buffer is not kept
+	maxScratch = 256 << 10 // a larger write buffer is not kept
+
+	// maxHeld is how many bytes of stanzas a session may leave unanswered, and how many its peer may leave
+	// unacknowledged in each feed. One stanza or message may be larger.
+	maxHeld = 1 << 20
 
 	// settleTime is how long messages wait after bind, and again after the request for the session, for the
 	// peer's first message or presence. Many clients register their handlers only when they have the answers
@@ -96,6 +113,7 @@ func (c *conn) runSession(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := c.newSession()
+	defer s.forgetHeld()
 	for _, f := range s.feeds {
 		if err := f.attach(ctx, s.wakeable, cancel); err != nil {
 			s.log.Error("session not opened", zap.Error(err))
@@ -129,6 +147,15 @@ func (c *conn) runSession(ctx context.Context) {
 	s.log.Info("session closed", append(totals, zap.Duration("took", time.Since(s.opened)))...)
 }
 
+// forgetHeld gives back to the budget what the session held.
+func (s *session) forgetHeld() {
+	s.held.Close()
+	s.srv.opts.Memory.Add(-s.part)
+	for _, f := range s.feeds {
+		f.held.Close()
+	}
+}
+
 func (c *conn) newSession() *session {
 	p := c.srv.router.Profile()
 	s := &session{
@@ -136,6 +163,7 @@ func (c *conn) newSession() *session {
 		bare:    c.user + "@" + c.domain,
 		opened:  time.Now(),
 		window:  flowcontrol.NewWindow(cmp.Or(c.limits.Window, p.Window)),
+		held:    flowcontrol.NewAccount(c.srv.opts.Memory, maxHeld),
 		notify:  make(chan struct{}, 1),
 		written: make(chan struct{}, 1),
 	}
@@ -152,6 +180,7 @@ func (c *conn) newSession() *session {
 func (s *session) newFeed(name string, key store.Key, window int) *feed {
 	f := &feed{
 		name: name, key: key, router: s.srv.router, window: flowcontrol.NewWindow(window), signal: s.signal, log: s.log,
+		held:    flowcontrol.NewAccount(s.srv.opts.Memory, maxHeld),
 		resends: -1, firstGap: s.srv.opts.ResendAfter,
 	}
 	s.feeds = append(s.feeds, f)
@@ -197,7 +226,7 @@ func (s *session) end(err error) {
 // work is what serveLoop takes at a time, besides what the role has for it.
 type work struct {
 	replies  []byte
-	slots    int
+	answers  load
 	draining bool
 	ended    error
 }
@@ -208,8 +237,8 @@ func (s *session) take(done work) work {
 		done.replies = nil
 	}
 	s.mu.Lock()
-	w := work{replies: s.replies, slots: s.slots, draining: s.draining, ended: s.ended}
-	s.replies, s.slots = done.replies[:0], 0
+	w := work{replies: s.replies, answers: s.answers, draining: s.draining, ended: s.ended}
+	s.replies, s.answers = done.replies[:0], load{}
 	s.mu.Unlock()
 	select {
 	case s.written <- struct{}{}:
@@ -230,7 +259,7 @@ func (s *session) serveLoop(ctx context.Context) error {
 	for {
 		w = s.take(w)
 		out = append(out[:0], w.replies...)
-		var answered int
+		var answered load
 		out, answered = s.role.route(ctx, out)
 		if w.draining && s.drainedAt.IsZero() {
 			out = stanza.AppendControl(out, "CONNECTION_DRAINING", s.controlID())
@@ -244,6 +273,7 @@ func (s *session) serveLoop(ctx context.Context) error {
 			next := wall.Add(s.srv.opts.ResendAfter / resendChecks)
 			for _, f := range s.feeds {
 				out, next = f.resend(ctx, out, wall, now, next)
+				f.recheck()
 			}
 			resend.Reset(max(next.Sub(wall), s.srv.opts.ResendAfter/resendSlack))
 		}
@@ -261,10 +291,11 @@ func (s *session) serveLoop(ctx context.Context) error {
 			}
 		}
 		if len(out) > 0 {
-			if err := s.write(out); err != nil {
+			if err := s.writeCounted(out); err != nil {
 				return err
 			}
-			s.window.Give(w.slots + answered)
+			s.held.Sub(w.answers.bytes + answered.bytes)
+			s.window.Give(w.answers.messages + answered.messages)
 			idle.Reset(s.srv.opts.KeepAlive)
 		}
 		if cap(out) > maxScratch {
@@ -299,6 +330,8 @@ func (s *session) serveLoop(ctx context.Context) error {
 				return err
 			}
 			idle.Reset(s.srv.opts.KeepAlive)
+			out, w.replies = nil, nil
+			s.role.shrink()
 		case <-ctx.Done():
 		}
 	}
@@ -345,6 +378,14 @@ func (s *session) appendNack(out []byte, from, id string, err error) []byte {
 		s.srv.router.StoreFailed(s.log, "message not handled", err, zap.String("message_id", id))
 	}
 	return stanza.AppendNack(out, from, id, refusal.Code, refusal.Description)
+}
+
+// writeCounted is write, of what counts as held until the peer has taken it.
+func (s *session) writeCounted(b []byte) error {
+	n := int64(len(b))
+	s.srv.opts.Memory.Add(n)
+	defer s.srv.opts.Memory.Add(-n)
+	return s.write(b)
 }
 
 func (s *session) write(b []byte) error {
