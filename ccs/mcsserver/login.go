@@ -64,6 +64,7 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 		return nil, err
 	}
 	if err := s.welcome(&req); err != nil {
+		s.unkeepAll()
 		s.box.Detach(c.srv.ctx)
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func (s *session) dropKnown(listed []string) error {
 		}
 	}
 	var has []offered
-	for more := last != 0; more && len(s.stash) < maxStash; {
+	for more := last != 0; more && len(s.stash) < maxStash && s.mayKeep(); {
 		entries, err := s.box.Claim(s.srv.ctx, claimBatch)
 		if err != nil {
 			return err
@@ -128,6 +129,7 @@ func (s *session) dropKnown(listed []string) error {
 			o := offer(e)
 			if !s.has(mcs.PersistentID(o.micros, uint64(o.id))) {
 				s.stash = append(s.stash, *e)
+				s.keep(e)
 				continue
 			}
 			var m ccs.Message

@@ -73,8 +73,10 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 	now := s.srv.router.Now()
 	var has []offered // what need not be sent
 	out := make([]offered, 0, len(entries))
+	largest := 0
 	for i := range entries {
 		e := &entries[i]
+		largest = max(largest, len(e.Body))
 		s.replaceHeld(e)
 		o := offer(e)
 		frame, err := s.appendEntry(b, e, &o, processed, idle, now)
@@ -97,6 +99,9 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 			out = append(out, o)
 		}
 	}
+	if len(entries) > 0 {
+		s.size = int32(largest)
+	}
 	more := len(entries) == room
 	if !more && err == nil {
 		s.known = nil
@@ -115,6 +120,7 @@ func (s *session) claim(room int) ([]store.Entry, error) {
 	}
 	n := min(room, len(s.stash))
 	entries := s.stash[:n:n]
+	s.unkeep(entries...)
 	if s.stash = s.stash[n:]; len(s.stash) == 0 {
 		s.stash = nil
 	}

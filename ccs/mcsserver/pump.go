@@ -12,6 +12,8 @@ const (
 	claimBatch  = 256       // messages taken from the store at a time
 	maxPongs    = 64        // heartbeats that may wait for an answer
 	maxKeptPump = 256 << 10 // a larger write buffer is not kept
+	maxPumped   = 1 << 20   // bytes of messages that are written at a time, but for the last
+	minSize     = 512       // bytes that a message is taken for at least
 )
 
 // kick notes something for the pump, under mu, and sees to it that one runs.
@@ -46,7 +48,7 @@ func (s *session) pump() {
 	for {
 		b, err := s.gather((*buf)[:0])
 		if err == nil && len(b) > 0 {
-			err = s.write(b)
+			err = s.writeCounted(b)
 		}
 		*buf = b
 		s.mu.Lock()
@@ -63,6 +65,19 @@ func (s *session) pump() {
 		}
 		s.mu.Unlock()
 	}
+}
+
+// writeCounted is write, of what counts as held until the device has taken it.
+func (s *session) writeCounted(b []byte) error {
+	n := int64(len(b))
+	s.srv.opts.Memory.Add(n)
+	defer s.srv.opts.Memory.Add(-n)
+	return s.write(b)
+}
+
+// atOnce is how many messages may be claimed and written now. Their bytes are guessed from those of the last ones.
+func (s *session) atOnce() int {
+	return max(1, int(min(maxPumped, s.srv.opts.Memory.Share())/max(int64(s.size), minSize)))
 }
 
 // gather appends the frames that are due.
@@ -93,7 +108,7 @@ func (s *session) gather(b []byte) ([]byte, error) {
 	}
 	if room > 0 {
 		var err error
-		if b, err = s.offer(b, room, processed, idle); err != nil {
+		if b, err = s.offer(b, min(room, s.atOnce()), processed, idle); err != nil {
 			return b, err
 		}
 	}

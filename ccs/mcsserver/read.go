@@ -124,7 +124,7 @@ func (s *session) handleData(payload []byte) error {
 	}
 	s.batch.messages = append(s.batch.messages, up)
 	s.received++
-	if s.batch.bytes += len(payload); len(s.batch.messages) < maxBatch && s.batch.bytes < maxBytes {
+	if s.batch.bytes += len(payload); len(s.batch.messages) < maxBatch && int64(s.batch.bytes) < min(maxBytes, s.srv.opts.Memory.Share()) {
 		return nil
 	}
 	_, err := s.settle()

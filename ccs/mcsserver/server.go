@@ -26,6 +26,7 @@ type Options struct {
 	Heartbeat        time.Duration       // interval to tell devices in heartbeat_config; default: none, they choose (DEV 8)
 	KeepAlive        time.Duration       // without traffic until a TCP keep-alive probe; default 15m
 	LoginBudget      *flowcontrol.Budget // bytes of all connections that have not logged in; default 32 MiB
+	Memory           *flowcontrol.Budget // bytes of messages that all sessions hold; default 256 MiB
 	MaxConns         int                 // connections at a time, ones before login included; default 100000
 }
 
@@ -38,6 +39,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.WriteTimeout, 30*time.Second)
 	setDefault(&o.KeepAlive, DefaultKeepAlive)
 	setDefault(&o.MaxConns, 100_000)
+	if o.Memory == nil {
+		o.Memory = flowcontrol.NewBudget(256 << 20)
+	}
 	if o.LoginBudget == nil {
 		o.LoginBudget = flowcontrol.NewBudget(conns.LoginMemory)
 	}

@@ -41,6 +41,8 @@ type session struct {
 	known     map[string]struct{} // persistent ids that the device listed at login, until the queue was gone through (DEV 7.2)
 	stash     []store.Entry       // claimed and not offered yet
 	held      []store.Entry       // claimed, and to be offered once the device is active (CCS 5.4)
+	kept      int64               // bytes of stash and held
+	size      int32               // bytes of the largest message in the last batch
 
 	mu        sync.Mutex // never held over I/O
 	pumping   bool       // a pump runs
@@ -119,6 +121,7 @@ func (s *session) end(err error) {
 		s.wire.Conn.Close() // a pump must not wait for a peer that is gone
 	}
 	s.pumps.Wait()
+	s.unkeepAll()
 	s.box.Detach(s.srv.ctx)
 	s.hangUp(last...)
 	s.log().Info("session closed", zap.Error(err), zap.Int("delivered", s.delivered),
