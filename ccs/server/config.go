@@ -40,6 +40,7 @@ type Config struct {
 	Domain             string   // of app servers' addresses on XMPP (CCS 1.7)
 	DeviceDomain       string   // of the addresses of devices that use XMPP
 	MaxConns           int      // connections at a time on all listeners; 0 for what the limit of open files has room for, 100,000 at most
+	MemoryBudget       int64    // bytes of messages that all connections hold; 0 for a quarter of the machine's or the cgroup's memory
 	MaxConnsPerAddress string   // "N" or "N:M": connections of one address that have logged in, and that have not; "" for the defaults
 	TrustedNetworks    []string // networks or addresses without limits per address, besides loopback
 	ProxyProtocol      []string // networks or addresses whose connections begin with a PROXY header, version 2
@@ -203,6 +204,9 @@ func (c *Config) Validate() error {
 	}
 	if _, _, err := parsePerAddress(c.MaxConnsPerAddress); err != nil {
 		bad("max-conns-per-address", c.MaxConnsPerAddress, err.Error(), "write how many may be logged in, such as 10000, or 10000:500 for how many may not be, too")
+	}
+	if err := checkMemoryBudget(c.MemoryBudget); err != nil {
+		bad("memory-budget", strconv.FormatInt(c.MemoryBudget, 10), err.Error(), "give at least 16MiB, or leave it out for a quarter of the memory")
 	}
 	for _, n := range []struct {
 		flag  string

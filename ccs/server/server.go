@@ -266,14 +266,16 @@ func (s *Server) firstProject(ctx context.Context, projects *control.Projects) e
 func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	maxConns, _, _ := s.gate.Limits()
 	login := flowcontrol.NewBudget(conns.LoginMemory)
+	memory := flowcontrol.NewBudget(memoryBudget(s.conf))
+	s.log.Info("memory for messages in flight", zap.Int64("mib", memory.Limit()>>20))
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
-		TLS: tlsConf, Logger: s.conf.Logger, LoginBudget: login, DrainMax: s.conf.DrainTimeout,
+		TLS: tlsConf, Logger: s.conf.Logger, LoginBudget: login, Memory: memory, DrainMax: s.conf.DrainTimeout,
 		Domain: s.conf.Domain, DeviceDomain: s.conf.DeviceDomain,
 		RefuseOverrun: s.conf.WindowOverrun == overrunNack, NoControlID: s.conf.NoControlID,
 		MaxConns: maxConns,
 	})
 	s.mcs = mcsserver.New(s.router, mcsserver.Options{
-		TLS: tlsConf, Logger: s.conf.Logger, LoginBudget: login, Heartbeat: s.conf.Heartbeat, KeepAlive: s.conf.MCSKeepAlive,
+		TLS: tlsConf, Logger: s.conf.Logger, LoginBudget: login, Memory: memory, Heartbeat: s.conf.Heartbeat, KeepAlive: s.conf.MCSKeepAlive,
 		MaxConns: maxConns,
 	})
 	settings, _ := parseSettings(s.conf.CheckinSettings) // Validate has seen them

@@ -45,7 +45,7 @@ type feed struct {
 	size    atomic.Int64 // of the largest entry in the last batch
 	lastAck atomic.Int64 // when an ack last came, in Unix nanoseconds by the wall; at first when the feed began
 
-	late    atomic.Bool  // what the store could not forget is to be tried again
+	late atomic.Bool // what the store could not forget is to be tried again
 
 	mu          sync.Mutex          // never held over I/O
 	acked       finished            // since the last settle

@@ -35,6 +35,8 @@ type serveCmd struct {
 	HTTPListen      string `name:"http-listen" default:"${http_listen}" placeholder:"HOST:PORT" help:"Listen here for check-in and registration over HTTPS."`
 	HTTPPlainListen string `name:"http-plain-listen" placeholder:"HOST:PORT" help:"Listen here too for the same without TLS. Default: off."`
 
+	MemoryBudget byteSize `placeholder:"SIZE" help:"Memory for messages that connections have in flight, such as 512MiB. Default: a quarter of the machine's memory, or of the cgroup's limit."`
+
 	MaxConns           int      `placeholder:"N" help:"Connections at a time, on all listeners. Default: as many as the limit of open files has room for, 100000 at most."`
 	MaxConnsPerAddress string   `default:"${max_conns_per_address}" placeholder:"N[:M]" help:"Connections of one address that have logged in, and apart from them those that have not, which are never more than a quarter of --max-conns."`
 	TrustedNetworks    []string `placeholder:"NETWORK" help:"Networks or addresses without limits per address, as this machine."`
@@ -190,6 +192,7 @@ func (c *serveCmd) config() server.Config {
 		HTTPListen:     c.HTTPListen,
 		HTTPPlain:      c.HTTPPlainListen,
 		MaxConns:       c.MaxConns,
+		MemoryBudget:   int64(c.MemoryBudget),
 		Domain:         c.Domain,
 		DeviceDomain:   c.DeviceDomain,
 		TLSCert:        c.TLSCert,
