@@ -47,6 +47,9 @@
 // scripts without flags may, if all slots are of the node; KEYS names but the first, for the client to route by. If
 // a slot is moving, the script finds out before it has changed anything of the part.
 //
+// A Redis whose memory is used up (maxmemory) runs no command that may need more. Scripts that hand out, give back and
+// forget have the flag allow-oom, for what is stored must be able to go; put has not.
+//
 // # Calls
 //
 // All calls for one Redis go through one pipe: while Redis works on a pipeline, the next gathers. If there is but one
@@ -58,7 +61,8 @@
 // # Trouble
 //
 // A Redis is down if it does not answer, weak if too few of its replicas confirm what it is told, full if its memory is
-// used up (maxmemory). Calls notice that, and a look every lookEvery notices its end; the log says both, once. In a
+// used up (maxmemory). Calls notice that, and a look every lookEvery notices its end; the log says both, once; of the
+// only Redis, Health does. In a
 // cluster, calls for a Redis in trouble fail at once with store.ErrUnavailable while the others work: Put and
 // Registrations do what they can and return a store.PartialError for the rest. A weak or full Redis is told nothing
 // new, but hands out and forgets what it has. What concerns a device's queue alone waits for the end of the trouble,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"openccs/store"
 )
@@ -58,7 +59,8 @@ type health struct {
 	looking bool
 	verdict chan struct{} // closed after the first look; nil while none is under way
 
-	// Of the log.
+	// Of the log. It says the same of the only Redis as the store's user does that asks for Health.
+	only  bool
 	told  bool        // that there is trouble, and not yet that it has ended
 	begun time.Time   // the trouble
 	calm  *time.Timer // says that it has ended
@@ -210,7 +212,7 @@ func (h *health) become(is condition, cause error) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if h.is == well && h.told {
-				h.s.log.Info("Redis works again", addr, zap.Duration("took", ended.Sub(h.begun)))
+				h.s.log.Log(h.level(zap.InfoLevel), "Redis works again", addr, zap.Duration("took", ended.Sub(h.begun)))
 				h.told = false
 			}
 			h.calm = nil
@@ -218,13 +220,21 @@ func (h *health) become(is condition, cause error) {
 	case is == well:
 	case !h.told:
 		h.told, h.begun = true, time.Now()
-		h.s.log.Warn(is.String(), addr, zap.Error(cause))
+		h.s.log.Log(h.level(zap.WarnLevel), is.String(), addr, zap.Error(cause))
 	case h.calm != nil: // the trouble goes on
 		h.calm.Stop()
 		h.calm = nil
 	case was < is && was != well:
-		h.s.log.Warn(is.String(), addr, zap.Error(cause))
+		h.s.log.Log(h.level(zap.WarnLevel), is.String(), addr, zap.Error(cause))
 	}
+}
+
+// level is the level of a line of the log.
+func (h *health) level(l zapcore.Level) zapcore.Level {
+	if h.only {
+		return zap.DebugLevel
+	}
+	return l
 }
 
 // end is for a Redis that the store uses no more.

@@ -26,9 +26,9 @@ type pipe struct {
 	client  redis.UniversalClient
 	wait    replicas
 	parcels chan *parcel
-	enough  chan struct{}  // capacity 1: says that pipeEnough parcels wait
+	enough  chan struct{}   // capacity 1: says that pipeEnough parcels wait
 	gone    <-chan struct{} // closed when the pipe takes nothing any more
-	lanes   sync.WaitGroup // work and help, until nothing is under way any more
+	lanes   sync.WaitGroup  // work and help, until nothing is under way any more
 }
 
 // parcel is the calls of one run for one Redis.

@@ -176,7 +176,7 @@ func (s *Store) makeShard(client redis.UniversalClient, key string) (sh *shard, 
 	}
 	only, wait := client == s.rdb, s.replicas()
 	sh = &shard{client: client, failsFast: !only, gone: make(chan struct{})}
-	sh.health.s, sh.health.client, sh.health.key, sh.health.gone = s, client, s.lookKey(key), sh.gone
+	sh.health.s, sh.health.client, sh.health.key, sh.health.gone, sh.health.only = s, client, s.lookKey(key), sh.gone, only
 	sh.plain = newPipe(client, wait, only, sh.gone)
 	sh.durable = sh.plain
 	if wait.count > 0 {

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Notes that a session has a queue.
 -- KEYS  the queue and its order
 -- ARGV owner (node/lease), 1 if the queue can have one only, 1 to take it from another, ms until the key may go

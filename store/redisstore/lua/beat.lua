@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Says that a node lives, and which others do not.
 -- KEYS live, dead, buried: hashes of node -> ms
 -- ARGV node, heartbeat in ms

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Notes that all claims of a dead node were given back. Should it be alive after all, it learns so for a day.
 -- KEYS dead, buried: hashes of node -> ms
 -- ARGV node

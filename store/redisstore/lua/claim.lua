@@ -1,3 +1,4 @@
+#!lua flags=allow-oom,allow-cross-slot-keys
 -- Claim hands the first living entries that wait to a lease.
 --
 -- A queue's part: now (ms), who may claim (1: who is the owner, if there is one; 2: an owner alone), the keys of the

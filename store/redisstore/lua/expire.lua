@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Expire looks at a part of a queue and forgets what has expired and what no lease holds.
 --
 -- KEYS  the queue and its order

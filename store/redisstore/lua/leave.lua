@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Undoes attach and gives back what the lease holds, each entry at its old place, at once: who has waited for the
 -- queue then sees all of it.
 -- KEYS  the queue and its order

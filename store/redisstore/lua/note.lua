@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- note remembers for others that a node has claimed from a queue.
 --
 -- KEYS  the node's queues

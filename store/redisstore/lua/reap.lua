@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- reap gives back what the leases of a node hold in a queue, and takes the queue from it.
 --
 -- KEYS  the queue and its order

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Release gives back what a lease holds, each entry at its old place.
 --
 -- KEYS  the queue and its order

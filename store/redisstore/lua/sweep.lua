@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- sweep takes the sweep over all queues for a node, or gives it back.
 --
 -- KEYS  the lock
