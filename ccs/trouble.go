@@ -33,7 +33,7 @@ func (r *Router) StoreFailed(log *zap.Logger, what string, err error, fields ...
 	fields = append(fields, zap.Error(err))
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
-		r.unavailable(err)
+		r.unavailable(err, 1)
 		log.Debug(what, fields...)
 	case store.Unavailable(err): // the session or the server ends
 		log.Debug(what, fields...)
@@ -62,9 +62,9 @@ func (t *trouble) tell(now time.Time) (hidden int, ok bool) {
 	return hidden, true
 }
 
-// unavailable notes that a call failed because the store is unavailable. A store that tells its health may be so for
+// unavailable notes that the store is unavailable, and how many calls failed for that. A store that tells its health may be so for
 // one queue and not for others; then it is not in trouble as a whole.
-func (r *Router) unavailable(err error) {
+func (r *Router) unavailable(err error, calls int) {
 	if h, ok := r.store.(store.Health); ok {
 		health := h.Health()
 		if health == nil {
@@ -76,7 +76,7 @@ func (r *Router) unavailable(err error) {
 	t := &r.trouble
 	t.mu.Lock()
 	t.last = now
-	t.calls++
+	t.calls += calls
 	begins := t.began.IsZero()
 	if begins {
 		t.began = now
@@ -97,7 +97,7 @@ func (r *Router) WatchStore(ctx context.Context) error {
 			return ctx.Err()
 		case now := <-tick.C:
 			if err := r.StoreHealth(); err != nil {
-				r.unavailable(err)
+				r.unavailable(err, 0)
 			} else if took, calls, over := r.trouble.end(now); over {
 				r.log.Info("store available again", zap.Duration("took", took), zap.Int("failed_calls", calls))
 			}
