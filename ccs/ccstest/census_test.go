@@ -36,6 +36,12 @@ func (v *victim) weigh() (rss int, c census) {
 	_, err := io.WriteString(v.in, "\n")
 	require.NoError(v.t, err)
 	require.NoError(v.t, v.out.Decode(&c))
+	return v.rss(), c
+}
+
+// rss is the resident memory of the server in KiB as it is, without a collection.
+func (v *victim) rss() (rss int) {
+	v.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid))
 	if err != nil {
 		v.t.Skip("resident memory is read from /proc: ", err)
@@ -44,5 +50,5 @@ func (v *victim) weigh() (rss int, c census) {
 	require.True(v.t, ok)
 	_, err = fmt.Sscan(value, &rss)
 	require.NoError(v.t, err)
-	return rss, c
+	return rss
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -69,6 +70,7 @@ type Server struct {
 	cancel context.CancelCauseFunc
 	conns  *conns.Set[*conn]
 	turns  chan struct{} // one taken by each handshake that computes
+	logins atomic.Int64
 }
 
 // New makes a server for a router.
@@ -80,6 +82,9 @@ func New(router *ccs.Router, o Options) *Server {
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
+
+// Logins is how many devices have logged in since the start.
+func (s *Server) Logins() int64 { return s.logins.Load() }
 
 // Serve accepts plain connections from l, which TLS is spoken on, until the server ends.
 func (s *Server) Serve(l net.Listener) error {

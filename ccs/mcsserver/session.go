@@ -87,6 +87,7 @@ func (s *session) log() *zap.Logger {
 func (s *session) open() conns.Next {
 	s.log().Info("session open", zap.Int("known", len(s.known)))
 	s.deadline, s.begun, s.silence = time.Time{}, time.Time{}, s.srv.opts.silence()
+	s.srv.logins.Add(1)
 	s.bulk.Eager()
 	s.kick(func() { s.pumping, s.wakeUp = false, true })
 	return s.read

@@ -357,6 +357,7 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 		run("http plain", func() error { return s.http.Serve(l.plain) }, http.ErrServerClosed)
 	}
 	run("keys", func() error { return s.watchKeys(ctx) }, context.Canceled)
+	run("memory", func() error { return s.giveBack(ctx) }, context.Canceled)
 	run("router", func() error { return s.router.Run(ctx) }, context.Canceled)
 	run("store log", func() error { return s.router.WatchStore(ctx) }, context.Canceled)
 	if b, ok := s.store.(store.Breakable); ok {

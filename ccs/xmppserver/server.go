@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -104,6 +105,7 @@ type Server struct {
 	conns  *conns.Set[*conn]
 
 	throttle *throttle
+	logins   atomic.Int64
 
 	mu      sync.Mutex
 	senders map[ccs.SenderID]int // logged-in connections
@@ -131,6 +133,9 @@ func New(router *ccs.Router, o Options) *Server {
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
+
+// Logins is how many sessions have been opened since the start.
+func (s *Server) Logins() int64 { return s.logins.Load() }
 
 // Serve accepts plain connections from l, which TLS is spoken on, until the server ends. The two
 // environments of GCM share one message plane, so that name is for the log only (CCS 1.1).

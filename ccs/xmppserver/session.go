@@ -122,6 +122,7 @@ func (c *conn) runSession(ctx context.Context) {
 		}
 		defer f.box.Detach(ctx)
 	}
+	s.srv.logins.Add(1)
 	s.log.Info("session open", zap.Int("window", s.window.Size()))
 	c.bound(s)
 	s.settling = time.AfterFunc(settleTime, s.settle)
