@@ -80,7 +80,8 @@ func (s *shares) room(ctx context.Context, sh *share, to store.Key) (int, error)
 	if sh.waiting < s.size {
 		return s.size - sh.waiting, nil // most of the time
 	}
-	groups := slices.Clone(sh.groups)
+	var onStack [shareParts + 1]shareGroup
+	groups := append(onStack[:0], sh.groups...)
 	sh.mu.Unlock()
 	gone, err := s.gone(ctx, to, groups)
 	sh.mu.Lock()
@@ -88,10 +89,12 @@ func (s *shares) room(ctx context.Context, sh *share, to store.Key) (int, error)
 		return 0, err
 	}
 	// Another call may have done the same meanwhile.
-	for len(sh.groups) > 0 && gone > 0 && sh.groups[0].last <= groups[gone-1].last {
-		sh.waiting -= sh.groups[0].n
-		sh.groups = sh.groups[1:]
+	n := 0
+	for n < len(sh.groups) && gone > 0 && sh.groups[n].last <= groups[gone-1].last {
+		sh.waiting -= sh.groups[n].n
+		n++
 	}
+	sh.groups = slices.Delete(sh.groups, 0, n) // what it has of memory serves the next groups
 	return max(s.size-sh.waiting, 0), nil
 }
 

@@ -45,6 +45,8 @@ type sendScratch struct {
 	prints []fingerprint
 	states []repeatState
 
+	destinations []destination // of upstream messages
+
 	// Messages with TTL 0 that no session of this node could take, and whose they are.
 	elsewhere   []store.Entry
 	elsewhereOf []int
@@ -64,10 +66,11 @@ func (s *sendScratch) done() {
 	clear(s.entries)
 	clear(s.states)
 	clear(s.elsewhere)
+	clear(s.destinations)
 	*s = sendScratch{
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
 		ends: s.ends[:0], bodies: s.bodies[:0], dedups: s.dedups[:0], dedupEnds: s.dedupEnds[:0], data: s.data[:0], wake: s.wake[:0], prints: s.prints[:0], states: s.states[:0],
-		elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
+		destinations: s.destinations[:0], elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
 	}
 	sendScratches.Put(s)
 }

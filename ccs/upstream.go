@@ -72,7 +72,6 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 		}
 	}()
 	var failed []store.Entry
-	known := make(map[SenderID]*destination, 1)
 	for i := range batch {
 		m := &batch[i]
 		if !r.upstreamRates.allow(from, r.profile.UpstreamRate, now) {
@@ -80,7 +79,7 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 			continue
 		}
 		counted++
-		if err := r.composeUpstream(ctx, s, i, from, m, regs, known, now); err != nil {
+		if err := r.composeUpstream(ctx, s, i, from, m, regs, now); err != nil {
 			var refused *upstreamError
 			if errors.Is(err, errShareUsed) {
 				r.upstreamRates.giveBack(from, r.profile.UpstreamRate, 1)
@@ -109,8 +108,7 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	r.deliver(ctx, s, results, now)
 	for i, o := range s.outcomes {
 		if o.ID != 0 {
-			to, _ := ParseSenderID(batch[s.results[i]].To) // composeUpstream has done so
-			r.shares.stored(known[to].share, o.ID)
+			r.shares.stored(s.destination(s.entries[i].Key).share, o.ID)
 		}
 	}
 	for i, res := range results {
@@ -134,9 +132,20 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 
 // destination is a sender that a batch has messages for.
 type destination struct {
-	share *share
-	room  int  // of the share; 0 for none
-	used  bool // some of the room was taken
+	sender store.Key
+	share  *share
+	room   int  // of the share; 0 for none
+	used   bool // some of the room was taken
+}
+
+// destination is what is known of a sender, nil for one that the batch has not met.
+func (s *sendScratch) destination(sender store.Key) *destination {
+	for i := range s.destinations { // mostly one
+		if s.destinations[i].sender == sender {
+			return &s.destinations[i]
+		}
+	}
+	return nil
 }
 
 // errShareUsed says that the batch ends before this message.
@@ -148,25 +157,26 @@ type upstreamError struct{ reason error }
 func (e *upstreamError) Error() string { return e.reason.Error() }
 func (e *upstreamError) Unwrap() error { return e.reason }
 
-// composeUpstream makes the entry of message i. known are the senders that the batch has met already.
-func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration,
-	known map[SenderID]*destination, now time.Time) error {
+// composeUpstream makes the entry of message i.
+func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration, now time.Time) error {
 	sender, err := ParseSenderID(m.To)
 	if err != nil {
 		return &upstreamError{errUnknownDestination}
 	}
-	to := known[sender]
+	to := s.destination(sender.Key())
 	if to == nil {
 		if _, err := r.store.Project(ctx, string(sender)); errors.Is(err, store.ErrNotFound) {
 			return &upstreamError{errUnknownDestination}
 		} else if err != nil {
 			return fmt.Errorf("look up sender %s: %w", sender, err)
 		}
-		to = &destination{share: r.shares.of(from, sender.Key())}
-		if to.room, err = r.shares.room(ctx, to.share, sender.Key()); err != nil {
+		share := r.shares.of(from, sender.Key())
+		room, err := r.shares.room(ctx, share, sender.Key())
+		if err != nil {
 			return err
 		}
-		known[sender] = to
+		s.destinations = append(s.destinations, destination{sender: sender.Key(), share: share, room: room})
+		to = &s.destinations[len(s.destinations)-1]
 	}
 	token := registered(regs, m, sender)
 	if token == "" {

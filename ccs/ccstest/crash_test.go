@@ -42,6 +42,7 @@ func serveChild() bool {
 		return false
 	}
 	conf := server.Default()
+	conf.SenderBacklog = 1_000_000 // one device sends for many, whose shares are a hundredth each
 	conf.DataDir = dir
 	conf.Logger = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel)) // as costly as a real one
 	conf.XMPPListen, conf.MCSListen, conf.HTTPListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"

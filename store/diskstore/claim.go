@@ -19,11 +19,14 @@ func (s *Store) Has(ctx context.Context, k store.Key, id store.ID) (bool, error)
 	}
 	defer s.life.RUnlock()
 	key := keyOf(k, id)
-	_, found, err := s.get(key[:])
-	if err != nil {
+	_, closer, err := s.db.Get(key[:])
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		return false, nil
+	case err != nil:
 		return false, fmt.Errorf("look for an entry of %s: %w", k, err)
 	}
-	return found, nil
+	return true, closer.Close()
 }
 
 // Claim hands entries to a lease. It reads from disk only what is not in memory.
