@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -53,6 +54,7 @@ func (s *Server) giveBack(ctx context.Context) error {
 		}
 		if w.over(s.mcs.Logins() + s.xmpp.Logins()) {
 			start := time.Now()
+			runtime.GC() // empties the pools with the next one
 			debug.FreeOSMemory()
 			s.log.Info("memory given back after many logins", zap.Duration("took", time.Since(start)))
 		}
