@@ -43,6 +43,12 @@
 // hint got lost. What only one node knows holds for that node alone: the memory of repeats, the rates of devices
 // and senders, and the order of one device's upstream messages among several connections.
 //
+// # Repeats
+//
+// An app server whose connection died before the answers came sends those messages again (CCS 4.3). The router knows
+// the fingerprints of the messages that it accepted in the last ten minutes, and answers a repeat without storing it.
+// A store that is store.Repeats keeps the fingerprints with the messages, so that they are known after kill -9 too.
+//
 // # What it costs
 //
 // CPU time of the server process for a message of 256 bytes over TLS, its engine's background work included; the

@@ -2,34 +2,38 @@ package ccs
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
-	"hash/maphash"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/zeebo/xxh3"
+	"go.uber.org/zap"
+
 	"openccs/stanza"
+	"openccs/store"
 )
 
-const (
-	// repeatFor is how long an identical repeat of a message is known (CCS 4.3).
-	repeatFor = 10 * time.Minute
-	// maxRepeats bounds the messages that are remembered, twice over. A client has at most its window of
-	// messages unanswered when its connection dies, and sends those again at once: that many are enough.
-	maxRepeats = 250_000
-)
+// fingerprint stands for a sender, a message_id and the content of a message. It has 128 bits, because a message
+// that is taken for another's repeat would be lost.
+type fingerprint struct{ hi, lo uint64 }
 
-// fingerprint stands for a sender, a message_id and the content of a message. It has 128 bits, because a
-// message that is taken for another's repeat would be lost.
-type fingerprint struct {
-	content uint64 // of all there is
-	name    uint64 // of sender, message_id and to once more: two messages that differ in these must not meet either
+func (f fingerprint) mark() (m store.Mark) {
+	binary.LittleEndian.PutUint64(m[:8], f.hi)
+	binary.LittleEndian.PutUint64(m[8:], f.lo)
+	return m
+}
+
+func fingerprintOf(m store.Mark) fingerprint {
+	return fingerprint{binary.LittleEndian.Uint64(m[:8]), binary.LittleEndian.Uint64(m[8:])}
 }
 
 // repeats remembers which messages were accepted, so that an app server that sends one again, after its
-// connection died before the answer, gets the answer and the device no second message. It is memory alone:
-// over a restart of the server a repeat is a new message, as it was at Google's.
+// connection died before the answer, gets the answer and the device no second message (CCS 4.3). The store keeps the
+// fingerprints with the messages if it can, so that this holds over a restart too.
 type repeats struct {
-	seeds [2]maphash.Seed
+	seed uint64 // the same in all runs and on all nodes
 
 	mu         sync.Mutex
 	young, old generation
@@ -38,7 +42,7 @@ type repeats struct {
 	last       uint32               // number
 }
 
-// claim says which Send had a message first. Accepted it is once that has ended.
+// claim says which Send had a message first. Accepted it is once that has ended. The zero claim is of an earlier run.
 type claim struct{ call, index uint32 }
 
 // sendCall is one Send, for those who meet its messages again.
@@ -47,42 +51,101 @@ type sendCall struct {
 	ended  chan struct{} // closed when its messages are known or not
 }
 
-func newRepeats() *repeats {
-	return &repeats{
-		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		young: newGeneration(),
-		old:   newGeneration(),
-		calls: make(map[uint32]*sendCall),
+// secretRepeats names the seed among the store's secrets.
+const secretRepeats = "repeats"
+
+// newRepeats makes the memory of repeats, with what the store remembers.
+func newRepeats(ctx context.Context, st store.Store, now time.Time, log *zap.Logger) (*repeats, error) {
+	var fresh [8]byte
+	rand.Read(fresh[:])
+	seed, err := st.Secret(ctx, secretRepeats, fresh[:])
+	if err != nil {
+		return nil, fmt.Errorf("read the seed of fingerprints: %w", err)
 	}
+	if len(seed) != len(fresh) {
+		return nil, fmt.Errorf("the seed of fingerprints has %d bytes", len(seed))
+	}
+	r := &repeats{
+		seed:   binary.LittleEndian.Uint64(seed),
+		young:  newGeneration(),
+		old:    newGeneration(),
+		turned: now,
+		calls:  make(map[uint32]*sendCall),
+	}
+	keeper, ok := st.(store.Repeats)
+	if !ok {
+		return r, nil
+	}
+	marks, err := keeper.Remembered(ctx, now)
+	if err != nil {
+		log.Warn("messages of the last minutes are not known as repeats", zap.Error(err)) // no reason not to serve
+	}
+	for _, m := range marks {
+		r.turn(now)
+		r.young.add(fingerprintOf(m), claim{})
+	}
+	return r, nil
 }
 
-// generation is messages that were accepted, or claimed by a Send that is under way, in a row.
+// generation is messages that were accepted, or claimed by a Send that is under way, in a row. Nearly every message
+// is new: the bits that tell so and the heads of the chains stay in the processor's cache, and the log is only appended
+// to, so that a new message waits for no memory.
 type generation struct {
-	claims map[fingerprint]claim
-	seen   *[1 << generationBits / 64]uint64 // two bits for each: what lacks one of them is not in claims
+	seen  *[1 << generationBits / 64]uint64 // two bits for each: a message that lacks one of them is not in the log
+	heads *[1 << headBits]uint32            // the newest record of those with the same head, and one
+	log   []known
 }
 
-// generationBits makes eight bits for each of maxRepeats. They stay in the processor's cache, where claims do
-// not, and nearly every message is new.
-const generationBits = 21
+// known is one message of a generation.
+type known struct {
+	fingerprint
+	claim
+	next uint32 // the record before with the same head, and one
+	gone bool
+}
+
+const (
+	generationBits = 21 // eight bits for each of store.MaxRepeats
+	headBits       = 18
+)
 
 func newGeneration() generation {
-	return generation{make(map[fingerprint]claim), new([1 << generationBits / 64]uint64)}
+	return generation{seen: new([1 << generationBits / 64]uint64), heads: new([1 << headBits]uint32)}
 }
 
 func (g *generation) find(f fingerprint) (claim, bool) {
-	if !g.bit(f.content) || !g.bit(f.name) {
-		return claim{}, false
+	if k := g.at(f); k != nil {
+		return k.claim, true
 	}
-	c, ok := g.claims[f]
-	return c, ok
+	return claim{}, false
+}
+
+// at is the record of a message, nil if there is none.
+func (g *generation) at(f fingerprint) *known {
+	if !g.bit(f.hi) || !g.bit(f.lo) {
+		return nil
+	}
+	for i := g.heads[f.hi>>(64-headBits)]; i != 0; i = g.log[i-1].next {
+		if k := &g.log[i-1]; k.fingerprint == f && !k.gone {
+			return k
+		}
+	}
+	return nil
 }
 
 func (g *generation) add(f fingerprint, c claim) {
-	g.claims[f] = c
-	for _, h := range [...]uint64{f.content, f.name} {
+	head := &g.heads[f.hi>>(64-headBits)]
+	g.log = append(g.log, known{fingerprint: f, claim: c, next: *head})
+	*head = uint32(len(g.log))
+	for _, h := range [...]uint64{f.hi, f.lo} {
 		h %= 1 << generationBits
 		g.seen[h/64] |= 1 << (h % 64)
+	}
+}
+
+func (g *generation) remove(f fingerprint) {
+	if k := g.at(f); k != nil {
+		k.gone = true
 	}
 }
 
@@ -92,36 +155,29 @@ func (g *generation) bit(h uint64) bool {
 }
 
 func (g *generation) clear() {
-	clear(g.claims)
+	g.log = g.log[:0]
 	clear(g.seen[:])
+	clear(g.heads[:])
 }
 
-// of is the fingerprint of a message.
-func (r *repeats) of(from SenderID, m *stanza.Downstream) (f fingerprint) {
-	var numbers [16]byte
-	binary.LittleEndian.PutUint64(numbers[:], uint64(m.TTL))
-	numbers[8] = byte(m.Priority)
-	for i, on := range [...]bool{m.DelayWhileIdle, m.ReceiptRequested, m.DryRun, m.ContentAvailable, m.MutableContent} {
+// of is the fingerprint of a message. It uses buf's memory, and returns it.
+func (r *repeats) of(buf []byte, from SenderID, m *stanza.Downstream) (fingerprint, []byte) {
+	buf = buf[:0]
+	for _, s := range [...]string{string(from), m.MessageID, m.To, m.CollapseKey, m.RestrictedPackage, string(m.Notification)} {
+		buf = append(append(buf, s...), 0)
+	}
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(m.TTL))
+	buf = append(buf, byte(m.Priority))
+	for _, on := range [...]bool{m.DelayWhileIdle, m.ReceiptRequested, m.DryRun, m.ContentAvailable, m.MutableContent} {
 		if on {
-			numbers[9+i] = 1
+			buf = append(buf, 1)
+		} else {
+			buf = append(buf, 0)
 		}
 	}
-	var h maphash.Hash
-	h.SetSeed(r.seeds[0])
-	for _, s := range [...]string{string(from), m.MessageID, m.To, m.CollapseKey, m.RestrictedPackage, string(m.Notification)} {
-		h.WriteString(s)
-		h.WriteByte(0)
-	}
-	h.Write(numbers[:])
-	h.WriteString(string(m.Data))
-	f.content = h.Sum64()
-	h.SetSeed(r.seeds[1])
-	for _, s := range [...]string{string(from), m.MessageID, m.To} {
-		h.WriteString(s)
-		h.WriteByte(0)
-	}
-	f.name = h.Sum64()
-	return f
+	buf = append(buf, m.Data...)
+	sum := xxh3.Hash128Seed(buf, r.seed)
+	return fingerprint{sum.Hi, sum.Lo}, buf
 }
 
 // repeatState says what a message is to those that were accepted.
@@ -170,8 +226,8 @@ func (r *repeats) end(call *sendCall, fs []fingerprint, accepted func(i int) boo
 			continue
 		}
 		if c, ok := r.find(f); ok && c == (claim{call.number, uint32(i)}) {
-			delete(r.young.claims, f)
-			delete(r.old.claims, f)
+			r.young.remove(f)
+			r.old.remove(f)
 		}
 	}
 	delete(r.calls, call.number)
@@ -194,9 +250,9 @@ func (r *repeats) accepted(ctx context.Context, f fingerprint, other *sendCall) 
 // turn forgets what is old enough, or too much. Under load the memory of what is forgotten is used again.
 func (r *repeats) turn(now time.Time) {
 	switch since := now.Sub(r.turned); {
-	case since >= 2*repeatFor:
+	case since >= 2*store.RepeatsFor:
 		r.young, r.old, r.turned = newGeneration(), newGeneration(), now
-	case since >= repeatFor, len(r.young.claims) >= maxRepeats:
+	case since >= store.RepeatsFor, len(r.young.log) >= store.MaxRepeats:
 		r.old.clear()
 		r.young, r.old, r.turned = r.old, r.young, now
 	}

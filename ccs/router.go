@@ -82,7 +82,6 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		log:       o.Logger,
 		comeBack:  o.ComeBack,
 		tokens:    o.Tokens,
-		repeats:   newRepeats(),
 		newcomers: newNewcomers(o.NewDevices),
 		changed:   make(chan SenderID, maxChanged),
 		started:   time.Now(),
@@ -102,6 +101,9 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 	r.leases.Store(firstLease())
 	var err error
 	if r.devices, err = newDeviceKeys(ctx, st); err != nil {
+		return nil, err
+	}
+	if r.repeats, err = newRepeats(ctx, st, r.clock.Now(), r.log); err != nil {
 		return nil, err
 	}
 	if err := r.joinNodes(ctx); err != nil {

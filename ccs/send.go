@@ -42,6 +42,7 @@ type sendScratch struct {
 
 	data   stanza.Data
 	wake   []store.Key
+	print  []byte // what a fingerprint is made of
 	prints []fingerprint
 	states []repeatState
 
@@ -58,6 +59,9 @@ var sendScratches = sync.Pool{New: func() any { return new(sendScratch) }}
 const maxScratch = 1 << 20
 
 func (s *sendScratch) done() {
+	if cap(s.print) > maxScratch {
+		s.print = nil
+	}
 	if cap(s.bodies) > maxScratch || cap(s.dedups) > maxScratch {
 		return
 	}
@@ -69,7 +73,7 @@ func (s *sendScratch) done() {
 	clear(s.destinations)
 	*s = sendScratch{
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
-		ends: s.ends[:0], bodies: s.bodies[:0], dedups: s.dedups[:0], dedupEnds: s.dedupEnds[:0], data: s.data[:0], wake: s.wake[:0], prints: s.prints[:0], states: s.states[:0],
+		ends: s.ends[:0], bodies: s.bodies[:0], dedups: s.dedups[:0], dedupEnds: s.dedupEnds[:0], data: s.data[:0], wake: s.wake[:0], print: s.print[:0], prints: s.prints[:0], states: s.states[:0],
 		destinations: s.destinations[:0], elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
 	}
 	sendScratches.Put(s)
@@ -102,7 +106,9 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	}
 	now := r.clock.Now()
 	for i := range batch {
-		s.prints = append(s.prints, r.repeats.of(from.Sender, &batch[i]))
+		var f fingerprint
+		f, s.print = r.repeats.of(s.print, from.Sender, &batch[i])
+		s.prints = append(s.prints, f)
 	}
 	var call *sendCall
 	call, s.states = r.repeats.begin(s.prints, s.states, now)
@@ -216,6 +222,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 		App:      reg.Instance(),
 		Accepted: now,
 		Expires:  now.Add(ttl),
+		Mark:     s.prints[i].mark(),
 	}
 	if m.CollapseKey != "" {
 		// Two senders of one app do not replace each other's messages.

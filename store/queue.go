@@ -117,6 +117,7 @@ type Entry struct {
 	Accepted time.Time     // when ccs took the message on, to the microsecond
 	Expires  time.Time     // never offered at or after this time; to the millisecond
 	Limit    Limit         // holds for this Put only
+	Mark     Mark          `json:"-"` // zero for none: remembered with the entry by a store that is Repeats; of an entry that is claimed or dumped it means nothing
 	Body     []byte
 
 	// Deleted is not zero in a marker alone: how many messages of App were thrown away. A marker has

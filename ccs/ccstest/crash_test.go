@@ -25,6 +25,7 @@ import (
 	"openccs/ccs/ccstest"
 	"openccs/ccs/mcsclient"
 	"openccs/ccs/server"
+	"openccs/store/redisstore/redistest"
 )
 
 // serveEnv tells the test binary to be a server on the directory that it names, storeEnv which store to use if not
@@ -99,10 +100,15 @@ func (v *victim) kill() {
 }
 
 // An ACK is a promise: a server that is killed again and again, with a thousand messages in flight, loses none
-// that it acknowledged and makes none up.
+// that it acknowledged and makes none up. Its client sends messages without an answer again, and those that had been
+// stored come no second time (CCS 4.3).
 func TestKillNine(t *testing.T) {
-	const kills = 20
-	v := &victim{t: t, dir: t.TempDir()}
+	t.Run("disk", func(t *testing.T) { killNine(t, "", 20) })
+	t.Run("redis", func(t *testing.T) { killNine(t, redistest.Single(t).URL(""), 8) })
+}
+
+func killNine(t *testing.T, store string, kills int) {
+	v := &victim{t: t, dir: t.TempDir(), store: store}
 	where := v.start()
 	defer func() { v.kill() }()
 	pem, err := os.ReadFile(where.CAFile)
@@ -120,6 +126,7 @@ func TestKillNine(t *testing.T) {
 	require.NoError(t, err)
 
 	l := newLedger()
+	l.resend = true
 	online := make(chan struct{})
 	dev := mcsclient.NewDevice(where.MCS, id, mcsclient.DeviceOptions{
 		Options:   mcsclient.Options{TLS: trust, OnMessage: l.deliver},
@@ -163,7 +170,7 @@ func TestKillNine(t *testing.T) {
 	l.nothingIsLost(t)
 	cancel()
 	wg.Wait()
-	assert.Zero(t, l.repeated(t), "the device names what it has at each login")
 	t.Logf("%d kills: %s", kills, l)
+	assert.Zero(t, l.repeated(t), "the device names what it has at each login, and the server knows what is sent again")
 	assert.Greater(t, len(l.acked), 1000*kills/10, "there was traffic worth the name")
 }

@@ -19,12 +19,15 @@ import (
 // ledger is what became of each message, by both ends' own account.
 type ledger struct {
 	progress chan struct{} // capacity 1: something was delivered
+	resend   bool          // messages without an answer are sent again
 
 	mu        sync.Mutex
 	sent      int
 	acked     map[string]bool
 	nacked    int
 	delivered map[string]int
+	open      []string // without an answer, to be sent again
+	again     int      // sent again
 }
 
 func newLedger() *ledger {
@@ -41,8 +44,8 @@ func (l *ledger) String() string {
 			again++
 		}
 	}
-	return fmt.Sprintf("sent %d, acked %d, nacked %d, delivered %d, lost %d, repeated %d",
-		l.sent, len(l.acked), l.nacked, len(l.delivered), l.missing(), again)
+	return fmt.Sprintf("sent %d, again %d, acked %d, nacked %d, delivered %d, lost %d, repeated %d",
+		l.sent, l.again, len(l.acked), l.nacked, len(l.delivered), l.missing(), again)
 }
 
 // deliver takes a message in at the device.
@@ -72,7 +75,12 @@ func (l *ledger) sendUntilItEnds(ctx context.Context, c *ccsclient.Client, token
 		}
 		l.mu.Lock()
 		id := fmt.Sprint("m-", l.sent)
-		l.sent++
+		if n := len(l.open); n > 0 {
+			id, l.open = l.open[n-1], l.open[:n-1]
+			l.again++
+		} else {
+			l.sent++
+		}
 		l.mu.Unlock()
 		c.Send(ctx, message(token, id), func(r ccsclient.Reply) {
 			l.mu.Lock()
@@ -83,6 +91,8 @@ func (l *ledger) sendUntilItEnds(ctx context.Context, c *ccsclient.Client, token
 				l.acked[r.MessageID] = true
 			case errors.As(r.Err, &nack):
 				l.nacked++
+			case l.resend:
+				l.open = append(l.open, id)
 			}
 		})
 	}

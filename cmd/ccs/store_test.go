@@ -169,7 +169,7 @@ func TestAServerMovesWithoutItsClientsNoticing(t *testing.T) {
 
 	first := copyStore(t, in("old"), redis, "--verify")
 	assert.Equal(t, counts{
-		Projects: 2, Secrets: 3, Registrations: 2, Queues: 3, Messages: 9, Remembered: first.Remembered,
+		Projects: 2, Secrets: 4, Registrations: 2, Queues: 3, Messages: 9, Remembered: first.Remembered,
 	}, first.counts)
 	assert.True(t, first.Verified)
 	assert.Equal(t, first, copyStore(t, redis, "disk:"+in("plain"), "--verify"), "nothing is lost on the way")

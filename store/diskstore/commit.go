@@ -68,6 +68,7 @@ type committer struct {
 	seq, reserved uint64
 	summaries     summaries
 	remembered    remembered
+	repeats       repeats
 }
 
 type failure struct{ err error }
@@ -84,6 +85,9 @@ func (c *committer) start(seq uint64) error {
 	c.ending = false
 	c.unsynced = make(chan *group, groupsUnsynced-1)
 	c.seq, c.reserved = seq, seq
+	if c.repeats.run != c.s.run {
+		c.repeats = repeats{run: c.s.run}
+	}
 	if err := c.summaries.init(c.s.opts.SummaryBytes); err != nil {
 		return err
 	}

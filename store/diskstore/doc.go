@@ -32,6 +32,9 @@
 // If the engine gives up (Fatalf), or cannot be closed, only a new process can go on. The store says so by
 // Broken, and ends all calls.
 //
+// The marks of the entries of a Put are one more record in its batch, so that a mark is there if and only if its entry
+// was kept. Old marks are removed as a range.
+//
 // # Reading
 //
 // Of a queue without a lease nothing is in memory. A queue with leases knows how far each rank was read,

@@ -23,6 +23,7 @@ const (
 	prefixProject   = 'p' // sender ID -> project
 	prefixEntry     = 'q' // queue, ID -> entry
 	prefixDedup     = 'r' // queue, hash -> when it is forgotten
+	prefixRepeats   = 'R' // run, generation, number -> when, marks
 	prefixSlot      = 'S' // slot -> its newest token
 	prefixToken     = 't' // token -> registration
 	prefixSecret    = 'x' // name -> secret
@@ -30,6 +31,7 @@ const (
 	queueKeyLen     = 1 + 1 + 8
 	entryKeyLen     = queueKeyLen + 8
 	dedupKeyLen     = queueKeyLen + len(store.DedupSum{})
+	repeatsKeyLen   = 1 + 3*8
 	presentRunLen   = 8
 	presentKeyLen   = 1 + presentRunLen + 1 + 8
 	deviceTokenOff  = 1 + 8

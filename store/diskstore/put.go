@@ -23,12 +23,13 @@ const (
 
 // Put stores a batch and returns when it is on disk.
 func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
-	bytes := 0
+	bytes, marked := 0, false
 	for i := range batch {
 		if err := limits.Check(&batch[i]); err != nil {
 			return nil, err
 		}
 		bytes += entryWeight + recordLen(&batch[i])
+		marked = marked || batch[i].Mark != (store.Mark{})
 	}
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -42,7 +43,7 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 	}
 	// The committer reads the batch where it is, so from here on the call cannot be cut short.
 	w := &putWork{
-		batch: batch, now: now.UnixMilli(), bytes: bytes,
+		batch: batch, now: now.UnixMilli(), bytes: bytes, marked: marked,
 		outcomes: make([]store.Outcome, len(batch)), waiting: make(chan error, 1),
 	}
 	if err := s.committer.do(ctx, w); err != nil {
@@ -62,6 +63,7 @@ type putWork struct {
 	batch    []store.Entry
 	now      int64
 	bytes    int
+	marked   bool // an entry has a Mark
 	outcomes []store.Outcome
 	waiting
 }
@@ -82,6 +84,9 @@ func (w *putWork) stage(g *group) error {
 			g.dropIter()
 			w.outcomes[i] = store.Outcome{Result: store.Damaged}
 		}
+	}
+	if w.marked {
+		return g.stageMarks(w)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // RunDurable holds a store against what must outlive Close. It opens the same directory again and again.
 func RunDurable(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 	t.Helper()
-	for _, c := range durableCases {
+	for _, c := range slices.Concat(durableCases, repeatCases) {
 		t.Run(c.name, func(t *testing.T) {
 			f := &reopening{dir: t.TempDir(), open: open}
 			f.T = t
@@ -40,10 +41,13 @@ func (f *reopening) reopen() {
 	f.Store = f.open(f.T, f.dir)
 }
 
-var durableCases = []struct {
+// durableCase is one rule. Its name is the rule.
+type durableCase struct {
 	name string
 	run  func(f *reopening)
-}{
+}
+
+var durableCases = []durableCase{
 	{"entries are there again, in order and as they were put", func(f *reopening) {
 		e := message("k", collapse("k"), dedup("d", day), app("app\x00sub"))
 		e.Accepted = start.Add(123456 * time.Microsecond)
