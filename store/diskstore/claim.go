@@ -35,7 +35,7 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 		return nil, err
 	}
 	defer s.life.RUnlock()
-	c := claim{t: &s.queues, lease: l, max: max, now: now.UnixMilli()}
+	c := claim{t: &s.queues, lease: l, max: max, now: now.UnixMilli(), durable: s.committer.durable.Load()}
 	sh := s.queues.shard(k)
 	sh.mu.Lock()
 	q := sh.open(k, l)
@@ -66,16 +66,18 @@ type claim struct {
 	lease   store.Lease
 	max     int
 	now     int64
+	durable uint64 // the highest sequence number that may be claimed
 	entries []store.Entry
 }
 
-// take claims what is in memory, and reports whether that is all there is to claim. It is called under
-// the shard's lock.
+// take claims what is in memory, and reports whether that is all there is to claim. An entry that is not on disk yet
+// stays: if the process died, the device would have it and its sender would send it again. Its Put returns later
+// and wakes the session. The caller must hold the shard's lock.
 func (c *claim) take(q *queue) bool {
 	for r := range q.lanes {
 		n := &q.lanes[r]
 		c.entries = slices.Grow(c.entries, min(c.max-len(c.entries), len(n.buf)-n.next))
-		for !n.empty() && len(c.entries) < c.max {
+		for !n.empty() && len(c.entries) < c.max && n.buf[n.next].ID.Seq() <= c.durable {
 			e := n.pop()
 			c.t.account(q, -cost(&e))
 			if expires := e.Expires.UnixMilli(); expires > c.now {
@@ -86,7 +88,7 @@ func (c *claim) take(q *queue) bool {
 		if len(c.entries) >= c.max {
 			return true
 		}
-		if !n.whole {
+		if n.empty() && !n.whole {
 			return false
 		}
 	}

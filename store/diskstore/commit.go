@@ -63,6 +63,7 @@ type committer struct {
 	done     sync.WaitGroup
 	failed   atomic.Pointer[failure]
 	sealer   sealer
+	durable  atomic.Uint64 // entries up to this sequence number are on disk, as far as they are there; the others are not offered
 
 	// Owned by run.
 	seq, reserved uint64
@@ -85,6 +86,7 @@ func (c *committer) start(seq uint64) error {
 	c.ending = false
 	c.unsynced = make(chan *group, groupsUnsynced-1)
 	c.seq, c.reserved = seq, seq
+	c.durable.Store(seq)
 	if c.repeats.run != c.s.run {
 		c.repeats = repeats{run: c.s.run}
 	}
@@ -189,6 +191,10 @@ func (c *committer) commit(works []work) {
 		}
 		return
 	}
+	g.last = c.seq
+	if c.s.opts.NoSync {
+		c.durable.Store(g.last)
+	}
 	g.settle()
 	if len(g.waiters) > 0 {
 		c.unsynced <- g
@@ -201,6 +207,8 @@ func (c *committer) finish() {
 	for g := range c.unsynced {
 		if err := g.sync(); err != nil {
 			c.fail(err)
+		} else {
+			c.durable.Store(g.last)
 		}
 		for _, w := range g.waiters {
 			if err := c.failure(); err != nil {

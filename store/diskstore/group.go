@@ -32,6 +32,7 @@ type group struct {
 	it       *pebble.Iterator // over all that was applied; nil until it is needed
 	flushed  bool             // a part of the group is applied already
 	unsynced bool             // the batch must be waited for
+	last     uint64           // the highest sequence number that was given out when it was applied
 	seal     bool             // write a sync mark though there is nothing else to write
 }
 
