@@ -44,7 +44,7 @@ func (g *group) stageMarks(w *putWork) error {
 	r.buf = binary.BigEndian.AppendUint64(r.buf[:0], uint64(w.now))
 	for i := range w.batch {
 		m := &w.batch[i].Mark
-		if o := w.outcomes[i].Result; o == store.Refused || o == store.Duplicate || *m == (store.Mark{}) {
+		if w.outcomes[i].ID == 0 || *m == (store.Mark{}) {
 			continue
 		}
 		r.buf = append(r.buf, m[:]...)

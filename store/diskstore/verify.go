@@ -77,7 +77,7 @@ var keyKinds = map[byte]string{
 	prefixClient: "OAuth client", prefixClientOf: "sender's OAuth client", prefixDevice: "device", prefixRefresh: "refresh token",
 	prefixRefreshOf: "client's refresh token", prefixMeta: "counter", prefixPresent: "session note", prefixProject: "project",
 	prefixEntry: "entry", prefixDedup: "remembered string", prefixSlot: "registration slot", prefixToken: "registration",
-	prefixSecret: "secret",
+	prefixSecret: "secret", prefixNewcomer: "new device", prefixNewcomers: "new device", prefixRepeats: "marks of messages",
 }
 
 // verifyTables reads all tables and checks their checksums. It notes what is damaged.
