@@ -26,6 +26,7 @@ func (s *Store) check(dir string) error {
 		s.damage.found(d)
 	}
 	s.inventory = in.inventory
+	s.keeper.manifest = in.manifestName // the engine makes a new one only if there is a log to replay
 	if in.torn != nil && in.torn.records == 0 {
 		return in.cutTorn()
 	}

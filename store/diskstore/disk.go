@@ -138,7 +138,7 @@ func isTable(name string) bool {
 
 // openFile opens a file for writing.
 func (d *disk) openFile(name string, do func() (vfs.File, error)) (vfs.File, error) {
-	f := &diskFile{disk: d, table: isTable(name)}
+	f := &diskFile{disk: d, name: filepath.Base(name), table: isTable(name)}
 	try := func() (err error) { f.File, err = do(); return err }
 	var err error
 	severed := d.severed.Load()
@@ -171,6 +171,18 @@ func (d *disk) slowest(now time.Time) (longest time.Duration) {
 		}
 	}
 	return longest
+}
+
+// synced is how many bytes of an open file are known to be on disk.
+func (d *disk) synced(name string) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for f := range d.open {
+		if f.name == name {
+			return f.synced.Load()
+		}
+	}
+	return 0
 }
 
 // alter changes a directory.
@@ -241,9 +253,12 @@ func (d *disk) Unwrap() vfs.FS { return d.FS }
 // diskFile is a file that the engine writes.
 type diskFile struct {
 	vfs.File
-	disk  *disk
-	table bool
-	since atomic.Int64 // when the write under way began, in Unix nanoseconds; zero while there is none
+	disk   *disk
+	name   string
+	table  bool
+	bytes  atomic.Int64 // written in order
+	synced atomic.Int64 // of those, how many were on disk at the last sync
+	since  atomic.Int64 // when the write under way began, in Unix nanoseconds; zero while there is none
 }
 
 // begin notes that the engine waits for a write. The caller must call end.
@@ -261,6 +276,7 @@ func (f *diskFile) Write(p []byte) (n int, err error) {
 	defer f.end()
 	if !f.disk.severed.Load() {
 		if n, err = f.File.Write(p); err == nil {
+			f.bytes.Add(int64(n))
 			return n, nil
 		}
 	}
@@ -272,6 +288,7 @@ func (f *diskFile) Write(p []byte) (n int, err error) {
 	if err != nil {
 		return n, err
 	}
+	f.bytes.Add(int64(len(p)))
 	return len(p), nil
 }
 
@@ -295,10 +312,20 @@ func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
 
 // Sync implements vfs.File. One that failed is never tried again: the system may have dropped what was to be synced,
 // and say next time that all is well.
-func (f *diskFile) Sync() error { return f.sync(f.File.Sync) }
+func (f *diskFile) Sync() error { return f.syncAll(f.File.Sync) }
 
 // SyncData implements vfs.File.
-func (f *diskFile) SyncData() error { return f.sync(f.File.SyncData) }
+func (f *diskFile) SyncData() error { return f.syncAll(f.File.SyncData) }
+
+// syncAll is a sync of all that was written before.
+func (f *diskFile) syncAll(do func() error) error {
+	bytes := f.bytes.Load()
+	err := f.sync(do)
+	if err == nil && !f.disk.severed.Load() {
+		f.synced.Store(bytes)
+	}
+	return err
+}
 
 // SyncTo implements vfs.File.
 func (f *diskFile) SyncTo(length int64) (full bool, err error) {

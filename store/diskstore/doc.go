@@ -57,8 +57,9 @@
 //
 // A torn tail of the newest log is no damage: a crash leaves one. Each batch in the log carries a mark that says which
 // batches were on disk by then, and a mark is written when writing pauses, so that damage before the last synced
-// batch is told from a torn tail. One flipped bit is told by its checksum wherever it is. What can not be told is a
-// group of bits that changed in the batches of the last 100 ms before a crash: it looks like a torn tail.
+// batch is told from a torn tail. One second after that INVENTORY gets the size of the log, so that its end may not be
+// missing either. One flipped bit is told by its checksum wherever it is. What can not be told is a group of bits that
+// changed at the end of the log, if writing did not pause for a second before the crash: it looks like a torn tail.
 //
 // INVENTORY says which manifest and logs the store had, so that a missing or older one is noticed. It is written
 // after Open, when files come and go, and by Close. INVENTORY.manifest is a copy of the manifest.

@@ -132,6 +132,23 @@ func (k *keeper) measure() error {
 	return err
 }
 
+// sealed notes how much of the newest log is on disk. Its last record is a sync mark, which may be missing: the
+// engine may have padded the block instead of ending with it.
+func (k *keeper) sealed(d *disk) {
+	k.mu.Lock()
+	number := k.logs[len(k.logs)-1]
+	k.mu.Unlock()
+	size := d.synced(logName(number)) - chunkHeaderSynced
+	if size <= 0 {
+		return
+	}
+	k.change(func() {
+		if k.measured.Number != number || k.measured.Size < size {
+			k.measured = inventoryLog{Number: number, Size: size}
+		}
+	})
+}
+
 // stop ends the goroutine. The engine must be closed.
 func (k *keeper) stop() {
 	close(k.wake)

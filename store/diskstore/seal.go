@@ -12,6 +12,10 @@ import (
 // load each batch carries the mark for those before it.
 const sealAfter = 100 * time.Millisecond
 
+// sizeAfter is how long after that the inventory gets the size of the log, if nothing more was written. From then on
+// the end of the log is protected too, where no mark can follow.
+const sizeAfter = 900 * time.Millisecond
+
 // sealer writes a sync mark when writing pauses, so that a mark follows every batch that is on disk.
 type sealer struct {
 	synced atomic.Uint64 // batches of the engine below this number are on disk
@@ -49,6 +53,11 @@ func (z *sealer) run(c *committer) {
 	for marked := uint64(0); ; {
 		select {
 		case <-z.wake:
+		case <-pause.C:
+			if marked > 0 && z.synced.Load() == marked {
+				c.s.keeper.sealed(c.s.disk.Load())
+			}
+			continue
 		case <-z.ending:
 			return
 		}
@@ -66,6 +75,7 @@ func (z *sealer) run(c *committer) {
 			}
 			synced = now
 		}
+		pause.Reset(sizeAfter)
 	}
 }
 
