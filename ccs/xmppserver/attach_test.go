@@ -33,25 +33,48 @@ func (unattachable) Offer(_ context.Context, b []store.Entry) ([]bool, error) {
 }
 func (unattachable) ProjectChanged(context.Context, string) error { return nil }
 
-func TestALoginThatGetsNoQueueIsInTheLog(t *testing.T) {
-	t.Parallel()
+// unattached is a server on a store, with a project, and what it logs as an error. The caller must call stop.
+func unattached(t *testing.T, st store.Store) (w *world, logs *observer.ObservedLogs, stop func()) {
 	ctx := context.Background()
-	st := unattachable{memstore.New()}
 	require.NoError(t, st.CreateProject(ctx, &store.Project{Sender: testSender, Keys: []store.APIKey{{ID: "k1", Hash: store.HashKey(testKey)}}}))
-	router, err := ccs.New(ctx, st, ccs.Options{})
+	core, logs := observer.New(zap.ErrorLevel)
+	router, err := ccs.New(ctx, st, ccs.Options{Logger: zap.New(core)})
 	require.NoError(t, err)
 	pair, err := devpki.New([]string{"gcm.googleapis.com"}, time.Now())
 	require.NoError(t, err)
-	core, logs := observer.New(zap.ErrorLevel)
 	server := xmppserver.New(router, xmppserver.Options{TLS: &tls.Config{Certificates: []tls.Certificate{pair.Cert}}, Logger: zap.New(core)})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go server.Serve(l, "test")
-	defer server.Close()
-	w := &world{t: t, addr: l.Addr().String(), tls: &tls.Config{RootCAs: pair.Pool, ServerName: "gcm.googleapis.com"}}
+	t.Cleanup(func() { server.Close() })
+	w = &world{t: t, addr: l.Addr().String(), tls: &tls.Config{RootCAs: pair.Pool, ServerName: "gcm.googleapis.com"}}
+	return w, logs, func() { require.NoError(t, server.Close()) }
+}
+
+func TestALoginThatGetsNoQueueIsInTheLog(t *testing.T) {
+	t.Parallel()
+	w, logs, stop := unattached(t, unattachable{memstore.New()})
 	w.login().until("</stream:stream>")
-	require.NoError(t, server.Close())
+	stop()
 	lines := logs.FilterMessage("session not opened").All()
 	require.Len(t, lines, 1)
 	assert.Contains(t, lines[0].ContextMap()["error"], "no queue for anybody")
+}
+
+// unavailable is a store of several nodes that can give no session its queue now.
+type unavailable struct{ unattachable }
+
+func (unavailable) Attach(context.Context, store.Key, store.Lease) error {
+	return store.ErrUnavailable
+}
+
+// The client is told to try again, and the log has the trouble of the store once and not every login.
+func TestALoginWhileTheStoreIsUnavailable(t *testing.T) {
+	t.Parallel()
+	w, logs, stop := unattached(t, unavailable{unattachable{memstore.New()}})
+	for range 3 {
+		assert.Contains(t, w.login().until("</stream:stream>"), "<resource-constraint")
+	}
+	stop()
+	assert.LessOrEqual(t, logs.Len(), 1)
 }

@@ -231,6 +231,8 @@ func condition(err error) (stream.Error, bool) {
 		return stream.Conflict, true
 	case errors.Is(err, ccs.ErrWrongKey):
 		return stream.NotAuthorized, true
+	case errors.Is(err, store.ErrUnavailable):
+		return stream.ResourceConstraint, true // and not that something is broken: the client shall try again
 	case errors.Is(err, errSlowReader), errors.Is(err, conns.ErrTooMuch):
 		return stream.PolicyViolation, true
 	case errors.Is(err, conns.ErrNoRoom):

@@ -116,7 +116,7 @@ func (c *conn) runSession(ctx context.Context) {
 	defer s.forgetHeld()
 	for _, f := range s.feeds {
 		if err := f.attach(ctx, s.wakeable, cancel); err != nil {
-			s.log.Error("session not opened", zap.Error(err))
+			s.srv.router.StoreFailed(s.log, "session not opened", err)
 			c.farewell(err)
 			return
 		}

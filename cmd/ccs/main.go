@@ -44,7 +44,7 @@ type cli struct {
 	Listen  listenCmd  `cmd:"" help:"Be an app server: print and acknowledge what devices send."`
 	Drain   drainCmd   `cmd:"" help:"Drain app servers' connections."`
 	Load    loadCmd    `cmd:"" help:"Be many app servers and devices, and measure the server."`
-	Store   storeCmd   `cmd:"" help:"Carry what a server remembers into another store."`
+	Store   storeCmd   `cmd:"" help:"Copy, verify and repair the data of a server."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
