@@ -47,7 +47,9 @@
 //
 // An app server whose connection died before the answers came sends those messages again (CCS 4.3). The router knows
 // the fingerprints of the messages that it accepted in the last ten minutes, and answers a repeat without storing it.
-// A store that is store.Repeats keeps the fingerprints with the messages, so that they are known after kill -9 too.
+// A store that is store.Repeats keeps the fingerprints with the messages, so that they are known after kill -9 too. A
+// node reads those of all nodes when it starts, and none later: a message that is sent again to another node, which
+// runs already, is new to it.
 //
 // # What it costs
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -77,7 +78,7 @@ func newRepeats(ctx context.Context, st store.Store, now time.Time, log *zap.Log
 		return r, nil
 	}
 	marks, err := keeper.Remembered(ctx, now)
-	if err != nil {
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		log.Warn("messages of the last minutes are not known as repeats", zap.Error(err)) // no reason not to serve
 	}
 	for _, m := range marks {

@@ -22,7 +22,8 @@ const (
 // It keeps the Mark of each entry whose Put does not end as Refused or Duplicate, in the same step as the entry:
 // there is never a mark without its entry, which would lose a message. Marks are not a part of a Dump.
 type Repeats interface {
-	// Remembered returns the marks that were kept since RepeatsFor before now, by all who use the store, in the order of
-	// time: no fewer than the newest MaxRepeats, and no more than twice as many.
+	// Remembered returns the marks that were kept since RepeatsFor before now, by all nodes, in the order of time: about
+	// the newest MaxRepeats at least, and no more than twice as many. The error wraps errors.ErrUnsupported if the store
+	// keeps none the way it is set up.
 	Remembered(ctx context.Context, now time.Time) ([]Mark, error)
 }

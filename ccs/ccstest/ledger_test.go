@@ -74,6 +74,11 @@ func (l *ledger) sendUntilItEnds(ctx context.Context, c *ccsclient.Client, token
 		default:
 		}
 		l.mu.Lock()
+		if l.resend && len(l.acked)-len(l.delivered) > maxBehind { // or the device's queue is full, and the rest nacked
+			l.mu.Unlock()
+			time.Sleep(time.Millisecond)
+			continue
+		}
 		id := fmt.Sprint("m-", l.sent)
 		if n := len(l.open); n > 0 {
 			id, l.open = l.open[n-1], l.open[:n-1]

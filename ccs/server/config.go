@@ -26,10 +26,12 @@ type Config struct {
 
 	NoFirstProject bool // make no project in a store that never had one
 
-	StoreDamage   string        // "refuse", the default, or "serve": what a start does with damaged tables of the embedded store
-	AllowEviction bool          // use a Redis that throws messages away when it is full
-	RedisWait     string        // "N" or "N:MS": replicas that must have what is acknowledged, and how long they get; "" for none
-	NodeHeartbeat time.Duration // a server on Redis that dies loses what it has claimed within twice this
+	StoreDamage   string // "refuse", the default, or "serve": what a start does with damaged tables of the embedded store
+	AllowEviction bool   // use a Redis that throws messages away when it is full
+	RedisWait     string // "N" or "N:MS": replicas that must have what is acknowledged, and how long they get; "" for none
+	// RememberRepeats keeps in Redis too, for ten minutes, which messages were accepted; not in a cluster.
+	RememberRepeats bool
+	NodeHeartbeat   time.Duration // a server on Redis that dies loses what it has claimed within twice this
 
 	XMPPListen     string // host:port for app servers; port 0 for any (CCS 1.1)
 	XMPPTestListen string // the same for the testing environment, "" for none

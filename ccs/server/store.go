@@ -110,6 +110,7 @@ func openRedis(ctx context.Context, conf Config) (store.Store, error) {
 		AllowEviction: conf.AllowEviction,
 		Wait:          replicas,
 		WaitTimeout:   timeout,
+		Repeats:       conf.RememberRepeats,
 	})
 }
 

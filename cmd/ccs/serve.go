@@ -24,10 +24,11 @@ type serveCmd struct {
 
 	NoFirstProject bool `help:"No project with a sender ID and an API key in an empty store. Default: one is made, once."`
 
-	StoreDamage   string        `default:"${store_damage}" enum:"refuse,serve" placeholder:"ACTION" help:"Start beside damaged tables of the embedded store: refuse, or serve the rest."`
-	AllowEviction bool          `help:"Use a Redis that throws messages away when it is full."`
-	RedisWait     string        `placeholder:"N[:MS]" help:"Replicas of Redis that must have a message before it is acknowledged, and for how many milliseconds to wait. Default: none."`
-	NodeHeartbeat time.Duration `default:"${node_heartbeat}" placeholder:"TIME" help:"How often a server on Redis shows the others that it lives; what it has claimed is theirs within twice this when it does not."`
+	StoreDamage     string        `default:"${store_damage}" enum:"refuse,serve" placeholder:"ACTION" help:"Start beside damaged tables of the embedded store: refuse, or serve the rest."`
+	AllowEviction   bool          `help:"Use a Redis that throws messages away when it is full."`
+	RedisWait       string        `placeholder:"N[:MS]" help:"Replicas of Redis that must have a message before it is acknowledged, and for how many milliseconds to wait. Default: none."`
+	RememberRepeats bool          `help:"Memory in Redis, too, of the messages accepted in the last ten minutes: after the end of a server, one that its app server sends again is not delivered again. Not in a cluster. Default: in the embedded store only."`
+	NodeHeartbeat   time.Duration `default:"${node_heartbeat}" placeholder:"TIME" help:"How often a server on Redis shows the others that it lives; what it has claimed is theirs within twice this when it does not."`
 
 	XMPPListen      string `name:"xmpp-listen" default:"${xmpp_listen}" placeholder:"HOST:PORT" help:"Listen here for app servers; port 0 takes a free one."`
 	XMPPTestListen  string `name:"xmpp-test-listen" placeholder:"HOST:PORT" help:"Listen here too for app servers under test; Google used port 5236. Default: off."`
@@ -179,33 +180,34 @@ func (c *serveCmd) end(ctx context.Context, s *server.Server) error {
 
 func (c *serveCmd) config() server.Config {
 	return server.Config{
-		DataDir:        c.Data,
-		Store:          c.Store,
-		NoFirstProject: c.NoFirstProject,
-		StoreDamage:    c.StoreDamage,
-		AllowEviction:  c.AllowEviction,
-		RedisWait:      c.RedisWait,
-		NodeHeartbeat:  c.NodeHeartbeat,
-		XMPPListen:     c.XMPPListen,
-		XMPPTestListen: c.XMPPTestListen,
-		MCSListen:      c.MCSListen,
-		HTTPListen:     c.HTTPListen,
-		HTTPPlain:      c.HTTPPlainListen,
-		MaxConns:       c.MaxConns,
-		MemoryBudget:   int64(c.MemoryBudget),
-		Domain:         c.Domain,
-		DeviceDomain:   c.DeviceDomain,
-		TLSCert:        c.TLSCert,
-		TLSKey:         c.TLSKey,
-		Window:         c.Window,
-		UpstreamWindow: c.UpstreamWindow,
-		WindowOverrun:  c.WindowOverrun,
-		DeviceRate:     c.DeviceRate,
-		UpstreamRate:   c.UpstreamRate,
-		NoControlID:    c.NoControlID,
-		DeviceBacklog:  c.DeviceBacklog,
-		SenderBacklog:  c.SenderBacklog,
-		DrainTimeout:   c.DrainTimeout,
+		DataDir:         c.Data,
+		Store:           c.Store,
+		NoFirstProject:  c.NoFirstProject,
+		StoreDamage:     c.StoreDamage,
+		AllowEviction:   c.AllowEviction,
+		RedisWait:       c.RedisWait,
+		RememberRepeats: c.RememberRepeats,
+		NodeHeartbeat:   c.NodeHeartbeat,
+		XMPPListen:      c.XMPPListen,
+		XMPPTestListen:  c.XMPPTestListen,
+		MCSListen:       c.MCSListen,
+		HTTPListen:      c.HTTPListen,
+		HTTPPlain:       c.HTTPPlainListen,
+		MaxConns:        c.MaxConns,
+		MemoryBudget:    int64(c.MemoryBudget),
+		Domain:          c.Domain,
+		DeviceDomain:    c.DeviceDomain,
+		TLSCert:         c.TLSCert,
+		TLSKey:          c.TLSKey,
+		Window:          c.Window,
+		UpstreamWindow:  c.UpstreamWindow,
+		WindowOverrun:   c.WindowOverrun,
+		DeviceRate:      c.DeviceRate,
+		UpstreamRate:    c.UpstreamRate,
+		NoControlID:     c.NoControlID,
+		DeviceBacklog:   c.DeviceBacklog,
+		SenderBacklog:   c.SenderBacklog,
+		DrainTimeout:    c.DrainTimeout,
 
 		MaxConnsPerAddress: c.MaxConnsPerAddress,
 		TrustedNetworks:    c.TrustedNetworks,

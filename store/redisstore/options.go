@@ -13,5 +13,6 @@ type Options struct {
 	AllowEviction bool          // use a Redis that throws keys away when it is full
 	Wait          int           // replicas that have what is acknowledged before it is; default none
 	WaitTimeout   time.Duration // for them to answer; default 1s
+	Repeats       bool          // keep the marks of entries, but not in a Redis Cluster
 	Retry         time.Duration // for how long a call waits for a Redis that is not there; default 5s
 }

@@ -34,7 +34,7 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 		for _, l := range round {
 			// After a lot that failed none of its queue follows, so that a repeat of all of them keeps the order.
 			if l.err = l.before.failure(); l.err == nil {
-				calls = append(calls, l.finish(now))
+				calls = append(calls, s.finish(l, now))
 			}
 		}
 		s.carry(ctx, calls)
@@ -78,6 +78,8 @@ type lot struct {
 	clock  int64 // the first number asked for
 
 	dedups  []string // keys
+	marks   []byte   // of the entries
+	marked  bool     // one of them is not zero
 	entries []byte
 }
 
@@ -109,6 +111,10 @@ func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 			l.dedups = append(l.dedups, s.dedupKey(e.Key, store.SumDedup(e.Dedup)))
 		}
 		l.add(e)
+		if s.keepsRepeats() {
+			l.marks = append(l.marks, e.Mark[:]...)
+			l.marked = l.marked || e.Mark != (store.Mark{})
+		}
 		l.at = append(l.at, i)
 	}
 	return rounds
@@ -152,11 +158,12 @@ func (l *lot) add(e *store.Entry) {
 }
 
 // finish makes the call of a lot that is complete.
-func (l *lot) finish(now time.Time) *call {
-	b := make([]byte, 0, len(l.entries)+(2+len(l.dedups))*entryBytes)
+func (s *Store) finish(l *lot, now time.Time) *call {
+	b := make([]byte, 0, len(l.entries)+len(l.marks)+(3+len(l.dedups))*entryBytes)
 	b = appendNumber(appendNumber(b, now.UnixMilli()), l.clock)
 	b = appendCount(appendCount(b, len(l.at)), len(l.dedups))
 	b = appendKeys(b, l.keys)
+	b = s.appendMarks(b, l, now)
 	b = appendKeys(b, l.dedups)
 	l.part = append(b, l.entries...)
 	return &l.call

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"embed"
 	"encoding/hex"
+	"strings"
 )
 
 // Each operation is one script in a file of its own, so that it happens at once or not at all.
@@ -26,7 +27,11 @@ var scripts []*script
 func load(name string) *script { return learn(&script{name: name, source: source(name)}) }
 
 func loadBatch(name string) *script {
-	return learn(&script{name: name, source: source(name) + source("batch"), batch: true})
+	head, rest := "", source(name)
+	if strings.HasPrefix(rest, "#!") { // the flags, which must come first
+		head, rest, _ = strings.Cut(rest, "\n")
+	}
+	return learn(&script{name: name, source: head + "\nlocal ended\n" + rest + source("batch"), batch: true})
 }
 
 func learn(s *script) *script {

@@ -40,16 +40,17 @@ type Store struct {
 	known    *knownTokens
 	projects *projectcache.Cache
 
-	closed atomic.Bool
-	closer sync.Once
-	pipes  pipes
-	held   held
-	number atomic.Uint64 // of the last call or note that needed one
-	sweep  sweeper
-	peers  *peers
-	news   *news
-	stop   context.CancelFunc // ends loops
-	loops  sync.WaitGroup
+	closed  atomic.Bool
+	closer  sync.Once
+	pipes   pipes
+	held    held
+	number  atomic.Uint64 // of the last call or note that needed one
+	sweep   sweeper
+	repeats repeats
+	peers   *peers
+	news    *news
+	stop    context.CancelFunc // ends loops
+	loops   sync.WaitGroup
 }
 
 // newStore makes a store of a client, which belongs to it from then on.

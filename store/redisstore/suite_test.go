@@ -57,7 +57,7 @@ func TestReopen(t *testing.T) {
 // opened is a store that the suite closes.
 func opened(t *testing.T, url string) store.Store {
 	t.Helper()
-	s, err := redisstore.Open(t.Context(), url, redisstore.Options{})
+	s, err := redisstore.Open(t.Context(), url, redisstore.Options{Repeats: true})
 	require.NoError(t, err)
 	return any(s).(store.Store)
 }

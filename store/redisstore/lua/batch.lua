@@ -1,7 +1,7 @@
 -- What ends each script that takes the parts of many queues at once. What a script is given and returns costs as
 -- much as what it does, so that it is given one string of parts, each behind its length and how many of the other
 -- arguments are its, and returns one list: behind the number of them, what each part returns. A part that fails
--- fails alone, with an error in place of the number.
+-- fails alone, with an error in place of the number. A script that sets ended has it called behind the last part.
 replies = {}
 local from, arg = 1, 2
 while from < #parts do
@@ -10,4 +10,5 @@ while from < #parts do
   if not ok then replies[#replies + 1] = {err = type(failure) == 'table' and failure.err or tostring(failure)} end
   from, arg = from + 8 + length, arg + args
 end
+if ended then pcall(ended) end
 return replies

@@ -1,7 +1,8 @@
 -- Put stores entries, in order, and says what became of each (CCS 5.3, 5.5).
 --
 -- A queue's part: now (ms), the caller's clock (µs), how many entries and how many dedup strings there are, the keys
--- of the queue, of its order and of the dedup strings; and for each entry when it expires (ms), the bound of its
+-- of the queue and of its order, the key for the marks of its entries, for how long (ms) that lasts and the marks, both
+-- empty if there are none, the keys of the dedup strings; and for each entry when it expires (ms), the bound of its
 -- queue, what else it asks for, and the place it gets if its queue has none as high. Its arguments: the records.
 -- Returns for each entry the place it has got, behind a letter if it was not just stored: c collapsed,
 -- d discarded, r refused, u duplicate. The last two have got none. Then the queue's owners, if it has any.
@@ -251,10 +252,38 @@ local function finish(existed)
   end
 end
 
+-- remember keeps the marks of the entries that were kept, and of no others: a message that was not kept and is taken
+-- for a repeat would be lost.
+local remembered, lasts = {}, {}
+local function remember(key, marks, outcomes)
+  lasts[key] = unpackStruct('<d', marks)
+  local list, all = remembered[key] or {}, true
+  for i = 1, #outcomes do
+    local letter = outcomes[i]:byte()
+    if letter == 114 or letter == 117 then all = false break end -- r, u
+  end
+  if all then
+    list[#list + 1] = marks:sub(9)
+  else
+    for i = 1, #outcomes do
+      local letter = outcomes[i]:byte()
+      if letter ~= 114 and letter ~= 117 then list[#list + 1] = marks:sub(16 * i - 7, 16 * i + 8) end
+    end
+  end
+  remembered[key] = list
+end
+
+ended = function()
+  for key, list in pairs(remembered) do
+    call('APPEND', key, table.concat(list))
+    call('PEXPIRE', key, string.format('%.0f', lasts[key]))
+  end
+end
+
 -- part puts a queue's part.
 local function part(from, arg)
-  local entries, strings
-  now, clock, entries, strings, q, w, from = unpackStruct('<ddI4I4I4c0I4c0', parts, from)
+  local entries, strings, key, marks
+  now, clock, entries, strings, q, w, key, marks, from = unpackStruct('<ddI4I4I4c0I4c0I4c0I4c0', parts, from)
   local meta = call('HMGET', q, 'h', 'o')
   seq, total, good, soonest = 0, 0, 0, math.huge
   if meta[1] then seq, total, good, soonest = unpackStruct('<dddd', meta[1]) end
@@ -283,6 +312,7 @@ local function part(from, arg)
   end
   finish(meta[1])
 
+  if marks ~= '' then remember(key, marks, outcomes) end
   if owners ~= '' then outcomes[#outcomes + 1] = owners end
   replies[#replies + 1] = #outcomes
   for i = 1, #outcomes do replies[#replies + 1] = outcomes[i] end

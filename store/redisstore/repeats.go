@@ -1,0 +1,91 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"openccs/store"
+)
+
+var _ store.Repeats = (*Store)(nil)
+
+// repeatSlot is how much time the marks under one key are of. All nodes write to the same keys.
+const repeatSlot = 10 * time.Second
+
+// repeats counts the marks of this node, so that a key lasts no longer than its marks are among the newest.
+type repeats struct {
+	mu          sync.Mutex
+	slot        int64
+	count, last int // marks of slot, and of the one before
+}
+
+// add notes n marks. It returns the slot of their key, and for how long that is to last.
+func (r *repeats) add(now time.Time, n int) (slot int64, lasts time.Duration) {
+	slot = now.UnixMilli() / repeatSlot.Milliseconds()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case slot == r.slot+1:
+		r.last, r.count, r.slot = r.count, 0, slot
+	case slot != r.slot:
+		r.last, r.count, r.slot = 0, 0, slot
+	}
+	r.count += n
+	slots := 1 + store.MaxRepeats/max(r.count, r.last)
+	return slot, min(time.Duration(slots)*repeatSlot, store.RepeatsFor) + repeatSlot
+}
+
+func (s *Store) repeatsKey(slot int64) string { return s.key("repeats", strconv.FormatInt(slot, 10)) }
+
+// keepsRepeats reports whether marks are kept. In a cluster the key would be on one primary and the queues on all, so
+// that the two could not be written in one step.
+func (s *Store) keepsRepeats() bool { return s.opts.Repeats && !s.sharded() }
+
+// appendMarks appends where the marks of a lot go and what they are, or that it has none.
+func (s *Store) appendMarks(b []byte, l *lot, now time.Time) []byte {
+	if !l.marked {
+		return appendText(appendText(b, ""), "")
+	}
+	slot, lasts := s.repeats.add(now, len(l.at))
+	b = appendText(b, s.repeatsKey(slot))
+	b = binary.LittleEndian.AppendUint32(b, uint32(8+len(l.marks)))
+	return append(appendNumber(b, lasts.Milliseconds()), l.marks...)
+}
+
+// Remembered reads the newest marks of all nodes.
+func (s *Store) Remembered(ctx context.Context, now time.Time) ([]store.Mark, error) {
+	if !s.keepsRepeats() {
+		return nil, fmt.Errorf("marks in this Redis: %w", errors.ErrUnsupported)
+	}
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	newest := now.UnixMilli()/repeatSlot.Milliseconds() + 1 // the clock of another node may be ahead
+	var texts []string
+	total := 0
+	for slot := newest; slot >= newest-1-int64(store.RepeatsFor/repeatSlot) && total < store.MaxRepeats; slot-- {
+		text, err := s.rdb.GetRange(ctx, s.repeatsKey(slot), 0, math.MaxInt32).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return nil, fmt.Errorf("read marks: %w", s.translate(err))
+		}
+		texts = append(texts, text)
+		total += len(text) / len(store.Mark{})
+	}
+	var marks []store.Mark
+	for i := len(texts) - 1; i >= 0; i-- {
+		for text := texts[i]; len(text) >= len(store.Mark{}); text = text[len(store.Mark{}):] {
+			if m := store.Mark([]byte(text[:len(store.Mark{})])); m != (store.Mark{}) {
+				marks = append(marks, m)
+			}
+		}
+	}
+	return marks[max(0, len(marks)-2*store.MaxRepeats):], nil
+}
