@@ -21,7 +21,10 @@ import (
 // heartbeat is short enough for a test to wait until a dead node counts as one.
 const heartbeat = time.Second
 
-func beating(c *server.Config) { c.NodeHeartbeat, c.DrainTimeout = heartbeat, time.Second }
+func beating(c *server.Config) {
+	c.NodeHeartbeat, c.DrainTimeout = heartbeat, time.Second
+	c.SenderBacklog = 1_000_000 // one device sends for many, whose shares are a hundredth each
+}
 
 // twoNodes are two nodes on one Redis, or on one cluster.
 func twoNodes(t *testing.T, f func(t *testing.T, a, b *ccstest.Server)) {
