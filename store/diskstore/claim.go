@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -35,7 +36,10 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 		return nil, err
 	}
 	defer s.life.RUnlock()
-	c := claim{t: &s.queues, lease: l, max: max, now: now.UnixMilli(), durable: s.committer.durable.Load()}
+	c := claim{t: &s.queues, lease: l, max: max, now: now.UnixMilli(), durable: math.MaxUint64}
+	if k.Kind == store.KindDevice {
+		c.durable = s.committer.durable.Load()
+	}
 	sh := s.queues.shard(k)
 	sh.mu.Lock()
 	q := sh.open(k, l)
@@ -70,9 +74,10 @@ type claim struct {
 	entries []store.Entry
 }
 
-// take claims what is in memory, and reports whether that is all there is to claim. An entry that is not on disk yet
-// stays: if the process died, the device would have it and its sender would send it again. Its Put returns later
-// and wakes the session. The caller must hold the shard's lock.
+// take claims what is in memory, and reports whether that is all there is to claim. A device's entry that is not on
+// disk yet stays: if the process died, the device would have it and its sender would send it again. Its Put returns
+// later and wakes the session. An app server gets such an entry at once: it may get a message twice (CCS 4.4). The
+// caller must hold the shard's lock.
 func (c *claim) take(q *queue) bool {
 	for r := range q.lanes {
 		n := &q.lanes[r]

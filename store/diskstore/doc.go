@@ -7,9 +7,9 @@
 // limits, replacements, duplicates, registrations. It gathers what has arrived, applies it as one batch
 // and leaves the waiting for the disk to a second goroutine, so that the next group gathers meanwhile.
 // Callers take turns (store.WithCaller), so that one with little to do does not wait for all that another has
-// handed over. Put returns when its batch is synced. An entry may be claimed a moment before that; if the machine
-// crashes in between, the sender was promised nothing, and its ID is not given out again, because
-// sequence numbers are reserved on disk before they are used. Ack marks entries in memory, which hides
+// handed over. Put returns when its batch is synced. A device's entry may be claimed from
+// then on, another one a moment before; if the machine crashes in between, nobody was promised anything, and its ID
+// is not given out again, because sequence numbers are reserved on disk before they are used. Ack marks entries in memory, which hides
 // them at once, and returns when a group with their removal is synced, so that a device that was told of it
 // need not name them again at its next login (DEV 7.2).
 //
