@@ -136,7 +136,10 @@ func (k *keeper) measure() error {
 // engine may have padded the block instead of ending with it.
 func (k *keeper) sealed(d *disk) {
 	k.mu.Lock()
-	number := k.logs[len(k.logs)-1]
+	number := uint64(0) // no log is called that
+	if n := len(k.logs); n > 0 {
+		number = k.logs[n-1]
+	}
 	k.mu.Unlock()
 	size := d.synced(logName(number)) - chunkHeaderSynced
 	if size <= 0 {
