@@ -74,7 +74,7 @@ func TestABalancersOwnConnectionHasTheBalancersAddress(t *testing.T) {
 	assert.Equal(t, "10.0.0.1:7", (<-b.conns).RemoteAddr().String())
 }
 
-// Someone who is no proxy may say what he likes: it is his own data.
+// A header from an address that is no proxy is ordinary data.
 func TestTheHeaderOfAnybodyElseIsData(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, behindProxies())
@@ -189,7 +189,7 @@ func TestABulkReadsAllRecordsBehindAHeader(t *testing.T) {
 	assert.LessOrEqual(t, waits, 2, "300 records came in one piece, perhaps two")
 }
 
-// gathering holds back what is written.
+// gathering is a connection that keeps what is written to it while gather is set.
 type gathering struct {
 	net.Conn
 	b      []byte

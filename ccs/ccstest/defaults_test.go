@@ -14,7 +14,7 @@ import (
 	"openccs/stanza"
 )
 
-// What an app server says nothing about has the defaults of CCS 2.3, and an ID of the client's (CCS 2.1).
+// A field that an app server leaves out has the default of CCS 2.3. The client makes an ID where there is none (CCS 2.1).
 func TestAMessageNeedsNoMoreThanATokenAndData(t *testing.T) {
 	t.Parallel()
 	s := ccstest.Start(t)

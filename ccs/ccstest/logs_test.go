@@ -50,7 +50,7 @@ func saslLogin(t *testing.T, s *ccstest.Server, domain, mechanism string, fields
 	return string(said)
 }
 
-// Clients take one field for another. What came as a credential is in no log, but for a sender ID.
+// Clients confuse fields. The log never has a credential, except for a sender ID.
 func TestNoCredentialIsLogged(t *testing.T) {
 	t.Parallel()
 	logging, logs := newLogBuffer()
@@ -94,7 +94,7 @@ func TestNoCredentialIsLogged(t *testing.T) {
 	assert.Contains(t, logs.String(), `"sender":"`+s.Sender+`"`, "a sender ID is, to find out who it was")
 }
 
-// A number beyond 2^53 is another one to whoever reads JSON as JavaScript does.
+// A JSON reader that works as JavaScript does changes numbers beyond 2^53.
 func TestLogsHaveNoLargeNumbers(t *testing.T) {
 	t.Parallel()
 	logging, logs := newLogBuffer()
