@@ -1,4 +1,4 @@
-module openccs
+module github.com/openccs/openccs
 
 go 1.26.0
 

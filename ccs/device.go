@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // deviceKeys makes the credentials of devices. A security token is a keyed hash of the android id, so

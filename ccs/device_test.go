@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
+	"github.com/openccs/openccs/ccs"
 )
 
 // A device keeps its pair, and a wrong one is never taken for a new device (DEV 2.4).

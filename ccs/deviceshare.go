@@ -9,7 +9,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // A device may have only a part of a sender's backlog, so that one device cannot fill it for the others (CCS 4.3).

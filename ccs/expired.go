@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // errExpired says that a message of a device has waited for an app server until its TTL was over.

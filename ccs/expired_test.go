@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
+	"github.com/openccs/openccs/ccs"
 )
 
 // Upstream messages that no app server takes in time come back to their devices, and nothing else does (DEV 10).

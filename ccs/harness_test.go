@@ -8,10 +8,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/stanza"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // SenderID is a project number in decimal, such as "126200347933". It names the account behind app

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const module = "openccs"
+const module = "github.com/openccs/openccs"
 
 // rule says what a package may import. Paths of this module are written without its name; a pattern
 // that ends in "/..." stands for everything below, and for what is before the slash.
@@ -283,65 +283,65 @@ func TestTheCheckItself(t *testing.T) {
 		{
 			name: "the order as it should be",
 			imports: map[string][]string{
-				"openccs/cmd/ccs":         {"openccs/ccs/server", "openccs/ccs/ccsclient", "openccs/ccs/card"},
-				"openccs/ccs/server":      {"openccs/ccs/xmppserver", "openccs/ccs/mcsserver", "openccs/store/diskstore"},
-				"openccs/ccs/xmppserver":  {"openccs/ccs", "mellium.im/sasl"},
-				"openccs/ccs/mcsserver":   {"openccs/ccs", "openccs/ccs/mcs", "go.uber.org/zap"},
-				"openccs/ccs/ccsclient":   {"openccs/stanza", "mellium.im/sasl"},
-				"openccs/ccs":             {"openccs/store", "openccs/stanza", "openccs/flowcontrol", "go.uber.org/zap"},
-				"openccs/store/diskstore": {"openccs/store", "github.com/cockroachdb/pebble/v2"},
-				"openccs/store":           {"context"},
+				"github.com/openccs/openccs/cmd/ccs":         {"github.com/openccs/openccs/ccs/server", "github.com/openccs/openccs/ccs/ccsclient", "github.com/openccs/openccs/ccs/card"},
+				"github.com/openccs/openccs/ccs/server":      {"github.com/openccs/openccs/ccs/xmppserver", "github.com/openccs/openccs/ccs/mcsserver", "github.com/openccs/openccs/store/diskstore"},
+				"github.com/openccs/openccs/ccs/xmppserver":  {"github.com/openccs/openccs/ccs", "mellium.im/sasl"},
+				"github.com/openccs/openccs/ccs/mcsserver":   {"github.com/openccs/openccs/ccs", "github.com/openccs/openccs/ccs/mcs", "go.uber.org/zap"},
+				"github.com/openccs/openccs/ccs/ccsclient":   {"github.com/openccs/openccs/stanza", "mellium.im/sasl"},
+				"github.com/openccs/openccs/ccs":             {"github.com/openccs/openccs/store", "github.com/openccs/openccs/stanza", "github.com/openccs/openccs/flowcontrol", "go.uber.org/zap"},
+				"github.com/openccs/openccs/store/diskstore": {"github.com/openccs/openccs/store", "github.com/cockroachdb/pebble/v2"},
+				"github.com/openccs/openccs/store":           {"context"},
 			},
 		},
 		{
 			name:    "an endpoint imports another",
-			imports: map[string][]string{"openccs/ccs/mcsserver": {"openccs/ccs/httpserver"}},
-			broken:  []string{"openccs/ccs/mcsserver -> openccs/ccs/httpserver: "},
+			imports: map[string][]string{"github.com/openccs/openccs/ccs/mcsserver": {"github.com/openccs/openccs/ccs/httpserver"}},
+			broken:  []string{"github.com/openccs/openccs/ccs/mcsserver -> openccs/ccs/httpserver: "},
 		},
 		{
 			name: "a client reaches the core through another package",
 			imports: map[string][]string{
-				"openccs/ccs/mcsclient": {"openccs/helper"},
-				"openccs/helper":        {"openccs/ccs"},
+				"github.com/openccs/openccs/ccs/mcsclient": {"github.com/openccs/openccs/helper"},
+				"github.com/openccs/openccs/helper":        {"github.com/openccs/openccs/ccs"},
 			},
-			broken: []string{"openccs/ccs/mcsclient -> openccs/helper -> openccs/ccs: "},
+			broken: []string{"github.com/openccs/openccs/ccs/mcsclient -> openccs/helper -> openccs/ccs: "},
 		},
 		{
 			name:    "store needs somebody else's code",
-			imports: map[string][]string{"openccs/store": {"go.uber.org/zap"}},
+			imports: map[string][]string{"github.com/openccs/openccs/store": {"go.uber.org/zap"}},
 			broken: []string{
-				"openccs/store -> go.uber.org/zap: the vocabulary", // two rules say so
-				"openccs/store -> go.uber.org/zap: what is below",
+				"github.com/openccs/openccs/store -> go.uber.org/zap: the vocabulary", // two rules say so
+				"github.com/openccs/openccs/store -> go.uber.org/zap: what is below",
 			},
 		},
 		{
 			name:    "flowcontrol needs ours",
-			imports: map[string][]string{"openccs/flowcontrol": {"openccs/stanza"}},
-			broken:  []string{"openccs/flowcontrol -> openccs/stanza: "},
+			imports: map[string][]string{"github.com/openccs/openccs/flowcontrol": {"github.com/openccs/openccs/stanza"}},
+			broken:  []string{"github.com/openccs/openccs/flowcontrol -> openccs/stanza: "},
 		},
 		{
 			name:    "Pebble outside diskstore",
-			imports: map[string][]string{"openccs/cmd/ccs": {"github.com/cockroachdb/pebble/v2/vfs"}},
-			broken:  []string{"openccs/cmd/ccs -> github.com/cockroachdb/pebble/v2/vfs: "},
+			imports: map[string][]string{"github.com/openccs/openccs/cmd/ccs": {"github.com/cockroachdb/pebble/v2/vfs"}},
+			broken:  []string{"github.com/openccs/openccs/cmd/ccs -> github.com/cockroachdb/pebble/v2/vfs: "},
 		},
 		{
 			name:    "mellium in the core",
-			imports: map[string][]string{"openccs/ccs": {"mellium.im/xmpp/jid"}},
-			broken:  []string{"openccs/ccs -> mellium.im/xmpp/jid: "},
+			imports: map[string][]string{"github.com/openccs/openccs/ccs": {"mellium.im/xmpp/jid"}},
+			broken:  []string{"github.com/openccs/openccs/ccs -> mellium.im/xmpp/jid: "},
 		},
 		{
 			name:    "the core picks a store",
-			imports: map[string][]string{"openccs/ccs": {"openccs/store/memstore"}},
-			broken:  []string{"openccs/ccs -> openccs/store/memstore: "},
+			imports: map[string][]string{"github.com/openccs/openccs/ccs": {"github.com/openccs/openccs/store/memstore"}},
+			broken:  []string{"github.com/openccs/openccs/ccs -> openccs/store/memstore: "},
 		},
 		{
 			name:    "an endpoint reads the card",
-			imports: map[string][]string{"openccs/ccs/httpserver": {"openccs/ccs/card"}},
-			broken:  []string{"openccs/ccs/httpserver -> openccs/ccs/card: "},
+			imports: map[string][]string{"github.com/openccs/openccs/ccs/httpserver": {"github.com/openccs/openccs/ccs/card"}},
+			broken:  []string{"github.com/openccs/openccs/ccs/httpserver -> openccs/ccs/card: "},
 		},
 		{
 			name:    "a name that only begins like a forbidden one is another package",
-			imports: map[string][]string{"openccs/ccs/mcsclient": {"openccs/ccs/mcs", "openccs/storefront"}},
+			imports: map[string][]string{"github.com/openccs/openccs/ccs/mcsclient": {"github.com/openccs/openccs/ccs/mcs", "github.com/openccs/openccs/storefront"}},
 		},
 	}
 	for _, tt := range tests {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // nobody stands in for an unknown sender, so that a login takes as long for one as for a wrong key.

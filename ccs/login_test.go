@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/oauth"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/oauth"
+	"github.com/openccs/openccs/store"
 )
 
 // withTokens is a world that takes access tokens, with one OAuth client of sender.

@@ -6,8 +6,8 @@ import (
 	"time"
 	"unsafe"
 
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // MessageKind says what a message in a queue is.

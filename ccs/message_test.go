@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/stanza"
 )
 
 func TestMessageKeepsEveryField(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // DefaultNewDevices is how many devices one address may register in a day before they have connected. Behind one

@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Where a store serves several nodes, the router of each is told what the others do: hints alone, for the

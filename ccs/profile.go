@@ -3,8 +3,8 @@ package ccs
 import (
 	"time"
 
-	"openccs/flowcontrol"
-	"openccs/stanza"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/stanza"
 )
 
 // Profile is the limits of one era of the protocol. The zero value of a field means its default.

@@ -5,7 +5,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // maxRates is how many parties' rates are remembered; the least recent starts anew.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Receipt is owed to a sender: a device has one of its messages.

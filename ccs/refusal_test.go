@@ -8,9 +8,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"openccs/ccs"
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // CCS 3.3: SERVICE_UNAVAILABLE is for what the peer shall try again, INTERNAL_SERVER_ERROR for what nobody foresaw.

@@ -12,8 +12,8 @@ import (
 	"github.com/zeebo/xxh3"
 	"go.uber.org/zap"
 
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // fingerprint stands for a sender, a message_id and the content of a message. It has 128 bits, because a message

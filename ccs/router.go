@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Options are what a Router may be told. The zero value works.

@@ -10,8 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // Result is what became of one message of a batch.

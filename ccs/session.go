@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Session is a connection that empties a queue: a device's or an app server's.

@@ -8,7 +8,7 @@ import (
 	"maps"
 	"slices"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // A sender's queue is shared by its sessions (CCS 4.4). One of them at a time claims, under the lease of the

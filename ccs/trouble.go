@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // trouble is what the log is told of a store that fails: a line when it becomes unavailable and one when that is

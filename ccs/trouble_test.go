@@ -12,9 +12,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/ccs"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // However many calls fail, the log has a line at the beginning and one at the end.

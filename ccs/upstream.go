@@ -10,8 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // Upstream is a message from a device (DEV 10).

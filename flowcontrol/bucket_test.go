@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 func TestBucket(t *testing.T) {

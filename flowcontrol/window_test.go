@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 func TestWindow(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 // payload returns the JSON text of a message of about size bytes, with pairs of data of 60 bytes each.

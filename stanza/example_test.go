@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 // A server without devices: it accepts what is well-formed.

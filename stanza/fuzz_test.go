@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 // FuzzReader compares a Reader with itself byte by byte, and with encoding/xml for what both accept.

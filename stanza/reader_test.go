@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 // script is a connection whose reads each yield one string, and then block for ever: the test fails if it

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 var update = flag.Bool("update", false, "rewrite the expect lines of testdata/stanza")

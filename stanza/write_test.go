@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 func TestStanzasAreThoseOfTheProtocol(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 func digest(pages ...*store.Page) (d store.Digest) {

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 func TestKeysAreReadAsTheyAreWritten(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"net"
 	"testing"
 
-	"openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/admission"
 )
 
 // Whatever a proxy sends, the connection is closed or handed over with an address.

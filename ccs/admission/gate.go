@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // Options are the limits of a Gate. The zero value works.

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/admission"
 )
 
 func TestAllConnectionsTogetherHaveALimit(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/admission"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/admission"
 )
 
 // failing is a listener that has no open file left until some time has passed.

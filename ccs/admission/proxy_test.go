@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/admission"
-	"openccs/ccs/conns"
-	"openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/devpki"
 )
 
 // header is a PROXY header for a connection from an address.

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
 // Card is where a server listens and how to log in to it. A listener that is off is "".

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/card"
 )
 
 func sample() *card.Card {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/card"
 )
 
 // A server leaves its card in the data directory, and a client on the machine finds it there.

@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/flowcontrol"
-	"openccs/stanza"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/stanza"
 )
 
 // Options are what Dial may be told. The zero value works.

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 // run runs each test in a bubble of its own: no waiting, and no goroutine may be left.

@@ -5,7 +5,7 @@ import (
 	"context"
 	"strconv"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 // defaultDeviceDomain is what ccs knows devices by.

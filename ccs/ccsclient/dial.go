@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap"
 	"mellium.im/sasl"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 const (

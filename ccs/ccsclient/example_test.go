@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"openccs/ccs/ccsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 // An app server that sends one message and prints what devices send, until the server ends the stream.

@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 // maxBatch is how many answers are taken off the window at once at most.

@@ -20,14 +20,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/ccs/card"
-	"openccs/ccs/control"
-	"openccs/ccs/mcsclient"
-	"openccs/ccs/server"
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 
-	core "openccs/ccs"
+	core "github.com/openccs/openccs/ccs"
 )
 
 // maxProjects is how many senders a registration may name. More app servers share them.

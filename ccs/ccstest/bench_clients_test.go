@@ -11,10 +11,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsclient"
-	"openccs/flowcontrol"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/stanza"
 )
 
 // The clients here do as little as they can, so that the machine is the server's.

@@ -16,9 +16,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/card"
-	"openccs/ccs/control"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // neighbours are what a quiet sender has beside it: each of their senders has a connection, a project and a device

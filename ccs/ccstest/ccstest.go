@@ -11,9 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/mcsclient"
-	"openccs/ccs/server"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/server"
 )
 
 // Server is a running server and what clients need of it.

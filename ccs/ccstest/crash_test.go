@@ -20,12 +20,12 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"openccs/ccs/card"
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/ccstest"
-	"openccs/ccs/mcsclient"
-	"openccs/ccs/server"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // serveEnv tells the test binary to be a server on the directory that it names, storeEnv which store to use if not

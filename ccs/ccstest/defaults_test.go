@@ -8,10 +8,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/ccstest"
-	"openccs/ccs/mcsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 // A field that an app server leaves out has the default of CCS 2.3. The client makes an ID where there is none (CCS 2.1).

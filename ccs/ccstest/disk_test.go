@@ -12,13 +12,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/ccstest"
-	"openccs/ccs/server"
-	"openccs/stanza"
-	"openccs/store"
-	"openccs/store/diskstore"
-	"openccs/store/diskstore/disktest"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
+	"github.com/openccs/openccs/store/diskstore/disktest"
 )
 
 // A disk that fills, and one that fails, under traffic: the server goes on by itself, and nothing that it has

@@ -8,11 +8,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/ccstest"
-	"openccs/ccs/control"
-	"openccs/ccs/mcsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 // By command, through the control socket: the client is told, its answers still come, and its stream ends

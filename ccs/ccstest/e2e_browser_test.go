@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/ccstest"
 )
 
 const (

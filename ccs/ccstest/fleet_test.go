@@ -18,8 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/card"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // fleetEnv tells the test binary to be devices: what fleetOrder says, on its standard input.

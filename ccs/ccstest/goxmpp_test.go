@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccstest"
-	"openccs/ccs/mcsclient"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // goXMPP is an app server that is not ours, in a process of its own: it sends many messages with a thousand in

@@ -17,11 +17,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/ccstest"
-	"openccs/ccs/mcsclient"
-	"openccs/ccs/oauth"
-	"openccs/ccs/server"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/oauth"
+	"github.com/openccs/openccs/ccs/server"
 )
 
 // logBuffer is all that a server logs, down to debug, as JSON.

@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/ccstest"
-	"openccs/ccs/control"
-	"openccs/ccs/mcsclient"
-	"openccs/ccs/server"
-	"openccs/stanza"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // synced has Redis write and sync everything before it answers: then a kill of Redis loses nothing either.

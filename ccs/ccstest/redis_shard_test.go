@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/ccstest"
-	"openccs/ccs/mcsclient"
-	"openccs/ccs/server"
-	"openccs/stanza"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // paced is a steady load in both directions, and what became of it for each shard of a cluster.

@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/card"
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 var devicesFlag = flag.Int("devices", 10_000, "how many devices BenchmarkIdleDevices connects")

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/ccstest"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // traffic is an app server that keeps a thousand messages in flight on one node, and devices of another that take

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"syscall"
 
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // Bulk is a connection under TLS that reads all that has come at once, and that can tell when there is no more.

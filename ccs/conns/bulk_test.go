@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/conns"
-	"openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/devpki"
 )
 
 // buffered gathers what is written, until Flush.

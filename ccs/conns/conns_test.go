@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
-	"openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/conns"
 )
 
 func TestSet(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/conns"
 )
 
 // A peer that sends without a pause does not keep the processor: with only one, others run while it is read.

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // ErrNoServer says that no server runs on the data directory.

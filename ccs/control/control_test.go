@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/control"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 func TestDialFindsTheServerOfTheDirectory(t *testing.T) {

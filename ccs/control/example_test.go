@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"os"
 
-	"openccs/ccs/control"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // A server answers on its data directory; a command finds it there, or finds that none runs.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // ErrInvalid marks a request that no server could obey.

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/control"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // projects is what a command may do, itself or through a server.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // maxRequest bounds what a command may send.

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
 // maxSocketPath keeps clear of what a unix socket's address can hold: 107 bytes on Linux, 103 on macOS.

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/control"
 )
 
 // pipes is a listener with one connection, which is a pipe.

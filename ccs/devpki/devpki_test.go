@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/devpki"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
 // Files says where the certificates and keys are.

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/devpki"
 )
 
 // A server that is given no certificate makes one, and uses it again at later starts.

@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/conns"
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // answer is what a call comes to.

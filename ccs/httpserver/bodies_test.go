@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/httpserver"
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/ccs/httpserver"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // Bodies are charged to a budget while they are held, for what they unzip to. Where it is used up, a call is to be

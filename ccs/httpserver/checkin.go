@@ -7,8 +7,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs"
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // maxCheckin bounds a check-in. Browsers send a hundred bytes, phones a few KiB of facts and events.

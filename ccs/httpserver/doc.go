@@ -2,7 +2,7 @@
 // (DEV 2), and registration, by which an app on it gets a token (DEV 3), with the call that Firebase's libraries
 // make before (DEV 12). It answers for any host name, because devices reach it by several.
 //
-// It only translates. Devices is what it asks; openccs/ccs.Router is one. What an answer has to look like
+// It only translates. Devices is what it asks; ccs.Router is one. What an answer has to look like
 // down to its last byte is for the sake of clients that cannot be changed, and the sections of DEV are
 // named where it matters.
 //

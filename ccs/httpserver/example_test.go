@@ -5,7 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 
-	"openccs/ccs/httpserver"
+	"github.com/openccs/openccs/ccs/httpserver"
 )
 
 // What Chromium posts for chrome.gcm.register.

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/devpki"
-	"openccs/ccs/httpserver"
+	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/httpserver"
 )
 
 // serving starts a server on a socket, with TLS or without, and returns how to connect to it.

@@ -7,8 +7,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"openccs/ccs/admission"
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // DefaultPerAddress is how often one address may call: fifty times a second, and a minute's worth at once. Behind one

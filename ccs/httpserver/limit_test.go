@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/httpserver"
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/ccs/httpserver"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // An address that calls too often is answered in a way that every client takes for a reason to try again later

@@ -11,10 +11,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/httpserver"
-	"openccs/flowcontrol"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/httpserver"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // Devices that check in and register and never connect fill nobody's store: an address has so many of them a day.

@@ -9,8 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/store"
 )
 
 // errorWord is what stands behind "Error=" (DEV 3.4).

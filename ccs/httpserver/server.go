@@ -11,9 +11,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"openccs/ccs/conns"
-	"openccs/flowcontrol"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/store"
 )
 
 // Limits for a connection. A device posts a small body and goes.

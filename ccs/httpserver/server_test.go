@@ -19,9 +19,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/ccs"
-	"openccs/ccs/httpserver"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/httpserver"
+	"github.com/openccs/openccs/store"
 )
 
 const (

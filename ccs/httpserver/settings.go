@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // settings is what check-ins hand out (DEV 2.5).

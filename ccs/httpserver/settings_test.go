@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/httpserver"
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/httpserver"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // Settings come whole, in place of what the device had, unless its digest says that it has just these (DEV 2.5).

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/devpki"
-	"openccs/ccs/httpserver"
+	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/httpserver"
 )
 
 // pipes is a listener whose connections are pipes.

@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/ccsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 // appServer is one app server's connection, over however many connections that takes.

@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // link keeps a device connected, by whichever protocol it speaks.

@@ -3,7 +3,7 @@ package load_test
 import (
 	"fmt"
 
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 // A report becomes a gate.

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // app is what every device of a fleet has registered.

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"openccs/ccs/ccsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 // flight is a place in a connection's window, and the message that takes it.

@@ -1,6 +1,6 @@
 package load
 
-import "openccs/ccs/mcsclient"
+import "github.com/openccs/openccs/ccs/mcsclient"
 
 // newMCSLink makes a device that speaks MCS, which mcsclient keeps connected.
 func newMCSLink(d *device) link {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 // maxCycle bounds the weights of a mix in all.

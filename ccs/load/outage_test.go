@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/ccstest"
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 // conductor does something at each sample of the measured part, from 1. It runs on the goroutine of the test.

@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 // Options are what Run may be told besides the plan. The zero value works.

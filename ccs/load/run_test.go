@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"openccs/ccs/ccstest"
-	"openccs/ccs/control"
-	"openccs/ccs/load"
-	"openccs/ccs/server"
+	"github.com/openccs/openccs/ccs/ccstest"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/server"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 // What is written into a message is read again, and the payload has exactly the size it was to have (CCS 2.6).

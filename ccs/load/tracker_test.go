@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 func TestArrivals(t *testing.T) {

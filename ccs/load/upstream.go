@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"openccs/ccs/mcsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 // upstreamArrived counts what came from a device over a connection.

@@ -9,9 +9,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/mcsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 const (

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // typical is a downstream message as an app server sends most of them.

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // vector is a file of testdata/mcs; its README explains the keys.

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"strings"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // ErrUnknownDevice means that the server does not know the identity: the device has to enrol again, and

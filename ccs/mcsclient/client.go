@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 var (

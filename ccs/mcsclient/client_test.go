@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 func TestLoginSaysWhoAndWhatWasReceived(t *testing.T) {

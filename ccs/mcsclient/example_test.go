@@ -6,7 +6,7 @@ import (
 	"log"
 	"net/http"
 
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // A device from nothing to a connection that is kept.

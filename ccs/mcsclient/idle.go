@@ -3,7 +3,7 @@ package mcsclient
 import (
 	"strconv"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // SetIdle tells the server whether the device is idle: messages with delay_while_idle wait until it is not (CCS 5.4,

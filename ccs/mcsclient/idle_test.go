@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // The stanza is the one that Chromium sends (DEV 9.4).

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // LoginError is the server's refusal of a login. With Code 401 the identity is wrong (DEV 6).

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // Pair is a key and a value of a message's data.

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 var identity = mcsclient.Identity{AndroidID: 0x4000000000000001, SecurityToken: 77}

@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // readLoop handles the server's frames until the connection ends, and then winds the client up.

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 const (

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"openccs/ccs"
-	"openccs/ccs/mcs"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/store"
 )
 
 // handleIq takes the acknowledgements that a device sends by themselves (DEV 7.2). A StreamAck has said all with its

@@ -3,8 +3,8 @@ package mcsserver
 import (
 	"sync"
 
-	"openccs/ccs"
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // The sizes of a batch of upstream messages.

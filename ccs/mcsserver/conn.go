@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/conns"
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // conn is one connection, from accept to close.

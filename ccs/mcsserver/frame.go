@@ -5,9 +5,9 @@ import (
 	"strings"
 	"time"
 
-	"openccs/ccs"
-	"openccs/ccs/mcs"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/store"
 )
 
 // The app_data keys that route a message in the client (DEV 9.2, 9.3).

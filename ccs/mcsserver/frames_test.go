@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsserver"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/stanza"
 )
 
 // Frames that nobody uses any more are counted like all others (DEV 4, 7.1).

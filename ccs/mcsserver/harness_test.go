@@ -14,14 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
 
-	"openccs/ccs"
-	"openccs/ccs/conns"
-	"openccs/ccs/devpki"
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsserver"
-	"openccs/stanza"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 const (

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 // Clients send heartbeats after 5 to 30 minutes of silence, and take a server for dead that does not answer within

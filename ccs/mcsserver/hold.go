@@ -4,8 +4,8 @@ import (
 	"errors"
 	"slices"
 
-	"openccs/ccs"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/store"
 )
 
 // maxHeld is how many messages wait in memory for an idle device to become active; further ones are not delayed.

@@ -9,10 +9,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"openccs/ccs"
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsserver"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/stanza"
 )
 
 // idle has the device say whether its user is away, and waits until the server knows.

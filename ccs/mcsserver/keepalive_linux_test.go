@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/mcsserver"
 )
 
 // wrapping is a listener whose connections are wrapped, and seen by the test.

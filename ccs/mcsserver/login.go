@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"openccs/ccs"
-	"openccs/ccs/admission"
-	"openccs/ccs/mcs"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/store"
 )
 
 const (

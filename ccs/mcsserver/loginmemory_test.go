@@ -12,11 +12,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/conns"
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsserver"
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // heap is the bytes of objects that live.

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/mcsserver"
-	"openccs/flowcontrol"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/stanza"
 )
 
 // large is a message of nearly 4 KB.

@@ -6,8 +6,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/store"
 )
 
 // offered is a message that went out on this connection and is not acknowledged.

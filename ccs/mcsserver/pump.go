@@ -5,7 +5,7 @@ import (
 	"math"
 	"sync"
 
-	"openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcs"
 )
 
 const (

@@ -7,10 +7,10 @@ import (
 	"os"
 	"time"
 
-	"openccs/ccs"
-	"openccs/ccs/conns"
-	"openccs/ccs/mcs"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/stanza"
 )
 
 // readLoop reads frames until the connection ends, and returns why. Whenever the next one would have to be waited

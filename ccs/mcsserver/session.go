@@ -8,10 +8,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs"
-	"openccs/ccs/conns"
-	"openccs/ccs/mcs"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/store"
 )
 
 // session is a device that has logged in.

@@ -13,11 +13,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsserver"
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // A good login and bad ones (DEV 6).

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Life is how long an access token holds that Refresh gives out: what the real service said in expires_in

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"openccs/ccs/oauth"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs/oauth"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // What stands behind the token endpoint, and behind what takes the tokens.

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Refusal is why a credential is not good. Whoever checks tokens through an interface knows one by its

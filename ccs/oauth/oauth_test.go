@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/oauth"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs/oauth"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/admission"
-	"openccs/store/redisstore"
+	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/store/redisstore"
 )
 
 // What the process needs of the files that it may open besides connections.

@@ -19,10 +19,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/ccs/ccsclient"
-	"openccs/ccs/mcsclient"
-	"openccs/ccs/server"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/stanza"
 )
 
 // behind dials as a balancer does for a client with an address.

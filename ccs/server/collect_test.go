@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/server"
+	"github.com/openccs/openccs/ccs/server"
 )
 
 // A small heap is collected more seldom than Go would, a large one as often.

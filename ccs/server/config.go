@@ -11,12 +11,12 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs"
-	"openccs/ccs/admission"
-	"openccs/ccs/mcsserver"
-	"openccs/ccs/xmppserver"
-	"openccs/flowcontrol"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/store"
 )
 
 // Config is all that a server may be told. Default has the values that ccs serve starts from.

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/server"
+	"github.com/openccs/openccs/ccs/server"
 )
 
 // contents reads all files below a directory.

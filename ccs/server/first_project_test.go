@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/ccs/control"
-	"openccs/ccs/server"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // startOnce starts a server, gives its commands to do, and ends it.

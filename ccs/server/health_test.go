@@ -16,9 +16,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/ccs/server"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // ailing is a store that says how it is.

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/ccs/server"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 func TestRedisKeepsWhatTheServerMustKnow(t *testing.T) {

@@ -18,11 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"openccs/ccs/card"
-	"openccs/ccs/control"
-	"openccs/ccs/mcs"
-	"openccs/ccs/server"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

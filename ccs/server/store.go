@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"openccs/store"
-	"openccs/store/diskstore"
-	"openccs/store/memstore"
-	"openccs/store/redisstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
+	"github.com/openccs/openccs/store/memstore"
+	"github.com/openccs/openccs/store/redisstore"
 )
 
 // The kinds of store, as the scheme of a store URL; those in Redis have several schemes.

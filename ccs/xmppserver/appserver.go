@@ -5,9 +5,9 @@ import (
 	"context"
 	"strings"
 
-	"openccs/ccs"
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // appServer is the role of a session with an app server: it sends downstream messages, and gets upstream messages

@@ -13,11 +13,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/ccs"
-	"openccs/ccs/devpki"
-	"openccs/ccs/xmppserver"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // unattachable is a store of several nodes that gives no session its queue.

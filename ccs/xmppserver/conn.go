@@ -12,10 +12,10 @@ import (
 	"go.uber.org/zap"
 	"mellium.im/xmpp/stream"
 
-	"openccs/ccs"
-	"openccs/ccs/conns"
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // conn is one connection, from accept to close.

@@ -9,9 +9,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs"
-	"openccs/ccs/admission"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/store"
 )
 
 // credential is what a login says.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"strconv"
 
-	"openccs/ccs"
-	"openccs/ccs/mcs"
-	"openccs/stanza"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // device is the role of a session with a device: it gets downstream messages, and sends upstream messages.

@@ -9,9 +9,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs"
-	"openccs/flowcontrol"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/store"
 )
 
 // feed is one queue that a session empties into its stream: the peer's messages, or an app server's receipts.

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/xmppserver"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/store"
 )
 
 // receipt has the router owe the sender a receipt for a message.

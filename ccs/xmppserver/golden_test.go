@@ -20,13 +20,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/devpki"
-	"openccs/ccs/xmppserver"
-	"openccs/flowcontrol"
-	"openccs/stanza"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 var update = flag.Bool("update", false, "rewrite the S lines of testdata/streams")

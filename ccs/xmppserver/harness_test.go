@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
 
-	"openccs/ccs"
-	"openccs/ccs/conns"
-	"openccs/ccs/devpki"
-	"openccs/ccs/xmppserver"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 const (

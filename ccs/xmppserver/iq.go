@@ -6,7 +6,7 @@ import (
 
 	xstanza "mellium.im/xmpp/stanza"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 type iq struct {

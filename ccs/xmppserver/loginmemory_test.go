@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/xmppserver"
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // What is read before bind is charged to a budget. A connection that finds it used up is told so (RFC 6120

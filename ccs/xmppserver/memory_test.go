@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/xmppserver"
-	"openccs/flowcontrol"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/stanza"
 )
 
 // heap is the bytes of objects that live.

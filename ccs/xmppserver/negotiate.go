@@ -16,7 +16,7 @@ import (
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stream"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 // errGivenUp ends a stream after too many failed logins.

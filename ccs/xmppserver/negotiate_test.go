@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/xmppserver"
 )
 
 var headerShape = regexp.MustCompile(`^<stream:stream from="([^"]*)" id="[0-9A-F]{16}" version="1.0" xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client">`)

@@ -9,11 +9,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs"
-	"openccs/ccs/oauth"
-	"openccs/ccs/xmppserver"
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/oauth"
+	"github.com/openccs/openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // issuerOfItsWorld is a TokenChecker that can be handed to newWorld before the world's store is there.

@@ -11,9 +11,9 @@ import (
 	xstanza "mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
 
-	"openccs/ccs/conns"
-	"openccs/flowcontrol"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/stanza"
 )
 
 // readLoop reads elements until the stream or the session ends, and returns why. It hands over what it

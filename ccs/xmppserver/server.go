@@ -13,9 +13,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs"
-	"openccs/ccs/conns"
-	"openccs/flowcontrol"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // Options are what a Server may be told. The zero value of a field means its default; TLS is needed.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"openccs/ccs"
-	"openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/xmppserver"
 )
 
 const clientSession = `<iq id="s1" type="set"><session xmlns="urn:ietf:params:xml:ns:xmpp-session"/></iq>`

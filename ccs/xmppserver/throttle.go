@@ -6,9 +6,9 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"openccs/ccs/admission"
-	"openccs/flowcontrol"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/store"
 )
 
 // throttle slows down who fails to log in again and again (CCS 1.6). An address is turned away until its bucket

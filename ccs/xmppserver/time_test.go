@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"openccs/ccs"
-	"openccs/ccs/xmppserver"
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/xmppserver"
 )
 
 // raw writes bytes below TLS.

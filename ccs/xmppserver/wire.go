@@ -7,7 +7,7 @@ import (
 
 	"mellium.im/xmpp/stream"
 
-	"openccs/stanza"
+	"github.com/openccs/openccs/stanza"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	"os"
 	"time"
 
-	"openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
 // checkpointEvery bounds how often a copy writes how far it is. A page that is copied twice does no harm.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/card"
 )
 
 // defaultData is the data directory of every command that is told no other.

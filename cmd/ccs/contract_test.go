@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/card"
 )
 
 // fields reads a line of JSON.

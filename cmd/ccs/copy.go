@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // copying is a run of ccs store copy.

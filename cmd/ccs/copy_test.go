@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/diskstore"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // largeStore makes a store whose copy takes a while.

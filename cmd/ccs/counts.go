@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // counts is how much a store remembers, or how much of it was copied: part of the contract with scripts.

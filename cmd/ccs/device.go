@@ -13,8 +13,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/card"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 type deviceCmd struct {

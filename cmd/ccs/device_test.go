@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/mcs"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // enrolment is the HTTP side of a server: it gives out identities 1, 2, … and counts what it is asked.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/control"
 )
 
 type drainCmd struct {

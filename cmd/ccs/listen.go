@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccsclient"
 )
 
 type listenCmd struct {

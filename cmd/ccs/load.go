@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"openccs/ccs/card"
-	"openccs/ccs/control"
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 // loadCmd is the load tool.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 type loadDiffCmd struct {

@@ -11,9 +11,9 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"openccs/ccs/card/atomicfile"
-	"openccs/ccs/load"
-	"openccs/ccs/load/plot"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load/plot"
 )
 
 // loadReports are the reporters of a run, and the files that they write.

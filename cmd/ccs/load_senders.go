@@ -11,9 +11,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"openccs/ccs/card/atomicfile"
-	"openccs/ccs/control"
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 // senders are what the app servers log in as: the one of the flags, then those of a file. Projects that are

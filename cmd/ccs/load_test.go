@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/card"
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 // process is ccs serve as a process of its own, which can be killed.

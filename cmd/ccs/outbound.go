@@ -9,8 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/ccs/ccsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 // options print everything; what could not be printed is not acknowledged.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
 // output is where a command's words go. It may be used from any goroutine.

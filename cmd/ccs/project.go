@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"openccs/ccs/control"
-	"openccs/ccs/server"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store"
 )
 
 type projectCmd struct {

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/control"
-	"openccs/store/memstore"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/store/memstore"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // eachWay runs a test on a data directory without a server, and on one with.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // devicePrinter prints what happens to a device.

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"openccs/ccs/ccsclient"
-	"openccs/stanza"
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/stanza"
 )
 
 type sendCmd struct {

@@ -13,9 +13,9 @@ import (
 	"github.com/alecthomas/kong"
 	"go.uber.org/zap"
 
-	"openccs/ccs/card"
-	"openccs/ccs/card/atomicfile"
-	"openccs/ccs/server"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/server"
 )
 
 type serveCmd struct {

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/card"
 )
 
 // command is a command that runs beside the test.

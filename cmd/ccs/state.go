@@ -10,8 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"openccs/ccs/card/atomicfile"
-	"openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // saveEvery bounds how often a connected device writes its state.

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"openccs/ccs/server"
-	"openccs/store"
+	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store"
 )
 
 type storeCmd struct {

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"openccs/store"
-	"openccs/store/diskstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
 )
 
 // damagedStore is the store that a command looks at. No server may run on it.

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/card"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // program starts the program as a process of its own.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Has reports whether an entry is in its queue.

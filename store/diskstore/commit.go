@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // The bounds of the group commit (engineering notes §6).

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
-	"openccs/store/diskstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
 )
 
 const (

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/diskstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
 )
 
 // flipStep, in the environment, makes the test flip every bit that is a multiple of it. By default it flips a

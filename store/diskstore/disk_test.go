@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
-	"openccs/store/diskstore"
-	"openccs/store/diskstore/disktest"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
+	"github.com/openccs/openccs/store/diskstore/disktest"
 )
 
 const (

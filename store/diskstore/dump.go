@@ -13,8 +13,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"openccs/store"
-	"openccs/store/internal/pages"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/pages"
 )
 
 var _ store.Movable = (*Store)(nil)

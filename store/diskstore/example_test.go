@@ -7,8 +7,8 @@ import (
 	"os"
 	"time"
 
-	"openccs/store"
-	"openccs/store/diskstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
 )
 
 func Example() {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // sweeper walks over all entries and remembered strings, a part of them a call. There is no index of

@@ -7,8 +7,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 // group is work that is applied as one batch. It belongs to the committer, and after that to the finisher.

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // condition is a state of the store in which it refuses calls. Each refuses what those before it do, and more.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // The first byte of a key says what it is. Entries and remembered strings lie side by side, so that one

@@ -9,9 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/diskstore"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // TestLikeMemory does the same random things to a disk store and a memory store. They must do the same,

@@ -9,7 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var _ store.Newcomers = (*Store)(nil)

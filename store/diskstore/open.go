@@ -12,7 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // formatVersion is the version of the layout in keys.go and record.go. A store of a newer one is not

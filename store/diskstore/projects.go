@@ -11,7 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // CreateProject keeps a new project.

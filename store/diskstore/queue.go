@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // What is kept in memory of queues that have a lease. The rest of a queue is on disk only.

@@ -7,8 +7,8 @@ import (
 	"time"
 	"unsafe"
 
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 // An entry on disk: flags (1 byte), expiry in milliseconds (8), acceptance in microseconds (8), what a

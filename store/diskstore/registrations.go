@@ -11,7 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // recordCache is the registrations in memory. Only the committer changes a registration, and it replaces

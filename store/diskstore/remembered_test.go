@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/diskstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
 )
 
 // More strings than the filter in memory begins with, while it is gathered and after: none is taken for new.

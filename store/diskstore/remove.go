@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 // purgeStep is how many entries of an app instance are removed in one go.

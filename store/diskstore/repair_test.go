@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store/diskstore"
+	"github.com/openccs/openccs/store/diskstore"
 )
 
 func agree(diskstore.Repaired) (bool, error) { return true, nil }

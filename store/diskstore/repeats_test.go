@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // The newest marks are kept over a restart, within a bound.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 // Restore keeps a page of another store, and returns when it is on disk.

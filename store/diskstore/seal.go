@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // sealAfter is how long nothing must have been written until a sync mark is written for the last batches. Under

@@ -13,8 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"openccs/store"
-	"openccs/store/internal/projectcache"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/projectcache"
 )
 
 // Options for Open. The zero value is what a server uses.

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/diskstore"
-	"openccs/store/storetest"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
+	"github.com/openccs/openccs/store/storetest"
 )
 
 func open(t testing.TB, dir string) *diskstore.Store {

@@ -3,8 +3,8 @@ package diskstore
 import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 const (

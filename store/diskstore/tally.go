@@ -1,8 +1,8 @@
 package diskstore
 
 import (
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 // maxTallies bounds the queues that have a tally; beyond, any of them makes way.

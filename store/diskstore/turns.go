@@ -1,6 +1,6 @@
 package diskstore
 
-import "openccs/store"
+import "github.com/openccs/openccs/store"
 
 // turns is the work that waits for the committer, in a line for each caller. It is bounded by its callers, each of
 // which waits until its work is done; SetPresent, which does not, waits for room. Groups are filled by deficit round

@@ -16,7 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable/block"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 const (

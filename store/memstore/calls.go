@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 // Put stores a batch.

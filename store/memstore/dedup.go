@@ -1,6 +1,6 @@
 package memstore
 
-import "openccs/store"
+import "github.com/openccs/openccs/store"
 
 // forgetSteps is how many old records each Put of a new one looks at, so that what is remembered
 // shrinks as fast as it grows.

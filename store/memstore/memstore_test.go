@@ -3,9 +3,9 @@ package memstore_test
 import (
 	"testing"
 
-	"openccs/store"
-	"openccs/store/memstore"
-	"openccs/store/storetest"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
+	"github.com/openccs/openccs/store/storetest"
 )
 
 func TestStore(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var _ store.Movable = (*Store)(nil)

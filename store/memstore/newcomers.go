@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var _ store.Newcomers = (*Store)(nil)

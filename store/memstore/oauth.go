@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // grants is the OAuth clients and refresh tokens. The lock of accounts is theirs too: they come and go

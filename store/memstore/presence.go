@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // presence is which queues have a session. A memory store outlives no process, but it may outlive the

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 const ranks = int(store.RankNormal) + 1

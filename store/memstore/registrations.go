@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // registry is the registrations by token, by slot (the living one) and by device.

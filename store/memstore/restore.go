@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Restore keeps a page of another store.

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // shardCount is how many locks the queues share: enough that two cores seldom meet.

@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var (

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
-	"openccs/store/redisstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore"
 )
 
 // The benchmark's load: a message of 300 bytes for one of 10,000 devices, from 32 callers.

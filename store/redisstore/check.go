@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var checkScript = load("check")

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
-	"openccs/store/redisstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore"
 )
 
 func queueNo(i int) store.Key { return store.Key{Kind: store.KindDevice, ID: uint64(i)} }

@@ -12,8 +12,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"openccs/store"
-	"openccs/store/internal/pages"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/pages"
 )
 
 // dumpKeys is how many keys a dump asks for at once, about.

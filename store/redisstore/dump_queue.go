@@ -7,7 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // dumpEntries is how many entries of a queue a dump reads at once.

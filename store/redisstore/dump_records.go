@@ -7,7 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // accounts reads what is in one hash slot together.

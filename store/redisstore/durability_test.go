@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/store/redisstore"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/store/redisstore"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 func TestDurabilityIsSaidAloud(t *testing.T) {

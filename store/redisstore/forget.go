@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var forgetRegistrations = load("forget_registrations")

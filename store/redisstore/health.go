@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // condition is what a Redis can do, best first.

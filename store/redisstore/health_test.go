@@ -11,9 +11,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"openccs/store"
-	"openccs/store/redisstore"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // queuesOf are queues of devices, one for each primary.

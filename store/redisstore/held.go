@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // notesKept is how long Redis remembers from which queues a node has claimed. A node that lives renews it.

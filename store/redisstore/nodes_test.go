@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/redisstore"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 const (

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var (

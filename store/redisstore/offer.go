@@ -7,7 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // offerNote is a message that is never stored, on its way to another node.

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // maxOwed bounds the sessions that have ended while Redis could not be told.

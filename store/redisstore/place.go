@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // A place is an entry's ID as the scripts see it: the rank above 50 bits of sequence number, in decimal.

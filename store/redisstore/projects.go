@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Projects, OAuth clients, refresh tokens and secrets are few, seldom change and hang together: a client's ID is

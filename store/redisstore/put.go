@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 // What one run of the script puts, so that Redis does not stand still for it.

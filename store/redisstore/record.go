@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"openccs/store"
-	"openccs/store/internal/limits"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 // An entry in Redis, as the scripts read it too, little endian: flags (1 byte), expiry in milliseconds (8),

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // A registration in Redis is the version of this layout (1 byte), the texts app, subtype, scope, instance ID and

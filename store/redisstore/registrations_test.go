@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
-	"openccs/store/redisstore"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // now is the time that the tests use.

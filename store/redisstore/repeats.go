@@ -12,7 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var _ store.Repeats = (*Store)(nil)

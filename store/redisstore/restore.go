@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var (

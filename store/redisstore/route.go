@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // stall is how long calls for several shards wait for one of them before they go on without it.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // How long a call waits before it is tried again.

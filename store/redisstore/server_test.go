@@ -9,9 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/redisstore"
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // startRedis starts a Redis for the test and returns its address.

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
-	"openccs/store/redisstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore"
 )
 
 var (

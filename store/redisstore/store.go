@@ -12,8 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
-	"openccs/store"
-	"openccs/store/internal/projectcache"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/projectcache"
 )
 
 // closeTimeout bounds how long Close gives leases back.

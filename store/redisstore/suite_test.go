@@ -7,10 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/redisstore"
-	"openccs/store/redisstore/redistest"
-	"openccs/store/storetest"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore"
+	"github.com/openccs/openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/store/storetest"
 )
 
 // prefixes counts the stores of this test binary, each of which has a prefix of its own.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var aliveScript = load("alive")

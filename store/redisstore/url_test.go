@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store/redisstore"
+	"github.com/openccs/openccs/store/redisstore"
 )
 
 func TestGoodURLs(t *testing.T) {

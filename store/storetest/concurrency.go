@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var concurrencyCases = []testCase{

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // RunDurable holds a store against what must outlive Close. It opens the same directory again and again.

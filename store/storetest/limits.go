@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 var collapseCases = []testCase{

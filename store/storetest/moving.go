@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/memstore"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // movable is the store's ability, or the end of a test of a store that has it not.

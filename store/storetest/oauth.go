@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 func oauthClient(id, sender string) *store.OAuthClient {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 func project(sender string) *store.Project {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // markOf is a mark that is not another number's.

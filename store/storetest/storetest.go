@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Run holds a store against the interfaces.

@@ -1,4 +1,4 @@
-module openccs/testdata/interop
+module github.com/openccs/openccs/testdata/interop
 
 go 1.26
 

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/card/atomicfile"
+	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
 func TestWriteReplacesTheFileAndItsMode(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/wcharczuk/go-chart/v2"
 	"github.com/wcharczuk/go-chart/v2/drawing"
 
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 // shade is what a shaded part of a chart stands for.

@@ -9,7 +9,7 @@ import (
 	"github.com/wcharczuk/go-chart/v2"
 	"github.com/wcharczuk/go-chart/v2/drawing"
 
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 // The size of a chart in pixels.

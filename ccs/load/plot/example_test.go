@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"fmt"
 
-	"openccs/ccs/load"
-	"openccs/ccs/load/plot"
+	"github.com/openccs/openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load/plot"
 )
 
 func ExampleHTML() {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/wcharczuk/go-chart/v2"
 
-	"openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load"
 )
 
 //go:embed report.html

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/ccs/load"
-	"openccs/ccs/load/plot"
+	"github.com/openccs/openccs/ccs/load"
+	"github.com/openccs/openccs/ccs/load/plot"
 )
 
 func render(t *testing.T, r *load.Result) string {

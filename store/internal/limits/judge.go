@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Judge says what becomes of a new entry. It changes nothing but what the summary knows of expired

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Head is what a queue's limits have to know of one entry. Times are milliseconds since 1970.

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"iter"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Writer gathers records into pages. It belongs to one goroutine.

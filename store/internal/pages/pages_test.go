@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"openccs/store"
-	"openccs/store/internal/pages"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/pages"
 )
 
 // A fill that goes on after an error of Room's hands nothing more over.

@@ -9,7 +9,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"openccs/store"
+	"github.com/openccs/openccs/store"
 )
 
 // Age is how long a project is remembered: a change that nobody has told the cache of holds after that at the latest.

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store"
-	"openccs/store/internal/projectcache"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/projectcache"
 )
 
 // A sender may lie in memory that its caller uses again, as the texts of a batch of messages do.

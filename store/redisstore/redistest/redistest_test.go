@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"openccs/store/redisstore/redistest"
+	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 func TestFaults(t *testing.T) {

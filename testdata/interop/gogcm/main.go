@@ -10,7 +10,7 @@ import (
 	logrus "github.com/sirupsen/logrus"
 	gcm "github.com/topfreegames/go-gcm"
 
-	"openccs/testdata/interop/appserver"
+	"github.com/openccs/openccs/testdata/interop/appserver"
 )
 
 // drainWatch finds what the library tells its log alone: that it was told to drain, and that it has left the

@@ -11,7 +11,7 @@ import (
 
 	"github.com/xmppo/go-xmpp"
 
-	"openccs/testdata/interop/appserver"
+	"github.com/openccs/openccs/testdata/interop/appserver"
 )
 
 func main() {
