@@ -43,7 +43,7 @@ e2e: ## run unmodified devices (Debian's Chromium, an npm receiver) against a se
 	$(GO) test -tags e2e -run '^TestEndToEnd' -count=1 -timeout 5m -v ./ccs/ccstest
 
 spec: ## list the sections of the specification with the tests that cover each
-	$(GO) run ./ccs/speccover
+	$(GO) run ./ccs/internal/speccover
 
 race: redis ## run every test with the race detector, or fail
 	$(GO) test -race -shuffle=on -timeout 15m ./...

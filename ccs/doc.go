@@ -96,7 +96,7 @@
 //	cmd/ccs
 //	ccs/server        ccs/ccstest (server and clients)      ccs/load (clients alone)
 //	ccs/xmppserver    ccs/mcsserver    ccs/httpserver       ccs/ccsclient    ccs/mcsclient
-//	ccs               ccs/conns    ccs/admission            ccs/mcs
+//	ccs               ccs/internal/{listener,eagerconn,admission}           ccs/mcs
 //	store (memstore, diskstore, redisstore, storetest)      stanza           flowcontrol
 //
 // Router and Mailbox may be used from any goroutine. Locks are taken in the order: Router.mu, a hub's, a

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/card"
-	"github.com/openccs/openccs/ccs/control"
 	"github.com/openccs/openccs/ccs/mcsclient"
 	"github.com/openccs/openccs/ccs/server"
 	"github.com/openccs/openccs/stanza"
@@ -40,7 +40,7 @@ type bed struct {
 	victim
 	card    card.Card
 	trust   *tls.Config
-	senders []control.Credentials
+	senders []admin.Credentials
 	devices []mcsclient.Identity // that connect, ...
 	idle    []mcsclient.Identity // or connect and get nothing
 	tokens  []string             // that are sent to
@@ -56,8 +56,8 @@ func (s *shape) makeBed(b testing.TB) *bed {
 	roots := x509.NewCertPool()
 	require.True(b, roots.AppendCertsFromPEM(pem))
 	bed.trust = &tls.Config{RootCAs: roots, ServerName: "localhost"}
-	bed.senders = []control.Credentials{{SenderID: bed.card.SenderID, APIKey: bed.card.APIKey}}
-	projects, err := control.Dial(bed.dir)
+	bed.senders = []admin.Credentials{{SenderID: bed.card.SenderID, APIKey: bed.card.APIKey}}
+	projects, err := admin.Dial(bed.dir)
 	require.NoError(b, err)
 	defer projects.Close()
 	for len(bed.senders) < min(s.senders, maxProjects) {

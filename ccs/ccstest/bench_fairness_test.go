@@ -16,8 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/card"
-	"github.com/openccs/openccs/ccs/control"
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
@@ -121,7 +121,7 @@ const neighboursEnv = "CCSTEST_NEIGHBOURS"
 type neighbourhood struct {
 	Name    string
 	Card    card.Card
-	Senders []control.Credentials
+	Senders []admin.Credentials
 	Devices []mcsclient.Identity
 	Tokens  []string
 }

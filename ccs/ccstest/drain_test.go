@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/ccstest"
-	"github.com/openccs/openccs/ccs/control"
 	"github.com/openccs/openccs/ccs/mcsclient"
 	"github.com/openccs/openccs/stanza"
 )
@@ -35,7 +35,7 @@ func TestDrainByCommand(t *testing.T) {
 	}
 	up("u-1")
 	left.wait(t, 1)
-	client, err := control.Dial(s.Dir())
+	client, err := admin.Dial(s.Dir())
 	require.NoError(t, err)
 	defer client.Close()
 	n, err := client.Drain(t.Context(), s.Sender, "")
@@ -57,7 +57,7 @@ func TestDrainByCommand(t *testing.T) {
 func TestRevokedKey(t *testing.T) {
 	t.Parallel()
 	s := ccstest.Start(t)
-	client, err := control.Dial(s.Dir())
+	client, err := admin.Dial(s.Dir())
 	require.NoError(t, err)
 	defer client.Close()
 	made, err := client.AddKey(t.Context(), s.Sender, "second")

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/ccstest"
-	"github.com/openccs/openccs/ccs/control"
 	"github.com/openccs/openccs/ccs/mcsclient"
 	"github.com/openccs/openccs/ccs/server"
 	"github.com/openccs/openccs/stanza"
@@ -159,7 +159,7 @@ func TestDrainedNodeLeavesItsUpstreamToOthers(t *testing.T) {
 func TestRevokedKeyOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	twoNodes(t, func(t *testing.T, a, b *ccstest.Server) {
-		client, err := control.Dial(a.Dir())
+		client, err := admin.Dial(a.Dir())
 		require.NoError(t, err)
 		defer client.Close()
 		made, err := client.AddKey(t.Context(), a.Sender, "second")

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/ccstest"
-	"github.com/openccs/openccs/ccs/control"
 	"github.com/openccs/openccs/ccs/mcsclient"
 	"github.com/openccs/openccs/ccs/server"
 	"github.com/openccs/openccs/stanza"
@@ -123,7 +123,7 @@ func TestFlushAll(t *testing.T) {
 	require.ErrorAs(t, r.Err, &nack)
 	assert.Equal(t, stanza.BadRegistration, nack.Code)
 
-	client, err := control.Dial(a.Dir())
+	client, err := admin.Dial(a.Dir())
 	require.NoError(t, err)
 	defer client.Close()
 	made, err := client.Create(t.Context(), "anew", "")

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/flowcontrol"
 )
 
@@ -108,7 +108,7 @@ const bodyCopies = 2
 
 func (c *charged) take(n int) error {
 	bytes := int64(n) * bodyCopies
-	if !conns.TakeLogin(c.budget, c.held, bytes) {
+	if !eagerconn.TakeLogin(c.budget, c.held, bytes) {
 		return errNoRoom
 	}
 	c.held += bytes

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/devcert"
 	"github.com/openccs/openccs/ccs/httpserver"
 )
 
@@ -35,7 +35,7 @@ func servingWith(t *testing.T, overTLS bool, o httpserver.Options) func() net.Co
 	s := httpserver.New(&devices{}, o)
 	serve := func() error { return s.Serve(l) }
 	if overTLS {
-		pair, err := devpki.New([]string{"localhost"}, time.Now())
+		pair, err := devcert.New([]string{"localhost"}, time.Now())
 		require.NoError(t, err)
 		conf := &tls.Config{Certificates: []tls.Certificate{pair.Cert}}
 		serve = func() error { return s.ServeTLS(l, conf) }

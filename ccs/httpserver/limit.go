@@ -7,7 +7,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/internal/admission"
 	"github.com/openccs/openccs/flowcontrol"
 )
 

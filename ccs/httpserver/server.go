@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/store"
 )
@@ -56,7 +56,7 @@ type Options struct {
 	Failed func(log *zap.Logger, what string, err error, fields ...zap.Field)
 	// Health returns why the server shall not be used now, or nil. It must return at once; default nil always.
 	Health func() error
-	// Bodies bounds the bytes that are held of requests and of TLS handshakes; default conns.LoginMemory. A request
+	// Bodies bounds the bytes that are held of requests and of TLS handshakes; default eagerconn.LoginMemory. A request
 	// that finds it used up is answered 503.
 	Bodies *flowcontrol.Budget
 }
@@ -93,7 +93,7 @@ func New(d Devices, o Options) *Server {
 		o.Health = func() error { return nil }
 	}
 	if o.Bodies == nil {
-		o.Bodies = flowcontrol.NewBudget(conns.LoginMemory)
+		o.Bodies = flowcontrol.NewBudget(eagerconn.LoginMemory)
 	}
 	s := &Server{
 		bodies:  o.Bodies,
@@ -158,7 +158,7 @@ const maxHandshake = 128 << 10
 
 // ServeTLS is Serve with TLS on the listener's connections. What handshakes hold is charged to Options.Bodies.
 func (s *Server) ServeTLS(l net.Listener, conf *tls.Config) error {
-	return s.Serve(tls.NewListener(conns.ChargeListener(l, s.bodies, maxHandshake), conf))
+	return s.Serve(tls.NewListener(eagerconn.ChargeListener(l, s.bodies, maxHandshake), conf))
 }
 
 // freeHandshake ends the charge for a handshake with the first request, or with the connection.
@@ -167,7 +167,7 @@ func freeHandshake(c net.Conn, state http.ConnState) {
 		return
 	}
 	if t, ok := c.(*tls.Conn); ok {
-		if b, ok := t.NetConn().(*conns.Bulk); ok {
+		if b, ok := t.NetConn().(*eagerconn.Conn); ok {
 			b.Free()
 		}
 	}

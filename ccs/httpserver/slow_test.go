@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/devcert"
 	"github.com/openccs/openccs/ccs/httpserver"
 )
 
@@ -46,7 +46,7 @@ func TestARequestThatDoesNotEnd(t *testing.T) {
 				l := make(pipes, 1)
 				here, there := net.Pipe()
 				if row.tls {
-					pair, err := devpki.New([]string{"localhost"}, time.Now())
+					pair, err := devcert.New([]string{"localhost"}, time.Now())
 					require.NoError(t, err)
 					there = tls.Server(there, &tls.Config{Certificates: []tls.Certificate{pair.Cert}})
 				}

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/ccstest"
-	"github.com/openccs/openccs/ccs/control"
 	"github.com/openccs/openccs/ccs/load"
 	"github.com/openccs/openccs/ccs/server"
 )
@@ -38,7 +38,7 @@ func short(change func(*load.Plan)) load.Plan {
 func target(t *testing.T, opts ...ccstest.Option) (*ccstest.Server, load.Target) {
 	t.Helper()
 	s := ccstest.Start(t, opts...)
-	c, err := control.Dial(s.Dir())
+	c, err := admin.Dial(s.Dir())
 	require.NoError(t, err)
 	defer c.Close()
 	other, err := c.Create(t.Context(), "other", "")
@@ -240,7 +240,7 @@ func paced(t *testing.T, rate float64, r *load.Result, sent int64) {
 
 func drain(s *ccstest.Server) func(context.Context) error {
 	return func(ctx context.Context) error {
-		c, err := control.Dial(s.Dir())
+		c, err := admin.Dial(s.Dir())
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
@@ -16,8 +17,8 @@ import (
 type conn struct {
 	wire
 	srv      *Server
-	bulk     *conns.Bulk // over the wire
-	nc       *tls.Conn   // over that
+	eager    *eagerconn.Conn // over the wire
+	nc       *tls.Conn       // over that
 	accepted time.Time
 }
 
@@ -33,30 +34,30 @@ func keepAlive(idle time.Duration) net.KeepAliveConfig {
 }
 
 // serve runs the connection until it has logged in.
-func (c *conn) serve() conns.Next {
-	if t := conns.TCP(c.wire.Conn); t != nil {
+func (c *conn) serve() listener.Next {
+	if t := listener.TCP(c.wire.Conn); t != nil {
 		t.SetKeepAliveConfig(keepAlive(c.srv.opts.KeepAlive))
 	}
 	c.wire.SetWriteDeadline(c.deadline)
-	c.bulk = conns.NewBulk(&c.wire)
-	c.bulk.Charge(c.srv.opts.LoginBudget, maxBeforeLogin)
-	c.nc = tls.Server(c.bulk, c.srv.opts.TLS)
+	c.eager = eagerconn.New(&c.wire)
+	c.eager.Charge(c.srv.opts.LoginBudget, maxBeforeLogin)
+	c.nc = tls.Server(c.eager, c.srv.opts.TLS)
 	err := c.nc.Handshake()
 	c.yieldTurn()
 	c.turns = nil
 	if err != nil {
 		c.srv.log.Debug("TLS handshake failed", zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
 		c.wire.Conn.Close()
-		c.bulk.Discharge()
+		c.eager.Discharge()
 		return nil
 	}
-	c.bulk.Discharge()
+	c.eager.Discharge()
 	c.deadline = c.deadline.Add(c.srv.opts.LoginTimeout - c.srv.opts.HandshakeTimeout)
 	s, err := c.login(mcs.NewReader(c.nc, mcs.MaxLogin))
 	if err != nil {
 		c.srv.log.Info("login failed", zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
 		c.hangUp()
-		c.bulk.Discharge()
+		c.eager.Discharge()
 		return nil
 	}
 	return s.open()

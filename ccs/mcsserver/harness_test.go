@@ -15,8 +15,8 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/conns"
-	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/devcert"
+	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
 	"github.com/openccs/openccs/stanza"
@@ -100,7 +100,7 @@ func newWorldOn(t *testing.T, l net.Listener, connect func() (net.Conn, error), 
 	require.NoError(t, err)
 	w := &world{t: t, router: router, store: st, device: ccs.DeviceID(id), security: token, connect: connect, patience: patience}
 	w.token = w.register(store.Registration{App: testApp})
-	pair, err := devpki.New([]string{"mtalk.google.com"}, time.Now())
+	pair, err := devcert.New([]string{"mtalk.google.com"}, time.Now())
 	require.NoError(t, err)
 	o.TLS = &tls.Config{Certificates: []tls.Certificate{pair.Cert}}
 	w.tls = &tls.Config{RootCAs: pair.Pool, ServerName: "mtalk.google.com"}
@@ -112,7 +112,7 @@ func newWorldOn(t *testing.T, l net.Listener, connect func() (net.Conn, error), 
 	go func() { done <- w.server.Serve(l) }()
 	t.Cleanup(func() {
 		w.server.Close()
-		require.ErrorIs(t, <-done, conns.ErrClosed)
+		require.ErrorIs(t, <-done, listener.ErrClosed)
 		require.NoError(t, st.Close())
 	})
 	return w

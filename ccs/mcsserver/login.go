@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/internal/admission"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/store"
 )

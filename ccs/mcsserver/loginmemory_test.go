@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
 	"github.com/openccs/openccs/flowcontrol"
@@ -31,7 +31,7 @@ func heap() int64 {
 // for all that have not logged in; a device that is in order logs in meanwhile.
 func TestMemoryBeforeLoginIsBounded(t *testing.T) {
 	const peers, declared = 300, mcs.MaxLogin
-	budget := flowcontrol.NewBudget(conns.LoginMemory)
+	budget := flowcontrol.NewBudget(eagerconn.LoginMemory)
 	w := newWorld(t, mcsserver.Options{LoginBudget: budget}, ccs.Options{})
 	login := []byte{mcs.Version, byte(mcs.TagLoginRequest), 0x80, 0x80, 0x20} // 512 KiB
 	login = append(login, bytes.Repeat([]byte{10<<3 | 2, 0}, declared/2)...)  // ids of no bytes

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/stanza"
 )
@@ -18,7 +18,7 @@ import (
 func (s *session) readLoop() error {
 	for {
 		tag, payload, err := s.in.Next()
-		wait := conns.WouldWait(err)
+		wait := eagerconn.WouldWait(err)
 		if errors.Is(err, os.ErrDeadlineExceeded) && s.closedFor() == nil {
 			err = s.silent()
 			wait = err == nil
@@ -54,7 +54,7 @@ func (s *session) prepareWait() error {
 	if err != nil {
 		return err
 	}
-	s.bulk.Wait()
+	s.eager.Wait()
 	part := s.partial()
 	s.expect(part)
 	if worked && !part {
@@ -64,7 +64,7 @@ func (s *session) prepareWait() error {
 }
 
 // partial reports whether a part of a frame has come, or of the TLS record that it is in.
-func (s *session) partial() bool { return s.in.Buffered() > 0 || s.bulk.Partial() }
+func (s *session) partial() bool { return s.in.Buffered() > 0 || s.eager.Partial() }
 
 // handle deals with one frame (DEV 5).
 func (s *session) handle(tag mcs.Tag, payload []byte) error {

@@ -12,7 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/flowcontrol"
 )
 
@@ -44,7 +45,7 @@ func (o Options) withDefaults() Options {
 		o.Memory = flowcontrol.NewBudget(256 << 20)
 	}
 	if o.LoginBudget == nil {
-		o.LoginBudget = flowcontrol.NewBudget(conns.LoginMemory)
+		o.LoginBudget = flowcontrol.NewBudget(eagerconn.LoginMemory)
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -68,7 +69,7 @@ type Server struct {
 	// ctx ends all store calls of connections, with its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	conns  *conns.Set[*conn]
+	conns  *listener.Set[*conn]
 	turns  chan struct{} // one taken by each handshake that computes
 	logins atomic.Int64
 }
@@ -77,7 +78,7 @@ type Server struct {
 func New(router *ccs.Router, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{router: router, opts: o, log: o.Logger.Named("mcs")}
-	s.conns = conns.New[*conn](o.MaxConns, s.log)
+	s.conns = listener.New[*conn](o.MaxConns, s.log)
 	s.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) // the other half is for everybody else
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/store"
 )
@@ -84,17 +84,17 @@ func (s *session) log() *zap.Logger {
 }
 
 // open begins the life after the login, and returns its first part.
-func (s *session) open() conns.Next {
+func (s *session) open() listener.Next {
 	s.log().Info("session open", zap.Int("known", len(s.known)))
 	s.deadline, s.begun, s.silence = time.Time{}, time.Time{}, s.srv.opts.silence()
 	s.srv.logins.Add(1)
-	s.bulk.Eager()
+	s.eager.Eager()
 	s.kick(func() { s.pumping, s.wakeUp = false, true })
 	return s.read
 }
 
 // read reads until there is nothing to do but to wait, which the next goroutine does, or until the end.
-func (s *session) read() conns.Next {
+func (s *session) read() listener.Next {
 	err := s.readLoop()
 	if err == errAnew {
 		return s.read

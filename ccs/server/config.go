@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/internal/admission"
 	"github.com/openccs/openccs/ccs/mcsserver"
 	"github.com/openccs/openccs/ccs/xmppserver"
 	"github.com/openccs/openccs/flowcontrol"

@@ -8,16 +8,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/server"
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // startOnce starts a server, gives its commands to do, and ends it.
-func startOnce(t *testing.T, c server.Config, do func(s *server.Server, commands *control.Client)) {
+func startOnce(t *testing.T, c server.Config, do func(s *server.Server, commands *admin.Client)) {
 	t.Helper()
 	s := start(t, c)
-	commands, err := control.Dial(c.DataDir)
+	commands, err := admin.Dial(c.DataDir)
 	require.NoError(t, err)
 	defer commands.Close()
 	do(s, commands)
@@ -28,7 +28,7 @@ func TestTheFirstProjectDoesNotComeBack(t *testing.T) {
 	t.Parallel()
 	c := config(t)
 	var sender string
-	startOnce(t, c, func(s *server.Server, commands *control.Client) {
+	startOnce(t, c, func(s *server.Server, commands *admin.Client) {
 		assert.True(t, s.Card().NewKey)
 		sender = s.Card().SenderID
 		all, err := commands.List(t.Context())
@@ -36,7 +36,7 @@ func TestTheFirstProjectDoesNotComeBack(t *testing.T) {
 		require.Len(t, all, 1)
 		require.NoError(t, commands.RevokeKey(t.Context(), sender, all[0].Keys[0].ID))
 	})
-	startOnce(t, c, func(s *server.Server, commands *control.Client) {
+	startOnce(t, c, func(s *server.Server, commands *admin.Client) {
 		assert.Equal(t, sender, s.Card().SenderID, "devices may still register for it")
 		assert.Empty(t, s.Card().APIKey)
 		all, err := commands.List(t.Context())
@@ -44,7 +44,7 @@ func TestTheFirstProjectDoesNotComeBack(t *testing.T) {
 		assert.Len(t, all, 1)
 		require.NoError(t, commands.Delete(t.Context(), sender))
 	})
-	startOnce(t, c, func(s *server.Server, commands *control.Client) {
+	startOnce(t, c, func(s *server.Server, commands *admin.Client) {
 		assert.Empty(t, s.Card().SenderID)
 		all, err := commands.List(t.Context())
 		require.NoError(t, err)
@@ -56,14 +56,14 @@ func TestNoFirstProject(t *testing.T) {
 	t.Parallel()
 	c := config(t)
 	c.NoFirstProject = true
-	startOnce(t, c, func(s *server.Server, commands *control.Client) {
+	startOnce(t, c, func(s *server.Server, commands *admin.Client) {
 		all, err := commands.List(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, all)
 		assert.Empty(t, s.Card().SenderID)
 	})
 	c.NoFirstProject = false
-	startOnce(t, c, func(s *server.Server, _ *control.Client) { assert.True(t, s.Card().NewKey) })
+	startOnce(t, c, func(s *server.Server, _ *admin.Client) { assert.True(t, s.Card().NewKey) })
 }
 
 func TestServersThatStartTogetherMakeOneFirstProject(t *testing.T) {

@@ -18,12 +18,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/card"
-	"github.com/openccs/openccs/ccs/conns"
-	"github.com/openccs/openccs/ccs/control"
-	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/devcert"
 	"github.com/openccs/openccs/ccs/httpserver"
+	"github.com/openccs/openccs/ccs/internal/admission"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcsserver"
 	"github.com/openccs/openccs/ccs/oauth"
 	"github.com/openccs/openccs/ccs/xmppserver"
@@ -35,16 +36,16 @@ import (
 // Server is a running ccs.
 type Server struct {
 	// Static after Start.
-	conf    Config
-	log     *zap.Logger
-	store   store.Store
-	router  *ccs.Router
-	gate    *admission.Gate
-	xmpp    *xmppserver.Server
-	mcs     *mcsserver.Server
-	http    *httpserver.Server
-	control *control.Server
-	card    card.Card
+	conf   Config
+	log    *zap.Logger
+	store  store.Store
+	router *ccs.Router
+	gate   *admission.Gate
+	xmpp   *xmppserver.Server
+	mcs    *mcsserver.Server
+	http   *httpserver.Server
+	admin  *admin.Server
+	card   card.Card
 
 	stop    context.CancelFunc // ends the router's own work
 	running *errgroup.Group    // everything that Start started
@@ -121,20 +122,20 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 		PID:      os.Getpid(),
 		Started:  time.Now(),
 	}
-	projects := control.NewProjects(s.store, control.Options{OnKeyRevoked: s.keysChanged})
+	projects := admin.NewProjects(s.store, admin.Options{OnKeyRevoked: s.keysChanged})
 	if err := s.firstProject(ctx, projects); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	control.ProjectRoutes(mux, projects)
-	control.DrainRoute(mux, s.DrainConnections)
-	control.ProfileRoutes(mux)
+	admin.ProjectRoutes(mux, projects)
+	admin.DrainRoute(mux, s.DrainConnections)
+	admin.ProfileRoutes(mux)
 	s.makeEndpoints(tlsConf)
-	if s.control, err = control.Start(conf.DataDir, mux, conf.Logger); err != nil {
+	if s.admin, err = admin.Start(conf.DataDir, mux, conf.Logger); err != nil {
 		return nil, err
 	}
 	if err := s.card.Write(conf.DataDir); err != nil {
-		s.control.Shutdown(ctx)
+		s.admin.Shutdown(ctx)
 		return nil, err
 	}
 	s.serve(listeners, tlsConf)
@@ -159,7 +160,7 @@ func makeDataDir(dir string) error {
 func (s *Server) certificates() (*tls.Config, string, error) {
 	cert, key, ca := s.conf.TLSCert, s.conf.TLSKey, ""
 	if cert == "" {
-		files, err := devpki.Ensure(s.conf.DataDir, append(devpki.Names(), s.conf.Domain, s.conf.DeviceDomain), time.Now())
+		files, err := devcert.Ensure(s.conf.DataDir, append(devcert.Names(), s.conf.Domain, s.conf.DeviceDomain), time.Now())
 		if err != nil {
 			return nil, "", err
 		}
@@ -228,7 +229,7 @@ func (s *Server) listen() (*listeners, error) {
 
 // firstProject puts a project on the card, and its key where that is known: the one of the last card, or a new one in
 // a store that never had any.
-func (s *Server) firstProject(ctx context.Context, projects *control.Projects) error {
+func (s *Server) firstProject(ctx context.Context, projects *admin.Projects) error {
 	old, err := card.Read(s.conf.DataDir)
 	switch {
 	case errors.Is(err, card.ErrNoCard):
@@ -265,7 +266,7 @@ func (s *Server) firstProject(ctx context.Context, projects *control.Projects) e
 
 func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	maxConns, _, _ := s.gate.Limits()
-	login := flowcontrol.NewBudget(conns.LoginMemory)
+	login := flowcontrol.NewBudget(eagerconn.LoginMemory)
 	memory := flowcontrol.NewBudget(memoryBudget(s.conf))
 	s.log.Info("memory for messages in flight", zap.Int64("mib", memory.Limit()>>20))
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
@@ -345,11 +346,11 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 			return fmt.Errorf("%s: %w", what, err)
 		})
 	}
-	run("xmpp", func() error { return s.xmpp.Serve(l.xmpp, "production") }, conns.ErrClosed)
+	run("xmpp", func() error { return s.xmpp.Serve(l.xmpp, "production") }, listener.ErrClosed)
 	if l.xmppTest != nil {
-		run("xmpp test", func() error { return s.xmpp.Serve(l.xmppTest, "testing") }, conns.ErrClosed)
+		run("xmpp test", func() error { return s.xmpp.Serve(l.xmppTest, "testing") }, listener.ErrClosed)
 	}
-	run("mcs", func() error { return s.mcs.Serve(l.mcs) }, conns.ErrClosed)
+	run("mcs", func() error { return s.mcs.Serve(l.mcs) }, listener.ErrClosed)
 	httpTLS := tlsConf.Clone()
 	httpTLS.NextProtos = []string{"http/1.1"}
 	run("http", func() error { return s.http.ServeTLS(l.http, httpTLS) }, http.ErrServerClosed)
@@ -430,7 +431,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.draining.Store(true)
 		s.log.Info("shutting down")
 		errs := []error{
-			s.control.Shutdown(ctx),
+			s.admin.Shutdown(ctx),
 			s.xmpp.Close(),
 			s.http.Shutdown(ctx),
 			s.mcs.Close(),

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/card"
-	"github.com/openccs/openccs/ccs/control"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/server"
 	"github.com/openccs/openccs/store"
@@ -145,7 +145,7 @@ func TestASecondServerOnTheDirectoryIsRefused(t *testing.T) {
 		start(t, c)
 		_, err := server.Start(context.Background(), c)
 		assert.ErrorContains(t, err, c.DataDir, kind)
-		assert.True(t, errors.Is(err, store.ErrLocked) || errors.Is(err, control.ErrInUse), "%v", err)
+		assert.True(t, errors.Is(err, store.ErrLocked) || errors.Is(err, admin.ErrInUse), "%v", err)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestProjectsWhileTheServerRuns(t *testing.T) {
 	t.Parallel()
 	c := config(t)
 	s := start(t, c)
-	client, err := control.Dial(c.DataDir)
+	client, err := admin.Dial(c.DataDir)
 	require.NoError(t, err)
 	defer client.Close()
 	made, err := client.Create(t.Context(), "shop", "")
@@ -182,8 +182,8 @@ func TestProjectsWhileTheServerRuns(t *testing.T) {
 	assert.Len(t, all, 2)
 	require.NoError(t, client.Delete(t.Context(), made.SenderID))
 	require.NoError(t, s.Shutdown(context.Background()))
-	_, err = control.Dial(c.DataDir)
-	assert.ErrorIs(t, err, control.ErrNoServer)
+	_, err = admin.Dial(c.DataDir)
+	assert.ErrorIs(t, err, admin.ErrNoServer)
 }
 
 func TestPlainHTTPAndTheTestPort(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/devcert"
 	"github.com/openccs/openccs/ccs/xmppserver"
 	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/memstore"
@@ -40,7 +40,7 @@ func unattached(t *testing.T, st store.Store) (w *world, logs *observer.Observed
 	core, logs := observer.New(zap.ErrorLevel)
 	router, err := ccs.New(ctx, st, ccs.Options{Logger: zap.New(core)})
 	require.NoError(t, err)
-	pair, err := devpki.New([]string{"gcm.googleapis.com"}, time.Now())
+	pair, err := devcert.New([]string{"gcm.googleapis.com"}, time.Now())
 	require.NoError(t, err)
 	server := xmppserver.New(router, xmppserver.Options{TLS: &tls.Config{Certificates: []tls.Certificate{pair.Cert}}, Logger: zap.New(core)})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,7 +13,8 @@ import (
 	"mellium.im/xmpp/stream"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/stanza"
 	"github.com/openccs/openccs/store"
 )
@@ -26,7 +27,7 @@ type conn struct {
 
 	// Owned by the goroutine in serve; the session's readLoop takes in over.
 	log    *zap.Logger
-	bulk   *conns.Bulk // under nc
+	eager  *eagerconn.Conn // under nc
 	nc     *tls.Conn
 	in     *stanza.Reader
 	from   string       // what our stream header says
@@ -123,20 +124,20 @@ func (c *conn) serve(ctx context.Context) {
 	c.tcp.SetDeadline(accepted.Add(c.srv.opts.HandshakeTimeout))
 	stop := context.AfterFunc(ctx, func() { c.tcp.SetReadDeadline(longAgo) })
 	defer stop()
-	if t := conns.TCP(c.tcp); t != nil {
+	if t := listener.TCP(c.tcp); t != nil {
 		// Dead peers are found by the kernel: clients of the time never answer pings (CCS 1.9).
 		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
 	}
-	c.bulk = conns.NewBulk(c.tcp)
-	c.bulk.Charge(c.srv.opts.LoginBudget, maxBeforeBind)
-	defer c.bulk.Discharge()
-	c.nc = tls.Server(c.bulk, c.srv.opts.TLS)
+	c.eager = eagerconn.New(c.tcp)
+	c.eager.Charge(c.srv.opts.LoginBudget, maxBeforeBind)
+	defer c.eager.Discharge()
+	c.nc = tls.Server(c.eager, c.srv.opts.TLS)
 	if err := c.nc.HandshakeContext(ctx); err != nil {
 		// Plain XMPP on a TLS port ends here too: STARTTLS is not offered (CCS 1.2).
 		c.log.Info("TLS handshake failed", zap.Error(err))
 		return
 	}
-	c.bulk.Discharge()
+	c.eager.Discharge()
 	c.nc.SetDeadline(accepted.Add(c.srv.opts.AuthTimeout))
 	if ctx.Err() != nil {
 		c.nc.SetReadDeadline(longAgo) // the deadline above came after the end
@@ -233,9 +234,9 @@ func condition(err error) (stream.Error, bool) {
 		return stream.NotAuthorized, true
 	case errors.Is(err, store.ErrUnavailable):
 		return stream.ResourceConstraint, true // and not that something is broken: the client shall try again
-	case errors.Is(err, errSlowReader), errors.Is(err, conns.ErrTooMuch):
+	case errors.Is(err, errSlowReader), errors.Is(err, eagerconn.ErrTooMuch):
 		return stream.PolicyViolation, true
-	case errors.Is(err, conns.ErrNoRoom):
+	case errors.Is(err, eagerconn.ErrNoRoom):
 		return stream.ResourceConstraint, true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errDrained), errors.Is(err, errGivenUp), errors.Is(err, net.ErrClosed):
 		return stream.Error{}, false
@@ -257,7 +258,7 @@ func (c *conn) hangUp() {
 	if c.broken || c.nc.CloseWrite() != nil {
 		return
 	}
-	if t := conns.TCP(c.tcp); t != nil {
+	if t := listener.TCP(c.tcp); t != nil {
 		t.CloseWrite()
 	}
 	c.tcp.SetReadDeadline(time.Now().Add(lingerTimeout))

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/admission"
+	"github.com/openccs/openccs/ccs/internal/admission"
 	"github.com/openccs/openccs/store"
 )
 

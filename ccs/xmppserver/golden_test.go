@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/devcert"
 	"github.com/openccs/openccs/ccs/xmppserver"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
@@ -185,7 +185,7 @@ func (g *golden) start() {
 	require.NoError(g.t, err)
 	router, err := ccs.New(ctx, g.store, ccs.Options{Profile: g.profile, Clock: g.clock})
 	require.NoError(g.t, err)
-	pair, err := devpki.New([]string{"gcm.googleapis.com", "127.0.0.1"}, time.Now())
+	pair, err := devcert.New([]string{"gcm.googleapis.com", "127.0.0.1"}, time.Now())
 	require.NoError(g.t, err)
 	g.options.TLS = &tls.Config{Certificates: []tls.Certificate{pair.Cert}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/conns"
-	"github.com/openccs/openccs/ccs/devpki"
+	"github.com/openccs/openccs/ccs/devcert"
+	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/xmppserver"
 	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/memstore"
@@ -58,7 +58,7 @@ func newWorldOn(t *testing.T, l net.Listener, o xmppserver.Options, ro ccs.Optio
 	require.NoError(t, err)
 	router, err := ccs.New(ctx, st, ro)
 	require.NoError(t, err)
-	pair, err := devpki.New([]string{"gcm.googleapis.com", "127.0.0.1"}, now)
+	pair, err := devcert.New([]string{"gcm.googleapis.com", "127.0.0.1"}, now)
 	require.NoError(t, err)
 	o.TLS = &tls.Config{Certificates: []tls.Certificate{pair.Cert}}
 	if testing.Verbose() {
@@ -70,7 +70,7 @@ func newWorldOn(t *testing.T, l net.Listener, o xmppserver.Options, ro ccs.Optio
 	go func() { done <- w.server.Serve(l, "test") }()
 	t.Cleanup(func() {
 		w.server.Close()
-		require.ErrorIs(t, <-done, conns.ErrClosed)
+		require.ErrorIs(t, <-done, listener.ErrClosed)
 		require.NoError(t, st.Close())
 	})
 	return w

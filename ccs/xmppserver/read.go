@@ -11,7 +11,7 @@ import (
 	xstanza "mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
 
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
 )
@@ -20,14 +20,14 @@ import (
 // has whenever the next element would have to be waited for.
 func (s *session) readLoop(ctx context.Context) error {
 	defer s.handOver(ctx)
-	s.bulk.Eager()
+	s.eager.Eager()
 	var el stanza.Element
 	for {
 		err := s.in.Next(&el)
-		if conns.WouldWait(err) {
+		if eagerconn.WouldWait(err) {
 			s.handOver(ctx)
 			s.limitWait(ctx)
-			s.bulk.Wait()
+			s.eager.Wait()
 			continue
 		}
 		if err != nil {
@@ -54,7 +54,7 @@ func (s *session) limitWait(ctx context.Context) {
 		s.part = part
 	}
 	var deadline time.Time
-	if s.in.Partial() || s.bulk.Partial() {
+	if s.in.Partial() || s.eager.Partial() {
 		if s.begun.IsZero() {
 			s.begun = time.Now()
 		}

@@ -14,7 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/ccs/conns"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/flowcontrol"
 )
 
@@ -61,7 +62,7 @@ func (o Options) withDefaults() Options {
 		o.Memory = flowcontrol.NewBudget(256 << 20)
 	}
 	if o.LoginBudget == nil {
-		o.LoginBudget = flowcontrol.NewBudget(conns.LoginMemory)
+		o.LoginBudget = flowcontrol.NewBudget(eagerconn.LoginMemory)
 	}
 	setDefault(&o.FailedLogins, flowcontrol.Rate{Every: time.Second, Burst: 100})
 	if o.Logger == nil {
@@ -102,7 +103,7 @@ type Server struct {
 	// ctx ends all connections at once, with its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	conns  *conns.Set[*conn]
+	conns  *listener.Set[*conn]
 
 	throttle *throttle
 	logins   atomic.Int64
@@ -123,7 +124,7 @@ func New(router *ccs.Router, o Options) *Server {
 
 		throttle: newThrottle(o.FailedLogins),
 	}
-	s.conns = conns.New[*conn](o.MaxConns, s.log)
+	s.conns = listener.New[*conn](o.MaxConns, s.log)
 	for _, d := range loginDomains {
 		s.domains[d] = true
 	}
@@ -141,7 +142,7 @@ func (s *Server) Logins() int64 { return s.logins.Load() }
 // environments of GCM share one message plane, so that name is for the log only (CCS 1.1).
 func (s *Server) Serve(l net.Listener, name string) error {
 	log := s.log.With(zap.String("listener", name))
-	return s.conns.Serve(l, func(tcp net.Conn) *conn { return newConn(s, tcp, log) }, func(c *conn) conns.Next { c.serve(s.ctx); return nil })
+	return s.conns.Serve(l, func(tcp net.Conn) *conn { return newConn(s, tcp, log) }, func(c *conn) listener.Next { c.serve(s.ctx); return nil })
 }
 
 // enter counts a login, unless the sender has as many connections as it may: its client is to back off,

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/admin"
 )
 
 type drainCmd struct {
@@ -30,8 +30,8 @@ Examples:
 
 // Run gives the order and prints how many connections it reached.
 func (c *drainCmd) Run(ctx context.Context, out *output) error {
-	client, err := control.Dial(c.Data)
-	if errors.Is(err, control.ErrNoServer) {
+	client, err := admin.Dial(c.Data)
+	if errors.Is(err, admin.ErrNoServer) {
 		return fmt.Errorf("no server runs on --data %q, so that there is nothing to drain: %w", c.Data, err)
 	}
 	if err != nil {

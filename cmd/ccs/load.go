@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/card"
-	"github.com/openccs/openccs/ccs/control"
 	"github.com/openccs/openccs/ccs/load"
 )
 
@@ -135,10 +135,10 @@ func (c *loadRunCmd) target(ctx context.Context) (*load.Target, *load.Options, e
 	if target.TLS, err = clientTLS(c.CA); err != nil {
 		return nil, nil, err
 	}
-	var local *control.Client
+	var local *admin.Client
 	if here {
 		fill(&options.DevicesFile, filepath.Join(c.Data, "load-devices.json"))
-		if local, err = control.Dial(c.Data); err == nil {
+		if local, err = admin.Dial(c.Data); err == nil {
 			defer local.Close()
 			if local.PID() != os.Getpid() {
 				options.ServerPID = local.PID()
@@ -152,7 +152,7 @@ func (c *loadRunCmd) target(ctx context.Context) (*load.Target, *load.Options, e
 
 // drainAll has the server of a data directory drain every connection.
 func drainAll(ctx context.Context, dir string) error {
-	client, err := control.Dial(dir)
+	client, err := admin.Dial(dir)
 	if err != nil {
 		return err
 	}

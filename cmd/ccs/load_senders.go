@@ -11,14 +11,14 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/card/atomicfile"
-	"github.com/openccs/openccs/ccs/control"
 	"github.com/openccs/openccs/ccs/load"
 )
 
 // senders are what the app servers log in as: the one of the flags, then those of a file. Projects that are
 // missing are made by the server of the data directory, if it runs, and kept in that file.
-func (c *loadRunCmd) senders(ctx context.Context, local *control.Client) ([]load.Credentials, error) {
+func (c *loadRunCmd) senders(ctx context.Context, local *admin.Client) ([]load.Credentials, error) {
 	path := c.Credentials
 	if path == "" {
 		path = filepath.Join(c.Data, "load-senders.json")

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/server"
 	"github.com/openccs/openccs/store"
 )
@@ -30,11 +30,11 @@ type projectFlags struct {
 
 // projects is what they do it with: the server that runs on the data directory, or the store in it.
 type projects interface {
-	Create(ctx context.Context, name, sender string) (*control.Credentials, error)
-	List(ctx context.Context) ([]control.Project, error)
-	AddKey(ctx context.Context, sender, name string) (*control.Credentials, error)
+	Create(ctx context.Context, name, sender string) (*admin.Credentials, error)
+	List(ctx context.Context) ([]admin.Project, error)
+	AddKey(ctx context.Context, sender, name string) (*admin.Credentials, error)
 	RevokeKey(ctx context.Context, sender, keyID string) error
-	SetLimits(ctx context.Context, sender string, l control.Limits) error
+	SetLimits(ctx context.Context, sender string, l admin.Limits) error
 	Delete(ctx context.Context, sender string) error
 }
 
@@ -62,7 +62,7 @@ func (c *projectCreateCmd) Run(ctx context.Context, out *output) error {
 	}
 	return c.with(ctx, func(p projects) error {
 		made, err := p.Create(ctx, c.Name, c.SenderID)
-		if errors.Is(err, control.ErrInvalid) {
+		if errors.Is(err, admin.ErrInvalid) {
 			return &usageError{err: fmt.Errorf("--sender-id: %w", err)}
 		}
 		if err != nil {
@@ -73,7 +73,7 @@ func (c *projectCreateCmd) Run(ctx context.Context, out *output) error {
 }
 
 // show prints a key for the only time.
-func (f *projectFlags) show(out *output, made *control.Credentials) error {
+func (f *projectFlags) show(out *output, made *admin.Credentials) error {
 	if f.JSON {
 		return out.json(struct {
 			SenderID string `json:"sender_id"`
@@ -204,9 +204,9 @@ Examples:
 // Run sets the limits.
 func (c *projectLimitCmd) Run(ctx context.Context, out *output) error {
 	return c.with(ctx, func(p projects) error {
-		l := control.Limits{Window: c.Window, UpstreamWindow: c.UpstreamWindow, PerSecond: c.PerSecond}
+		l := admin.Limits{Window: c.Window, UpstreamWindow: c.UpstreamWindow, PerSecond: c.PerSecond}
 		err := p.SetLimits(ctx, c.Project, l)
-		if errors.Is(err, control.ErrInvalid) {
+		if errors.Is(err, admin.ErrInvalid) {
 			return &usageError{err: err}
 		}
 		if err != nil {
@@ -272,16 +272,16 @@ func openProjects(ctx context.Context, dir, storeURL string) (p projects, done f
 	patience, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	for {
-		running, err := control.Dial(dir)
+		running, err := admin.Dial(dir)
 		if err == nil {
 			return running, running.Close, nil
 		}
-		if !errors.Is(err, control.ErrNoServer) {
+		if !errors.Is(err, admin.ErrNoServer) {
 			return nil, nil, err
 		}
 		s, err := server.OpenStore(ctx, conf)
 		if err == nil {
-			return control.NewProjects(s, control.Options{}), s.Close, nil
+			return admin.NewProjects(s, admin.Options{}), s.Close, nil
 		}
 		if !errors.Is(err, store.ErrLocked) {
 			return nil, nil, err

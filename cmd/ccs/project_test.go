@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openccs/openccs/ccs/control"
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/store/memstore"
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
@@ -23,8 +23,8 @@ func eachWay(t *testing.T, test func(t *testing.T, dir string)) {
 	t.Run("a server runs", func(t *testing.T) {
 		dir := t.TempDir()
 		mux := http.NewServeMux()
-		control.ProjectRoutes(mux, control.NewProjects(memstore.New(), control.Options{}))
-		s, err := control.Start(dir, mux, nil)
+		admin.ProjectRoutes(mux, admin.NewProjects(memstore.New(), admin.Options{}))
+		s, err := admin.Start(dir, mux, nil)
 		require.NoError(t, err)
 		test(t, dir)
 		assert.NoError(t, s.Shutdown(t.Context()))
@@ -50,7 +50,7 @@ func TestProjectLife(t *testing.T) {
 		require.Equal(t, exitDone, got.code, got.stderr)
 		assert.Contains(t, got.stdout, "API key    AIza")
 
-		var list []control.Project
+		var list []admin.Project
 		got = project("list", "--json")
 		require.NoError(t, json.Unmarshal([]byte(got.stdout), &list), got.stderr)
 		require.Len(t, list, 1)

@@ -1,0 +1,38 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+)
+
+type drainRequest struct {
+	SenderID   string `json:"sender_id"`
+	Connection string `json:"connection"`
+}
+
+type drainAnswer struct {
+	Connections int `json:"connections"`
+}
+
+// DrainRoute adds the route by which connections are drained. drain starts it, for those of a sender, "" for
+// any, and a connection, "" for any, and returns how many those are.
+func DrainRoute(mux *http.ServeMux, drain func(sender, connection string) int) {
+	mux.Handle("POST /drain", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
+		var in drainRequest
+		if err := decode(w, r, &in); err != nil {
+			return nil, err
+		}
+		return drainAnswer{Connections: drain(in.SenderID, in.Connection)}, nil
+	}))
+}
+
+// Drain has the server drain connections of app servers: all, or those of a sender, or one by its bound
+// address or resource. It returns how many were told, and does not wait for them to end.
+func (c *Client) Drain(ctx context.Context, sender, connection string) (int, error) {
+	var out drainAnswer
+	if err := c.Do(ctx, http.MethodPost, "/drain", drainRequest{SenderID: sender, Connection: connection}, &out); err != nil {
+		return 0, fmt.Errorf("drain: %w", err)
+	}
+	return out.Connections, nil
+}

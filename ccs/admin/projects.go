@@ -1,0 +1,234 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openccs/openccs/store"
+)
+
+// ErrInvalid marks a request that no server could obey.
+var ErrInvalid = errors.New("invalid request")
+
+// Credentials are what an app server logs in with. The key is shown this once.
+type Credentials struct {
+	SenderID string `json:"sender_id"`
+	APIKey   string `json:"api_key"`
+	KeyID    string `json:"key_id"`
+}
+
+// Project is a project as it may be shown: without a trace of its keys' secrets.
+type Project struct {
+	SenderID string    `json:"sender_id"`
+	Name     string    `json:"name"`
+	Created  time.Time `json:"created"`
+	Keys     []Key     `json:"keys"`
+	Limits   Limits    `json:"limits"`
+}
+
+// Limits are what one project may do, where that differs from what the server is set to; zero for no
+// difference.
+type Limits struct {
+	Window         int `json:"window"`
+	UpstreamWindow int `json:"upstream_window"`
+	PerSecond      int `json:"per_second"`
+}
+
+// maxLimit bounds each of Limits: a window is memory.
+const maxLimit = 1_000_000
+
+// Key is one API key of a project.
+type Key struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+}
+
+// Options are for NewProjects. The zero value works.
+type Options struct {
+	// OnKeyRevoked is called after a sender lost a key, or all of them with its project: sessions that
+	// logged in with it have to end. Default: nothing.
+	OnKeyRevoked func(sender string)
+	// Now is the clock for what is created. Default time.Now.
+	Now func() time.Time
+}
+
+// Projects makes and changes projects in a store.
+type Projects struct {
+	store store.Projects
+	o     Options
+}
+
+// NewProjects works on s.
+func NewProjects(s store.Projects, o Options) *Projects {
+	if o.OnKeyRevoked == nil {
+		o.OnKeyRevoked = func(string) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Projects{store: s, o: o}
+}
+
+// Create makes a project with one key. An empty sender ID means a random one, as Google's project
+// numbers are: 12 digits. A sender ID that is taken is store.ErrExists.
+func (p *Projects) Create(ctx context.Context, name, sender string) (*Credentials, error) {
+	if sender != "" {
+		if err := checkSender(sender); err != nil {
+			return nil, err
+		}
+		return p.create(ctx, name, sender)
+	}
+	for {
+		random, err := newSender()
+		if err != nil {
+			return nil, err
+		}
+		c, err := p.create(ctx, name, random)
+		if errors.Is(err, store.ErrExists) && ctx.Err() == nil {
+			continue
+		}
+		return c, err
+	}
+}
+
+func (p *Projects) create(ctx context.Context, name, sender string) (*Credentials, error) {
+	return p.createWith(ctx, name, sender, p.store.CreateProject)
+}
+
+func (p *Projects) createWith(ctx context.Context, name, sender string, keep func(context.Context, *store.Project) error) (*Credentials, error) {
+	now := p.o.Now()
+	c, key := newKey(sender, "", now)
+	err := keep(ctx, &store.Project{Sender: sender, Name: name, Created: now, Keys: []store.APIKey{key}})
+	if err != nil {
+		return nil, fmt.Errorf("create project %s: %w", sender, err)
+	}
+	return c, nil
+}
+
+// CreateFirst is Create for the store's first project, with a random sender ID; store.ErrExists if the store has or
+// had one.
+func (p *Projects) CreateFirst(ctx context.Context, name string) (*Credentials, error) {
+	sender, err := newSender()
+	if err != nil {
+		return nil, err
+	}
+	return p.createWith(ctx, name, sender, p.store.CreateFirstProject)
+}
+
+// List returns every project, by sender ID.
+func (p *Projects) List(ctx context.Context) ([]Project, error) {
+	stored, err := p.store.Projects(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list projects: %w", err)
+	}
+	list := make([]Project, 0, len(stored))
+	for _, s := range stored {
+		shown := Project{SenderID: s.Sender, Name: s.Name, Created: s.Created, Keys: []Key{}, Limits: Limits(s.Limits)}
+		for _, k := range s.Keys {
+			shown.Keys = append(shown.Keys, Key{ID: k.ID, Name: k.Name, Created: k.Created})
+		}
+		list = append(list, shown)
+	}
+	slices.SortFunc(list, func(a, b Project) int {
+		return cmp.Or(cmp.Compare(len(a.SenderID), len(b.SenderID)), strings.Compare(a.SenderID, b.SenderID))
+	})
+	return list, nil
+}
+
+// AddKey gives a project one more key.
+func (p *Projects) AddKey(ctx context.Context, sender, name string) (*Credentials, error) {
+	c, key := newKey(sender, name, p.o.Now())
+	err := p.store.UpdateProject(ctx, sender, func(s *store.Project) error {
+		s.Keys = append(s.Keys, key)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("add a key to project %s: %w", sender, err)
+	}
+	return c, nil
+}
+
+// SetLimits changes what a project may do. Connections that are open keep their windows.
+func (p *Projects) SetLimits(ctx context.Context, sender string, l Limits) error {
+	for _, n := range [...]int{l.Window, l.UpstreamWindow, l.PerSecond} {
+		if n < 0 || n > maxLimit {
+			return fmt.Errorf("%w: limit %d: use 0 (none of its own) to %d", ErrInvalid, n, maxLimit)
+		}
+	}
+	err := p.store.UpdateProject(ctx, sender, func(s *store.Project) error {
+		s.Limits = store.Limits(l)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("limit project %s: %w", sender, err)
+	}
+	return nil
+}
+
+// RevokeKey takes a key from a project, by its ID; store.ErrNotFound if there is no such project or key.
+func (p *Projects) RevokeKey(ctx context.Context, sender, keyID string) error {
+	err := p.store.UpdateProject(ctx, sender, func(s *store.Project) error {
+		kept := slices.DeleteFunc(slices.Clone(s.Keys), func(k store.APIKey) bool { return k.ID == keyID })
+		if len(kept) == len(s.Keys) {
+			return fmt.Errorf("key: %w", store.ErrNotFound)
+		}
+		s.Keys = kept
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("revoke key %s of project %s: %w", keyID, sender, err)
+	}
+	p.o.OnKeyRevoked(sender)
+	return nil
+}
+
+// Delete forgets a project and all of its keys.
+func (p *Projects) Delete(ctx context.Context, sender string) error {
+	if err := p.store.DeleteProject(ctx, sender); err != nil {
+		return fmt.Errorf("delete project %s: %w", sender, err)
+	}
+	p.o.OnKeyRevoked(sender)
+	return nil
+}
+
+// checkSender holds the rule of store.Project: a positive number of at most 18 digits.
+func checkSender(sender string) error {
+	if len(sender) <= 18 && sender[0] != '0' && strings.Trim(sender, "0123456789") == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: sender ID %q: use 1 to 18 digits, the first of them not 0", ErrInvalid, sender)
+}
+
+// newSender is a random number of 12 digits.
+func newSender() (string, error) {
+	const first, count = 100_000_000_000, 900_000_000_000
+	n, err := rand.Int(rand.Reader, big.NewInt(count))
+	if err != nil {
+		return "", err
+	}
+	return n.Add(n, big.NewInt(first)).String(), nil
+}
+
+// newKey makes a key in the shape of Google's, "AIza" and 35 characters, and what the store keeps of it.
+func newKey(sender, name string, now time.Time) (*Credentials, store.APIKey) {
+	var secret [27]byte
+	rand.Read(secret[:]) // never fails
+	var id [4]byte
+	rand.Read(id[:])
+	c := &Credentials{
+		SenderID: sender,
+		APIKey:   "AIza" + base64.RawURLEncoding.EncodeToString(secret[:])[:35],
+		KeyID:    hex.EncodeToString(id[:]),
+	}
+	return c, store.APIKey{ID: c.KeyID, Name: name, Hash: store.HashKey(c.APIKey), Created: now}
+}

@@ -1,4 +1,0 @@
-package control
-
-// NewHTTPServer is the HTTP server of Start, without its socket.
-var NewHTTPServer = newHTTPServer

@@ -1,0 +1,32 @@
+//go:build unix
+
+package eagerconn
+
+import (
+	"errors"
+	"io"
+	"syscall"
+)
+
+// readNow reads what is there, without waiting: nothing and no error if nothing is.
+func readNow(raw syscall.RawConn, p []byte) (n int, err error) {
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		for {
+			if n, failed = syscall.Read(int(fd), p); !errors.Is(failed, syscall.EINTR) {
+				return true
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case errors.Is(failed, syscall.EAGAIN):
+		return 0, nil
+	case failed != nil:
+		return 0, failed
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}

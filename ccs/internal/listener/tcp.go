@@ -1,0 +1,18 @@
+package listener
+
+import "net"
+
+// TCP returns the TCP connection under c, nil if there is none. A type that wraps a connection shows it by NetConn,
+// as tls.Conn does.
+func TCP(c net.Conn) *net.TCPConn {
+	for {
+		switch t := c.(type) {
+		case *net.TCPConn:
+			return t
+		case interface{ NetConn() net.Conn }:
+			c = t.NetConn()
+		default:
+			return nil
+		}
+	}
+}
