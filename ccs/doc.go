@@ -99,6 +99,14 @@
 //	ccs               ccs/internal/{listener,eagerconn,admission}           ccs/mcs
 //	store (memstore, diskstore, redisstore, storetest)      stanza           flowcontrol
 //
+// # How the specification is cited
+//
+// "CCS n.m" in a comment is section n.m of ccs/docs/spec/ccs.md, which is about app servers. "DEV n.m" is section
+// n.m of ccs/docs/spec/device.md, which is about devices. ccs/docs/glossary.md has the other pages and the words
+// that the code uses. A test (ccs/internal/speccover) names each reference that leads nowhere.
+//
+// # Goroutines and locks
+//
 // Router and Mailbox may be used from any goroutine. Locks are taken in the order: Router.mu, a hub's, a
 // session's own; none is held over I/O.
 package ccs

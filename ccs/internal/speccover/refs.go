@@ -1,63 +1,113 @@
 package main
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// reference is a place where a text names a section, or some of its points or rows.
+type reference struct {
+	section     string // with the page: "CCS 1.3"
+	first, last int    // items; 0 if it names none
+}
+
+func (r reference) String() string {
+	switch {
+	case r.first == 0:
+		return r.section
+	case r.first == r.last:
+		return fmt.Sprintf("%s no. %d", r.section, r.first)
+	default:
+		return fmt.Sprintf("%s no. %d to %d", r.section, r.first, r.last)
+	}
+}
 
 var (
 	// start is where references begin, number one of them with its rule or row, next what may be between two: so
 	// that "CCS 1.3, slixmpp 1.8" names one section and "CCS 1.3 rule 5, 1.10" two.
-	start  = regexp.MustCompile(`\b(?:CCS|DEV) `)
-	number = regexp.MustCompile(`^(\d+(?:\.\d+)*)(?: (?:no\.|row|rows|rule|rules) \d+(?: to \d+)?)?`)
-	next   = regexp.MustCompile(`^(?:, |; | and | to )`)
+	start  = regexp.MustCompile("\\b(?:(CCS|DEV|FCM|TOPICS|WEBPUSH) |(ccs|device|fcm|topics|webpush)\\.md`?,? )§? ?")
+	number = regexp.MustCompile(`^§?(\d+(?:\.\d+)*)(?: (?:no\.|row|rows|rule|rules) (\d+)(?: to (\d+))?)?`)
+	next   = regexp.MustCompile(`^(?:, |; | and | to |–)`)
 
 	// folded is a comment or string that goes on in the next line.
-	folded = regexp.MustCompile(`\n\s*(?://)? *`)
+	folded = regexp.MustCompile(`\n\s*(?://|#)? *`)
 )
 
-// references lists the section numbers that a text names, each once, those of DEV with its name before them. A range
-// names all between its ends.
-func references(text string) (found []string) {
+// pageNames has the name of each page by its file without ".md".
+var pageNames = func() map[string]string {
+	names := map[string]string{}
+	for _, p := range pages {
+		names[strings.TrimSuffix(p.file, ".md")] = p.name
+	}
+	return names
+}()
+
+// references lists what a text names, each once. A range of sections names those between its ends too.
+func (s spec) references(text string) (found []reference) {
 	text = folded.ReplaceAllString(text, " ")
-	for _, at := range start.FindAllStringIndex(text, -1) {
-		of := strings.TrimPrefix(text[at[0]:at[1]], "CCS ")
+	for _, at := range start.FindAllStringSubmatchIndex(text, -1) {
+		page := ""
+		if at[2] >= 0 {
+			page = text[at[2]:at[3]]
+		} else {
+			page = pageNames[text[at[4]:at[5]]]
+		}
 		rest, last, through := text[at[1]:], "", false
 		for {
 			m := number.FindStringSubmatch(rest)
 			if m == nil {
 				break
 			}
-			if through {
-				found = append(found, between(last, of+m[1])...)
+			r := reference{section: page + " " + m[1]}
+			r.first, _ = strconv.Atoi(m[2])
+			if r.last, _ = strconv.Atoi(m[3]); r.last == 0 {
+				r.last = r.first
 			}
-			found = append(found, of+m[1])
-			last, rest = of+m[1], rest[len(m[0]):]
+			if through {
+				found = append(found, s.between(last, r.section)...)
+			}
+			found = append(found, r)
+			last, rest = r.section, rest[len(m[0]):]
 			sep := next.FindString(rest)
-			through, rest = sep == " to ", rest[len(sep):]
+			through, rest = sep == " to " || sep == "–", rest[len(sep):]
 			if sep == "" {
 				break
 			}
 		}
 	}
-	slices.Sort(found)
+	slices.SortFunc(found, func(a, b reference) int { return strings.Compare(a.String(), b.String()) })
 	return slices.Compact(found)
 }
 
-// between lists the sections behind one and before another.
-func between(first, last string) (all []string) {
-	index := func(number string) int {
-		return slices.IndexFunc(sections, func(s section) bool { return s.number == number })
-	}
-	i, j := index(first), index(last)
+// between lists the leaves after one section and before another.
+func (s spec) between(first, last string) (all []reference) {
+	i, j := s.index(first), s.index(last)
 	if i < 0 || j < i {
 		return nil
 	}
-	for _, s := range sections[i:j] {
-		all = append(all, s.number)
+	for _, x := range s[i:j] {
+		if x.leaf {
+			all = append(all, reference{section: x.number})
+		}
 	}
 	return all
+}
+
+// resolve says why a reference leads nowhere, or returns "".
+func (s spec) resolve(r reference) string {
+	i := s.index(r.section)
+	if i < 0 {
+		return "there is no such section"
+	}
+	for n := r.first; n <= r.last && n > 0; n++ {
+		if s[i].items[n] == "" {
+			return fmt.Sprintf("the section has no point or row %d", n)
+		}
+	}
+	return ""
 }
 
 // sources is what the source lines of a file below testdata say; they are in its header, which ends with a

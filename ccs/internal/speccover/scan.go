@@ -13,19 +13,22 @@ import (
 	"strings"
 )
 
+// here is this package, whose tests speak of references and make none.
+const here = "ccs/internal/speccover"
+
 // coverage lists for each section number what names it.
 type coverage map[string][]string
 
-func (c coverage) add(name, text string) {
-	for _, number := range references(text) {
-		if !slices.Contains(c[number], name) {
-			c[number] = append(c[number], name)
+func (c coverage) add(name string, refs []reference) {
+	for _, r := range refs {
+		if !slices.Contains(c[r.section], name) {
+			c[r.section] = append(c[r.section], name)
 		}
 	}
 }
 
 // scan reads the tests and vectors of a module.
-func scan(module fs.FS) (coverage, error) {
+func (s spec) scan(module fs.FS) (coverage, error) {
 	c := coverage{}
 	err := fs.WalkDir(module, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -41,9 +44,9 @@ func scan(module fs.FS) (coverage, error) {
 			if err != nil {
 				return err
 			}
-			c.add(strings.TrimSuffix(name, ".txt"), sources(string(raw)))
+			c.add(strings.TrimSuffix(name, ".txt"), s.references(sources(string(raw))))
 		case !inVectors && strings.HasSuffix(name, "_test.go"):
-			return c.addTests(module, name)
+			return s.addTests(c, module, name)
 		}
 		return nil
 	})
@@ -53,12 +56,12 @@ func scan(module fs.FS) (coverage, error) {
 	return c, err
 }
 
-// skip leaves out what is not of the module: other modules in it, and what git and Node keep.
+// skip leaves out other modules in the module, and what git and Node keep.
 func skip(module fs.FS, dir string) error {
 	if dir == "." {
 		return nil
 	}
-	if base := path.Base(dir); strings.HasPrefix(base, ".") || base == "node_modules" {
+	if base := path.Base(dir); strings.HasPrefix(base, ".") || base == "node_modules" || dir == here {
 		return fs.SkipDir
 	}
 	if _, err := fs.Stat(module, path.Join(dir, "go.mod")); err == nil {
@@ -68,7 +71,7 @@ func skip(module fs.FS, dir string) error {
 }
 
 // addTests adds the test functions of a file, with their comments.
-func (c coverage) addTests(module fs.FS, name string) error {
+func (s spec) addTests(c coverage, module fs.FS, name string) error {
 	raw, err := fs.ReadFile(module, name)
 	if err != nil {
 		return err
@@ -88,7 +91,7 @@ func (c coverage) addTests(module fs.FS, name string) error {
 			from = f.Doc.Pos()
 		}
 		text := raw[files.Position(from).Offset:files.Position(f.End()).Offset]
-		c.add(path.Dir(name)+"."+f.Name.Name, string(text))
+		c.add(path.Dir(name)+"."+f.Name.Name, s.references(string(text)))
 	}
 	return nil
 }
