@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -59,6 +60,42 @@ func TestRedisStandsStill(t *testing.T) {
 	f.stays()
 	assert.Zero(t, f.reconnects.Load(), "devices stay connected too")
 	f.account()
+}
+
+// Redis stands still for longer: the health check says so, sends and logins are answered meanwhile, and connections stay.
+func TestRedisFallsSilent(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Single(t)
+	a := ccstest.Start(t, ccstest.Store(redis.URL("")))
+	d := a.Enrol("com.example.app")
+	_, in := receive(a, d, mcsclient.Options{})
+	app := a.AppServer(ccsclient.Options{})
+	send(t, app, d.Token, 10)
+	in.wait(t, 10)
+
+	redis.Pause()
+	health := func() int {
+		resp, err := a.HTTP().Get(a.HTTPURL() + "/healthz")
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	require.Eventually(t, func() bool { return health() == http.StatusServiceUnavailable }, patience, 10*time.Millisecond)
+	r, err := app.SendWait(t.Context(), message(d.Token, "refused"))
+	require.NoError(t, err)
+	var nack *stanza.Error
+	require.ErrorAs(t, r.Err, &nack)
+	assert.Equal(t, stanza.ServiceUnavailable, nack.Code)
+	_, err = ccsclient.Dial(t.Context(), a.XMPPAddr(), a.Sender, a.Key, ccsclient.Options{TLS: a.TLS()})
+	require.Error(t, err)
+	t.Logf("a login meanwhile: %v", err)
+
+	redis.Resume()
+	require.Eventually(t, func() bool { return health() == http.StatusOK }, patience, 10*time.Millisecond)
+	r, err = app.SendWait(t.Context(), message(d.Token, "taken"))
+	require.NoError(t, err)
+	require.NoError(t, r.Err)
+	assert.Equal(t, "taken", in.wait(t, 11)[10])
 }
 
 // Connections to Redis are cut again and again, in the middle of pipelines: nobody knows then what of them was

@@ -35,6 +35,17 @@ func (dialHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // errShardGone says that a call waited for a Redis that has left the cluster.
 var errShardGone = errors.New("that Redis has left the cluster")
 
+// errFallen says that a call was not sent: its Redis stopped answering while the call waited for its turn.
+var errFallen = errors.New("Redis does not answer")
+
+// isSilence reports whether an error says that a Redis did not answer. If it cannot be connected to, or says what it
+// lacks, a call finds that out at once.
+func isSilence(err error) bool {
+	var dial dialError
+	var timeout net.Error
+	return !errors.As(err, &dial) && errors.As(err, &timeout) && timeout.Timeout()
+}
+
 // refusals are the errors by which Redis says that it did not begin with a command, but may do so later. The
 // last two are what a part of a batch gets whose slot has moved, or is moving.
 var refusals = []string{
@@ -69,14 +80,14 @@ func untouched(err error) bool {
 		return refused.waits
 	}
 	return errors.As(err, &dial) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) ||
-		errors.Is(err, errShardGone)
+		errors.Is(err, errShardGone) || errors.Is(err, errFallen)
 }
 
 // lost reports whether nobody knows if a failed call was carried out: its reply never came.
 func lost(err error) bool {
 	var said redis.Error
 	var refused *refusedError
-	return !errors.As(err, &said) && !errors.As(err, &refused) && !errors.Is(err, errReplicas) && !errors.Is(err, errDamaged) &&
+	return !errors.As(err, &said) && !errors.As(err, &refused) && !errors.Is(err, errFallen) && !errors.Is(err, errReplicas) && !errors.Is(err, errDamaged) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 

@@ -43,6 +43,9 @@ const (
 	lookTimeout = time.Second            // for a look, or for the replicas to confirm it
 	lookKept    = time.Second            // the key that a look writes
 	calmAfter   = 3 * time.Second        // without trouble, before the log says that a Redis works again
+
+	probeEvery   = time.Second // between two probes of a Redis that is well
+	probeTimeout = time.Second // for the answer to a probe
 )
 
 // health is what is known of one Redis. Calls find trouble; then a look at it every lookEvery finds its end.
@@ -58,6 +61,8 @@ type health struct {
 	cause   error
 	looking bool
 	verdict chan struct{} // closed after the first look; nil while none is under way
+	silent  bool          // it is down because it does not answer, which a call would only find out slowly
+	fallen  chan struct{} // closed when silent begins, and made again when that ends
 
 	// Of the log. It says the same of the only Redis as the store's user does that asks for Health.
 	only  bool
@@ -98,6 +103,45 @@ func (h *health) found(err error) {
 func (h *health) unproven() {
 	h.verdict = make(chan struct{})
 	h.unclear.Store(true)
+}
+
+// probeLoop probes each Redis that is well until the store ends. A Redis that stands still keeps its connections, so
+// that calls would only find out when their answers are overdue.
+func (s *Store) probeLoop() {
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.pipes.ctx.Done():
+			return
+		}
+		s.pipes.mu.RLock()
+		all := slices.Collect(maps.Values(s.pipes.byClient))
+		s.pipes.mu.RUnlock()
+		var probes sync.WaitGroup
+		for _, sh := range all {
+			if !sh.health.unclear.Load() {
+				probes.Go(sh.health.probe)
+			}
+		}
+		probes.Wait()
+	}
+}
+
+// probe has a Redis looked at that does not answer in time.
+func (h *health) probe() {
+	ctx, cancel := context.WithTimeout(h.s.pipes.ctx, probeTimeout)
+	defer cancel()
+	err := h.client.Ping(ctx).Err()
+	switch {
+	case err == nil, h.s.pipes.ctx.Err() != nil:
+	case errors.Is(err, redis.ErrClosed): // this Redis has left the cluster; the next call finds out
+	case ctx.Err() != nil:
+		h.found(fmt.Errorf("no answer for %s: %w", probeTimeout, err))
+	case trouble(err):
+		h.found(err)
+	}
 }
 
 // begin has a Redis looked at.
@@ -199,6 +243,14 @@ func (h *health) attached(ctx context.Context) (n int, known bool) {
 func (h *health) become(is condition, cause error) {
 	was := h.is
 	h.is, h.cause = is, cause
+	if silent := is == down && isSilence(cause); silent != h.silent {
+		h.silent = silent
+		if silent {
+			close(h.fallen)
+		} else {
+			h.fallen = make(chan struct{})
+		}
+	}
 	h.unclear.Store(is != well)
 	if h.verdict != nil {
 		close(h.verdict)
@@ -273,9 +325,34 @@ func (h *health) now(ctx context.Context) (condition, error) {
 	return h.is, h.cause
 }
 
+// falls returns a channel that is closed while the Redis is silent.
+func (h *health) falls() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fallen
+}
+
+// refusal is why calls are not sent to a Redis that is silent, nil if it is not. They may wait for its end.
+func (h *health) refusal() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.silent {
+		return nil
+	}
+	return &refusedError{h.is, h.cause, true}
+}
+
 // admit ends those of some calls that the condition of their Redis does not permit, and returns the others: those that
 // replicas have to confirm, and those for which nobody waits.
 func (sh *shard) admit(ctx context.Context, calls []*call) (plain, durable []*call) {
+	if !sh.failsFast && sh.health.unclear.Load() {
+		if err := sh.health.refusal(); err != nil {
+			for _, c := range calls {
+				c.err = err
+			}
+			return nil, nil
+		}
+	}
 	is, cause := well, error(nil)
 	if sh.failsFast {
 		is, cause = sh.health.now(ctx)

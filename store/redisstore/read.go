@@ -25,9 +25,7 @@ func (s *Store) read(ctx context.Context, fill func(p redis.Pipeliner)) error {
 		if err := s.usable(ctx); err != nil {
 			return err
 		}
-		p := s.rdb.Pipeline()
-		fill(p)
-		err := firstError(p.Exec(ctx))
+		err := s.readOnce(ctx, fill)
 		if err == nil || ctx.Err() != nil || s.closed.Load() || !passing(err) || time.Now().Add(pause).After(giveUp) {
 			return s.translate(err)
 		}
@@ -37,6 +35,36 @@ func (s *Store) read(ctx context.Context, fill func(p redis.Pipeliner)) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// readTimeoutOnce is how long a read waits for its answers. Giving it up changes nothing.
+const readTimeoutOnce = 5 * time.Second
+
+// readOnce reads unless the only Redis is known to be silent.
+func (s *Store) readOnce(ctx context.Context, fill func(p redis.Pipeliner)) error {
+	if err := s.onlyRefuses(); err != nil {
+		return err
+	}
+	p := s.rdb.Pipeline()
+	fill(p)
+	limited, cancel := context.WithTimeout(ctx, readTimeoutOnce)
+	defer cancel()
+	err := firstError(p.Exec(limited))
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return errStalled
+	}
+	return err
+}
+
+// onlyRefuses returns why the only Redis takes no calls now, or nil; it is nil in a cluster.
+func (s *Store) onlyRefuses() error {
+	s.pipes.mu.RLock()
+	sh := s.pipes.byClient[s.rdb]
+	s.pipes.mu.RUnlock()
+	if sh == nil || !sh.health.unclear.Load() {
+		return nil
+	}
+	return sh.health.refusal()
 }
 
 // readEach runs one command for each of n keys, as read does; a key of "" has none. In a cluster it does not wait for

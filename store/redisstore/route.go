@@ -122,7 +122,7 @@ func (sh *shard) carry(ctx context.Context, p *pipe, calls []*call, patience tim
 		return
 	}
 	if !sh.failsFast || !allHasty(calls) {
-		p.send(ctx, calls).await(ctx, 0)
+		sh.await(ctx, p.send(ctx, calls))
 		return
 	}
 	// What the pipe has in its hands stays its own if nobody waits any more.
@@ -140,6 +140,19 @@ func (sh *shard) carry(ctx context.Context, p *pipe, calls []*call, patience tim
 	for i, c := range calls {
 		c.reply, c.err = copies[i].reply, copies[i].err
 	}
+}
+
+// await returns when a parcel has ended. A parcel that the pipe has not taken when the Redis falls silent gives up.
+func (sh *shard) await(ctx context.Context, l *parcel) {
+	select {
+	case <-l.done:
+		return
+	case <-sh.health.falls():
+		l.giveUp(errFallen)
+	case <-ctx.Done():
+	case <-l.pipe.gone:
+	}
+	l.await(ctx, 0)
 }
 
 func allHasty(calls []*call) bool {
@@ -176,6 +189,7 @@ func (s *Store) makeShard(client redis.UniversalClient, key string) (sh *shard, 
 	}
 	only, wait := client == s.rdb, s.replicas()
 	sh = &shard{client: client, failsFast: !only, gone: make(chan struct{})}
+	sh.health.fallen = make(chan struct{})
 	sh.health.s, sh.health.client, sh.health.key, sh.health.gone, sh.health.only = s, client, s.lookKey(key), sh.gone, only
 	sh.plain = newPipe(client, wait, only, sh.gone)
 	sh.durable = sh.plain

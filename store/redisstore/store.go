@@ -63,6 +63,7 @@ func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 	s.peers, s.news, s.stop = newPeers(), newNews(s), func() {}
 	s.pipes.byClient = map[redis.UniversalClient]*shard{}
 	s.pipes.ctx, s.pipes.cancel = context.WithCancel(context.Background())
+	s.pipes.looks.Go(s.probeLoop)
 	s.held.queues = map[store.Key]*heldQueue{}
 	switch c := rdb.(type) {
 	case *redis.ClusterClient:
