@@ -41,7 +41,7 @@ func BenchmarkSend(b *testing.B) {
 
 	var answers sync.WaitGroup
 	done := func(ccsclient.Reply) { answers.Done() }
-	m := stanza.Downstream{To: strings.Repeat("APA91bH_x-", 14), TTL: stanza.MaxTTL, Data: stanza.Object(`{"k":"` + strings.Repeat("v", 60) + `"}`)}
+	m := ccsclient.Message{To: strings.Repeat("APA91bH_x-", 14), TTL: stanza.MaxTTL, Object: stanza.Object(`{"k":"` + strings.Repeat("v", 60) + `"}`)}
 	n := 0
 	b.ReportAllocs()
 	for b.Loop() {

@@ -3,6 +3,7 @@ package ccsclient
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -30,24 +31,24 @@ type Options struct {
 	// Dial makes the connection under TLS; default net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// What the callbacks get is theirs until they return; its strings and data are so for ever.
+	// A callback owns what it gets until it returns; strings and data may be kept for ever.
 
-	// OnUpstream gets what devices send; on a device, what it is sent (see DialDevice). What it returns nil for is acknowledged; the rest, all of it
-	// without an OnUpstream, stays with the server, which sends it again here or elsewhere (CCS 4.3).
-	OnUpstream func(*stanza.Outbound) error
+	// OnUpstream gets the messages of devices. A message is acknowledged when OnUpstream returns nil for it. Any other
+	// stays with the server, which sends it again here or elsewhere (CCS 4.3). Default all of them stay.
+	OnUpstream func(*Upstream) error
 
-	// OnReceipt gets delivery receipts, which are acknowledged in any case. Default ignores them.
-	OnReceipt func(*stanza.Outbound)
+	// OnReceipt gets delivery receipts, which are always acknowledged. Default ignores them.
+	OnReceipt func(*Receipt)
 
-	// OnControl gets control messages; Client has drawn its own conclusions already. Default ignores them.
-	OnControl func(*stanza.Outbound)
+	// OnControl gets control messages, after the client has acted on them. Default ignores them.
+	OnControl func(*Control)
 }
 
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	if o.Window == 0 {
+	if o.Window <= 0 {
 		o.Window = flowcontrol.DefaultWindow
 	}
 	if o.Domain == "" {
@@ -66,19 +67,12 @@ func (o Options) withDefaults() Options {
 		o.Dial = new(net.Dialer).DialContext
 	}
 	if o.OnReceipt == nil {
-		o.OnReceipt = func(*stanza.Outbound) {}
+		o.OnReceipt = func(*Receipt) {}
 	}
 	if o.OnControl == nil {
-		o.OnControl = func(*stanza.Outbound) {}
+		o.OnControl = func(*Control) {}
 	}
 	return o
-}
-
-// Reply is the server's answer to a message.
-type Reply struct {
-	MessageID      string
-	RegistrationID string // the canonical token, if the message's is superseded: use that one from now on
-	Err            error  // *stanza.Error for a nack; ErrClosed if the connection ended before an answer
 }
 
 // Client is a connection to CCS that is logged in.
@@ -89,6 +83,8 @@ type Client struct {
 	log      *zap.Logger
 	jid      string
 	idPrefix string // of the IDs that the client makes
+	window   *flowcontrol.Window
+	receive  receiver // of what is no answer
 
 	lastID atomic.Uint64 // how many IDs those are
 
@@ -97,7 +93,6 @@ type Client struct {
 	early []stanza.Element // came before the session was ready
 	batch []answer         // not yet called back
 
-	freed    chan struct{} // capacity 1: a slot of the window may be free
 	refusing chan struct{} // closed when Send refuses from now on
 	gathered chan struct{} // capacity 1: there is something in out
 	arrived  chan struct{} // capacity 1: there is something in queue
@@ -106,7 +101,7 @@ type Client struct {
 	done     chan struct{} // closed when everything has
 
 	mu       sync.Mutex
-	inFlight map[string]func(Reply) // by message_id; its length is what of the window is taken
+	inFlight map[string]func(Reply) // by message_id; each has a slot of the window
 	out      []byte                 // stanzas to write
 	ends     []int                  // of each of them in out, if they are to be written one by one
 	queue    []stanza.Outbound      // for the callbacks of Options; the server's window bounds it
@@ -150,32 +145,31 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 func (c *Client) Err() error {
 	select {
 	case <-c.done:
-		return c.err
+		if c.err != nil {
+			return fmt.Errorf("ccsclient: %w", c.err)
+		}
+		return nil
 	default:
 		return nil
 	}
 }
 
-// Send sends a message. It waits until a slot of the window is free, which takes one answer, but not for
-// the answer to this message: done gets that, once, from the goroutine that reads, so it must not wait for
-// anything, not for another Send either. If Send returns an error, done is not called: ErrClosed,
-// ErrDraining, ErrDuplicate, or that of ctx.
+// Send sends a message. It waits until the window has a free slot, but not for the answer to this message: done is
+// called with that once, by the goroutine that reads, so it must not wait for anything, not for another Send either. If
+// Send returns an error, it does not call done. The error is ErrClosed, ErrDraining, ErrDuplicate or that of ctx.
 //
-// The message is neither kept nor changed. One without a MessageID is sent with one that the client makes and that
-// is in the Reply. A caller that may have to send it again needs a MessageID of its own (CCS 4.3).
-func (c *Client) Send(ctx context.Context, m *stanza.Downstream, done func(Reply)) error {
-	identified := c.identified(m)
-	return c.send(ctx, identified.MessageID, func(b []byte) []byte { return stanza.AppendDownstream(b, identified) }, done)
-}
-
-// identified is m, or m with a new MessageID if it has none.
-func (c *Client) identified(m *stanza.Downstream) *stanza.Downstream {
-	if m.MessageID != "" {
-		return m
+// The client does not keep m. A message without a MessageID gets one, which the Reply has. A caller that may have to
+// send a message again needs a MessageID of its own (CCS 4.3).
+func (c *Client) Send(ctx context.Context, m *Message, done func(Reply)) error {
+	id := m.MessageID
+	if id == "" {
+		id = c.newID()
 	}
-	copied := *m
-	copied.MessageID = c.newID()
-	return &copied
+	d, err := m.downstream(id)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, id, func(b []byte) []byte { return stanza.AppendDownstream(b, &d) }, done)
 }
 
 // newID makes a message_id that no other client makes.
@@ -184,55 +178,63 @@ func (c *Client) newID() string {
 }
 
 func (c *Client) send(ctx context.Context, id string, write func([]byte) []byte, done func(Reply)) error {
-	for {
-		sent, err := c.trySend(id, write, done)
-		if sent || err != nil {
-			return err
+	if err := c.window.Acquire(ctx, c.refusing); err != nil {
+		if errors.Is(err, flowcontrol.ErrStopped) {
+			return c.refusal()
 		}
-		select {
-		case <-c.freed:
-		case <-c.refusing:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for a slot of the window: %w", context.Cause(ctx))
-		}
+		return fmt.Errorf("ccsclient: wait for a slot of the window: %w", err)
 	}
+	err := c.put(id, write, done)
+	if err != nil {
+		c.window.Give(1)
+	}
+	return err
 }
 
-// SendWait sends a message and waits for its answer. A nack is in the Reply and not the error.
-func (c *Client) SendWait(ctx context.Context, m *stanza.Downstream) (Reply, error) {
-	m = c.identified(m)
+// SendWait sends a message and waits for its answer. A refusal is an error of type *Nack.
+func (c *Client) SendWait(ctx context.Context, m *Message) (Ack, error) {
 	replies := make(chan Reply, 1)
 	if err := c.Send(ctx, m, func(r Reply) { replies <- r }); err != nil {
-		return Reply{}, err
+		return Ack{MessageID: m.MessageID}, err
 	}
 	select {
 	case r := <-replies:
-		return r, nil
+		return r.Ack, r.Err
 	case <-ctx.Done():
-		return Reply{}, fmt.Errorf("wait for the answer to %q: %w", m.MessageID, context.Cause(ctx))
+		return Ack{MessageID: m.MessageID}, fmt.Errorf("ccsclient: wait for the answer to %q: %w", m.MessageID, context.Cause(ctx))
 	}
 }
 
-func (c *Client) trySend(id string, write func([]byte) []byte, done func(Reply)) (bool, error) {
+// refusal is why Send takes nothing, or nil.
+func (c *Client) refusal() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.refusalLocked()
+}
+
+func (c *Client) refusalLocked() error {
 	switch {
 	case c.ended || c.isFailed:
-		return false, ErrClosed
+		return ErrClosed
 	case c.draining:
-		return false, ErrDraining
-	case len(c.inFlight) >= c.options.Window:
-		return false, nil
+		return ErrDraining
+	}
+	return nil
+}
+
+// put puts a message that has a slot of the window into out.
+func (c *Client) put(id string, write func([]byte) []byte, done func(Reply)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.refusalLocked(); err != nil {
+		return err
 	}
 	if _, there := c.inFlight[id]; there {
-		return false, fmt.Errorf("%w: %q", ErrDuplicate, id)
+		return fmt.Errorf("%w: %q", ErrDuplicate, id)
 	}
 	c.inFlight[id] = done
-	if len(c.inFlight) < c.options.Window {
-		signal(c.freed) // one signal may stand for many freed slots: pass it on to the next who waits
-	}
 	c.gather(write(c.out))
-	return true, nil
+	return nil
 }
 
 // gather replaces out by what it was with more behind it. c.mu is held.

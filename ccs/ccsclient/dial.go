@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 	"mellium.im/sasl"
 
+	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
 )
 
@@ -29,6 +30,11 @@ const (
 // (CCS 1.2 to 1.7). A login that is refused is an *AuthError, a stream that the server ends a *StreamError.
 func Dial(ctx context.Context, addr, sender, key string, o Options) (*Client, error) {
 	o = o.withDefaults()
+	return start(ctx, addr, sender, key, o, appServer(o))
+}
+
+// start connects, and starts the goroutines of the connection. It needs options with defaults.
+func start(ctx context.Context, addr, sender, key string, o Options, receive receivers) (*Client, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, fmt.Errorf("no session within %s", o.DialTimeout))
 	defer cancel()
 	c, err := dial(ctx, addr, sender, key, o)
@@ -36,8 +42,9 @@ func Dial(ctx context.Context, addr, sender, key string, o Options) (*Client, er
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) { // err says but what it interrupted
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
-		return nil, fmt.Errorf("dial %s: %w", addr, err)
+		return nil, fmt.Errorf("ccsclient: dial %s: %w", addr, err)
 	}
+	c.receive = receive(c.log)
 	c.log.Debug("connection open", zap.String("jid", c.jid))
 	go c.serve()
 	return c, nil
@@ -66,7 +73,7 @@ func dial(ctx context.Context, addr, sender, key string, o Options) (*Client, er
 		idPrefix: rand.Text() + "-",
 		in:       l.in,
 		early:    l.early,
-		freed:    make(chan struct{}, 1),
+		window:   flowcontrol.NewWindow(o.Window),
 		refusing: make(chan struct{}),
 		gathered: make(chan struct{}, 1),
 		arrived:  make(chan struct{}, 1),

@@ -19,11 +19,14 @@ var (
 	ErrDuplicate = errors.New("ccsclient: message_id is in flight already")
 )
 
-// AuthError is a login that the server refused (CCS 1.6).
+// AuthError is a login that the server refused (CCS 1.6). The errors of Dial wrap it.
 type AuthError struct {
 	Condition string // not-authorized, temporary-auth-failure, ...
 	Username  string // as it was sent
 }
+
+// Temporary reports whether the same login may succeed later.
+func (e *AuthError) Temporary() bool { return e.Condition == "temporary-auth-failure" }
 
 func (e *AuthError) Error() string {
 	hint := "see the server's log for the reason"
@@ -35,10 +38,10 @@ func (e *AuthError) Error() string {
 	case "invalid-mechanism":
 		hint = "the server doesn't take PLAIN, is it a CCS?"
 	}
-	return fmt.Sprintf("ccsclient: login of %s refused: %s: %s", e.Username, e.Condition, hint)
+	return fmt.Sprintf("login of %s refused: %s: %s", e.Username, e.Condition, hint)
 }
 
-// StreamError is why the server ended the stream (CCS 1.10).
+// StreamError is why the server ended the stream (CCS 1.10). The errors of Dial and Err wrap it.
 type StreamError struct {
 	Condition string // policy-violation, system-shutdown, ...
 	Text      string
@@ -46,7 +49,7 @@ type StreamError struct {
 
 func (e *StreamError) Error() string {
 	if e.Text == "" {
-		return "ccsclient: the server ended the stream: " + e.Condition
+		return "the server ended the stream: " + e.Condition
 	}
-	return fmt.Sprintf("ccsclient: the server ended the stream: %s: %s", e.Condition, e.Text)
+	return fmt.Sprintf("the server ended the stream: %s: %s", e.Condition, e.Text)
 }

@@ -14,9 +14,9 @@ import (
 func Example() {
 	ctx := context.Background()
 	client, err := ccsclient.Dial(ctx, "push.example.org:5235", "123456789012", "AIza...", ccsclient.Options{
-		OnUpstream: func(o *stanza.Outbound) error {
-			for key, value := range o.Data.All() {
-				fmt.Println(o.From, key, value)
+		OnUpstream: func(u *ccsclient.Upstream) error {
+			for key, value := range u.Data.All() {
+				fmt.Println(u.From, key, value)
 			}
 			return nil // now the server may forget it
 		},
@@ -25,20 +25,18 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	reply, err := client.SendWait(ctx, &stanza.Downstream{
+	_, err = client.SendWait(ctx, &ccsclient.Message{
 		To:        "REGISTRATION",
 		MessageID: "m-1",
 		TTL:       time.Hour,
-		Data:      `{"hello":"world"}`,
+		Data:      map[string]string{"hello": "world"},
 	})
-	var refused *stanza.Error
+	var refused *ccsclient.Nack
 	switch {
-	case err != nil:
-		fmt.Println("not sent:", err)
-	case errors.As(reply.Err, &refused) && refused.Code == stanza.DeviceUnregistered:
+	case errors.As(err, &refused) && refused.Code == stanza.DeviceUnregistered:
 		fmt.Println("forget this registration")
-	case reply.Err != nil:
-		fmt.Println("not accepted:", reply.Err)
+	case err != nil:
+		fmt.Println("not accepted:", err)
 	}
 	<-client.Done()
 	fmt.Println(client.Err())

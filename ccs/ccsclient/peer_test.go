@@ -82,9 +82,13 @@ func (p *peer) header() {
 
 // login lets the client in, as CCS 11 has it.
 func (p *peer) login() {
+	p.loginAs(`<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">ADEyM0BnY20uZ29vZ2xlYXBpcy5jb20AS0VZ</auth>`)
+}
+
+func (p *peer) loginAs(auth string) {
 	p.header()
 	p.write(header + mechanisms)
-	p.want(`<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">ADEyM0BnY20uZ29vZ2xlYXBpcy5jb20AS0VZ</auth>`, string(p.next().Raw))
+	p.want(auth, string(p.next().Raw))
 	p.write(success)
 	p.header()
 	p.write(header + bind)
@@ -106,6 +110,21 @@ func (p *peer) goodbye() {
 
 // dial starts a scripted server and dials it. The script's error fails the test at its end.
 func dial(t *testing.T, o ccsclient.Options, script func(p *peer)) (*ccsclient.Client, error) {
+	return dialWith(t, script, func(ctx context.Context, net func(o *ccsclient.Options)) (*ccsclient.Client, error) {
+		net(&o)
+		return ccsclient.Dial(ctx, "gcm.googleapis.com:5235", "123", "KEY", o)
+	})
+}
+
+// dialDevice is dial for the device 42.
+func dialDevice(t *testing.T, o ccsclient.DeviceOptions, script func(p *peer)) (*ccsclient.Client, error) {
+	return dialWith(t, script, func(ctx context.Context, net func(o *ccsclient.Options)) (*ccsclient.Client, error) {
+		net(&o.Options)
+		return ccsclient.DialDevice(ctx, "gcm.googleapis.com:5235", 42, 7, o)
+	})
+}
+
+func dialWith(t *testing.T, script func(p *peer), dial func(context.Context, func(*ccsclient.Options)) (*ccsclient.Client, error)) (*ccsclient.Client, error) {
 	certificate, roots := certificate(t)
 	client, server := net.Pipe()
 	ended := make(chan error, 1)
@@ -119,11 +138,12 @@ func dial(t *testing.T, o ccsclient.Options, script func(p *peer)) (*ccsclient.C
 		script(&peer{conn: conn, in: stanza.NewReader(conn, stanza.AfterBind)})
 		conn.CloseWrite()
 	}()
-	if o.TLS == nil {
-		o.TLS = &tls.Config{RootCAs: roots}
-	}
-	o.Dial = func(context.Context, string, string) (net.Conn, error) { return client, nil }
-	c, err := ccsclient.Dial(t.Context(), "gcm.googleapis.com:5235", "123", "KEY", o)
+	c, err := dial(t.Context(), func(o *ccsclient.Options) {
+		if o.TLS == nil {
+			o.TLS = &tls.Config{RootCAs: roots}
+		}
+		o.Dial = func(context.Context, string, string) (net.Conn, error) { return client, nil }
+	})
 	t.Cleanup(func() {
 		if c != nil {
 			assert.NoError(t, c.Close())

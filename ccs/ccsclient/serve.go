@@ -92,9 +92,9 @@ func (c *Client) message(payload []byte) {
 	}
 	switch o.Type {
 	case stanza.TypeAck:
-		c.answered(Reply{MessageID: o.MessageID, RegistrationID: o.RegistrationID})
+		c.answered(Reply{Ack: Ack{MessageID: o.MessageID, RegistrationID: o.RegistrationID}})
 	case stanza.TypeNack:
-		c.answered(Reply{MessageID: o.MessageID, Err: &stanza.Error{Code: o.Error, Description: o.Description}})
+		c.answered(Reply{Ack: Ack{MessageID: o.MessageID}, Err: &Nack{MessageID: o.MessageID, Code: o.Error, Description: o.Description}})
 	default:
 		// Answers that came first are called back first.
 		c.flushAnswers()
@@ -123,13 +123,15 @@ func (c *Client) flushAnswers() {
 		return
 	}
 	c.mu.Lock()
+	before := len(c.inFlight)
 	for i := range c.batch {
 		a := &c.batch[i]
 		a.done = c.inFlight[a.reply.MessageID]
 		delete(c.inFlight, a.reply.MessageID)
 	}
+	freed := before - len(c.inFlight)
 	c.mu.Unlock()
-	signal(c.freed)
+	c.window.Give(freed)
 	for i := range c.batch {
 		a := &c.batch[i]
 		if a.done == nil {
@@ -152,8 +154,9 @@ func (c *Client) answerRest() {
 		err = fmt.Errorf("%w: %w", ErrClosed, c.err)
 	}
 	c.mu.Unlock()
+	c.window.Give(len(rest))
 	for id, done := range rest {
-		done(Reply{MessageID: id, Err: err})
+		done(Reply{Ack: Ack{MessageID: id}, Err: err})
 	}
 }
 
@@ -175,7 +178,7 @@ func (c *Client) stanzaError(e *stanza.Element) {
 	id := in.Downstream.MessageID
 	c.log.Warn("stanza error", zap.String("message_id", id), zap.String("code", content.Error.Code), zap.String("text", content.Error.Text))
 	if in.Type == stanza.TypeDownstream && id != "" {
-		c.answered(Reply{MessageID: id, Err: &stanza.Error{Code: stanza.InvalidJSON, Description: content.Error.Text}})
+		c.answered(Reply{Ack: Ack{MessageID: id}, Err: &Nack{MessageID: id, Code: stanza.InvalidJSON, Description: content.Error.Text}})
 	}
 }
 
@@ -215,7 +218,7 @@ func (c *Client) callbackLoop() {
 		c.mu.Unlock()
 		for i := range batch {
 			o := &batch[i]
-			if !c.callBack(o) {
+			if !c.receive(o) {
 				continue
 			}
 			c.mu.Lock()
@@ -225,26 +228,6 @@ func (c *Client) callbackLoop() {
 			c.mu.Unlock()
 		}
 	}
-}
-
-// callBack reports whether what came is to be acknowledged.
-func (c *Client) callBack(o *stanza.Outbound) bool {
-	switch o.Type {
-	case stanza.TypeReceipt:
-		c.options.OnReceipt(o)
-		return true
-	case stanza.TypeControl:
-		c.options.OnControl(o)
-		return false
-	}
-	if c.options.OnUpstream == nil {
-		return false
-	}
-	if err := c.options.OnUpstream(o); err != nil {
-		c.log.Warn("upstream message not acknowledged", zap.String("message_id", o.MessageID), zap.Error(err))
-		return false
-	}
-	return true
 }
 
 // writeLoop writes what has gathered until the end tag of the stream is written or the connection fails.

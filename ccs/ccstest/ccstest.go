@@ -145,7 +145,7 @@ func (s *Server) Connect(d *Device, o mcsclient.Options) *mcsclient.Client {
 }
 
 // ConnectXMPP logs a device in over XMPP. The connection ends with the test.
-func (s *Server) ConnectXMPP(d *Device, o ccsclient.Options) *ccsclient.Client {
+func (s *Server) ConnectXMPP(d *Device, o ccsclient.DeviceOptions) *ccsclient.Client {
 	s.t.Helper()
 	o.TLS = s.TLS()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

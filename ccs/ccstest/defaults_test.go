@@ -11,7 +11,6 @@ import (
 	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/ccstest"
 	"github.com/openccs/openccs/ccs/mcsclient"
-	"github.com/openccs/openccs/stanza"
 )
 
 // A field that an app server leaves out has the default of CCS 2.3. The client makes an ID where there is none (CCS 2.1).
@@ -24,16 +23,14 @@ func TestAMessageNeedsNoMoreThanATokenAndData(t *testing.T) {
 	defer cancel()
 	ids := map[string]bool{}
 	for _, id := range numbers(3) {
-		r, err := c.SendWait(ctx, &stanza.Downstream{To: d.Token, Data: stanza.Object(`{"id":"` + id + `"}`)})
+		ack, err := c.SendWait(ctx, &ccsclient.Message{To: d.Token, Data: map[string]string{"id": id}})
 		require.NoError(t, err)
-		require.NoError(t, r.Err)
-		require.NotEmpty(t, r.MessageID)
-		ids[r.MessageID] = true
+		require.NotEmpty(t, ack.MessageID)
+		ids[ack.MessageID] = true
 	}
 	assert.Len(t, ids, 3, "each has an ID of its own")
-	r, err := c.SendWait(ctx, &stanza.Downstream{To: d.Token, TTL: stanza.NowOrNever, Data: `{"id":"now"}`})
+	_, err := c.SendWait(ctx, &ccsclient.Message{To: d.Token, TTL: ccsclient.NowOrNever, Data: map[string]string{"id": "now"}})
 	require.NoError(t, err)
-	require.NoError(t, r.Err)
 
 	_, in := receive(s, d, mcsclient.Options{})
 	assert.Equal(t, numbers(3), in.wait(t, 3), "they waited for the device, but for the one that may not")

@@ -12,7 +12,6 @@ import (
 	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/ccstest"
 	"github.com/openccs/openccs/ccs/mcsclient"
-	"github.com/openccs/openccs/stanza"
 )
 
 // By command, through the control socket: the client is told, its answers still come, and its stream ends
@@ -25,8 +24,8 @@ func TestDrainByCommand(t *testing.T) {
 	told := make(chan string, 1)
 	left := newInbox[string]()
 	c := s.AppServer(ccsclient.Options{
-		OnControl:  func(m *stanza.Outbound) { told <- m.ControlType },
-		OnUpstream: func(m *stanza.Outbound) error { left.add(m.MessageID); return assert.AnError },
+		OnControl:  func(m *ccsclient.Control) { told <- m.Type },
+		OnUpstream: func(m *ccsclient.Upstream) error { left.add(m.MessageID); return assert.AnError },
 	})
 	up := func(id string) {
 		done := make(chan error, 1)
@@ -46,7 +45,7 @@ func TestDrainByCommand(t *testing.T) {
 	require.NoError(t, c.Close())
 
 	got := newInbox[string]()
-	next := s.AppServer(ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error { got.add(m.MessageID); return nil }})
+	next := s.AppServer(ccsclient.Options{OnUpstream: func(m *ccsclient.Upstream) error { got.add(m.MessageID); return nil }})
 	// The client hears of the end of its stream before the server has released what the session held.
 	assert.ElementsMatch(t, []string{"u-1", "u-2"}, got.wait(t, 2))
 	assert.Equal(t, []string{"u-1"}, left.all(), "a draining connection gets nothing new")
@@ -87,13 +86,12 @@ func TestReceipt(t *testing.T) {
 	eachStore(t, func(t *testing.T, store ccstest.Option) {
 		s := ccstest.Start(t, store)
 		d := s.Enrol("com.example.app")
-		got := make(chan *stanza.Outbound, 1)
-		c := s.AppServer(ccsclient.Options{OnReceipt: func(m *stanza.Outbound) { o := *m; got <- &o }})
+		got := make(chan *ccsclient.Receipt, 1)
+		c := s.AppServer(ccsclient.Options{OnReceipt: func(m *ccsclient.Receipt) { o := *m; got <- &o }})
 		m := message(d.Token, "m-1")
 		m.ReceiptRequested = true
-		r, err := c.SendWait(t.Context(), m)
+		_, err := c.SendWait(t.Context(), m)
 		require.NoError(t, err)
-		require.NoError(t, r.Err)
 		_, in := receive(s, d, mcsclient.Options{})
 		in.wait(t, 1)
 		receipt := <-got

@@ -66,7 +66,7 @@ type chromium struct {
 	server   *ccstest.Server
 	logs     *observer.ObservedLogs
 	app      *ccsclient.Client
-	upstream *inbox[stanza.Outbound]
+	upstream *inbox[ccsclient.Upstream]
 	receipts *inbox[string]
 	token    string
 }
@@ -74,10 +74,10 @@ type chromium struct {
 func newChromium(t *testing.T, api chromiumAPI) *chromium {
 	t.Helper()
 	watched, logs := watch(zap.DebugLevel)
-	c := &chromium{api: api, server: ccstest.Start(t, ccstest.Disk, watched), logs: logs, upstream: newInbox[stanza.Outbound](), receipts: newInbox[string]()}
+	c := &chromium{api: api, server: ccstest.Start(t, ccstest.Disk, watched), logs: logs, upstream: newInbox[ccsclient.Upstream](), receipts: newInbox[string]()}
 	c.app = c.server.AppServer(ccsclient.Options{
-		OnUpstream: func(m *stanza.Outbound) error { c.upstream.add(*m); return nil },
-		OnReceipt:  func(m *stanza.Outbound) { c.receipts.add(m.MessageID) },
+		OnUpstream: func(m *ccsclient.Upstream) error { c.upstream.add(*m); return nil },
+		OnReceipt:  func(m *ccsclient.Receipt) { c.receipts.add(m.MessageID) },
 	})
 	c.browser = newBrowser(t, c.server)
 	return c
@@ -199,10 +199,9 @@ func (c *chromium) sendsInVain() string {
 func (c *chromium) unregisters() string {
 	c.call(c.api.unregister)
 	app := c.server.AppServer(ccsclient.Options{})
-	r, err := app.SendWait(c.t.Context(), &stanza.Downstream{To: c.token, MessageID: "too late", TTL: time.Hour})
-	require.NoError(c.t, err)
-	var refused *stanza.Error
-	require.ErrorAs(c.t, r.Err, &refused)
+	_, err := app.SendWait(c.t.Context(), &ccsclient.Message{To: c.token, MessageID: "too late", TTL: time.Hour})
+	var refused *ccsclient.Nack
+	require.ErrorAs(c.t, err, &refused)
 	require.Equal(c.t, stanza.DeviceUnregistered, refused.Code)
 	return "1 nack " + string(refused.Code)
 }

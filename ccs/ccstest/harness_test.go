@@ -94,8 +94,8 @@ func receive(s *ccstest.Server, d *ccstest.Device, o mcsclient.Options) (*mcscli
 }
 
 // message has its id in its data too.
-func message(token, id string) *stanza.Downstream {
-	return &stanza.Downstream{To: token, MessageID: id, TTL: time.Hour, Data: stanza.Object(fmt.Sprintf(`{"id":%q}`, id))}
+func message(token, id string) *ccsclient.Message {
+	return &ccsclient.Message{To: token, MessageID: id, TTL: time.Hour, Object: stanza.Object(fmt.Sprintf(`{"id":%q}`, id))}
 }
 
 // send sends messages with ids 0 to n-1, as many at a time as the window allows, and waits for the acks.

@@ -175,7 +175,7 @@ func interop(t *testing.T, c *interopClient, programs string) {
 	left := newInbox[string]()
 	trust := s.TLS()
 	trust.ServerName = "gcm.googleapis.com" // the certificate does not have ownAddress
-	next, err := ccsclient.Dial(ctx, s.XMPPAddr(), s.Sender, s.Key, ccsclient.Options{TLS: trust, OnUpstream: func(m *stanza.Outbound) error {
+	next, err := ccsclient.Dial(ctx, s.XMPPAddr(), s.Sender, s.Key, ccsclient.Options{TLS: trust, OnUpstream: func(m *ccsclient.Upstream) error {
 		left.add(m.MessageID)
 		return nil
 	}})

@@ -13,7 +13,6 @@ import (
 
 	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/mcsclient"
-	"github.com/openccs/openccs/stanza"
 )
 
 // ledger is what became of each message, by both ends' own account.
@@ -90,7 +89,7 @@ func (l *ledger) sendUntilItEnds(ctx context.Context, c *ccsclient.Client, token
 		c.Send(ctx, message(token, id), func(r ccsclient.Reply) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			var nack *stanza.Error
+			var nack *ccsclient.Nack
 			switch {
 			case r.Err == nil:
 				l.acked[r.MessageID] = true

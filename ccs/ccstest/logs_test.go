@@ -104,7 +104,7 @@ func TestLogsHaveNoLargeNumbers(t *testing.T) {
 	c := s.AppServer(ccsclient.Options{})
 	send(t, c, d.Token, 1)
 	in.wait(t, 1)
-	s.ConnectXMPP(d, ccsclient.Options{}) // takes the session over
+	s.ConnectXMPP(d, ccsclient.DeviceOptions{}) // takes the session over
 	s.Stop()
 	var device int
 	for line := range strings.Lines(logs.String()) {

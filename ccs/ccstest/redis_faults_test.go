@@ -154,10 +154,9 @@ func TestFlushAll(t *testing.T) {
 	send(t, app, d.Token, 100)
 	in.wait(t, 100)
 	redis.Do("FLUSHALL")
-	r, err := app.SendWait(t.Context(), message(d.Token, "flushed"))
-	require.NoError(t, err)
-	var nack *stanza.Error
-	require.ErrorAs(t, r.Err, &nack)
+	_, err := app.SendWait(t.Context(), message(d.Token, "flushed"))
+	var nack *ccsclient.Nack
+	require.ErrorAs(t, err, &nack)
 	assert.Equal(t, stanza.BadRegistration, nack.Code)
 
 	client, err := admin.Dial(a.Dir())
@@ -169,9 +168,8 @@ func TestFlushAll(t *testing.T) {
 	token, err := mcsclient.Register(t.Context(), b.HTTP(), b.HTTPURL(), d.Identity, mcsclient.Registration{App: d.App, Senders: []string{a.Sender}})
 	require.NoError(t, err)
 	app = a.AppServer(ccsclient.Options{})
-	r, err = app.SendWait(t.Context(), message(token, "the first"))
+	_, err = app.SendWait(t.Context(), message(token, "the first"))
 	require.NoError(t, err)
-	require.NoError(t, r.Err)
 	in.wait(t, 101)  // its node has seen what happened
 	const more = 200 // than may wait for a device that is away
 	send(t, app, token, more)
@@ -193,16 +191,14 @@ func TestPasswordOfRedisIsChanged(t *testing.T) {
 	in.wait(t, 10)
 
 	redis.Do("ACL", "DELUSER", "ccs")
-	r, err := app.SendWait(t.Context(), message(d.Token, "refused"))
-	require.NoError(t, err)
-	var nack *stanza.Error
-	require.ErrorAs(t, r.Err, &nack)
+	_, err := app.SendWait(t.Context(), message(d.Token, "refused"))
+	var nack *ccsclient.Nack
+	require.ErrorAs(t, err, &nack)
 	assert.Contains(t, []stanza.Code{stanza.ServiceUnavailable, stanza.InternalServerError}, nack.Code)
 
 	redis.Do(right...)
-	r, err = app.SendWait(t.Context(), message(d.Token, "taken again"))
+	_, err = app.SendWait(t.Context(), message(d.Token, "taken again"))
 	require.NoError(t, err)
-	require.NoError(t, r.Err)
 	assert.Equal(t, "taken again", in.wait(t, 11)[10])
 }
 
@@ -229,7 +225,7 @@ func TestNodeIsKilled(t *testing.T) {
 	require.NoError(t, err)
 	heldUp := newInbox[string]()
 	_, err = ccsclient.Dial(t.Context(), where.XMPP, a.Sender, a.Key, ccsclient.Options{
-		TLS: trust, OnUpstream: func(m *stanza.Outbound) error { heldUp.add(m.MessageID); return assert.AnError },
+		TLS: trust, OnUpstream: func(m *ccsclient.Upstream) error { heldUp.add(m.MessageID); return assert.AnError },
 	})
 	require.NoError(t, err)
 	app := a.AppServer(ccsclient.Options{})
@@ -242,7 +238,7 @@ func TestNodeIsKilled(t *testing.T) {
 	v.kill()
 	killed := time.Now()
 	up := newInbox[string]()
-	a.AppServer(ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error { up.add(m.MessageID); return nil }})
+	a.AppServer(ccsclient.Options{OnUpstream: func(m *ccsclient.Upstream) error { up.add(m.MessageID); return nil }})
 	_, down := receive(a, d, mcsclient.Options{})
 	assert.Equal(t, numbers(total), down.wait(t, total), "all, in order, from another node")
 	assert.ElementsMatch(t, numbers(total), up.wait(t, total))

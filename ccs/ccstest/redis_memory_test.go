@@ -32,7 +32,7 @@ func TestMemoryOfRedisIsUsedUp(t *testing.T) {
 	a := ccstest.Start(t, ccstest.Store(redis.URL("")), func(c *server.Config) { c.Logger = zap.New(core) })
 	d, other := a.Enrol("com.example.app"), a.Enrol("com.example.app")
 	up := newInbox[string]()
-	upstream := ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error { up.add(m.MessageID); return nil }}
+	upstream := ccsclient.Options{OnUpstream: func(m *ccsclient.Upstream) error { up.add(m.MessageID); return nil }}
 	app := a.AppServer(upstream)
 	dev := a.Connect(other, mcsclient.Options{})
 	send(t, app, d.Token, stored)
@@ -46,10 +46,9 @@ func TestMemoryOfRedisIsUsedUp(t *testing.T) {
 	require.Positive(t, used)
 	redis.Do("CONFIG", "SET", "maxmemory", fmt.Sprint(used/2))
 	for i := range 20 {
-		r, err := app.SendWait(t.Context(), message(d.Token, fmt.Sprint("refused ", i)))
-		require.NoError(t, err)
-		var nack *stanza.Error
-		require.ErrorAs(t, r.Err, &nack)
+		_, err := app.SendWait(t.Context(), message(d.Token, fmt.Sprint("refused ", i)))
+		var nack *ccsclient.Nack
+		require.ErrorAs(t, err, &nack)
 		require.Equal(t, stanza.ServiceUnavailable, nack.Code)
 	}
 	upAcked := make(chan error, 1)
@@ -70,8 +69,8 @@ func TestMemoryOfRedisIsUsedUp(t *testing.T) {
 
 	redis.Do("CONFIG", "SET", "maxmemory", 0)
 	require.Eventually(t, func() bool {
-		r, err := late.SendWait(t.Context(), message(d.Token, "after"))
-		return err == nil && r.Err == nil
+		_, err := late.SendWait(t.Context(), message(d.Token, "after"))
+		return err == nil
 	}, patience, 10*time.Millisecond)
 	assert.Equal(t, "after", in.wait(t, stored+1)[stored])
 	require.NoError(t, <-upAcked)

@@ -128,7 +128,7 @@ func (p *paced) sendDown(ctx context.Context) {
 		p.app.Send(ctx, message(p.devices[n].Token, fmt.Sprint("m-", i)), func(r ccsclient.Reply) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			var nack *stanza.Error
+			var nack *ccsclient.Nack
 			switch {
 			case r.Err == nil:
 				p.down[i].acked = time.Since(p.begun)
@@ -177,7 +177,7 @@ func (p *paced) sendUp(ctx context.Context, sender string) {
 	}
 }
 
-func (p *paced) upstream(m *stanza.Outbound) error {
+func (p *paced) upstream(m *ccsclient.Upstream) error {
 	var n, seq int
 	if _, err := fmt.Sscanf(m.MessageID, "%d-%d", &n, &seq); err != nil {
 		return nil

@@ -75,7 +75,7 @@ func TestTheLifeOfARegistration(t *testing.T) {
 		instance := token(t, s, id, classic+"&appid=dXyZ0123_-4&scope=GCM&X-scope=GCM")
 		assert.Equal(t, "deleted=com.example", register(t, s, id, "app=com.example&delete=true&gcm_unreg_caller=false"))
 		code := func(to string) stanza.Code {
-			var refused *stanza.Error
+			var refused *ccsclient.Nack
 			if assert.ErrorAs(t, answerOf(t, c, to).Err, &refused) {
 				return refused.Code
 			}
@@ -103,7 +103,7 @@ func TestGooglesOwnRegistrationIsHarmless(t *testing.T) {
 	_, in := receive(s, d, mcsclient.Options{})
 	googles := token(t, s, d.Identity, "app=com.google.android.gms&sender=745476177629")
 	c := s.AppServer(ccsclient.Options{})
-	var refused *stanza.Error
+	var refused *ccsclient.Nack
 	require.ErrorAs(t, answerOf(t, c, googles).Err, &refused)
 	assert.Equal(t, stanza.BadRegistration, refused.Code)
 	require.NoError(t, answerOf(t, c, d.Token).Err)

@@ -15,7 +15,6 @@ import (
 	"github.com/openccs/openccs/ccs/ccstest"
 	"github.com/openccs/openccs/ccs/mcsclient"
 	"github.com/openccs/openccs/ccs/server"
-	"github.com/openccs/openccs/stanza"
 )
 
 // sendUpstream has each device send its messages, numbered, and returns when all are acknowledged.
@@ -55,7 +54,7 @@ func TestUpstreamIsSpread(t *testing.T) {
 		all := newInbox[string]()
 		shares := make([]int, conns)
 		for i := range conns {
-			s.AppServer(ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error {
+			s.AppServer(ccsclient.Options{OnUpstream: func(m *ccsclient.Upstream) error {
 				all.add(m.MessageID)
 				shares[i]++
 				return nil
@@ -98,7 +97,7 @@ func TestUpstreamWhileConnectionsComeAndGo(t *testing.T) {
 	for range conns {
 		wg.Go(func() {
 			for {
-				c, err := ccsclient.Dial(context.Background(), s.XMPPAddr(), s.Sender, s.Key, ccsclient.Options{TLS: s.TLS(), OnUpstream: func(m *stanza.Outbound) error {
+				c, err := ccsclient.Dial(context.Background(), s.XMPPAddr(), s.Sender, s.Key, ccsclient.Options{TLS: s.TLS(), OnUpstream: func(m *ccsclient.Upstream) error {
 					mu.Lock()
 					seen[m.MessageID]++
 					mu.Unlock()

@@ -26,7 +26,7 @@ var errLater = errors.New("not now")
 // receiveXMPP connects a device over XMPP and collects the ids in what it gets. Those below acked it acknowledges.
 func receiveXMPP(s *ccstest.Server, d *ccstest.Device, acked int) (*ccsclient.Client, *inbox[string]) {
 	in := newInbox[string]()
-	return s.ConnectXMPP(d, ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error {
+	return s.ConnectXMPP(d, ccsclient.DeviceOptions{OnMessage: func(m *ccsclient.Delivery) error {
 		id, _ := m.Data.Get("id")
 		in.add(id)
 		var n int
@@ -65,9 +65,8 @@ func TestDeviceMovesBetweenXMPPAndMCS(t *testing.T) {
 
 		_, in = receiveXMPP(s, d, total)
 		<-onMCS.Done()
-		reply, err := app.SendWait(t.Context(), message(d.Token, "last"))
+		_, err := app.SendWait(t.Context(), message(d.Token, "last"))
 		require.NoError(t, err)
-		require.NoError(t, reply.Err)
 		assert.Equal(t, []string{"last"}, in.wait(t, 1))
 	})
 }
@@ -112,19 +111,14 @@ func TestDeviceOnXMPPSendsUpstream(t *testing.T) {
 	s := ccstest.Start(t)
 	d := s.Enrol("com.example.app")
 	up := newInbox[string]()
-	s.AppServer(ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error {
+	s.AppServer(ccsclient.Options{OnUpstream: func(m *ccsclient.Upstream) error {
 		assert.Equal(t, d.Token, m.From)
 		up.add(m.MessageID)
 		return nil
 	}})
 	failed := newInbox[string]()
 	dial := func() *ccsclient.Client {
-		return s.ConnectXMPP(d, ccsclient.Options{OnUpstream: func(m *stanza.Outbound) error {
-			assert.Equal(t, stanza.TypeSendError, m.Type)
-			id, _ := m.Data.Get("original_message_id")
-			failed.add(id)
-			return nil
-		}})
+		return s.ConnectXMPP(d, ccsclient.DeviceOptions{OnSendError: func(e *ccsclient.SendError) { failed.add(e.OriginalID) }})
 	}
 	for _, n := range []int{total / 2, total} { // the second time the first half are repeats
 		c := dial()
@@ -162,20 +156,19 @@ func TestUnmodifiedGoXMPPAsADevice(t *testing.T) {
 
 	upstream, receipts := newInbox[string](), newInbox[string]()
 	app := s.AppServer(ccsclient.Options{
-		OnUpstream: func(m *stanza.Outbound) error {
+		OnUpstream: func(m *ccsclient.Upstream) error {
 			n, _ := m.Data.Get("n")
 			upstream.add(n)
 			return nil
 		},
-		OnReceipt: func(m *stanza.Outbound) { receipts.add(m.MessageID) },
+		OnReceipt: func(m *ccsclient.Receipt) { receipts.add(m.MessageID) },
 	})
 	assert.Equal(t, numbers(up), upstream.wait(t, up))
 	send(t, app, d.Token, down)
 	last := message(d.Token, "done")
 	last.ReceiptRequested = true
-	reply, err := app.SendWait(t.Context(), last)
+	_, err = app.SendWait(t.Context(), last)
 	require.NoError(t, err)
-	require.NoError(t, reply.Err)
 
 	var got, seen []string
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
@@ -193,8 +186,7 @@ func TestUnmodifiedGoXMPPAsADevice(t *testing.T) {
 
 	// Nothing of it is left for the next session, on MCS.
 	_, in := receive(s, d, mcsclient.Options{})
-	reply, err = app.SendWait(t.Context(), message(d.Token, "next"))
+	_, err = app.SendWait(t.Context(), message(d.Token, "next"))
 	require.NoError(t, err)
-	require.NoError(t, reply.Err)
 	assert.Equal(t, []string{"next"}, in.wait(t, 1))
 }

@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs/ccsclient"
-	"github.com/openccs/openccs/stanza"
 )
 
 // appServer is one app server's connection, over however many connections that takes.
@@ -72,7 +71,7 @@ func (a *appServer) connect(ctx context.Context) error {
 	c, err := ccsclient.Dial(ctx, a.addr, a.as.SenderID, a.as.APIKey, ccsclient.Options{
 		TLS: a.run.target.TLS, Logger: a.log, Window: cap(a.free), DialTimeout: loginTimeout, Dial: a.wire.dial,
 		OnePerRecord: a.run.plan.OnePerRecord,
-		OnUpstream:   func(o *stanza.Outbound) error { a.run.upstreamArrived(a.number, o); return nil },
+		OnUpstream:   func(u *ccsclient.Upstream) error { a.run.upstreamArrived(a.number, u); return nil },
 		OnReceipt:    a.run.receiptArrived,
 	})
 	if err == nil {
@@ -160,7 +159,7 @@ func (a *appServer) reconnect(ctx context.Context) error {
 // isRefused reports whether the server will not let a client in over XMPP however often it tries (CCS 1.6).
 func isRefused(err error) bool {
 	var refused *ccsclient.AuthError
-	return errors.As(err, &refused) && refused.Condition != "temporary-auth-failure"
+	return errors.As(err, &refused) && !refused.Temporary()
 }
 
 // feed sends over a connection until that takes no more or ctx ends.

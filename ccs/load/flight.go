@@ -41,15 +41,15 @@ func (a *appServer) make(f *flight, due time.Duration, full bool) *flight {
 }
 
 // message is what is sent.
-func (a *appServer) message(f *flight) stanza.Downstream {
+func (a *appServer) message(f *flight) ccsclient.Message {
 	p, s := a.run.plan, stamp{run: a.run.id, stream: f.stream.id, seq: f.seq, due: f.due, again: f.again}
-	m := stanza.Downstream{
+	m := ccsclient.Message{
 		To:               f.stream.device.token,
 		MessageID:        a.text.messageID(s),
-		TTL:              cmp.Or(p.TTLs.At(f.seq), stanza.NowOrNever),
+		TTL:              cmp.Or(p.TTLs.At(f.seq), ccsclient.NowOrNever),
 		Priority:         p.Priorities.At(f.seq),
 		ReceiptRequested: p.wantsReceipt(f.seq),
-		Data:             stanza.Object(a.text.object(s, p.Payload.At(f.seq))),
+		Object:           stanza.Object(a.text.object(s, p.Payload.At(f.seq))),
 	}
 	if p.CollapseKeys > 0 {
 		m.CollapseKey = a.run.collapseKeys[f.seq%int64(p.CollapseKeys)]
@@ -81,7 +81,7 @@ func (a *appServer) answer(f *flight, r ccsclient.Reply) {
 
 // refused takes a nack, or that the connection ended, or ends soon (CCS 3.7), without an answer.
 func (a *appServer) refused(f *flight, reason error) {
-	var nack *stanza.Error
+	var nack *ccsclient.Nack
 	if !errors.As(reason, &nack) || nack.Code == stanza.ConnectionDraining {
 		a.sendAgain(f)
 		return

@@ -1,6 +1,10 @@
 package load
 
-import "github.com/openccs/openccs/ccs/mcsclient"
+import (
+	"strconv"
+
+	"github.com/openccs/openccs/ccs/mcsclient"
+)
 
 // newMCSLink makes a device that speaks MCS, which mcsclient keeps connected.
 func newMCSLink(d *device) link {
@@ -17,8 +21,10 @@ func newMCSLink(d *device) link {
 
 func (d *device) receivedMCS(m *mcsclient.Message) {
 	if m.Type == mcsclient.TypeDeletedMessages {
-		total, _ := m.Get(totalKey)
-		d.deleted(total)
+		text, _ := m.Get(totalKey)
+		if total, err := strconv.ParseInt(text, 10, 64); err == nil {
+			d.deleted(total)
+		}
 		return
 	}
 	text, _ := m.Get(stampKey)

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/stanza"
 )
 
@@ -146,8 +147,8 @@ func (r *run) nacked(code stanza.Code) {
 }
 
 // receiptArrived counts a delivery receipt (CCS 3.5).
-func (r *run) receiptArrived(o *stanza.Outbound) {
-	id, _ := strings.CutPrefix(o.MessageID, receiptPrefix)
+func (r *run) receiptArrived(receipt *ccsclient.Receipt) {
+	id, _ := strings.CutPrefix(receipt.MessageID, receiptPrefix)
 	of, ok := parseMessageID(id)
 	switch {
 	case !ok || of.run != r.id || of.stream >= len(r.streams) || !r.plan.wantsReceipt(of.seq):

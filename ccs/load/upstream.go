@@ -4,13 +4,13 @@ import (
 	"context"
 	"sync"
 
+	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/mcsclient"
-	"github.com/openccs/openccs/stanza"
 )
 
 // upstreamArrived counts what came from a device over a connection.
-func (r *run) upstreamArrived(connection int, o *stanza.Outbound) {
-	text, _ := o.Data.Get(stampKey)
+func (r *run) upstreamArrived(connection int, u *ccsclient.Upstream) {
+	text, _ := u.Data.Get(stampKey)
 	at, ok := parseStamp(text)
 	if !ok || at.run != r.id || at.stream >= len(r.devices) {
 		r.strays.Add(1)

@@ -72,9 +72,13 @@ func (l *xmppLink) Run(ctx context.Context) error {
 // connectOnce lives one connection through and returns why it ended.
 func (l *xmppLink) connectOnce(ctx context.Context) (lasted time.Duration, err error) {
 	d := l.device
-	c, err := ccsclient.DialDevice(ctx, l.addr, d.id.AndroidID, d.id.SecurityToken, ccsclient.Options{
-		TLS: d.run.target.TLS, Logger: d.run.log, Window: upstreamWindow, DialTimeout: loginTimeout, Dial: d.dial,
-		OnePerRecord: d.run.plan.OnePerRecord, OnUpstream: l.received,
+	c, err := ccsclient.DialDevice(ctx, l.addr, d.id.AndroidID, d.id.SecurityToken, ccsclient.DeviceOptions{
+		Options: ccsclient.Options{
+			TLS: d.run.target.TLS, Logger: d.run.log, Window: upstreamWindow, DialTimeout: loginTimeout, Dial: d.dial,
+			OnePerRecord: d.run.plan.OnePerRecord,
+		},
+		OnMessage: l.received,
+		OnDeleted: l.deleted,
 	})
 	if err != nil {
 		return 0, err
@@ -93,19 +97,19 @@ func (l *xmppLink) connectOnce(ctx context.Context) (lasted time.Duration, err e
 	return time.Since(began), c.Err()
 }
 
-// received has everything acknowledged.
-func (l *xmppLink) received(o *stanza.Outbound) error {
-	if o.Type != stanza.TypeDeletedMessages {
-		text, _ := o.Data.Get(stampKey)
-		l.device.received(text)
-		return nil
-	}
-	if o.MessageID != l.marker { // it comes again if the connection ended before its ack
-		l.marker = o.MessageID
-		total, _ := o.Data.Get(totalKey)
-		l.device.deleted(total)
-	}
+// received counts a message and has it acknowledged.
+func (l *xmppLink) received(m *ccsclient.Delivery) error {
+	text, _ := m.Data.Get(stampKey)
+	l.device.received(text)
 	return nil
+}
+
+// deleted counts what the server threw away. The message comes again if the connection ended before its ack.
+func (l *xmppLink) deleted(m *ccsclient.Deleted) {
+	if m.MessageID != l.marker {
+		l.marker = m.MessageID
+		l.device.deleted(int64(m.Total))
+	}
 }
 
 // attach sends what has no answer again and lets Send use the connection.

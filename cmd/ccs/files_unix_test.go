@@ -103,7 +103,7 @@ func TestConnectionsLeaveFilesToTheStoreAndToCommands(t *testing.T) {
 			text[i] = byte('a' + rand.IntN(26))
 		}
 		answers.Add(1)
-		m := &stanza.Downstream{To: device.Token, MessageID: fmt.Sprint(i), TTL: time.Hour, Data: stanza.Object(fmt.Sprintf(`{"text":%q}`, text))}
+		m := &ccsclient.Message{To: device.Token, MessageID: fmt.Sprint(i), TTL: time.Hour, Object: stanza.Object(fmt.Sprintf(`{"text":%q}`, text))}
 		err := client.Send(t.Context(), m, func(r ccsclient.Reply) {
 			if r.Err != nil {
 				refused <- r.Err

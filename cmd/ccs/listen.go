@@ -107,7 +107,7 @@ func (l *listener) run(ctx context.Context, dial func(context.Context) (connecti
 // isFinal reports whether to try again is in vain: the server has refused the key, for good.
 func isFinal(err error) bool {
 	var refused *ccsclient.AuthError
-	return errors.As(err, &refused) && refused.Condition != "temporary-auth-failure" // CCS 1.6
+	return errors.As(err, &refused) && !refused.Temporary() // CCS 1.6
 }
 
 // interruption is why ctx ended: nil when the user asked for it.

@@ -95,15 +95,15 @@ func TestListenGivesUp(t *testing.T) {
 }
 
 func TestListenPrintsBeforeItAcknowledges(t *testing.T) {
-	upstream := &stanza.Outbound{
-		Type: stanza.TypeUpstream, From: "APA91bABCDEFGHIJKLMNOPQRSTUVWXYZ", MessageID: "u1", Category: "org.example.app",
+	upstream := &ccsclient.Upstream{
+		From: "APA91bABCDEFGHIJKLMNOPQRSTUVWXYZ", MessageID: "u1", Category: "org.example.app",
 		Data: stanza.Data{}.Append("text", "two words").Append("n", "1"),
 	}
-	receipt := &stanza.Outbound{
-		Type: stanza.TypeReceipt, From: "gcm.googleapis.com", MessageID: "dr2:m1", Category: "org.example.app",
+	receipt := &ccsclient.Receipt{
+		From: "gcm.googleapis.com", MessageID: "dr2:m1", Category: "org.example.app",
 		Data: stanza.Data{}.Append("message_status", "MESSAGE_SENT_TO_DEVICE"),
 	}
-	control := &stanza.Outbound{Type: stanza.TypeControl, ControlType: "CONNECTION_DRAINING"}
+	control := &ccsclient.Control{Type: "CONNECTION_DRAINING"}
 
 	play := func(asJSON bool) string {
 		var stdout bytes.Buffer
@@ -127,7 +127,7 @@ control CONNECTION_DRAINING
 func TestWhatCannotBePrintedIsNotAcknowledged(t *testing.T) {
 	var reason error
 	l := &listener{out: &output{stdout: brokenPipe{}}, fail: func(err error) { reason = err }}
-	err := l.options(nil, zap.NewNop()).OnUpstream(&stanza.Outbound{Type: stanza.TypeUpstream})
+	err := l.options(nil, zap.NewNop()).OnUpstream(&ccsclient.Upstream{})
 	assert.ErrorIs(t, err, errBroken)
 	assert.ErrorIs(t, reason, errBroken, "and the command ends")
 }

@@ -10,13 +10,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs/ccsclient"
-	"github.com/openccs/openccs/stanza"
 )
 
 // options print everything; what could not be printed is not acknowledged.
 func (l *listener) options(conf *tls.Config, log *zap.Logger) ccsclient.Options {
-	printed := func(o *stanza.Outbound) error {
-		err := printOutbound(l.out, l.asJSON, o)
+	printed := func(err error) error {
 		if err != nil {
 			l.fail(fmt.Errorf("print a message: %w", err))
 		}
@@ -25,9 +23,9 @@ func (l *listener) options(conf *tls.Config, log *zap.Logger) ccsclient.Options 
 	return ccsclient.Options{
 		TLS:        conf,
 		Logger:     log,
-		OnUpstream: printed,
-		OnReceipt:  func(o *stanza.Outbound) { _ = printed(o) }, // printed has ended the command
-		OnControl:  func(o *stanza.Outbound) { _ = printed(o) },
+		OnUpstream: func(u *ccsclient.Upstream) error { return printed(printUpstream(l.out, l.asJSON, u)) },
+		OnReceipt:  func(r *ccsclient.Receipt) { _ = printed(printReceipt(l.out, l.asJSON, r)) }, // printed has ended the command
+		OnControl:  func(c *ccsclient.Control) { _ = printed(printControl(l.out, l.asJSON, c)) },
 	}
 }
 
@@ -46,23 +44,30 @@ type controlEvent struct {
 	ControlType string `json:"control_type"`
 }
 
-// printOutbound prints an upstream message, a receipt or a control message.
-func printOutbound(out *output, asJSON bool, o *stanza.Outbound) error {
-	if o.Type == stanza.TypeControl {
-		if asJSON {
-			return out.json(controlEvent{Event: "control", ControlType: o.ControlType})
-		}
-		return out.printf("control %s\n", o.ControlType)
-	}
-	event := "upstream"
-	if o.Type == stanza.TypeReceipt {
-		event = "receipt"
-	}
-	data := maps.Collect(o.Data.All())
+func printUpstream(out *output, asJSON bool, u *ccsclient.Upstream) error {
+	return printData(out, asJSON, outboundEvent{
+		Event: "upstream", From: u.From, MessageID: u.MessageID, Category: u.Category, Data: maps.Collect(u.Data.All()),
+	})
+}
+
+func printReceipt(out *output, asJSON bool, r *ccsclient.Receipt) error {
+	return printData(out, asJSON, outboundEvent{
+		Event: "receipt", From: r.From, MessageID: r.MessageID, Category: r.Category, Data: maps.Collect(r.Data.All()),
+	})
+}
+
+func printData(out *output, asJSON bool, e outboundEvent) error {
 	if asJSON {
-		return out.json(outboundEvent{Event: event, From: o.From, MessageID: o.MessageID, Category: o.Category, Data: data})
+		return out.json(e)
 	}
-	return out.printf("%s %s from %s (%s)%s\n", event, o.MessageID, shorten(o.From), o.Category, formatData(data))
+	return out.printf("%s %s from %s (%s)%s\n", e.Event, e.MessageID, shorten(e.From), e.Category, formatData(e.Data))
+}
+
+func printControl(out *output, asJSON bool, c *ccsclient.Control) error {
+	if asJSON {
+		return out.json(controlEvent{Event: "control", ControlType: c.Type})
+	}
+	return out.printf("control %s\n", c.Type)
 }
 
 // formatData is " key=value …" in the order of the keys, quoted where a reader could not tell the parts

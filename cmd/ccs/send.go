@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/openccs/openccs/ccs/ccsclient"
-	"github.com/openccs/openccs/stanza"
 )
 
 type sendCmd struct {
@@ -88,8 +86,8 @@ func (c *sendCmd) Run(ctx context.Context, out *output) error {
 	client, err := ccsclient.Dial(ctx, c.XMPP, c.Sender, c.Key, ccsclient.Options{
 		TLS: conf,
 		// Without OnUpstream, what devices send stays with the server: it is for ccs listen.
-		OnReceipt: func(o *stanza.Outbound) {
-			if err := printOutbound(out, c.JSON, o); err != nil {
+		OnReceipt: func(r *ccsclient.Receipt) {
+			if err := printReceipt(out, c.JSON, r); err != nil {
 				out.note("print a receipt: %v", err)
 			}
 		},
@@ -102,29 +100,25 @@ func (c *sendCmd) Run(ctx context.Context, out *output) error {
 }
 
 // message is what is sent, without its ID.
-func (c *sendCmd) message() (stanza.Downstream, error) {
-	m := stanza.Downstream{
+func (c *sendCmd) message() (ccsclient.Message, error) {
+	m := ccsclient.Message{
 		To:               c.Token,
 		CollapseKey:      c.CollapseKey,
 		ReceiptRequested: c.Receipt,
 		DryRun:           c.DryRun,
-		Priority: map[string]stanza.Priority{
-			"normal": stanza.PriorityNormal, "high": stanza.PriorityHigh,
+		Priority: map[string]ccsclient.Priority{
+			"normal": ccsclient.Normal, "high": ccsclient.High,
 		}[c.Priority],
 	}
 	if c.TTL != nil {
-		m.TTL = cmp.Or(time.Duration(*c.TTL)*time.Second, stanza.NowOrNever)
+		m.TTL = cmp.Or(time.Duration(*c.TTL)*time.Second, ccsclient.NowOrNever)
 	}
 	pairs, err := parsePairs(c.Pairs)
 	if err != nil {
 		return m, err
 	}
 	if len(pairs) > 0 {
-		data, err := json.Marshal(pairs)
-		if err != nil {
-			return m, err
-		}
-		m.Data = stanza.Object(data)
+		m.Data = pairs
 	}
 	return m, nil
 }
@@ -132,11 +126,11 @@ func (c *sendCmd) message() (stanza.Downstream, error) {
 // sender is what sendAll needs of a client. Send waits while the window is full; done is called once for
 // each message that was taken.
 type sender interface {
-	Send(ctx context.Context, m *stanza.Downstream, done func(ccsclient.Reply)) error
+	Send(ctx context.Context, m *ccsclient.Message, done func(ccsclient.Reply)) error
 }
 
 // sendAll sends the messages as fast as the window allows and waits for their answers.
-func (c *sendCmd) sendAll(ctx context.Context, out *output, client sender, m stanza.Downstream) error {
+func (c *sendCmd) sendAll(ctx context.Context, out *output, client sender, m ccsclient.Message) error {
 	t := &tally{total: c.Count}
 	stop := t.showProgress(out)
 	answered := make(chan struct{}, c.Count)
@@ -175,7 +169,7 @@ func (c *sendCmd) sendAll(ctx context.Context, out *output, client sender, m sta
 
 // printReply prints an answer, and returns the reason if it is none from the server.
 func (c *sendCmd) printReply(out *output, r ccsclient.Reply) (refused bool, err error) {
-	var nack *stanza.Error
+	var nack *ccsclient.Nack
 	switch {
 	case r.Err == nil && c.JSON:
 		return false, out.json(ackEvent{Event: "ack", MessageID: r.MessageID, From: c.Token, RegistrationID: r.RegistrationID})
@@ -190,7 +184,15 @@ func (c *sendCmd) printReply(out *output, r ccsclient.Reply) (refused bool, err 
 	case c.JSON:
 		return true, out.json(nackEvent{Event: "nack", MessageID: r.MessageID, Error: string(nack.Code), Description: nack.Description})
 	}
-	return true, out.printf("nack %s %s\n", r.MessageID, nack.Error())
+	return true, out.printf("nack %s %s\n", r.MessageID, refusal(nack))
+}
+
+// refusal is what a nack says, in one line.
+func refusal(n *ccsclient.Nack) string {
+	if n.Description == "" {
+		return string(n.Code)
+	}
+	return string(n.Code) + ": " + n.Description
 }
 
 // The answers as JSON: part of the contract with scripts.

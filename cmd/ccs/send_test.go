@@ -16,12 +16,12 @@ import (
 
 // answers is a sender that answers at once.
 type answers struct {
-	sent   []stanza.Downstream
-	answer func(m *stanza.Downstream) ccsclient.Reply
+	sent   []ccsclient.Message
+	answer func(m *ccsclient.Message) ccsclient.Reply
 	err    error // what Send returns once answer is nil
 }
 
-func (a *answers) Send(_ context.Context, m *stanza.Downstream, done func(ccsclient.Reply)) error {
+func (a *answers) Send(_ context.Context, m *ccsclient.Message, done func(ccsclient.Reply)) error {
 	if a.answer == nil {
 		return a.err
 	}
@@ -30,26 +30,28 @@ func (a *answers) Send(_ context.Context, m *stanza.Downstream, done func(ccscli
 	return nil
 }
 
-func ack(m *stanza.Downstream) ccsclient.Reply { return ccsclient.Reply{MessageID: m.MessageID} }
-
-func canonical(m *stanza.Downstream) ccsclient.Reply {
-	return ccsclient.Reply{MessageID: m.MessageID, RegistrationID: "NEWER"}
+func ack(m *ccsclient.Message) ccsclient.Reply {
+	return ccsclient.Reply{Ack: ccsclient.Ack{MessageID: m.MessageID}}
 }
 
-func nack(m *stanza.Downstream) ccsclient.Reply {
-	err := &stanza.Error{Code: stanza.BadRegistration, Description: "Invalid token"}
-	return ccsclient.Reply{MessageID: m.MessageID, Err: err}
+func canonical(m *ccsclient.Message) ccsclient.Reply {
+	return ccsclient.Reply{Ack: ccsclient.Ack{MessageID: m.MessageID, RegistrationID: "NEWER"}}
 }
 
-func lost(m *stanza.Downstream) ccsclient.Reply {
-	return ccsclient.Reply{MessageID: m.MessageID, Err: errors.New("connection lost")}
+func nack(m *ccsclient.Message) ccsclient.Reply {
+	err := &ccsclient.Nack{Code: stanza.BadRegistration, Description: "Invalid token"}
+	return ccsclient.Reply{Ack: ccsclient.Ack{MessageID: m.MessageID}, Err: err}
+}
+
+func lost(m *ccsclient.Message) ccsclient.Reply {
+	return ccsclient.Reply{Ack: ccsclient.Ack{MessageID: m.MessageID}, Err: errors.New("connection lost")}
 }
 
 func TestSendPrintsTheAnswer(t *testing.T) {
 	tests := []struct {
 		name   string
 		args   []string
-		answer func(*stanza.Downstream) ccsclient.Reply
+		answer func(*ccsclient.Message) ccsclient.Reply
 		stdout string
 		code   int
 		stderr string
@@ -103,17 +105,16 @@ func TestSendSaysWhatTheFlagsSay(t *testing.T) {
 	require.NoError(t, err)
 	m, err := c.Send.message()
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"text":"a <b> & c=d","n":"1"}`, string(m.Data))
-	m.Data = ""
-	assert.Equal(t, stanza.Downstream{
-		To: "TOKEN", TTL: 60e9, CollapseKey: "k", Priority: stanza.PriorityHigh, ReceiptRequested: true, DryRun: true,
+	assert.Equal(t, ccsclient.Message{
+		To: "TOKEN", TTL: 60e9, CollapseKey: "k", Priority: ccsclient.High, ReceiptRequested: true, DryRun: true,
+		Data: map[string]string{"text": "a <b> & c=d", "n": "1"},
 	}, m)
 
 	c, err = parse(t, "send", "TOKEN")
 	require.NoError(t, err)
 	m, err = c.Send.message()
 	require.NoError(t, err)
-	assert.Equal(t, stanza.Downstream{To: "TOKEN"}, m)
+	assert.Equal(t, ccsclient.Message{To: "TOKEN"}, m)
 }
 
 func TestRandomMessageIDsDiffer(t *testing.T) {
@@ -130,14 +131,14 @@ func TestSendCanBeInterrupted(t *testing.T) {
 	out := &output{stdout: &stdout, stderr: &stderr}
 	c := &sendCmd{messageFlags: messageFlags{Count: 1}}
 	silent := silence{sent: cancel}
-	assert.Equal(t, exitFailed, out.fail(c.sendAll(ctx, out, silent, stanza.Downstream{})))
+	assert.Equal(t, exitFailed, out.fail(c.sendAll(ctx, out, silent, ccsclient.Message{})))
 	assert.Equal(t, "ccs: interrupted\n", stderr.String())
 }
 
 // silence is a sender that never answers.
 type silence struct{ sent func() }
 
-func (s silence) Send(context.Context, *stanza.Downstream, func(ccsclient.Reply)) error {
+func (s silence) Send(context.Context, *ccsclient.Message, func(ccsclient.Reply)) error {
 	s.sent()
 	return nil
 }
