@@ -129,6 +129,11 @@ type Entry struct {
 type Outcome struct {
 	ID     ID // the entry's, when it was kept; the marker's, when Discarded
 	Result Result
+
+	// Displaced names the entries that the store forgot for this one, in no particular order; nil if it forgot
+	// none. When Collapsed it is the entry that was replaced. When Stored these entries had to make room for a
+	// collapse key. When Discarded these entries were thrown away, an earlier marker of the app included.
+	Displaced []ID
 }
 
 // Result is the kind of an Outcome.

@@ -136,7 +136,7 @@ func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 		sum.Add(limits.HeadOf(e, id))
 		g.c.summaries.weigh(sum)
 	}
-	return store.Outcome{ID: id, Result: v.Result}, nil
+	return store.Outcome{ID: id, Result: v.Result, Displaced: v.Displaced()}, nil
 }
 
 // remember notes a string that is remembered until a time in milliseconds.

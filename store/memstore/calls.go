@@ -52,19 +52,20 @@ func (sh *shard) put(e *store.Entry, now int64) store.Outcome {
 	if v.Result == store.Refused {
 		return store.Outcome{Result: v.Result}
 	}
-	for _, g := range v.Remove {
-		sh.remove(q.items[g.ID])
+	displaced := v.Displaced()
+	for _, id := range displaced {
+		sh.remove(q.items[id])
 	}
 	if e.Dedup != "" {
 		sh.dedup.remember(dedup, now, now+e.DedupFor.Milliseconds())
 	}
 	if v.Result == store.Discarded {
-		return store.Outcome{ID: sh.add(q, *limits.Marker(e, v, now)).ID, Result: v.Result}
+		return store.Outcome{ID: sh.add(q, *limits.Marker(e, v, now)).ID, Result: v.Result, Displaced: displaced}
 	}
 	c := *e
 	c.App, c.Collapse, c.Dedup = strings.Clone(e.App), strings.Clone(e.Collapse), strings.Clone(e.Dedup)
 	c.Body = slices.Clone(e.Body)
-	return store.Outcome{ID: sh.add(q, c).ID, Result: v.Result}
+	return store.Outcome{ID: sh.add(q, c).ID, Result: v.Result, Displaced: displaced}
 }
 
 // Has reports whether an entry is in its queue.

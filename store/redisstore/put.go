@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/openccs/openccs/store"
@@ -204,8 +205,19 @@ func parseOutcome(s string) (o store.Outcome, err error) {
 	case 'd':
 		o.Result, s = store.Discarded, s[1:]
 	}
-	o.ID, err = parsePlace(s)
-	return o, err
+	place, displaced, more := strings.Cut(s, " ")
+	if o.ID, err = parsePlace(place); err != nil || !more {
+		return o, err
+	}
+	o.Displaced = make([]store.ID, 0, strings.Count(displaced, " ")+1)
+	for place := range strings.SplitSeq(displaced, " ") {
+		id, err := parsePlace(place)
+		if err != nil {
+			return o, err
+		}
+		o.Displaced = append(o.Displaced, id)
+	}
+	return o, nil
 }
 
 // tell passes on who has a queue that may have more.

@@ -119,7 +119,9 @@ var expiryCases = []testCase{
 	{"an expired entry is not replaced, but swept", func(f fixture) {
 		f.keep(message("k1", collapse("k"), expires(start.Add(time.Second))))
 		later := start.Add(time.Minute)
-		assert.Equal(f, store.Stored, f.putAt(later, message("k2", collapse("k")))[0].Result)
+		o := f.putAt(later, message("k2", collapse("k")))[0]
+		assert.Equal(f, store.Stored, o.Result)
+		assert.Nil(f, o.Displaced)
 		assert.Equal(f, []string{"k1"}, bodies(f.sweep(later, 10)))
 		assert.Equal(f, store.Collapsed, f.putAt(later, message("k3", collapse("k")))[0].Result)
 		assert.Equal(f, []string{"k3"}, bodies(f.claimAt(later, device, 1, 10)))

@@ -17,6 +17,7 @@ var collapseCases = []testCase{
 		o := f.put(message("k2", collapse("k")))[0]
 		assert.Equal(f, store.Collapsed, o.Result)
 		assert.Greater(f, o.ID, old)
+		assert.Equal(f, []store.ID{old}, o.Displaced)
 		assert.Equal(f, []string{"n", "k2"}, f.waiting(device))
 	}},
 	{"a replacement takes the new rank", func(f fixture) {
@@ -30,6 +31,9 @@ var collapseCases = []testCase{
 	{"entries of one batch collapse", func(f fixture) {
 		o := f.put(message("k1", collapse("k")), message("k2", collapse("k")), message("k3", collapse("k")))
 		assert.Equal(f, []store.Result{store.Stored, store.Collapsed, store.Collapsed}, resultsOf(o))
+		assert.Nil(f, o[0].Displaced)
+		assert.Equal(f, []store.ID{o[0].ID}, o[1].Displaced)
+		assert.Equal(f, []store.ID{o[1].ID}, o[2].Displaced)
 		assert.Equal(f, []string{"k3"}, f.waiting(device))
 	}},
 	{"a key belongs to its app and its queue", func(f fixture) {
@@ -42,6 +46,7 @@ var collapseCases = []testCase{
 		f.claim(device, 1, 10)
 		o := f.put(message("k2", collapse("k")))[0]
 		assert.Equal(f, store.Collapsed, o.Result)
+		assert.Equal(f, []store.ID{old}, o.Displaced)
 		f.ack(device, old)
 		assert.Equal(f, []string{"k2"}, bodies(f.claim(device, 1, 10)))
 		f.release(device, 1)
@@ -59,7 +64,7 @@ var collapseCases = []testCase{
 		id := f.keep(message("k1", collapse("k")))[0]
 		f.claim(device, 1, 1)
 		f.ack(device, id)
-		f.keep(message("k2", collapse("k")))
+		assert.Nil(f, f.put(message("k2", collapse("k")))[0].Displaced)
 		assert.Equal(f, []string{"k2"}, f.waiting(device))
 	}},
 	{"of more than four keys the least recently put is evicted", func(f fixture) {
@@ -73,6 +78,19 @@ var collapseCases = []testCase{
 		f.keep(message("7", collapse("7"), connected), message("8", collapse("8"), connected))
 		assert.Equal(f, []string{"6", "5", "7", "8"}, f.waiting(device), "age counts, not rank")
 	}},
+	{"an entry whose key pushes another one out names it", func(f fixture) {
+		var old []store.ID
+		for _, k := range []string{"1", "2", "3", "4"} {
+			o := f.put(message(k, collapse(k), connected))[0]
+			assert.Nil(f, o.Displaced)
+			old = append(old, o.ID)
+		}
+		f.claim(device, 1, 1)
+		o := f.put(message("5", collapse("5"), connected), message("6", collapse("6"), connected))
+		assert.Equal(f, []store.Result{store.Stored, store.Stored}, resultsOf(o))
+		assert.Equal(f, old[:1], o[0].Displaced, "claimed or not")
+		assert.Equal(f, old[1:2], o[1].Displaced)
+	}},
 	{"keys of other apps are not evicted", func(f fixture) {
 		for i := range 6 {
 			f.keep(message(fmt.Sprint("a", i), collapse(fmt.Sprint(i)), connected))
@@ -84,7 +102,9 @@ var collapseCases = []testCase{
 		for i := range 6 {
 			f.keep(message(fmt.Sprint(i), collapse(fmt.Sprint(i))))
 		}
-		f.keep(message("x", collapse("x"), limited(store.Limit{CollapseKeys: 3})))
+		o := f.put(message("x", collapse("x"), limited(store.Limit{CollapseKeys: 3})))[0]
+		assert.Equal(f, store.Stored, o.Result)
+		assert.Len(f, o.Displaced, 4)
 		assert.Equal(f, []string{"4", "5", "x"}, f.waiting(device))
 	}},
 	{"an expired key makes room for a new one", func(f fixture) {
@@ -92,7 +112,7 @@ var collapseCases = []testCase{
 		f.keep(message("2", collapse("2"), connected, expires(start.Add(time.Second))))
 		f.keep(message("3", collapse("3"), connected), message("4", collapse("4"), connected))
 		later := start.Add(time.Minute)
-		f.putAt(later, message("5", collapse("5"), connected))
+		assert.Nil(f, f.putAt(later, message("5", collapse("5"), connected))[0].Displaced)
 		assert.Equal(f, []string{"1", "3", "4", "5"}, bodies(f.claimAt(later, device, 1, 10)))
 	}},
 }
@@ -107,6 +127,8 @@ var limitCases = []testCase{
 		f.fill(2, three)
 		o := f.put(message("c", three), message("d", three), message("e", three, app("other")))
 		assert.Equal(f, []store.Result{store.Stored, store.Refused, store.Refused}, resultsOf(o))
+		assert.Nil(f, o[1].Displaced)
+		assert.Zero(f, o[1].ID)
 		assert.Equal(f, []string{"000", "001", "c"}, f.waiting(device))
 		assert.Equal(f, store.Stored, f.put(message("x", three, in(another)))[0].Result)
 	}},
@@ -137,10 +159,11 @@ var limitCases = []testCase{
 		assert.Equal(f, []string{"n", "j"}, f.waiting(device))
 	}},
 	{"the 101st message for a device that is away leaves one marker for all of them", func(f fixture) {
-		f.fill(100, away)
+		ids := f.fill(100, away)
 		o := f.put(message("over", away))[0]
 		assert.Equal(f, store.Discarded, o.Result)
 		assert.Equal(f, store.RankMarker, o.ID.Rank())
+		assert.ElementsMatch(f, ids, o.Displaced)
 		got := f.claim(device, 1, 1000)
 		require.Len(f, got, 1)
 		assert.Equal(f, o.ID, got[0].ID)
@@ -163,13 +186,15 @@ var limitCases = []testCase{
 			}
 			require.Equal(f, want, o[i].Result, "entry %d", i)
 		}
+		assert.ElementsMatch(f, outcomeIDs(o[:100]), o[100].Displaced)
+		assert.ElementsMatch(f, outcomeIDs(o[100:201]), o[201].Displaced, "the first marker too")
 		assert.Equal(f, []string{"marker com.example.app 202", "202", "203", "204"}, f.waiting(device))
 	}},
 	{"an overflow throws away neither what came while connected, nor what collapses, nor other apps", func(f fixture) {
 		f.keep(message("c1", connected), message("c2", connected, high))
 		f.keep(message("k", collapse("k"), away), message("o", app("other"), away))
-		f.fill(100, away)
-		assert.Equal(f, store.Discarded, f.put(message("over", away))[0].Result)
+		ids := f.fill(100, away)
+		assert.ElementsMatch(f, ids, f.put(message("over", away))[0].Displaced)
 		assert.Equal(f, []string{"marker com.example.app 101", "c2", "c1", "k", "o"}, f.waiting(device))
 	}},
 	{"what came while connected does not count", func(f fixture) {
@@ -185,10 +210,10 @@ var limitCases = []testCase{
 		assert.Len(f, f.waiting(device), 101)
 	}},
 	{"what a lease holds neither counts nor is thrown away", func(f fixture) {
-		f.fill(100, away)
+		ids := f.fill(100, away)
 		assert.Len(f, f.claim(device, 1, 40), 40)
-		f.fill(40, away)
-		assert.Equal(f, store.Discarded, f.put(message("over", away))[0].Result)
+		ids = append(ids[40:], f.fill(40, away)...)
+		assert.ElementsMatch(f, ids, f.put(message("over", away))[0].Displaced)
 		f.release(device, 1)
 		got := f.waiting(device)
 		assert.Len(f, got, 41)
@@ -207,7 +232,9 @@ var limitCases = []testCase{
 		for range 60 {
 			require.Equal(f, store.Stored, f.putAt(later, message("late", away))[0].Result)
 		}
-		assert.Equal(f, store.Discarded, f.putAt(later, message("over", away))[0].Result)
+		o := f.putAt(later, message("over", away))[0]
+		assert.Equal(f, store.Discarded, o.Result)
+		assert.Len(f, o.Displaced, 100, "what has expired is left to the sweep")
 		assert.Equal(f, []string{"marker com.example.app 101"}, bodies(f.claimAt(later, device, 1, 1000)))
 		assert.Len(f, f.sweep(later, 1000), 60)
 	}},
@@ -233,7 +260,7 @@ var limitCases = []testCase{
 		claimed := f.claim(device, 1, 10)
 		assert.Equal(f, []string{"marker com.example.app 101"}, bodies(claimed))
 		f.fill(100, away)
-		f.put(message("over", away))
+		assert.Len(f, f.put(message("over", away))[0].Displaced, 100)
 		second := f.claim(device, 2, 10)
 		assert.Equal(f, []string{"marker com.example.app 101"}, bodies(second))
 		f.ack(device, claimed[0].ID)
@@ -249,7 +276,7 @@ var limitCases = []testCase{
 		f.put(message("over", away))
 		f.release(device, 1)
 		f.fill(100, away)
-		f.put(message("over", away))
+		assert.Len(f, f.put(message("over", away))[0].Displaced, 102)
 		assert.Equal(f, []string{"marker com.example.app 303"}, f.waiting(device))
 	}},
 	{"each app has its own marker", func(f fixture) {
@@ -284,6 +311,7 @@ var dedupCases = []testCase{
 	{"a second entry in the same batch is a duplicate", func(f fixture) {
 		o := f.put(message("a", dedup("x", day)), message("b", dedup("x", day)), message("c", dedup("y", day)))
 		assert.Equal(f, []store.Result{store.Stored, store.Duplicate, store.Stored}, resultsOf(o))
+		assert.Zero(f, o[1].ID)
 		assert.Equal(f, []string{"a", "c"}, f.waiting(device))
 	}},
 	{"a second entry in a later batch is a duplicate", func(f fixture) {
@@ -330,9 +358,19 @@ var dedupCases = []testCase{
 	}},
 	{"a duplicate replaces nothing", func(f fixture) {
 		f.keep(message("a", dedup("x", day), collapse("k")))
-		assert.Equal(f, store.Duplicate, f.put(message("b", dedup("x", day), collapse("k")))[0].Result)
+		o := f.put(message("b", dedup("x", day), collapse("k")))[0]
+		assert.Equal(f, store.Duplicate, o.Result)
+		assert.Nil(f, o.Displaced)
 		assert.Equal(f, []string{"a"}, f.waiting(device))
 	}},
+}
+
+func outcomeIDs(outcomes []store.Outcome) []store.ID {
+	var ids []store.ID
+	for _, o := range outcomes {
+		ids = append(ids, o.ID)
+	}
+	return ids
 }
 
 func resultsOf(outcomes []store.Outcome) []store.Result {

@@ -72,6 +72,18 @@ type Verdict struct {
 	Expires int64 // with the last of those it stands for
 }
 
+// Displaced is what a store.Outcome says of the removed entries.
+func (v *Verdict) Displaced() []store.ID {
+	if len(v.Remove) == 0 {
+		return nil
+	}
+	ids := make([]store.ID, len(v.Remove))
+	for i := range v.Remove {
+		ids[i] = v.Remove[i].ID
+	}
+	return ids
+}
+
 // Gone is an entry to be removed.
 type Gone struct {
 	ID      store.ID

@@ -5,7 +5,8 @@
 -- empty if there are none, the keys of the dedup strings; and for each entry when it expires (ms), the bound of its
 -- queue, what else it asks for, and the place it gets if its queue has none as high. Its arguments: the records.
 -- Returns for each entry the place it has got, behind a letter if it was not just stored: c collapsed,
--- d discarded, r refused, u duplicate. The last two have got none. Then the queue's owners, if it has any.
+-- d discarded, r refused, u duplicate. The last two have got none. The places of the entries that were removed for it
+-- follow, each after a space. Then the queue's owners, if it has any.
 local call, unpackStruct, pack, max = redis.call, struct.unpack, struct.pack, math.max
 local ARGV = ARGV
 local parts, replies = ARGV[1], nil
@@ -153,8 +154,8 @@ local function makeJudge()
     return '', gone, left
   end
 
-  -- overflow throws away what counts of an app instance, unless there is less than the bound said, and returns
-  -- the marker that stands for it and the entry that comes, and when that expires.
+  -- overflow throws away what counts of an app instance, unless there is less than the bound said. It returns
+  -- the marker that stands for it and the entry that comes, when that expires, and the places of what was thrown away.
   local function overflow(name, app, limit, expires)
     local free, markers, held, deleted, last = {}, {}, 0, 1, expires
     each(function(id, score, record)
@@ -173,7 +174,14 @@ local function makeJudge()
     remove(free)
     remove(markers)
     app.away = held
-    return pack('<Bi8i8I4I4I4I4', 0, last, now * 1000, deleted, #name, 0, 0) .. name, last
+    for i = 1, #markers do free[#free + 1] = markers[i] end
+    return pack('<Bi8i8I4I4I4I4', 0, last, now * 1000, deleted, #name, 0, 0) .. name, last, free
+  end
+
+  -- listed is how a reply names removed entries.
+  local function listed(ids)
+    if #ids == 0 then return '' end
+    return ' ' .. table.concat(ids, ' ')
   end
 
   return function(place, spec, record, expires, messages)
@@ -209,8 +217,8 @@ local function makeJudge()
     if discard == 1 and collapse == '' then
       app = appOf(name)
       if messages > 0 and app.away >= messages then
-        local marker, last = overflow(name, app, messages, expires)
-        if marker then return 'd' .. keep(0, marker, last) end
+        local marker, last, thrown = overflow(name, app, messages, expires)
+        if marker then return 'd' .. keep(0, marker, last) .. listed(thrown) end
       end
       app.away = app.away + 1
     end
@@ -220,7 +228,7 @@ local function makeJudge()
       left[#left + 1] = place
       app.keys = left
     end
-    return result .. place
+    return result .. place .. listed(gone)
   end
 end
 
