@@ -237,7 +237,7 @@ func (r *Router) Unregister(ctx context.Context, reg store.Registration) error {
 	if left {
 		return nil
 	}
-	if err := r.store.Purge(ctx, reg.Key(), reg.Instance()); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if _, err := r.store.Purge(ctx, reg.Key(), reg.Instance()); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("drop messages of an unregistered app: %w", err)
 	}
 	return nil

@@ -292,7 +292,7 @@ func (m *Mailbox) Ack(ctx context.Context, ids ...store.ID) error {
 	if isShared(m.key) {
 		m.forgetHeld(ids)
 	}
-	if err := m.router.store.Ack(ctx, m.key, ids...); err != nil {
+	if _, err := m.router.store.Ack(ctx, m.key, ids...); err != nil {
 		return fmt.Errorf("ack %s: %w", m.key, err)
 	}
 	return nil

@@ -164,17 +164,20 @@ type Queue interface {
 	// Has reports whether an entry is in its queue, claimed or not. One that has expired is there until it is swept.
 	Has(ctx context.Context, k Key, id ID) (bool, error)
 
-	// Ack forgets entries. IDs that are not there are passed over. When it returns, that survives kill -9:
-	// the peer may be told that its acknowledgement arrived, and need not repeat it (DEV 7.2).
-	Ack(ctx context.Context, k Key, ids ...ID) error
+	// Ack forgets entries. IDs that are not there are passed over, and returned as missing: something else has
+	// ended those entries. When Ack returns, that survives kill -9: the peer may be told that its acknowledgement
+	// arrived, and need not repeat it (DEV 7.2). A store that had to repeat the call, because the reply was lost,
+	// returns nothing as missing.
+	Ack(ctx context.Context, k Key, ids ...ID) (missing []ID, err error)
 
 	// Release ends a lease: what it claimed and did not acknowledge may be claimed again, at its old
 	// place. An unknown lease is no error.
 	Release(ctx context.Context, k Key, l Lease) error
 
 	// Purge forgets all entries of one app instance, claimed ones and markers included (CCS 5.7: it was
-	// unregistered).
-	Purge(ctx context.Context, k Key, app string) error
+	// unregistered). It returns their IDs in no particular order; with an error, those that are certainly gone. A
+	// store that had to repeat the call, because the reply was lost, returns only what the repeat found.
+	Purge(ctx context.Context, k Key, app string) (purged []ID, err error)
 
 	// Expire looks at no more than max entries, going on where the last call stopped, forgets those
 	// that have expired and returns them. One that is claimed is left to its lease: acknowledged, or

@@ -171,14 +171,14 @@ func (l *ledger) Put(ctx context.Context, batch []store.Entry, now time.Time) ([
 	return outcomes, err
 }
 
-func (l *ledger) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
-	err := l.Store.Ack(ctx, k, ids...)
+func (l *ledger) Ack(ctx context.Context, k store.Key, ids ...store.ID) ([]store.ID, error) {
+	missing, err := l.Store.Ack(ctx, k, ids...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range ids {
 		delete(l.kept, id)
 	}
-	return err
+	return missing, err
 }
 
 // receipts takes what waits for the sender of receipts.

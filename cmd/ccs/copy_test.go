@@ -143,7 +143,8 @@ func TestACopyIntoARedisThatHoldsDataIsRefused(t *testing.T) {
 			left++
 			continue
 		}
-		require.NoError(t, s.Ack(t.Context(), batch[i].Key, o.ID)) // what was remembered of it stays
+		_, err := s.Ack(t.Context(), batch[i].Key, o.ID) // what was remembered of it stays
+		require.NoError(t, err)
 	}
 	require.NoError(t, s.Close())
 	to := redistest.Single(t).URL("r:")

@@ -160,7 +160,7 @@ func cycle(s *diskstore.Store, batch []store.Entry, devices int, l store.Lease) 
 		for j := range entries {
 			ids = append(ids, entries[j].ID)
 		}
-		if err := s.Ack(context.Background(), batch[i].Key, ids...); err != nil {
+		if _, err := s.Ack(context.Background(), batch[i].Key, ids...); err != nil {
 			return err
 		}
 	}
@@ -193,7 +193,8 @@ func BenchmarkBacklog(b *testing.B) {
 			for i := range entries {
 				ids[i] = entries[i].ID
 			}
-			require.NoError(b, s.Ack(b.Context(), k, ids...))
+			_, err = s.Ack(b.Context(), k, ids...)
+			require.NoError(b, err)
 			require.NoError(b, s.Release(b.Context(), k, 1))
 		}
 	})

@@ -65,7 +65,7 @@ func TestCrashChild(t *testing.T) {
 				if n%5 == 0 {
 					// From here on the entry may be there or not.
 					say(fmt.Sprintf("ack %d %d\n", k.ID, outcomes[0].ID))
-					if err := s.Ack(t.Context(), k, outcomes[0].ID); err != nil {
+					if _, err := s.Ack(t.Context(), k, outcomes[0].ID); err != nil {
 						return err
 					}
 				}

@@ -66,7 +66,8 @@ func TestADiskThatIsNearlyFull(t *testing.T) {
 	got, err := s.Claim(t.Context(), device(1), 1, 1, start)
 	require.NoError(t, err)
 	require.Len(t, got, 1)
-	require.NoError(t, s.Ack(t.Context(), device(1), got[0].ID))
+	_, err = s.Ack(t.Context(), device(1), got[0].ID)
+	require.NoError(t, err)
 	expired, _, err := s.Expire(t.Context(), start.Add(time.Minute), 100)
 	require.NoError(t, err)
 	require.Len(t, expired, 1)
@@ -152,7 +153,7 @@ func (f *traffic) run(k store.Key) error {
 			if i%2 == 0 {
 				continue // held until the end
 			}
-			err := f.s.Ack(f.t.Context(), k, e.ID)
+			_, err := f.s.Ack(f.t.Context(), k, e.ID)
 			if err != nil && !errors.Is(err, store.ErrUnavailable) {
 				return err
 			}

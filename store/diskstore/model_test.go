@@ -21,7 +21,7 @@ func TestLikeMemory(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			m := &twins{T: t, r: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), memory: memstore.New(), now: start}
-			m.ids = map[string]twinID{}
+			m.inMemory = map[place]store.ID{}
 			m.open()
 			for range 1000 {
 				m.step()
@@ -40,8 +40,14 @@ type twins struct {
 	memory *memstore.Store
 	now    time.Time
 	puts   int
-	ids    map[string]twinID // by body, or by app and count for a marker
-	names  []string
+
+	ids      []twinID // of all entries ever kept
+	inMemory map[place]store.ID
+}
+
+type place struct {
+	key  store.Key
+	disk store.ID
 }
 
 type twinID struct {
@@ -77,8 +83,11 @@ func (m *twins) step() {
 		m.sweep()
 	case n < 95:
 		k, app := m.key(), m.app()
-		require.NoError(m, m.disk.Purge(m.Context(), k, app))
-		require.NoError(m, m.memory.Purge(m.Context(), k, app))
+		disk, err := m.disk.Purge(m.Context(), k, app)
+		require.NoError(m, err)
+		memory, err := m.memory.Purge(m.Context(), k, app)
+		require.NoError(m, err)
+		m.sameIDs(k, memory, disk)
 	case n < 99:
 		m.now = m.now.Add(time.Duration(m.r.IntN(3000)) * time.Millisecond)
 	default:
@@ -117,15 +126,37 @@ func (m *twins) put() {
 	require.NoError(m, err)
 	for i := range batch {
 		require.Equal(m, memory[i].Result, disk[i].Result, "%d", i)
-		if r := disk[i].Result; r == store.Stored || r == store.Collapsed {
-			m.know(string(batch[i].Body), twinID{batch[i].Key, disk[i].ID, memory[i].ID})
+		switch disk[i].Result {
+		case store.Stored, store.Collapsed, store.Discarded:
+			m.know(twinID{batch[i].Key, disk[i].ID, memory[i].ID})
 		}
+		m.sameIDs(batch[i].Key, memory[i].Displaced, disk[i].Displaced)
 	}
 }
 
-func (m *twins) know(name string, id twinID) {
-	m.ids[name] = id
-	m.names = append(m.names, name)
+func (m *twins) know(id twinID) {
+	m.ids = append(m.ids, id)
+	m.inMemory[place{id.key, id.disk}] = id.memory
+}
+
+// sameIDs holds IDs of the disk store against those that the memory store gave to the same entries.
+func (m *twins) sameIDs(k store.Key, memory, disk []store.ID) {
+	m.Helper()
+	var same []store.ID
+	for _, id := range disk {
+		same = append(same, m.inMemory[place{k, id}])
+	}
+	require.ElementsMatch(m, memory, same)
+}
+
+// ackBoth acknowledges an entry in both stores.
+func (m *twins) ackBoth(k store.Key, disk, memory store.ID) {
+	m.Helper()
+	notOnDisk, err := m.disk.Ack(m.Context(), k, disk)
+	require.NoError(m, err)
+	notInMemory, err := m.memory.Ack(m.Context(), k, memory)
+	require.NoError(m, err)
+	require.Len(m, notOnDisk, len(notInMemory))
 }
 
 func (m *twins) claim() {
@@ -135,27 +166,20 @@ func (m *twins) claim() {
 	memory, err := m.memory.Claim(m.Context(), k, l, n, m.now)
 	require.NoError(m, err)
 	m.same(memory, disk)
-	for i := range disk {
-		if disk[i].Deleted != 0 {
-			m.know(fmt.Sprint("marker", len(m.names)), twinID{k, disk[i].ID, memory[i].ID})
-		}
-	}
 	if m.r.IntN(2) == 0 { // as a device that answers at once
 		for i := range disk {
-			require.NoError(m, m.disk.Ack(m.Context(), k, disk[i].ID))
-			require.NoError(m, m.memory.Ack(m.Context(), k, memory[i].ID))
+			m.ackBoth(k, disk[i].ID, memory[i].ID)
 		}
 	}
 }
 
 func (m *twins) ack() {
 	for range m.r.IntN(10) {
-		if len(m.names) == 0 {
+		if len(m.ids) == 0 {
 			return
 		}
-		id := m.ids[m.names[m.r.IntN(len(m.names))]]
-		require.NoError(m, m.disk.Ack(m.Context(), id.key, id.disk))
-		require.NoError(m, m.memory.Ack(m.Context(), id.key, id.memory))
+		id := m.ids[m.r.IntN(len(m.ids))]
+		m.ackBoth(id.key, id.disk, id.memory)
 	}
 }
 

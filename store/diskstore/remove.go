@@ -14,31 +14,36 @@ const purgeStep = 1000
 
 // Ack forgets entries. What a lease holds is out of sight at once, without a look at the disk; the call
 // returns when it is gone from there too.
-func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
+func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing []store.ID, err error) {
 	if err := s.enter(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer s.life.RUnlock()
 	if len(ids) == 0 {
-		return nil
+		return nil, nil
 	}
 	held, others := s.acknowledge(k, ids)
 	if err := s.health.refusal(failed); err != nil {
-		return fmt.Errorf("ack %s: %w", k, err) // what a lease held goes once the database is there again
+		return nil, fmt.Errorf("ack %s: %w", k, err) // what a lease held goes once the database is there again
 	}
 	var errs [2]error
 	if len(held) > 0 {
 		w := &ackWork{key: k, ids: held, waiting: make(chan error, 1)}
 		s.committer.push(store.Key{}, w) // all acks share a turn: they are small, and often many
-		errs[0] = w.wait(s)
+		if errs[0] = w.wait(s); errs[0] == nil {
+			missing = w.missing
+		}
 	}
 	if len(others) > 0 {
-		errs[1] = s.drop(ctx, &dropWork{places: others})
+		w := &dropWork{places: others}
+		if errs[1] = s.drop(ctx, w); errs[1] == nil {
+			missing = append(missing, w.missing...)
+		}
 	}
 	if err := errors.Join(errs[:]...); err != nil {
-		return fmt.Errorf("ack %s: %w", k, err)
+		return nil, fmt.Errorf("ack %s: %w", k, err)
 	}
-	return nil
+	return missing, nil
 }
 
 // acknowledge marks those entries that a lease holds as leaving. The others are not in memory.
@@ -70,8 +75,9 @@ func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, other
 
 // ackWork is the removal of entries that are marked as leaving.
 type ackWork struct {
-	key store.Key
-	ids []store.ID
+	key     store.Key
+	ids     []store.ID
+	missing []store.ID // those of ids that something else removed before
 	waiting
 }
 
@@ -84,12 +90,17 @@ func (w *ackWork) stage(g *group) error {
 	if q := sh.queues[w.key]; q != nil {
 		for _, id := range w.ids {
 			// Something else, such as a replacement, may have removed it before.
-			if m, ok := q.marks[id]; ok && !m.removed {
-				m.removed = true
-				q.marks[id] = m
-				leaving = append(leaving, limits.Gone{ID: id, Expires: m.expires})
+			m, ok := q.marks[id]
+			if !ok || m.removed {
+				w.missing = append(w.missing, id)
+				continue
 			}
+			m.removed = true
+			q.marks[id] = m
+			leaving = append(leaving, limits.Gone{ID: id, Expires: m.expires})
 		}
+	} else {
+		w.missing = w.ids
 	}
 	sh.mu.Unlock()
 	for _, gone := range leaving {
@@ -123,6 +134,7 @@ type dropWork struct {
 	sparing bool       // leave alone what a lease holds
 
 	dropped []store.Entry // what was there and is removed
+	missing []store.ID    // what was not there
 	waiting
 }
 
@@ -141,6 +153,7 @@ func (w *dropWork) stage(g *group) error {
 			return err
 		}
 		if !found {
+			w.missing = append(w.missing, p.id)
 			continue
 		}
 		if err := g.remove(p.key, limits.Gone{ID: p.id, Expires: e.Expires.UnixMilli()}); err != nil {
@@ -169,9 +182,9 @@ func (s *Store) drop(ctx context.Context, w *dropWork) error {
 }
 
 // Purge forgets the entries of an app instance, claimed ones and markers included.
-func (s *Store) Purge(ctx context.Context, k store.Key, app string) error {
+func (s *Store) Purge(ctx context.Context, k store.Key, app string) (purged []store.ID, err error) {
 	if err := s.enter(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer s.life.RUnlock()
 	for next := store.ID(0); ; {
@@ -181,10 +194,13 @@ func (s *Store) Purge(ctx context.Context, k store.Key, app string) error {
 			err = s.drop(ctx, w)
 		}
 		if err != nil {
-			return fmt.Errorf("purge %s: %w", k, err)
+			return purged, fmt.Errorf("purge %s: %w", k, err)
+		}
+		for i := range w.dropped {
+			purged = append(purged, w.dropped[i].ID)
 		}
 		if next == 0 {
-			return nil
+			return purged, nil
 		}
 	}
 }

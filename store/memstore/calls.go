@@ -112,24 +112,26 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 }
 
 // Ack forgets entries.
-func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
+func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing []store.ID, err error) {
 	if err := s.usable(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	sh := s.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	q := sh.queues[k]
 	if q == nil {
-		return nil
+		return slices.Clone(ids), nil
 	}
 	for _, id := range ids {
 		if it := q.items[id]; it != nil {
 			sh.remove(it)
+		} else {
+			missing = append(missing, id)
 		}
 	}
 	sh.drop(q)
-	return nil
+	return missing, nil
 }
 
 // Release ends a lease.
@@ -147,24 +149,25 @@ func (s *Store) Release(ctx context.Context, k store.Key, l store.Lease) error {
 }
 
 // Purge forgets the entries of an app instance, claimed ones and markers included.
-func (s *Store) Purge(ctx context.Context, k store.Key, app string) error {
+func (s *Store) Purge(ctx context.Context, k store.Key, app string) (purged []store.ID, err error) {
 	if err := s.usable(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	sh := s.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	q := sh.queues[k]
 	if q == nil {
-		return nil
+		return nil, nil
 	}
-	for _, it := range q.items {
+	for id, it := range q.items {
 		if it.App == app {
 			sh.remove(it)
+			purged = append(purged, id)
 		}
 	}
 	sh.drop(q)
-	return nil
+	return purged, nil
 }
 
 // Expire forgets what has expired.

@@ -90,7 +90,8 @@ func cycle(s *redisstore.Store, k store.Key, body []byte, now time.Time) error {
 	if len(entries) != 1 {
 		return fmt.Errorf("%s: %d entries", k, len(entries))
 	}
-	return s.Ack(ctx, k, entries[0].ID)
+	_, err = s.Ack(ctx, k, entries[0].ID)
+	return err
 }
 
 // redisCPU is the CPU time that some Redis processes have used.

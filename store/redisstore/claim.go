@@ -122,9 +122,9 @@ func (s *Store) claim(
 func isShared(k store.Key) bool { return k.Kind != store.KindDevice }
 
 // Ack forgets entries.
-func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
+func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing []store.ID, err error) {
 	if err := s.usable(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), ackEntries)]
@@ -137,6 +137,8 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 			if place := placeOf(id); place != "" {
 				places = appendText(places, place)
 				n++
+			} else {
+				missing = append(missing, id)
 			}
 		}
 		if n == 0 {
@@ -144,11 +146,29 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) error {
 		}
 		b := appendCount(make([]byte, 0, 128+len(places)), n)
 		c.part = append(appendKeys(b, c.keys), places...)
-		if err := s.run(ctx, c); err != nil {
-			return fmt.Errorf("ack %s: %w", k, err)
+		err := s.run(ctx, c)
+		if err == nil && !c.repeated {
+			missing, err = appendPlaces(missing, c.reply)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("ack %s: %w", k, err)
 		}
 	}
-	return nil
+	return missing, nil
+}
+
+// appendPlaces appends the IDs of a reply that lists places.
+func appendPlaces(ids []store.ID, reply any) ([]store.ID, error) {
+	places, _ := reply.([]any)
+	for _, p := range places {
+		place, _ := p.(string)
+		id, err := parsePlace(place)
+		if err != nil {
+			return ids, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }
 
 // Release ends a lease.
@@ -182,12 +202,15 @@ func (s *Store) tellGivenBack(k store.Key, reply any) {
 }
 
 // Purge forgets all entries of one app instance.
-func (s *Store) Purge(ctx context.Context, k store.Key, app string) error {
+func (s *Store) Purge(ctx context.Context, k store.Key, app string) (purged []store.ID, err error) {
 	c := &call{script: purgeScript, keys: s.queueKeys(k), args: []any{app}, safe: true, durable: true}
-	if err := s.run(ctx, c); err != nil {
-		return fmt.Errorf("purge %s: %w", k, err)
+	if err = s.run(ctx, c); err == nil {
+		purged, err = appendPlaces(nil, c.reply)
 	}
-	return nil
+	if err != nil {
+		return purged, fmt.Errorf("purge %s: %w", k, err)
+	}
+	return purged, nil
 }
 
 // reap gives back what the leases of a node that has died hold in a queue, and takes the queue from it. The

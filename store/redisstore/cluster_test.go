@@ -45,7 +45,7 @@ func TestNothingIsLostWhileSlotsMove(t *testing.T) {
 				if len(entries) != 1 || string(entries[0].Body) != body {
 					return fmt.Errorf("%s: %s put, %d claimed", k, body, len(entries))
 				}
-				if err := s.Ack(context.Background(), k, entries[0].ID); err != nil {
+				if _, err := s.Ack(context.Background(), k, entries[0].ID); err != nil {
 					return err
 				}
 				cycles.Add(1)

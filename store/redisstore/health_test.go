@@ -141,7 +141,8 @@ func TestAPrimaryWithoutReplicasServesWhatItHas(t *testing.T) {
 	ids := count(1)
 	require.NotEmpty(t, ids)
 	assert.LessOrEqual(t, len(ids), 2, "what was refused without being sent is not there")
-	require.NoError(t, s.Ack(t.Context(), keys[sick], ids[0]))
+	_, err := s.Ack(t.Context(), keys[sick], ids[0])
+	require.NoError(t, err)
 	require.NoError(t, s.Release(t.Context(), keys[sick], 1))
 	assert.Equal(t, ids[1:], count(2))
 

@@ -59,7 +59,11 @@ func (s *Store) insist(ctx context.Context, calls []*call) {
 		case <-time.After(wait):
 		}
 		for _, c := range calls {
-			if c.again != nil && !untouched(c.err) {
+			if untouched(c.err) {
+				continue
+			}
+			c.repeated = true
+			if c.again != nil {
 				c.again()
 			}
 		}

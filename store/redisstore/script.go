@@ -63,6 +63,7 @@ type call struct {
 	relaxed bool   // needs them no more than there are: what is lost then does no harm
 	hasty   bool   // fails at once if its Redis is in trouble, for those of other queues wait too
 
-	reply any
-	err   error
+	repeated bool // it was run again, and an earlier run whose reply was lost may have done its work
+	reply    any
+	err      error
 }

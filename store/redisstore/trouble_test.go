@@ -47,7 +47,8 @@ func TestAnAckWhoseReplyWasLostIsRepeated(t *testing.T) {
 	id := put(t, s, message("a"))[0].ID
 	claim(t, s, device, 1)
 	p.cut("EVALSHA", 1)
-	require.NoError(t, s.Ack(t.Context(), device, id))
+	_, err := s.Ack(t.Context(), device, id)
+	require.NoError(t, err)
 	require.NoError(t, s.Release(t.Context(), device, 1))
 	assert.Empty(t, claim(t, s, device, 2))
 }

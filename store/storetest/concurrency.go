@@ -126,7 +126,7 @@ func (f fixture) crowd(c crowd) {
 					for _, e := range entries[keep:] {
 						held.Delete(string(e.Body))
 					}
-					if err := f.Ack(ctx, k, idsOf(entries[:keep])...); err != nil {
+					if _, err := f.Ack(ctx, k, idsOf(entries[:keep])...); err != nil {
 						return err
 					}
 					acked.Add(int64(keep))

@@ -128,7 +128,7 @@ var durableCases = []durableCase{
 	{"what was swept or purged stays away", func(f *reopening) {
 		f.keep(message("a", expires(start.Add(time.Second))), message("b", app("other")), message("c"))
 		assert.Len(f, f.sweep(start.Add(time.Minute), 10), 1)
-		require.NoError(f, f.Purge(context.Background(), device, "other"))
+		f.purge(device, "other")
 		f.reopen()
 		assert.Equal(f, []string{"c"}, f.waiting(device))
 		assert.Empty(f, f.sweep(start.Add(time.Minute), 10))

@@ -296,7 +296,7 @@ var limitCases = []testCase{
 	{"purge forgets the marker", func(f fixture) {
 		f.fill(100, away)
 		f.put(message("over", away))
-		require.NoError(f, f.Purge(f.Context(), device, "com.example.app"))
+		f.purge(device, "com.example.app")
 		assert.Empty(f, f.waiting(device))
 	}},
 	{"a lease that has seen an empty queue sees the marker", func(f fixture) {

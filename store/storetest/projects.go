@@ -241,7 +241,7 @@ var closingCases = []testCase{
 						var got []store.Entry
 						got, err = f.Claim(context.Background(), k, 1, 10, start)
 						if err == nil {
-							err = f.Ack(context.Background(), k, idsOf(got)...)
+							_, err = f.Ack(context.Background(), k, idsOf(got)...)
 						}
 					}
 					if errors.Is(err, store.ErrClosed) {
@@ -265,9 +265,9 @@ func (f fixture) calls(ctx context.Context) map[string]func() error {
 		"Put":     func() error { _, err := f.Put(ctx, []store.Entry{message("x")}, start); return err },
 		"Claim":   func() error { _, err := f.Claim(ctx, device, 1, 1, start); return err },
 		"Has":     func() error { _, err := f.Has(ctx, device, 1); return err },
-		"Ack":     func() error { return f.Ack(ctx, device, 1) },
+		"Ack":     func() error { _, err := f.Ack(ctx, device, 1); return err },
 		"Release": func() error { return f.Release(ctx, device, 1) },
-		"Purge":   func() error { return f.Purge(ctx, device, "com.example.app") },
+		"Purge":   func() error { _, err := f.Purge(ctx, device, "com.example.app"); return err },
 		"Expire":  func() error { _, _, err := f.Expire(ctx, start, 1); return err },
 		"Register": func() error {
 			_, err := f.Register(ctx, classic("t", "1"), start)

@@ -134,20 +134,20 @@ var queueCases = []testCase{
 	{"purge forgets all entries of one app, claimed ones included", func(f fixture) {
 		f.keep(message("a1"), message("b1", app("other")), message("a2", high), message("a3", collapse("k")))
 		claimed := f.claim(device, 1, 1)
-		require.NoError(f, f.Purge(context.Background(), device, "com.example.app"))
-		f.ack(device, idsOf(claimed)...)
+		assert.Len(f, f.purge(device, "com.example.app"), 3)
+		assert.Equal(f, idsOf(claimed), f.ack(device, idsOf(claimed)...))
 		f.release(device, 1)
 		assert.Equal(f, []string{"b1"}, f.waiting(device))
 	}},
 	{"purge leaves other queues alone, and an unknown one too", func(f fixture) {
 		f.keep(message("a"))
-		require.NoError(f, f.Purge(context.Background(), another, "com.example.app"))
+		assert.Empty(f, f.purge(another, "com.example.app"))
 		assert.Equal(f, []string{"a"}, f.waiting(device))
 	}},
 	{"purge lets a collapse key and the limit start anew", func(f fixture) {
 		f.keep(message("k1", collapse("k"), away))
 		f.fill(100, away)
-		require.NoError(f, f.Purge(context.Background(), device, "com.example.app"))
+		f.purge(device, "com.example.app")
 		f.keep(message("k2", collapse("k"), away), message("n", away))
 		assert.Equal(f, []string{"k2", "n"}, f.waiting(device))
 	}},

@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"collapsing", collapseCases},
 		{"limits", limitCases},
 		{"deduplication", dedupCases},
+		{"accounts", accountCases},
 		{"concurrency", concurrencyCases},
 		{"registrations", registrationCases},
 		{"newcomers", newcomerCases},
@@ -155,9 +156,19 @@ func (f fixture) claimAt(now time.Time, k store.Key, l store.Lease, max int) []s
 	return entries
 }
 
-func (f fixture) ack(k store.Key, ids ...store.ID) {
+// ack acknowledges entries and returns those that were not there.
+func (f fixture) ack(k store.Key, ids ...store.ID) (missing []store.ID) {
 	f.Helper()
-	require.NoError(f, f.Ack(context.Background(), k, ids...))
+	missing, err := f.Ack(context.Background(), k, ids...)
+	require.NoError(f, err)
+	return missing
+}
+
+func (f fixture) purge(k store.Key, app string) []store.ID {
+	f.Helper()
+	purged, err := f.Purge(context.Background(), k, app)
+	require.NoError(f, err)
+	return purged
 }
 
 func (f fixture) release(k store.Key, l store.Lease) {

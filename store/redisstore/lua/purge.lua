@@ -2,7 +2,8 @@
 --
 -- KEYS  the queue and its order
 -- ARGV  the app
-local q, w, app = KEYS[1], KEYS[2], ARGV[1]
+-- Returns the places of the entries.
+local q, w, app, purged = KEYS[1], KEYS[2], ARGV[1], {}
 local all = redis.call('ZRANGE', w, 0, -1)
 for from = 1, #all, 500 do
   local ids = {unpack(all, from, math.min(from + 499, #all))}
@@ -16,6 +17,8 @@ for from = 1, #all, 500 do
   if #gone > 0 then
     redis.call('HDEL', q, unpack(gone))
     redis.call('ZREM', w, unpack(gone))
+    for i = 1, #gone do purged[#purged + 1] = gone[i] end
   end
 end
 redis.call('HDEL', q, 'a' .. app, 'k' .. app)
+return purged
