@@ -2,7 +2,6 @@ package ccs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,9 +9,6 @@ import (
 
 	"github.com/openccs/openccs/store"
 )
-
-// errExpired says that a message of a device has waited for an app server until its TTL was over.
-var errExpired = errors.New("TtlExceeded: no app server has taken the message in time")
 
 // tellOfExpired sends a send_error to the device of each upstream message among the expired (DEV 10). They are
 // forgotten already: a crash at this moment leaves a device untold, and never tells it twice.
@@ -37,7 +33,7 @@ func (r *Router) tellOfExpired(ctx context.Context, expired []store.Entry, now t
 		if reg == nil || !reg.Unregistered.IsZero() {
 			continue // the app is gone
 		}
-		failed = append(failed, r.sendError(DeviceID(reg.Device), &Upstream{To: m.To, Category: m.App, ID: m.ID}, &upstreamError{errExpired}, now))
+		failed = append(failed, r.sendError(DeviceID(reg.Device), &Upstream{To: m.To, Category: m.App, ID: m.ID}, Expired, now))
 	}
 	if len(failed) == 0 {
 		return nil

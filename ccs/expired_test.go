@@ -23,7 +23,7 @@ func TestDevicesAreToldOfExpiredMessages(t *testing.T) {
 		require.NoError(t, w.SendUpstream(t.Context(), device, []ccs.Upstream{
 			up("u-1", app, time.Minute), up("long", app, 2*time.Hour), up("u-2", app, time.Minute), up("of an app that is gone", gone, time.Minute),
 		}))
-		require.NoError(t, w.send(data("m-1")).Err)
+		require.Nil(t, w.send(data("m-1")).Refusal)
 		reg := w.register(gone)
 		require.NoError(t, w.Unregister(t.Context(), *reg))
 		box := w.attach(device.Key(), newSession())
@@ -41,9 +41,7 @@ func TestDevicesAreToldOfExpiredMessages(t *testing.T) {
 		for _, e := range entries {
 			var m ccs.Message
 			require.NoError(t, m.Decode(e.Body))
-			assert.Equal(t, []any{ccs.SendError, app, string(sender)}, []any{m.Kind, m.App, m.From})
-			reason, _ := m.Data.Get("error")
-			assert.Equal(t, "TtlExceeded", reason)
+			assert.Equal(t, []any{ccs.SendError, ccs.Expired, app, string(sender)}, []any{m.Kind, m.Reason, m.App, m.From})
 		}
 		cancel()
 		assert.ErrorIs(t, <-done, context.Canceled)

@@ -143,9 +143,8 @@ func take(t *testing.T, m *ccs.Mailbox) (ids []string, entries []store.Entry) {
 	return ids, entries
 }
 
-func refused(t *testing.T, err error) *stanza.Error {
+func refused(t *testing.T, res ccs.Result) *ccs.Refusal {
 	t.Helper()
-	var e *stanza.Error
-	require.ErrorAs(t, err, &e)
-	return e
+	require.NotNil(t, res.Refusal)
+	return res.Refusal
 }

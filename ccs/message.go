@@ -25,6 +25,7 @@ const (
 type Message struct {
 	Kind        MessageKind
 	High        bool          // priority
+	Reason      Reason        // of a SendError; zero for one that an older version stored: its Data says why
 	WhenActive  bool          // down: is to wait while the device says that it is idle (CCS 5.4)
 	TTL         time.Duration // as accepted, whole seconds
 	From        string        // down: the sender ID or authorised entity of the registration; up: the registration token
@@ -44,6 +45,7 @@ const messageVersion = 1
 const (
 	flagHigh       = 1
 	flagWhenActive = 2
+	flagReason     = 4 // a byte with the reason follows
 )
 
 var errMessage = errors.New("not a message")
@@ -57,7 +59,13 @@ func (m *Message) Append(b []byte) []byte {
 	if m.WhenActive {
 		flags |= flagWhenActive
 	}
+	if m.Reason != 0 {
+		flags |= flagReason
+	}
 	b = append(b, messageVersion, byte(m.Kind), flags)
+	if m.Reason != 0 {
+		b = append(b, byte(m.Reason))
+	}
 	b = binary.AppendUvarint(b, uint64(m.TTL/time.Second))
 	b = binary.AppendUvarint(b, uint64(m.Origin))
 	for _, s := range [...]string{m.From, m.To, m.App, m.Subtype, m.ID, m.CollapseKey, m.ReceiptFor} {
@@ -73,7 +81,14 @@ func (m *Message) Decode(b []byte) error {
 		return errMessage
 	}
 	*m = Message{Kind: MessageKind(b[1]), High: b[2]&flagHigh != 0, WhenActive: b[2]&flagWhenActive != 0}
+	reasoned := b[2]&flagReason != 0
 	b = b[3:]
+	if reasoned {
+		if m.Reason = Reason(b[0]); m.Reason == 0 {
+			return errMessage
+		}
+		b = b[1:]
+	}
 	ttl, n := binary.Uvarint(b)
 	if n <= 0 || ttl > uint64(stanza.MaxTTL/time.Second) {
 		return errMessage

@@ -14,7 +14,7 @@ import (
 func TestMessageKeepsEveryField(t *testing.T) {
 	t.Parallel()
 	m := ccs.Message{
-		Kind: ccs.SendError, High: true, WhenActive: true, TTL: stanza.MaxTTL, From: "f", To: "t", App: "a", Subtype: "s", ID: "i",
+		Kind: ccs.SendError, Reason: ccs.Expired, High: true, WhenActive: true, TTL: stanza.MaxTTL, From: "f", To: "t", App: "a", Subtype: "s", ID: "i",
 		CollapseKey: "c", ReceiptFor: "r", Origin: 1 << 62, Data: stanza.Data{}.Append("k", "v").Append("", ""),
 	}
 	b := m.Append(nil)
@@ -28,6 +28,8 @@ func TestMessageKeepsEveryField(t *testing.T) {
 
 func FuzzMessage(f *testing.F) {
 	m := ccs.Message{Kind: ccs.DataMessage, TTL: time.Minute, From: "126200347933", App: "app", ID: "m-1", Data: stanza.Data{}.Append("k", "v")}
+	f.Add(m.Append(nil))
+	m.Kind, m.Reason = ccs.SendError, ccs.QueueFull
 	f.Add(m.Append(nil))
 	f.Add([]byte{1, 1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -93,7 +93,7 @@ func TestADeviceThatDoesNotConnectWithinADayIsForgotten(t *testing.T) {
 		m.Detach(t.Context())
 		waits := data("1")
 		waits.To, waits.TTL = silent.Token, 48*time.Hour
-		require.Nil(t, w.send(waits).Err)
+		require.Nil(t, w.send(waits).Refusal)
 
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,8 +17,8 @@ import (
 
 // Result is what became of one message of a batch.
 type Result struct {
-	Err       error  // nil: ours now, durably, and may be acknowledged. A *stanza.Error may be told to the peer, any other is ours
-	Canonical string // the token that superseded the addressed one, "" if none did (CCS 5.6)
+	Refusal   *Refusal // nil: the message is stored, durably, and may be acknowledged
+	Canonical string   // the token that superseded the addressed one, "" if none did (CCS 5.6)
 }
 
 // supersededFor is how long a superseded token can still be sent to (CCS 5.6).
@@ -114,13 +115,13 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	call, s.states = r.repeats.begin(s.prints, s.states, now)
 	for i := range batch {
 		if err := unknown.Of(i); err != nil {
-			results[i].Err = Refusal(fmt.Errorf("look up registrations: %w", err))
+			results[i].Refusal = RefusalOf(fmt.Errorf("look up registrations: %w", err))
 			continue
 		}
 		m, reg := &batch[i], s.regs[i]
 		repeat := s.states[i].known || s.states[i].by != nil
-		results[i].Canonical, results[i].Err = r.check(from, m, reg, repeat, now)
-		if results[i].Err == nil && reg != nil && !m.DryRun && !repeat {
+		results[i].Canonical, results[i].Refusal = r.check(from, m, reg, repeat, now)
+		if results[i].Refusal == nil && reg != nil && !m.DryRun && !repeat {
 			r.compose(s, i, from, m, reg, now)
 		}
 	}
@@ -129,48 +130,44 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	}
 	r.deliver(ctx, s, results, now)
 	// What may have been discarded at once is not remembered: to send it again is to try again.
-	r.repeats.end(call, s.prints, func(i int) bool { return results[i].Err == nil && !batch[i].DryRun && batch[i].Lifetime() > 0 })
+	r.repeats.end(call, s.prints, func(i int) bool { return results[i].Refusal == nil && !batch[i].DryRun && batch[i].Lifetime() > 0 })
 	for i := range results {
 		// A repeat of what was under way gets the answer of the first. Other calls are waited for now that
 		// this one's own messages are done, so that two can never wait for each other.
 		switch of := s.states[i]; {
-		case of.by == nil || results[i].Err != nil:
+		case of.by == nil || results[i].Refusal != nil:
 		case of.by == call:
-			results[i].Err = results[of.index].Err
+			results[i].Refusal = results[of.index].Refusal
 		case !r.repeats.accepted(ctx, s.prints[i], of.by) && batch[i].Lifetime() > 0 && !batch[i].DryRun:
-			results[i].Err = &stanza.Error{Code: stanza.ServiceUnavailable, Description: "The same message, sent before, was not accepted"}
+			results[i].Refusal = &Refusal{Reason: RepeatRefused}
 		}
 	}
 	return dst
 }
 
-// check says whether a message may go where it wants to, and the newer token of a registration that has one
+// check says why a message may not go where it wants to, and the newer token of a registration that has one
 // (CCS 3.3, 5.6). The stanza package has checked the message itself.
-func (r *Router) check(from Source, m *stanza.Downstream, reg *store.Registration, repeat bool, now time.Time) (canonical string, err error) {
+func (r *Router) check(from Source, m *stanza.Downstream, reg *store.Registration, repeat bool, now time.Time) (canonical string, _ *Refusal) {
 	if !repeat && !r.quotas.allow(from.Sender, quota(from.PerSecond), now) {
-		return "", &stanza.Error{Code: stanza.ServiceUnavailable, Description: fmt.Sprintf("The quota of %d messages a second is used up", from.PerSecond)}
+		return "", &Refusal{Reason: QuotaExceeded, Detail: strconv.Itoa(from.PerSecond)}
 	}
 	if isTopic(m) {
 		return "", checkTopic(m) // accepted for delivery to its subscribers, of which there are none
 	}
 	switch {
-	case reg == nil, !reg.MaySend(string(from.Sender)):
-		return "", badRegistration(m.To)
+	case reg == nil:
+		return "", &Refusal{Reason: UnknownToken, Detail: m.To}
+	case !reg.MaySend(string(from.Sender)):
+		return "", &Refusal{Reason: WrongSender, Detail: m.To}
 	case !reg.Unregistered.IsZero(), !reg.Superseded.IsZero() && now.Sub(reg.Superseded) > supersededFor:
-		return "", &stanza.Error{Code: stanza.DeviceUnregistered, Description: "The app instance is no longer registered"}
+		return "", &Refusal{Reason: Unregistered}
 	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
-		return "", &stanza.Error{Code: stanza.InvalidJSON, Description: "InvalidPackageName: the registration is not of " + m.RestrictedPackage}
+		return "", &Refusal{Reason: InvalidPackage, Detail: m.RestrictedPackage}
 	case repeat || m.DryRun || m.Lifetime() == 0: // nothing that a rate is for (CCS 5.2)
 	case !r.deviceRates.allow(reg.Device, r.profile.DeviceRate, now):
-		return "", &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: rateExceeded}
+		return "", &Refusal{Reason: RateExceeded}
 	}
 	return reg.Canonical, nil
-}
-
-const rateExceeded = "Downstream message rate exceeded for this registration id" // CCS 3.3
-
-func badRegistration(to string) error {
-	return &stanza.Error{Code: stanza.BadRegistration, Description: "Invalid token on 'to' field: " + to}
 }
 
 func isTopic(m *stanza.Downstream) bool {
@@ -178,7 +175,7 @@ func isTopic(m *stanza.Downstream) bool {
 }
 
 // checkTopic refuses what can be no topic's name. Conditions are taken as they are until there are topics.
-func checkTopic(m *stanza.Downstream) error {
+func checkTopic(m *stanza.Downstream) *Refusal {
 	if m.Condition != "" {
 		return nil
 	}
@@ -187,11 +184,11 @@ func checkTopic(m *stanza.Downstream) error {
 		switch c := name[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-_.~%", c) >= 0:
 		default:
-			return badRegistration(m.To)
+			return &Refusal{Reason: InvalidTopic, Detail: m.To}
 		}
 	}
 	if name == "" {
-		return badRegistration(m.To)
+		return &Refusal{Reason: InvalidTopic, Detail: m.To}
 	}
 	return nil
 }
@@ -288,7 +285,7 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 	}
 	if err != nil && !errors.As(err, &partial) {
 		for _, i := range s.results {
-			results[i] = Result{Err: Refusal(err)}
+			results[i] = Result{Refusal: RefusalOf(err)}
 		}
 		return
 	}
@@ -296,15 +293,15 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 	for i, o := range outcomes {
 		k := s.entries[i].Key
 		if err := partial.Of(i); err != nil {
-			results[s.results[i]] = Result{Err: Refusal(err)}
+			results[s.results[i]] = Result{Refusal: RefusalOf(err)}
 			continue
 		}
 		switch o.Result {
 		case store.Refused:
-			results[s.results[i]].Err = overflow(k)
+			results[s.results[i]].Refusal = &Refusal{Reason: QueueFull}
 			continue
 		case store.Damaged:
-			results[s.results[i]].Err = &stanza.Error{Code: stanza.InternalServerError, Description: "The queue of the message is damaged"}
+			results[s.results[i]].Refusal = &Refusal{Reason: Damaged}
 			continue
 		}
 		if n := len(s.wake); n == 0 || s.wake[n-1] != k {
@@ -316,31 +313,10 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 	}
 }
 
-// overflow is what a full queue means to whoever sent the message.
-func overflow(k store.Key) error {
-	if k.Kind == store.KindDevice {
-		return &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: rateExceeded}
-	}
-	return ErrQueueFull
-}
-
-// Refusal is what an error of the router means to a peer: itself where it is a refusal already, else that the
-// store cannot do it now and the peer shall try again (CCS 3.3), else a failure of our own.
-func Refusal(err error) *stanza.Error {
-	var refused *stanza.Error
-	switch {
-	case errors.As(err, &refused):
-		return refused
-	case store.Unavailable(err):
-		return &stanza.Error{Code: stanza.ServiceUnavailable, Description: "The message could not be stored now", Err: err}
-	}
-	return &stanza.Error{Code: stanza.InternalServerError, Description: "The message could not be stored", Err: err}
-}
-
 func failAll(dst, results []Result, err error) []Result {
-	err = Refusal(err)
+	refusal := RefusalOf(err)
 	for i := range results {
-		results[i].Err = err
+		results[i].Refusal = refusal
 	}
 	return dst
 }

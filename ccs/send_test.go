@@ -24,7 +24,7 @@ func TestSendToADeviceThatIsThere(t *testing.T) {
 	m := data("m-1")
 	m.CollapseKey, m.Notification = "k", `{"title":"Hi"}`
 	m.Data = `{"a":1,"b":"x"}`
-	require.NoError(t, w.send(m).Err)
+	require.Nil(t, w.send(m).Refusal)
 	<-s.wakes
 	_, entries := take(t, box)
 	require.Len(t, entries, 1)
@@ -50,12 +50,12 @@ func TestSendIsRefused(t *testing.T) {
 		name string
 		from ccs.SenderID
 		m    stanza.Downstream
-		want stanza.Code
+		want ccs.Reason
 	}{
-		{"unknown token", sender, stanza.Downstream{To: "nobody"}, stanza.BadRegistration},
-		{"another sender's token", other, stanza.Downstream{To: w.token}, stanza.BadRegistration},
-		{"unregistered app", sender, stanza.Downstream{To: gone.Token}, stanza.DeviceUnregistered},
-		{"another package", sender, stanza.Downstream{To: w.token, RestrictedPackage: "x"}, stanza.InvalidJSON},
+		{"unknown token", sender, stanza.Downstream{To: "nobody"}, ccs.UnknownToken},
+		{"another sender's token", other, stanza.Downstream{To: w.token}, ccs.WrongSender},
+		{"unregistered app", sender, stanza.Downstream{To: gone.Token}, ccs.Unregistered},
+		{"another package", sender, stanza.Downstream{To: w.token, RestrictedPackage: "x"}, ccs.InvalidPackage},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			row.m.TTL = time.Minute
@@ -65,8 +65,8 @@ func TestSendIsRefused(t *testing.T) {
 				good.To = "/topics/x"
 			}
 			res := w.Send(t.Context(), ccs.Source{Sender: row.from}, []stanza.Downstream{row.m, good}, nil)
-			assert.Equal(t, row.want, refused(t, res[0].Err).Code)
-			assert.NoError(t, res[1].Err, "one bad message does not hurt the next")
+			assert.Equal(t, row.want, refused(t, res[0]).Reason)
+			assert.Nil(t, res[1].Refusal, "one bad message does not hurt the next")
 		})
 	}
 }
@@ -76,12 +76,12 @@ func TestAwayLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
 	for i := range 101 {
-		require.NoError(t, w.send(data(fmt.Sprint("m-", i))).Err, "what is thrown away was accepted")
+		require.Nil(t, w.send(data(fmt.Sprint("m-", i))).Refusal, "what is thrown away was accepted")
 	}
 	collapsible := data("c-1")
 	collapsible.CollapseKey = "k"
-	require.NoError(t, w.send(collapsible).Err)
-	require.NoError(t, w.send(data("later")).Err)
+	require.Nil(t, w.send(collapsible).Refusal)
+	require.Nil(t, w.send(data("later")).Refusal)
 	ids, entries := take(t, w.attach(device.Key(), newSession()))
 	require.Equal(t, []string{"deleted", "c-1", "later"}, ids)
 	assert.Equal(t, 101, entries[0].Deleted)
@@ -92,17 +92,17 @@ func TestConnectedBacklog(t *testing.T) {
 	w := newWorld(t, ccs.Options{Profile: ccs.Profile{DeviceBacklog: 200}})
 	box := w.attach(device.Key(), newSession())
 	for i := range 200 {
-		require.NoError(t, w.send(data(fmt.Sprint("m-", i))).Err)
+		require.Nil(t, w.send(data(fmt.Sprint("m-", i))).Refusal)
 	}
-	assert.Equal(t, stanza.DeviceMessageRateExceeded, refused(t, w.send(data("too many")).Err).Code)
+	assert.Equal(t, ccs.QueueFull, refused(t, w.send(data("too many"))).Reason)
 	_, entries := take(t, box)
 	require.Len(t, entries, 200)
 	require.NoError(t, box.Ack(t.Context(), entries[0].ID))
-	require.NoError(t, w.send(data("m-200")).Err)
+	require.Nil(t, w.send(data("m-200")).Refusal)
 	box.Detach(t.Context())
 
 	for i := range 100 {
-		require.NoError(t, w.send(data(fmt.Sprint("away-", i))).Err)
+		require.Nil(t, w.send(data(fmt.Sprint("away-", i))).Refusal)
 	}
 	ids, _ := take(t, w.attach(device.Key(), newSession()))
 	assert.Len(t, ids, 300, "what had come while the device was there does not count")
@@ -129,7 +129,7 @@ func TestDevicesAreExpectedBackAfterARestart(t *testing.T) {
 			row.end(w, w.attach(device.Key(), newSession()))
 			w.open(ccs.Options{ComeBack: row.comeBack})
 			for i := range 150 {
-				require.NoError(t, w.send(data(fmt.Sprint("m-", i))).Err)
+				require.Nil(t, w.send(data(fmt.Sprint("m-", i))).Refusal)
 			}
 			ids, _ := take(t, w.attach(device.Key(), newSession()))
 			assert.Len(t, ids, row.want)
@@ -141,19 +141,19 @@ func TestDevicesAreExpectedBackAfterARestart(t *testing.T) {
 func TestTTL(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
-	require.NoError(t, w.send(data("minute")).Err)
+	require.Nil(t, w.send(data("minute")).Refusal)
 	long := data("four weeks")
 	long.TTL = stanza.MaxTTL
-	require.NoError(t, w.send(long).Err)
+	require.Nil(t, w.send(long).Refusal)
 	now := data("now or never")
 	now.TTL = stanza.NowOrNever
-	require.NoError(t, w.send(now).Err, "accepted, and discarded: nobody is there")
+	require.Nil(t, w.send(now).Refusal, "accepted, and discarded: nobody is there")
 	w.clock.advance(time.Minute)
 	s := newSession()
 	box := w.attach(device.Key(), s)
 	ids, _ := take(t, box)
 	require.Equal(t, []string{"four weeks"}, ids)
-	require.NoError(t, w.send(now).Err)
+	require.Nil(t, w.send(now).Refusal)
 	<-s.wakes
 	ids, entries := take(t, box)
 	require.Equal(t, []string{"now or never"}, ids, "delivered to a device that is there")
@@ -170,7 +170,7 @@ func TestCollapse(t *testing.T) {
 	for i, key := range []string{"a", "b", "c", "d", "a", "e"} {
 		m := data(fmt.Sprint(key, i))
 		m.CollapseKey = key
-		require.NoError(t, w.send(m).Err)
+		require.Nil(t, w.send(m).Refusal)
 	}
 	ids, _ := take(t, w.attach(device.Key(), newSession()))
 	assert.Equal(t, []string{"c2", "d3", "a4", "e5"}, ids, "the newest of each key, the key that was put longest ago evicted")
@@ -185,22 +185,22 @@ func TestCanonicalID(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, old, reg.Token)
 	res := w.send(data("m-1"))
-	require.NoError(t, res.Err)
+	require.Nil(t, res.Refusal)
 	assert.Equal(t, reg.Token, res.Canonical)
 	w.clock.advance(31 * 24 * time.Hour)
-	assert.Equal(t, stanza.DeviceUnregistered, refused(t, w.send(data("m-2")).Err).Code, "superseded tokens die after 30 days")
+	assert.Equal(t, ccs.Unregistered, refused(t, w.send(data("m-2"))).Reason, "superseded tokens die after 30 days")
 }
 
 func TestUnregister(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
-	require.NoError(t, w.send(data("m-1")).Err)
+	require.Nil(t, w.send(data("m-1")).Refusal)
 	require.NoError(t, w.Unregister(t.Context(), store.Registration{Device: uint64(device), App: app}))
-	assert.Equal(t, stanza.DeviceUnregistered, refused(t, w.send(data("m-2")).Err).Code)
+	assert.Equal(t, ccs.Unregistered, refused(t, w.send(data("m-2"))).Reason)
 	ids, _ := take(t, w.attach(device.Key(), newSession()))
 	assert.Empty(t, ids, "what waited is dropped")
 	assert.NotEqual(t, w.token, w.register(app).Token)
-	assert.Error(t, w.send(data("m-3")).Err, "the old token stays dead")
+	assert.NotNil(t, w.send(data("m-3")).Refusal, "the old token stays dead")
 
 	iid := store.Registration{Device: uint64(device), App: "iid", InstanceID: "x", Scope: "GCM", Senders: []string{string(sender)}}
 	a, err := w.Register(t.Context(), iid)
@@ -210,12 +210,12 @@ func TestUnregister(t *testing.T) {
 	require.NoError(t, err)
 	m := data("m-4")
 	m.To = a.Token
-	require.NoError(t, w.send(m).Err, "tokens of two senders live side by side")
+	require.Nil(t, w.send(m).Refusal, "tokens of two senders live side by side")
 	require.NoError(t, w.Unregister(t.Context(), iid))
-	require.NoError(t, w.send(m).Err, "one sender's token goes without the other's")
+	require.Nil(t, w.send(m).Refusal, "one sender's token goes without the other's")
 	iid.Senders, iid.Scope = []string{"*"}, "*"
 	require.NoError(t, w.Unregister(t.Context(), iid))
-	require.Error(t, w.send(m).Err)
+	require.NotNil(t, w.send(m).Refusal)
 	require.NotEqual(t, a.Token, b.Token)
 }
 
@@ -232,7 +232,7 @@ func TestStoreTroubleIsToldAsSuch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
 	require.NoError(t, w.store.Close())
-	assert.Equal(t, stanza.ServiceUnavailable, refused(t, w.send(data("m-1")).Err).Code)
+	assert.Equal(t, ccs.Unavailable, refused(t, w.send(data("m-1"))).Reason)
 }
 
 // CCS 4.3: a client that missed the answer sends the same again, and the device does not get it twice.
@@ -243,21 +243,21 @@ func TestARepeatIsAcceptedAndNotDelivered(t *testing.T) {
 	changed := m
 	changed.Data = `{"id":"other"}`
 	for _, x := range []stanza.Downstream{m, m, changed} {
-		require.NoError(t, w.send(x).Err)
+		require.Nil(t, w.send(x).Refusal)
 	}
 	both := w.Send(t.Context(), ccs.Source{Sender: sender}, []stanza.Downstream{withTo(data("m-2"), w.token), withTo(data("m-2"), w.token)}, nil)
-	require.NoError(t, both[0].Err)
-	require.NoError(t, both[1].Err, "also when the first is not answered yet")
+	require.Nil(t, both[0].Refusal)
+	require.Nil(t, both[1].Refusal, "also when the first is not answered yet")
 	ids, entries := take(t, w.attach(device.Key(), newSession()))
 	require.Equal(t, []string{"m-1", "m-1", "m-2"}, ids, "the same id with other content is another message")
 	assert.NotEqual(t, entries[0].Body, entries[1].Body)
 	w.clock.advance(21 * time.Minute)
 	m.TTL = time.Hour
-	require.NoError(t, w.send(m).Err)
+	require.Nil(t, w.send(m).Refusal)
 	w.clock.advance(9 * time.Minute)
-	require.NoError(t, w.send(m).Err)
+	require.Nil(t, w.send(m).Refusal)
 	w.clock.advance(21 * time.Minute)
-	require.NoError(t, w.send(m).Err, "after a while it is another message")
+	require.Nil(t, w.send(m).Refusal, "after a while it is another message")
 	stored, err := w.store.Claim(t.Context(), device.Key(), 99, 100, w.clock.Now())
 	require.NoError(t, err)
 	assert.Len(t, stored, 2)
@@ -283,7 +283,7 @@ func TestRepeatsAtTheSameTime(t *testing.T) {
 					batch[j] = withTo(data(fmt.Sprint(i*3+j)), w.token)
 				}
 				for _, res := range w.Send(context.Background(), ccs.Source{Sender: sender}, batch, nil) {
-					assert.NoError(t, res.Err)
+					assert.Nil(t, res.Refusal)
 				}
 			}
 		})
@@ -301,7 +301,7 @@ func TestPriority(t *testing.T) {
 		if id[0] == 'h' {
 			m.Priority = stanza.PriorityHigh
 		}
-		require.NoError(t, w.send(m).Err)
+		require.Nil(t, w.send(m).Refusal)
 	}
 	ids, _ := take(t, w.attach(device.Key(), newSession()))
 	assert.Equal(t, []string{"h-1", "h-2", "n-1", "n-2"}, ids)
@@ -312,30 +312,30 @@ func TestTopicsAreAnswered(t *testing.T) {
 	w := newWorld(t, ccs.Options{})
 	topic := data("m-1")
 	topic.To = "/topics/news.sport-1_a~b%20"
-	require.NoError(t, w.send(topic).Err)
-	require.NoError(t, w.send(stanza.Downstream{Condition: "'a' in topics", MessageID: "m-2", TTL: time.Minute}).Err)
+	require.Nil(t, w.send(topic).Refusal)
+	require.Nil(t, w.send(stanza.Downstream{Condition: "'a' in topics", MessageID: "m-2", TTL: time.Minute}).Refusal)
 	for _, to := range []string{"/topics/", "/topics/a b", "/topics/a/b"} {
 		topic.To = to
-		assert.Equal(t, stanza.BadRegistration, refused(t, w.send(topic).Err).Code)
+		assert.Equal(t, ccs.InvalidTopic, refused(t, w.send(topic)).Reason)
 	}
 }
 
 func TestDeviceRate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{Profile: ccs.Profile{DeviceRate: flowcontrol.Rate{Every: time.Second, Burst: 2}}})
-	require.NoError(t, w.send(data("m-1")).Err)
-	require.NoError(t, w.send(data("m-2")).Err)
+	require.Nil(t, w.send(data("m-1")).Refusal)
+	require.Nil(t, w.send(data("m-2")).Refusal)
 	for range 3 {
-		require.NoError(t, w.send(data("m-2")).Err, "a repeat is not another message")
+		require.Nil(t, w.send(data("m-2")).Refusal, "a repeat is not another message")
 		dry, now := data("dry"), data("now")
 		dry.DryRun, now.TTL = true, stanza.NowOrNever
-		require.NoError(t, w.send(dry).Err)
-		require.NoError(t, w.send(now).Err, "never throttled (CCS 5.2)")
+		require.Nil(t, w.send(dry).Refusal)
+		require.Nil(t, w.send(now).Refusal, "never throttled (CCS 5.2)")
 	}
-	e := refused(t, w.send(data("m-3")).Err)
-	assert.Equal(t, &stanza.Error{Code: stanza.DeviceMessageRateExceeded, Description: "Downstream message rate exceeded for this registration id"}, e)
+	e := refused(t, w.send(data("m-3")))
+	assert.Equal(t, &ccs.Refusal{Reason: ccs.RateExceeded}, e)
 	w.clock.advance(time.Second)
-	require.NoError(t, w.send(data("m-3")).Err)
+	require.Nil(t, w.send(data("m-3")).Refusal)
 }
 
 // A token that has been dead for a season is forgotten when its device registers again; until then its senders are told
@@ -347,22 +347,22 @@ func TestDeadTokensAreForgotten(t *testing.T) {
 	require.NoError(t, w.Unregister(t.Context(), store.Registration{Device: uint64(device), App: "gone"}))
 	_, err := w.Register(t.Context(), store.Registration{Device: uint64(device), App: app, Senders: []string{string(sender), string(other)}})
 	require.NoError(t, err)
-	code := func(token string) stanza.Code {
+	reason := func(token string) ccs.Reason {
 		m := data("m-1")
 		m.To = token
-		return refused(t, w.send(m).Err).Code
+		return refused(t, w.send(m)).Reason
 	}
 	w.clock.advance(90 * 24 * time.Hour)
 	w.register("another")
-	assert.Equal(t, stanza.DeviceUnregistered, code(unregistered))
-	assert.Equal(t, stanza.DeviceUnregistered, code(w.token))
+	assert.Equal(t, ccs.Unregistered, reason(unregistered))
+	assert.Equal(t, ccs.Unregistered, reason(w.token))
 	w.clock.advance(time.Second)
 	w.register("a third")
-	assert.Equal(t, stanza.BadRegistration, code(unregistered))
-	assert.Equal(t, stanza.DeviceUnregistered, code(w.token), "which could be sent to for 30 days more")
+	assert.Equal(t, ccs.UnknownToken, reason(unregistered))
+	assert.Equal(t, ccs.Unregistered, reason(w.token), "which could be sent to for 30 days more")
 	w.clock.advance(30 * 24 * time.Hour)
 	w.register("a fourth")
-	assert.Equal(t, stanza.BadRegistration, code(w.token))
+	assert.Equal(t, ccs.UnknownToken, reason(w.token))
 }
 
 func TestADeviceCannotFillTheStore(t *testing.T) {

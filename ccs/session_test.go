@@ -18,7 +18,7 @@ import (
 func TestNewestLoginWins(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
-	require.NoError(t, w.send(data("m-1")).Err)
+	require.Nil(t, w.send(data("m-1")).Refusal)
 	older := newSession()
 	oldBox := w.attach(device.Key(), older)
 	ids, _ := take(t, oldBox)
@@ -199,7 +199,7 @@ func TestUpstreamRate(t *testing.T) {
 	assert.Equal(t, []string{"u-3"}, ids)
 	var m ccs.Message
 	require.NoError(t, m.Decode(entries[0].Body))
-	assert.Contains(t, string(m.Data), "QuotaExceeded")
+	assert.Equal(t, ccs.RateExceeded, m.Reason)
 }
 
 func TestUpstreamFailsWithTheStore(t *testing.T) {
@@ -213,7 +213,7 @@ func TestUpstreamFailsWithTheStore(t *testing.T) {
 func TestExpiredMessagesAreSwept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
-	require.NoError(t, w.send(data("m-1")).Err)
+	require.Nil(t, w.send(data("m-1")).Refusal)
 	w.clock.advance(time.Hour)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)

@@ -26,20 +26,6 @@ type Upstream struct {
 	Data         stanza.Data
 }
 
-// ErrQueueFull says that too many messages wait for a sender already (CCS 4.3).
-var ErrQueueFull = errors.New("too many messages wait for the sender")
-
-// Reasons for which a device's message comes to nothing. Their texts are what the device is told
-// in a send_error (DEV 9.3).
-var (
-	errUnknownDestination = errors.New("InvalidParameters: no such sender ID")
-	errNotRegistered      = errors.New("NotRegistered: the app is not registered for this sender ID")
-	errUpstreamTooBig     = errors.New("MessageTooBig")
-	errUpstreamTTL        = errors.New("InvalidTtl: below zero")
-	errUpstreamRate       = errors.New("QuotaExceeded: the device sends too fast")
-	errNobodyThere        = errors.New("TtlExceeded: no app server is connected")
-)
-
 // dedupFor is how long a device's repeats are known: the longest that a client keeps an unacknowledged
 // message is a day (DEV 7.3), and it may have been away for part of it.
 const dedupFor = 48 * time.Hour
@@ -75,28 +61,29 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	for i := range batch {
 		m := &batch[i]
 		if !r.upstreamRates.allow(from, r.profile.UpstreamRate, now) {
-			failed = append(failed, r.sendError(from, m, &upstreamError{errUpstreamRate}, now))
+			failed = append(failed, r.sendError(from, m, RateExceeded, now))
 			continue
 		}
 		counted++
-		if err := r.composeUpstream(ctx, s, i, from, m, regs, now); err != nil {
-			var refused *upstreamError
-			if errors.Is(err, errShareUsed) {
-				r.upstreamRates.giveBack(from, r.profile.UpstreamRate, 1)
-				counted--
-				batch, left = batch[:i], batch[i:]
-				break
-			}
-			if !errors.As(err, &refused) {
-				return nil, err
-			}
-			failed = append(failed, r.sendError(from, m, refused, now))
+		refusal, err := r.composeUpstream(ctx, s, i, from, m, regs, now)
+		switch {
+		case errors.Is(err, errShareUsed):
+			r.upstreamRates.giveBack(from, r.profile.UpstreamRate, 1)
+			counted--
+			batch, left = batch[:i], batch[i:]
+		case err != nil:
+			return nil, err
+		case refusal != 0:
+			failed = append(failed, r.sendError(from, m, refusal, now))
+		}
+		if left != nil {
+			break
 		}
 	}
 	if len(s.elsewhere) > 0 {
 		for j, taken := range r.offerElsewhere(ctx, s.elsewhere) {
 			if !taken {
-				failed = append(failed, r.sendError(from, &batch[s.elsewhereOf[j]], &upstreamError{errNobodyThere}, now))
+				failed = append(failed, r.sendError(from, &batch[s.elsewhereOf[j]], NobodyConnected, now))
 			}
 		}
 	}
@@ -113,11 +100,11 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	}
 	for i, res := range results {
 		switch {
-		case res.Err == nil:
-		case errors.Is(res.Err, ErrQueueFull):
-			failed = append(failed, r.sendError(from, &batch[i], &upstreamError{ErrQueueFull}, now))
+		case res.Refusal == nil:
+		case res.Refusal.Reason == QueueFull:
+			failed = append(failed, r.sendError(from, &batch[i], QueueFull, now))
 		default:
-			return nil, fmt.Errorf("store upstream messages: %w", res.Err)
+			return nil, fmt.Errorf("store upstream messages: %w", res.Refusal)
 		}
 	}
 	if len(failed) == 0 {
@@ -151,50 +138,44 @@ func (s *sendScratch) destination(sender store.Key) *destination {
 // errShareUsed says that the batch ends before this message.
 var errShareUsed = errors.New("the share of the backlog is used")
 
-// upstreamError is a refusal that the device is told.
-type upstreamError struct{ reason error }
-
-func (e *upstreamError) Error() string { return e.reason.Error() }
-func (e *upstreamError) Unwrap() error { return e.reason }
-
-// composeUpstream makes the entry of message i.
-func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration, now time.Time) error {
+// composeUpstream makes the entry of message i, or says why the message is refused.
+func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration, now time.Time) (refused Reason, _ error) {
 	sender, err := ParseSenderID(m.To)
 	if err != nil {
-		return &upstreamError{errUnknownDestination}
+		return UnknownSender, nil
 	}
 	to := s.destination(sender.Key())
 	if to == nil {
 		if _, err := r.store.Project(ctx, string(sender)); errors.Is(err, store.ErrNotFound) {
-			return &upstreamError{errUnknownDestination}
+			return UnknownSender, nil
 		} else if err != nil {
-			return fmt.Errorf("look up sender %s: %w", sender, err)
+			return 0, fmt.Errorf("look up sender %s: %w", sender, err)
 		}
 		share := r.shares.of(from, sender.Key())
 		room, err := r.shares.room(ctx, share, sender.Key())
 		if err != nil {
-			return err
+			return 0, err
 		}
 		s.destinations = append(s.destinations, destination{sender: sender.Key(), share: share, room: room})
 		to = &s.destinations[len(s.destinations)-1]
 	}
 	token := registered(regs, m, sender)
 	if token == "" {
-		return &upstreamError{errNotRegistered}
+		return NotRegistered, nil
 	}
 	if m.Data.Size() > r.profile.UpstreamPayload {
-		return &upstreamError{errUpstreamTooBig}
+		return TooBig, nil
 	}
 	ttl := m.TTL
 	switch {
 	case !m.HasTTL:
 		ttl = UnnamedUpstreamTTL
 	case ttl < 0:
-		return &upstreamError{errUpstreamTTL}
+		return BadTTL, nil
 	}
 	ttl = min(ttl, r.profile.UpstreamTTL)
 	if ttl > 0 && to.room == 0 && to.used {
-		return errShareUsed
+		return 0, errShareUsed
 	}
 	msg := Message{Kind: DataMessage, TTL: ttl, From: token, To: m.To, App: m.Category, ID: m.ID, Data: m.Data}
 	s.bodies = msg.Append(s.bodies)
@@ -209,7 +190,7 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 	if ttl == 0 {
 		e.App = strings.Clone(e.App) // a session may keep it for longer than the batch lives
 		r.deliverNow(s, i, e)
-		return nil
+		return 0, nil
 	}
 	if to.room > 0 {
 		to.room, to.used = to.room-1, true
@@ -225,7 +206,7 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 	s.results = append(s.results, i)
 	s.ends = append(s.ends, len(s.bodies))
 	s.dedupEnds = append(s.dedupEnds, len(s.dedups))
-	return nil
+	return 0, nil
 }
 
 // registered finds the token that the app server knows the device's app by (DEV 10): the one that the
@@ -253,11 +234,9 @@ func registered(regs []*store.Registration, m *Upstream, sender SenderID) (token
 const sendErrorTTL = 24 * time.Hour
 
 // sendError tells a device that a message of its own came to nothing (DEV 9.3).
-func (r *Router) sendError(from DeviceID, m *Upstream, why *upstreamError, now time.Time) store.Entry {
-	r.log.Debug("upstream message refused", zap.Stringer("device", from), zap.String("message_id", m.ID), zap.Error(why))
-	code, _, _ := strings.Cut(why.Error(), ":")
-	msg := Message{Kind: SendError, TTL: sendErrorTTL, From: m.To, App: m.Category, ID: m.ID, Data: stanza.Data{}.
-		Append("error", code).Append("error_description", why.Error())}
+func (r *Router) sendError(from DeviceID, m *Upstream, why Reason, now time.Time) store.Entry {
+	r.log.Debug("upstream message refused", zap.Stringer("device", from), zap.String("message_id", m.ID), zap.Stringer("reason", why))
+	msg := Message{Kind: SendError, TTL: sendErrorTTL, From: m.To, App: m.Category, ID: m.ID, Reason: why}
 	e := store.Entry{
 		Key:      from.Key(),
 		Rank:     store.RankNormal,

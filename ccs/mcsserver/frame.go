@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/internal/senderror"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/store"
 )
@@ -54,6 +55,7 @@ func (s *session) appendEntry(b []byte, e *store.Entry, o *offered, processed in
 	b, mark := mcs.BeginDataMessage(b, &d)
 	switch {
 	case m.Kind == ccs.SendError:
+		m.Data = senderror.Append(nil, &m)
 		b = mcs.AppendAppData(b, keyMessageType, "send_error")
 		b = mcs.AppendAppData(b, "google.message_id", m.ID)
 	case m.Subtype != "":

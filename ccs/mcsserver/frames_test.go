@@ -161,6 +161,6 @@ func TestStoredBeforeAcknowledged(t *testing.T) {
 	}
 	assert.Len(t, w.upstream(), 25)
 	res := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []stanza.Downstream{{To: w.token, MessageID: "m", TTL: time.Hour}}, nil)
-	require.NoError(t, res[0].Err)
+	require.Nil(t, res[0].Refusal)
 	assert.EqualValues(t, 26, p.data().LastStreamID, "every frame says what was received")
 }

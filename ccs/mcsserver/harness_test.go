@@ -137,7 +137,7 @@ func (w *world) send(ids ...string) {
 func (w *world) sendMessage(m stanza.Downstream) {
 	w.t.Helper()
 	res := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []stanza.Downstream{m}, nil)
-	require.NoError(w.t, res[0].Err)
+	require.Nil(w.t, res[0].Refusal)
 }
 
 // waiting is how many messages are in the device's queue, whoever has claimed them.

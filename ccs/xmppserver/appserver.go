@@ -67,13 +67,13 @@ func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {
 		if from == "" {
 			from = m.Condition // the ack of a condition names it (CCS 3.2)
 		}
-		if res.Err == nil {
+		if res.Refusal == nil {
 			s.accepted++
 			out = stanza.AppendAck(out, from, m.MessageID, res.Canonical)
 			continue
 		}
 		s.refused++
-		out = s.appendNack(out, from, m.MessageID, res.Err)
+		out = s.appendNack(out, from, m.MessageID, res.Refusal)
 	}
 	clear(a.results)
 	return out, load{len(batch), bytes}

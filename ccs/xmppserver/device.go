@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/internal/senderror"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/stanza"
 	"github.com/openccs/openccs/store"
@@ -90,7 +91,7 @@ func (d *device) appendMessage(out []byte, o *offered) []byte {
 		m.Data = m.Data.Append("total_deleted", strconv.Itoa(o.entry.Deleted))
 	case o.m.Kind == ccs.SendError:
 		m.MessageType = stanza.SendError
-		m.Data = append(stanza.Data{}.Append("original_message_id", o.m.ID), o.m.Data...)
+		m.Data = senderror.Append(stanza.Data{}.Append("original_message_id", o.m.ID), &o.m)
 	}
 	return stanza.AppendToDevice(out, d.s.bare, &m)
 }

@@ -59,7 +59,7 @@ func (w *world) sendTo(token, id string, change func(*stanza.Downstream)) {
 		change(&m)
 	}
 	results := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []stanza.Downstream{m}, nil)
-	require.NoError(w.t, results[0].Err)
+	require.Nil(w.t, results[0].Refusal)
 }
 
 // next returns the payload of the next message.

@@ -329,7 +329,7 @@ func (g *golden) do(line string) {
 		require.NoError(g.t, g.device.Ack(ctx, e.ID))
 	case "downstream":
 		results := g.router.Send(ctx, ccs.Source{Sender: goldenSender}, []stanza.Downstream{g.downstreamOf(args)}, nil)
-		require.NoError(g.t, results[0].Err)
+		require.Nil(g.t, results[0].Refusal)
 	case "register":
 		args = append(args, []string{"", testApp, goldenSender}[len(args):]...)
 		g.register(args[0], args[1], args[2])

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
 	xstanza "mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
 
+	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
@@ -113,7 +115,7 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 	switch slotErr := s.takeSlot(ctx, n); {
 	case slotErr == errOverrun:
 		// The answer takes no slot: how many may wait is bounded by reply.
-		refusal := &stanza.Error{Code: stanza.ServiceUnavailable, Description: fmt.Sprintf("More than %d messages are unanswered on this connection", s.window.Size())}
+		refusal := &ccs.Refusal{Reason: ccs.WindowExceeded, Detail: strconv.Itoa(s.window.Size())}
 		return s.reply(ctx, s.appendNack(nil, m.to, m.id, refusal), load{})
 	case slotErr != nil:
 		return slotErr
@@ -124,7 +126,7 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 			s.kept += n
 			return nil
 		}
-		err = &stanza.Error{Code: stanza.ConnectionDraining, Description: "Connection is draining"}
+		err = &ccs.Refusal{Reason: ccs.Draining}
 	}
 	return s.reply(ctx, s.appendNack(nil, m.to, m.id, err), load{1, n})
 }

@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
 	"github.com/openccs/openccs/store"
@@ -374,11 +373,11 @@ func (s *session) drainPause() (again <-chan time.Time, done bool) {
 
 // appendNack is the one place that turns an error into what the peer is told.
 func (s *session) appendNack(out []byte, from, id string, err error) []byte {
-	refusal := ccs.Refusal(err)
-	if refusal.Err != nil {
+	code, description, cause := nackOf(err)
+	if cause != nil {
 		s.srv.router.StoreFailed(s.log, "message not handled", err, zap.String("message_id", id))
 	}
-	return stanza.AppendNack(out, from, id, refusal.Code, refusal.Description)
+	return stanza.AppendNack(out, from, id, code, description)
 }
 
 // writeCounted is write, of what counts as held until the peer has taken it.

@@ -1,0 +1,38 @@
+// Package senderror spells the reasons for which a device's message comes to nothing, as a send_error tells them
+// (DEV 9.3). Both doors for devices use it, so that a device reads the same on MCS and on XMPP.
+package senderror
+
+import (
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/stanza"
+)
+
+// words are what a send_error says of a reason.
+type words struct{ code, description string }
+
+// unsaid is for reasons that the router has for no device's message.
+var unsaid = words{"ServerError", "ServerError"}
+
+var table = map[ccs.Reason]words{
+	ccs.UnknownSender:   {"InvalidParameters", "InvalidParameters: no such sender ID"},
+	ccs.NotRegistered:   {"NotRegistered", "NotRegistered: the app is not registered for this sender ID"},
+	ccs.TooBig:          {"MessageTooBig", "MessageTooBig"},
+	ccs.BadTTL:          {"InvalidTtl", "InvalidTtl: below zero"},
+	ccs.RateExceeded:    {"QuotaExceeded", "QuotaExceeded: the device sends too fast"},
+	ccs.QueueFull:       {"too many messages wait for the sender", "too many messages wait for the sender"},
+	ccs.NobodyConnected: {"TtlExceeded", "TtlExceeded: no app server is connected"},
+	ccs.Expired:         {"TtlExceeded", "TtlExceeded: no app server has taken the message in time"},
+}
+
+// Append appends the pairs that say why the message of a device came to nothing. What an older version stored says
+// so itself.
+func Append(d stanza.Data, m *ccs.Message) stanza.Data {
+	if m.Reason == 0 {
+		return append(d, m.Data...)
+	}
+	w, ok := table[m.Reason]
+	if !ok {
+		w = unsaid
+	}
+	return d.Append("error", w.code).Append("error_description", w.description)
+}
