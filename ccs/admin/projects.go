@@ -102,27 +102,35 @@ func (p *Projects) Create(ctx context.Context, name, sender string) (*Credential
 }
 
 func (p *Projects) create(ctx context.Context, name, sender string) (*Credentials, error) {
-	return p.createWith(ctx, name, sender, p.store.CreateProject)
-}
-
-func (p *Projects) createWith(ctx context.Context, name, sender string, keep func(context.Context, *store.Project) error) (*Credentials, error) {
-	now := p.o.Now()
-	c, key := newKey(sender, "", now)
-	err := keep(ctx, &store.Project{Sender: sender, Name: name, Created: now, Keys: []store.APIKey{key}})
-	if err != nil {
+	c, made := p.newProject(name, sender)
+	if err := p.store.CreateProject(ctx, made); err != nil {
 		return nil, fmt.Errorf("create project %s: %w", sender, err)
 	}
 	return c, nil
 }
 
+// newProject makes up a project with one key.
+func (p *Projects) newProject(name, sender string) (*Credentials, *store.Project) {
+	now := p.o.Now()
+	c, key := newKey(sender, "", now)
+	return c, &store.Project{Sender: sender, Name: name, Created: now, Keys: []store.APIKey{key}}
+}
+
 // CreateFirst is Create for the store's first project, with a random sender ID; store.ErrExists if the store has or
-// had one.
-func (p *Projects) CreateFirst(ctx context.Context, name string) (*Credentials, error) {
+// had one. It calls before with the credentials before the store has them.
+func (p *Projects) CreateFirst(ctx context.Context, name string, before func(*Credentials) error) (*Credentials, error) {
 	sender, err := newSender()
 	if err != nil {
 		return nil, err
 	}
-	return p.createWith(ctx, name, sender, p.store.CreateFirstProject)
+	c, made := p.newProject(name, sender)
+	if err := before(c); err != nil {
+		return nil, err
+	}
+	if err := p.store.CreateFirstProject(ctx, made); err != nil {
+		return nil, fmt.Errorf("create project %s: %w", sender, err)
+	}
+	return c, nil
 }
 
 // List returns every project, by sender ID.

@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -9,7 +11,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openccs/openccs/ccs/admin"
+	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
@@ -101,4 +106,56 @@ func TestServersThatStartTogetherMakeOneFirstProject(t *testing.T) {
 	all, err := st.Projects(t.Context())
 	require.NoError(t, err)
 	assert.Len(t, all, 1)
+}
+
+// cutStore is a store whose server dies when it makes the first project: before the store has it, or after.
+type cutStore struct {
+	store.Store
+	after bool
+}
+
+var errKilled = errors.New("killed")
+
+func (s *cutStore) CreateFirstProject(ctx context.Context, p *store.Project) error {
+	if s.after {
+		if err := s.Store.CreateFirstProject(ctx, p); err != nil {
+			return err
+		}
+	}
+	return errKilled
+}
+
+// A server that is killed while it makes the first project leaves a project whose key the next start shows.
+func TestTheKeyOfTheFirstProjectIsNeverLost(t *testing.T) {
+	t.Parallel()
+	for name, after := range map[string]bool{"killed before the store has the project": false, "killed after": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := config(t)
+			c.OpenDisk = func(dir string) (store.Store, error) {
+				s, err := diskstore.Open(dir, diskstore.Options{})
+				return &cutStore{s, after}, err
+			}
+			_, err := server.Start(t.Context(), c)
+			require.ErrorIs(t, err, errKilled)
+
+			c.OpenDisk = nil
+			var key string
+			startOnce(t, c, func(s *server.Server, commands *admin.Client) {
+				key = s.Card().APIKey
+				require.NotEmpty(t, key)
+				assert.True(t, s.Card().NewKey, "nobody has seen it")
+				all, err := commands.List(t.Context())
+				require.NoError(t, err)
+				require.Len(t, all, 1)
+				client, err := ccsclient.Dial(t.Context(), s.XMPPAddr(), s.Card().SenderID, key, ccsclient.Options{TLS: &tls.Config{InsecureSkipVerify: true}})
+				require.NoError(t, err)
+				assert.NoError(t, client.Close())
+			})
+			startOnce(t, c, func(s *server.Server, _ *admin.Client) {
+				assert.Equal(t, key, s.Card().APIKey)
+				assert.False(t, s.Card().NewKey)
+			})
+		})
+	}
 }

@@ -123,9 +123,6 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 		Started:  time.Now(),
 	}
 	projects := admin.NewProjects(s.store, admin.Options{OnKeyRevoked: s.keysChanged})
-	if err := s.firstProject(ctx, projects); err != nil {
-		return nil, err
-	}
 	mux := http.NewServeMux()
 	admin.ProjectRoutes(mux, projects)
 	admin.DrainRoute(mux, s.DrainConnections)
@@ -134,8 +131,9 @@ func Start(ctx context.Context, conf Config) (_ *Server, err error) {
 	if s.admin, err = admin.Start(conf.DataDir, mux, conf.Logger); err != nil {
 		return nil, err
 	}
-	if err := s.card.Write(conf.DataDir); err != nil {
-		s.admin.Shutdown(ctx)
+	undo = append(undo, func() { s.admin.Shutdown(ctx) })
+	// No other server runs on the directory now.
+	if err := s.writeCard(ctx, projects); err != nil {
 		return nil, err
 	}
 	s.serve(listeners, tlsConf)
@@ -225,43 +223,6 @@ func (s *Server) listen() (*listeners, error) {
 		return nil, err
 	}
 	return &l, nil
-}
-
-// firstProject puts a project on the card, and its key where that is known: the one of the last card, or a new one in
-// a store that never had any.
-func (s *Server) firstProject(ctx context.Context, projects *admin.Projects) error {
-	old, err := card.Read(s.conf.DataDir)
-	switch {
-	case errors.Is(err, card.ErrNoCard):
-		old = &card.Card{}
-	case err != nil:
-		return err
-	}
-	if old.SenderID != "" {
-		p, err := s.store.Project(ctx, old.SenderID)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-		case err != nil:
-			return err
-		default:
-			s.card.SenderID = old.SenderID
-			if p.Key(old.APIKey) != nil {
-				s.card.APIKey = old.APIKey
-			}
-		}
-	}
-	if s.conf.NoFirstProject {
-		return nil
-	}
-	made, err := projects.CreateFirst(ctx, "default")
-	switch {
-	case errors.Is(err, store.ErrExists):
-	case err != nil:
-		return fmt.Errorf("make the first project: %w", err)
-	default:
-		s.card.SenderID, s.card.APIKey, s.card.NewKey = made.SenderID, made.APIKey, true
-	}
-	return nil
 }
 
 func (s *Server) makeEndpoints(tlsConf *tls.Config) {
