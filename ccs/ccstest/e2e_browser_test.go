@@ -47,12 +47,11 @@ type browser struct {
 func newBrowser(t *testing.T, s *ccstest.Server) *browser {
 	t.Helper()
 	b := &browser{t: t, home: t.TempDir()}
-	nssdb := filepath.Join(b.home, ".pki", "nssdb")
-	require.NoError(t, os.MkdirAll(nssdb, 0o700))
-	for _, args := range [][]string{{"-N", "--empty-password"}, {"-A", "-n", "ccs", "-t", "C,,", "-i", s.CAFile()}} {
-		out, err := exec.Command("certutil", append(args, "-d", "sql:"+nssdb)...).CombinedOutput()
-		require.NoError(t, err, "make e2e installs certutil\n%s", out)
-	}
+	trust := exec.Command("sh", "-ec", recipe(t, "chromium.md", "sh"))
+	trust.Dir, trust.Env = t.TempDir(), append(os.Environ(), "HOME="+b.home)
+	require.NoError(t, os.Symlink(s.Dir(), filepath.Join(trust.Dir, "data")))
+	out, err := trust.CombinedOutput()
+	require.NoError(t, err, "make e2e installs certutil\n%s", out)
 	extension, err := filepath.Abs(extensionDir)
 	require.NoError(t, err)
 	web, err := url.Parse(s.HTTPURL())

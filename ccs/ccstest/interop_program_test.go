@@ -40,6 +40,8 @@ func requireInteropTools(t *testing.T) {
 		{debianPython, "-c", "import slixmpp"},
 		{debianPython, "-c", "import aioxmpp"},
 		{"node", "-e", "require('./node/node_modules/node-xcs/package.json'), require('./node/node_modules/@xmpp/client/package.json')"},
+		{"java", "-version"},
+		{"keytool", "-help"},
 		unshare("true"),
 	} {
 		cmd := exec.Command(check[0], check[1:]...)

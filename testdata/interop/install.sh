@@ -1,12 +1,15 @@
 #!/bin/sh
-# Installs what TestInterop needs and Go does not bring: two Python libraries, as Debian packages them, and the
-# Node modules of node/package-lock.json. What is there already stays. Needs root where a package is missing.
+# Installs what TestInterop needs and Go does not bring: two Python libraries and a JDK, as Debian packages them, and
+# the Node modules of node/package-lock.json. What is there already stays. Needs root where a package is missing.
 set -eu
 cd "$(dirname "$0")"
 
 packages=
 for module in slixmpp aioxmpp; do
 	/usr/bin/python3 -c "import $module" 2>/dev/null || packages="$packages python3-$module"
+done
+for tool in javac keytool; do
+	command -v "$tool" >/dev/null || { packages="$packages default-jdk-headless" && break; }
 done
 if [ -n "$packages" ]; then
 	apt-get update
