@@ -1,6 +1,8 @@
 package admission
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -65,6 +67,8 @@ type Gate struct {
 	addresses map[netip.Prefix]*address // those with a connection, so that MaxConns bounds them
 	lines     flowcontrol.Bucket        // of the log about addresses
 	unlogged  int                       // addresses that the log had no line for
+	headers   flowcontrol.Bucket        // of the log about PROXY headers
+	badHidden int                       // connections without a valid header that the log had no line for
 	said      []func()                  // lines for the log, which unlock writes
 }
 
@@ -105,6 +109,30 @@ var perAddressLines = flowcontrol.Rate{Every: 6 * time.Second, Burst: 20}
 func New(o Options) *Gate {
 	o = o.withDefaults()
 	return &Gate{opts: o, log: o.Logger.Named("admission"), addresses: make(map[netip.Prefix]*address)}
+}
+
+// badHeaderLines bounds what a misconfigured proxy can write to the log.
+var badHeaderLines = flowcontrol.Rate{Every: time.Minute, Burst: 1}
+
+// badHeader logs that a connection from a proxy was refused. A proxy that connects and leaves without a byte only
+// looks whether the server is there.
+func (g *Gate) badHeader(remote net.Addr, reason error) {
+	if errors.Is(reason, net.ErrClosed) || errors.Is(reason, io.EOF) {
+		g.log.Debug("no PROXY header", zap.Stringer("remote_addr", remote), zap.Error(reason))
+		return
+	}
+	g.mu.Lock()
+	defer g.unlock()
+	if !g.headers.Take(badHeaderLines, 1, time.Now()) {
+		g.badHidden++
+		return
+	}
+	hidden := g.badHidden
+	g.badHidden = 0
+	g.say(func() {
+		g.log.Warn("connection refused: no valid PROXY header", zap.Stringer("remote_addr", remote),
+			zap.String("reason", reason.Error()), zap.Int("hidden", hidden))
+	})
 }
 
 // Limits are the limits that hold.

@@ -119,8 +119,8 @@ func (l *listener) take(nc net.Conn) {
 		err := c.readHeader()
 		l.untrack(c)
 		if err != nil {
-			l.gate.log.Debug("no PROXY header", zap.Stringer("remote_addr", nc.RemoteAddr()), zap.Error(err))
 			c.Close()
+			l.gate.badHeader(nc.RemoteAddr(), err)
 			return
 		}
 		l.handOver(c)

@@ -13,6 +13,7 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs/devcert"
 	"github.com/openccs/openccs/ccs/internal/admission"
@@ -125,6 +126,45 @@ func TestAHeaderThatDoesNotEndHoldsNobodyUp(t *testing.T) {
 		require.NoError(t, b.l.Close())
 		_, err = ended.Read(make([]byte, 1))
 		assert.Error(t, err, "the end of the listener is not delayed either")
+	})
+}
+
+// Somebody who misconfigures a balancer finds the reason in the log, once a minute and not for every connection.
+func TestAConnectionWithoutAHeaderIsLoggedAtAModestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const line = "connection refused: no valid PROXY header"
+		b := newBed(t, behindProxies())
+		refuse := func(sent string) {
+			far := b.arrive("10.0.0.1:7")
+			go far.Write([]byte(sent))
+			_, err := far.Read(make([]byte, 1))
+			require.Error(t, err)
+			synctest.Wait()
+		}
+		b.arrive("10.0.0.1:7").Close() // as balancers find out whether a server is there
+		synctest.Wait()
+		assert.Zero(t, b.lines(line))
+		for range 100 {
+			refuse("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		}
+		require.Equal(t, 1, b.lines(line))
+		first := b.logs.FilterMessage(line).All()[0]
+		assert.Equal(t, zap.WarnLevel, first.Level)
+		assert.Equal(t, map[string]any{
+			"remote_addr": "10.0.0.1:7", "reason": "the connection does not begin with a header of PROXY version 2", "hidden": int64(0),
+		}, first.ContextMap())
+		time.Sleep(time.Minute)
+		b.arrive("10.0.0.1:7") // and says nothing
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		require.Equal(t, 2, b.lines(line))
+		assert.Equal(t, int64(99), b.logs.FilterMessage(line).All()[1].ContextMap()["hidden"])
+		b.arrive("10.0.0.1:7")
+		time.Sleep(time.Minute)
+		b.arrive("10.0.0.1:7")
+		require.NoError(t, b.l.Close())
+		synctest.Wait()
+		assert.Equal(t, 2, b.lines(line), "the server's own end is no fault")
 	})
 }
 
