@@ -95,6 +95,7 @@ func (s *Store) openEngine(again bool) (*pebble.DB, *disk, error) {
 	d := newDisk(s)
 	logger := engineLogger{log: s.opts.Logger, store: s, disk: d}
 	o := s.engineOptions(d, logger)
+	o.MemTableSize = s.memTableBytes()
 	o.ErrorIfNotExists = again
 	o.EventListener = &pebble.EventListener{}
 	s.keeper.listen(o.EventListener, &d.severed)

@@ -52,6 +52,22 @@ func (s *Store) lookAtSpace() {
 	}
 }
 
+// The engine keeps as many logs for later use as a store may have memtables, and one more, and allots each of them
+// somewhat more than a memtable. On a small disk these would be most of it, and it would look full for ever.
+const (
+	memTableFraction = 32 // of a disk, that a memtable may take
+	minMemTableBytes = 1 << 20
+)
+
+// memTableBytes is the size of a memtable that suits the disk.
+func (s *Store) memTableBytes() uint64 {
+	size := uint64(s.opts.MemTableBytes)
+	if _, total, known := s.space(); known {
+		size = min(size, max(total/memTableFraction, minMemTableBytes))
+	}
+	return size
+}
+
 // resumeAt is the free space at which a store that was low on space takes messages again.
 func resumeAt(reserve uint64) uint64 { return reserve + reserve/4 }
 

@@ -32,7 +32,7 @@ type Options struct {
 	ServeDamaged bool
 
 	CacheBytes    int64 // of blocks read from disk; default 16 MiB, of which the tables in memory take their part
-	MemTableBytes int   // gathered in memory before a table is written; default 32 MiB
+	MemTableBytes int   // gathered in memory before a table is written; default 32 MiB, and less on a disk of less than 1 GiB
 	Registrations int   // records kept in memory for lookups; default 65536
 	SummaryBytes  int   // what is remembered of queues that have limits; default 16 MiB
 	MaxOpenFiles  int   // tables that the engine keeps open, with its other files; default 500, and never below 74
