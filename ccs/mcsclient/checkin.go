@@ -35,24 +35,24 @@ func CheckIn(ctx context.Context, hc *http.Client, baseURL string, id Identity) 
 	}).Append(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint(baseURL, "/checkin"), bytes.NewReader(body))
 	if err != nil {
-		return Identity{}, fmt.Errorf("check in: %w", err)
+		return Identity{}, fmt.Errorf("mcsclient: check in: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/x-protobuf")
 	status, answer, err := do(hc, req)
 	switch {
 	case err != nil:
-		return Identity{}, fmt.Errorf("check in: %w", err)
+		return Identity{}, fmt.Errorf("mcsclient: check in: %w", err)
 	case status == http.StatusUnauthorized:
-		return Identity{}, fmt.Errorf("check in: %w", ErrUnknownDevice)
+		return Identity{}, fmt.Errorf("mcsclient: check in: %w", ErrUnknownDevice)
 	case status != http.StatusOK:
-		return Identity{}, fmt.Errorf("check in: status %d", status)
+		return Identity{}, fmt.Errorf("mcsclient: check in: status %d", status)
 	}
 	var resp mcs.CheckinResponse
 	if err := resp.Unmarshal(answer); err != nil {
-		return Identity{}, fmt.Errorf("check in: %w", err)
+		return Identity{}, fmt.Errorf("mcsclient: check in: %w", err)
 	}
 	if !resp.StatsOK || resp.AndroidID == 0 || resp.SecurityToken == 0 {
-		return Identity{}, errors.New("check in: the answer has no identity")
+		return Identity{}, errors.New("mcsclient: check in: the answer has no identity")
 	}
 	return Identity{AndroidID: resp.AndroidID, SecurityToken: resp.SecurityToken}, nil
 }

@@ -3,6 +3,7 @@ package mcsclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -10,15 +11,16 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 var (
 	// ErrClosed is the end that Close makes.
-	ErrClosed = errors.New("client closed")
+	ErrClosed = errors.New("mcsclient: client closed")
 	// ErrClosedByServer is the end that the server announced with a Close frame.
-	ErrClosedByServer = errors.New("closed by the server")
+	ErrClosedByServer = errors.New("mcsclient: closed by the server")
 	// ErrHeartbeat means that the server left a ping unanswered.
-	ErrHeartbeat = errors.New("no answer to a heartbeat")
+	ErrHeartbeat = errors.New("mcsclient: no answer to a heartbeat")
 )
 
 // Client is one connection of a device, logged in.
@@ -28,9 +30,9 @@ type Client struct {
 	conn     net.Conn
 	log      *zap.Logger
 	android  bool
-	interval time.Duration // of heartbeats; 0 for none
-	slots    chan struct{} // one taken for each unacknowledged upstream message
-	ended    chan struct{} // closed when everything has ended
+	interval time.Duration       // of heartbeats; 0 for none
+	window   *flowcontrol.Window // one slot for each unacknowledged upstream message
+	ended    chan struct{}       // closed when everything has ended
 
 	// Owned by readLoop.
 	in    *mcs.Reader
@@ -54,7 +56,7 @@ func newClient(conn net.Conn, o Options) *Client {
 		conn:    conn,
 		log:     o.Logger.Named("mcsclient"),
 		android: isAndroid(o.ClientID),
-		slots:   make(chan struct{}, o.Window),
+		window:  flowcontrol.NewWindow(o.Window),
 		ended:   make(chan struct{}),
 		// The server may send what it likes: only memory is at stake, and only ours.
 		in: mcs.NewReader(conn, mcs.MaxLogin),
@@ -84,17 +86,16 @@ func (c *Client) start(resp *mcs.LoginResponse) {
 // done, which may be nil, is called once when the server has acknowledged it or the connection has ended
 // without that, in the latter case with the connection's error. The caller must not change m until then.
 func (c *Client) Send(ctx context.Context, m *Upstream, done func(error)) error {
-	select {
-	case c.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.ended:
-		return c.Err()
+	if err := c.window.Acquire(ctx, c.ended); err != nil {
+		if errors.Is(err, flowcontrol.ErrStopped) {
+			return c.Err()
+		}
+		return fmt.Errorf("mcsclient: wait for a slot of the window: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
-		<-c.slots
+		c.window.Give(1)
 		return c.err
 	}
 	m.prepare(c.android)

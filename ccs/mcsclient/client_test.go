@@ -71,13 +71,13 @@ func TestLoginFails(t *testing.T) {
 		{
 			name:   "when the server speaks an old version",
 			server: func(p *peer) { p.readLogin(); p.write([]byte{37}) },
-			check:  func(t *testing.T, err error) { assert.EqualError(t, err, "log in: protocol version 37") },
+			check:  func(t *testing.T, err error) { assert.EqualError(t, err, "mcsclient: log in: protocol version 37") },
 		},
 		{
 			name:   "when something else comes first",
 			server: func(p *peer) { p.readLogin(); p.write([]byte{mcs.Version, 0, 0}) },
 			check: func(t *testing.T, err error) {
-				assert.EqualError(t, err, "log in: the answer is a HeartbeatPing")
+				assert.EqualError(t, err, "mcsclient: log in: the answer is a HeartbeatPing")
 			},
 		},
 		{
@@ -253,7 +253,7 @@ func TestTheEndHasAReason(t *testing.T) {
 		{name: "a ping that is none", frame: []byte{0, 1, 0xff}, want: mcs.ErrBadFrame},
 		{name: "a stream error that is none", frame: []byte{10, 1, 0xff}, want: mcs.ErrBadFrame},
 		{name: "a selective ack that is none", frame: []byte{7, 7, 0x3a, 5, 8, 12, 0x12, 1, 0xff}, want: mcs.ErrBadFrame},
-		{name: "a frame that only clients send", frame: mcs.AppendFrame(nil, mcs.TagLoginRequest, nil), text: "unexpected LoginRequest from the server"},
+		{name: "a frame that only clients send", frame: mcs.AppendFrame(nil, mcs.TagLoginRequest, nil), text: "mcsclient: read: unexpected LoginRequest from the server"},
 		{
 			name: "a stream error and then the close",
 			frame: mcs.AppendFrame(mcs.AppendFrame(nil, mcs.TagStreamErrorStanza, &mcs.StreamError{Type: "t"}),

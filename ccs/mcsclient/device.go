@@ -3,19 +3,22 @@ package mcsclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 var (
 	// ErrNotConnected is the failure of a NowOrNever message while there is no connection.
-	ErrNotConnected = errors.New("not connected")
+	ErrNotConnected = errors.New("mcsclient: not connected")
 	// ErrExpired is the failure of a message that found no connection within its TTL (DEV 10).
-	ErrExpired = errors.New("time-to-live exceeded")
+	ErrExpired = errors.New("mcsclient: time-to-live exceeded")
 )
 
 // stableAfter is the life of a connection after which its loss does not count as a failure (DEV 11).
@@ -48,11 +51,11 @@ func DefaultBackoff(failures int) time.Duration {
 // Device keeps a device connected. The order of its locks is Device.mu, Client.mu.
 type Device struct {
 	// Static after NewDevice.
-	addr  string
-	id    Identity
-	opts  DeviceOptions
-	log   *zap.Logger
-	slots chan struct{} // one taken for each message in pending
+	addr   string
+	id     Identity
+	opts   DeviceOptions
+	log    *zap.Logger
+	window *flowcontrol.Window // one slot for each message in pending
 
 	mu       sync.Mutex // guards the rest
 	client   *Client    // nil while there is no connection
@@ -85,12 +88,12 @@ func NewDevice(addr string, id Identity, o DeviceOptions) *Device {
 		id:       id,
 		opts:     o,
 		log:      o.Logger.Named("mcsclient"),
-		slots:    make(chan struct{}, o.Window),
+		window:   flowcontrol.NewWindow(o.Window),
 		received: o.Received,
 	}
 	for _, m := range o.Unacked {
 		m.prepare(isAndroid(o.ClientID))
-		d.slots <- struct{}{}
+		d.window.Take(1)
 		d.pending = append(d.pending, &pending{m: m})
 	}
 	return d
@@ -176,10 +179,8 @@ func (d *Device) attach(c *Client) {
 // When Run has ended done is not called any more, and Unacked has the message. The caller must not change
 // m until then.
 func (d *Device) Send(ctx context.Context, m *Upstream, done func(error)) error {
-	select {
-	case d.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := d.window.Acquire(ctx, nil); err != nil {
+		return fmt.Errorf("mcsclient: wait for a slot of the window: %w", err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -190,7 +191,7 @@ func (d *Device) Send(ctx context.Context, m *Upstream, done func(error)) error 
 		err = d.send(d.client, p)
 	}
 	if err != nil && m.TTL == NowOrNever {
-		<-d.slots
+		d.window.Give(1)
 		return err
 	}
 	d.pending = append(d.pending, p)
@@ -214,7 +215,7 @@ func (d *Device) settle(p *pending, err error) {
 		d.pending = slices.Delete(d.pending, i, i+1)
 	}
 	d.mu.Unlock()
-	<-d.slots
+	d.window.Give(1)
 	if p.done != nil {
 		p.done(err)
 	}

@@ -60,8 +60,8 @@ func TestDeviceComesBackAndCarriesOver(t *testing.T) {
 		p.goodbye()
 
 		p = n.accept()
-		assert.EqualValues(t, []string{"connected", "again in 0s: closed by the server"}, *d.events)
-		assert.EqualValues(t, []string{"u1", "u3: closed by the server"}, told)
+		assert.EqualValues(t, []string{"connected", "again in 0s: mcsclient: closed by the server"}, *d.events)
+		assert.EqualValues(t, []string{"u1", "u3: mcsclient: closed by the server"}, told)
 		require.NoError(t, d.Send(t.Context(), &mcsclient.Upstream{ID: "u4"}, told.done("u4")), "not connected is no error")
 		assert.ErrorIs(t, d.Send(t.Context(), &mcsclient.Upstream{TTL: mcsclient.NowOrNever}, nil), mcsclient.ErrNotConnected)
 		assert.Equal(t, split("c"), p.login().ReceivedPersistentIDs, "a and b are known to be acknowledged")
@@ -75,7 +75,7 @@ func TestDeviceComesBackAndCarriesOver(t *testing.T) {
 		assert.Len(t, d.Unacked(), 2)
 		p.write(mcs.AppendStreamAck(nil, 3))
 		synctest.Wait()
-		assert.EqualValues(t, []string{"u1", "u3: closed by the server", "u2", "u4"}, told)
+		assert.EqualValues(t, []string{"u1", "u3: mcsclient: closed by the server", "u2", "u4"}, told)
 		assert.Empty(t, d.Unacked())
 		assert.Empty(t, d.Received())
 	})
@@ -99,8 +99,8 @@ func TestDeviceBacksOff(t *testing.T) {
 		p.login()
 		synctest.Wait()
 		assert.EqualValues(t, []string{
-			"again in 1h0m0s: log in: " + io.ErrClosedPipe.Error(), "connected", "again in 2h0m0s: closed by the server",
-			"connected", "again in 0s: closed by the server", "again in 1h0m0s: log in: " + io.ErrClosedPipe.Error(), "connected",
+			"again in 1h0m0s: mcsclient: log in: " + io.ErrClosedPipe.Error(), "connected", "again in 2h0m0s: mcsclient: closed by the server",
+			"connected", "again in 0s: mcsclient: closed by the server", "again in 1h0m0s: mcsclient: log in: " + io.ErrClosedPipe.Error(), "connected",
 		}, *d.events)
 	})
 }
@@ -172,6 +172,6 @@ func TestDeviceDropsWhatIsTooOld(t *testing.T) {
 		assert.Equal(t, "7", got.PersistentID)
 		assert.Equal(t, "new", p.expectData().ID)
 		synctest.Wait()
-		assert.EqualValues(t, []string{"old: time-to-live exceeded"}, told)
+		assert.EqualValues(t, []string{"old: mcsclient: time-to-live exceeded"}, told)
 	})
 }

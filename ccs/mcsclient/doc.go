@@ -14,6 +14,12 @@
 // instead of sending them again. Unacked lists what is to be sent again. A program that keeps both across
 // its restarts loses nothing.
 //
+// # Errors
+//
+// Every error begins with "mcsclient: ". ErrUnknownDevice, a *LoginError and a *RegisterError say what the server refused;
+// ErrClosed, ErrClosedByServer and ErrHeartbeat why a connection ended; ErrExpired and ErrNotConnected why a Device gave
+// a message up.
+//
 // # Goroutines
 //
 // All methods may be called from any goroutine. OnMessage runs on the connection's reading goroutine, one

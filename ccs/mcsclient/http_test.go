@@ -51,10 +51,10 @@ func TestCheckIn(t *testing.T) {
 		is     error
 	}{
 		{name: "a good answer", status: 200, answer: good},
-		{name: "an unknown device", status: 401, is: mcsclient.ErrUnknownDevice, err: "check in: unknown device or wrong security token"},
-		{name: "a server in trouble", status: 503, answer: good, err: "check in: status 503"},
-		{name: "an answer without an identity", status: 200, answer: "\x08\x01", err: "check in: the answer has no identity"},
-		{name: "an answer that is none", status: 200, answer: "\xff", is: mcs.ErrBadFrame, err: "check in: bad frame: cut field key"},
+		{name: "an unknown device", status: 401, is: mcsclient.ErrUnknownDevice, err: "mcsclient: check in: unknown device or wrong security token"},
+		{name: "a server in trouble", status: 503, answer: good, err: "mcsclient: check in: status 503"},
+		{name: "an answer without an identity", status: 200, answer: "\x08\x01", err: "mcsclient: check in: the answer has no identity"},
+		{name: "an answer that is none", status: 200, answer: "\xff", is: mcs.ErrBadFrame, err: "mcsclient: check in: bad frame: cut field key"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

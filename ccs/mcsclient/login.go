@@ -13,7 +13,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// LoginError is the server's refusal of a login. With Code 401 the identity is wrong (DEV 6).
+// LoginError is the server's refusal of a login. With Code 401 the identity is wrong (DEV 6). The errors of Dial wrap it.
 type LoginError struct {
 	Code    int
 	Message string
@@ -42,12 +42,12 @@ func dial(ctx context.Context, addr string, id Identity, o Options) (*Client, *m
 	defer cancel()
 	raw, err := o.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect: %w", err)
+		return nil, nil, fmt.Errorf("mcsclient: connect: %w", err)
 	}
 	conn := tls.Client(raw, tlsConfig(o.TLS, addr))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
-		return nil, nil, fmt.Errorf("connect: %w", err)
+		return nil, nil, fmt.Errorf("mcsclient: connect: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
 	c := newClient(conn, o)
@@ -60,7 +60,7 @@ func dial(ctx context.Context, addr string, id Identity, o Options) (*Client, *m
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return nil, nil, fmt.Errorf("log in: %w", err)
+		return nil, nil, fmt.Errorf("mcsclient: log in: %w", err)
 	}
 	return c, resp, nil
 }

@@ -136,7 +136,7 @@ func (c *Client) handleIq(payload []byte) error {
 // settle makes room in the window for what c.acked lists, and calls its done functions.
 func (c *Client) settle(err error) {
 	for _, o := range c.acked {
-		<-c.slots
+		c.window.Give(1)
 		if o.done != nil {
 			o.done(err)
 		}
@@ -148,6 +148,9 @@ func (c *Client) settle(err error) {
 func (c *Client) finish(err error) {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF // the server went without a Close
+	}
+	if err != ErrClosedByServer {
+		err = fmt.Errorf("mcsclient: read: %w", err)
 	}
 	c.fail(err)
 	c.mu.Lock()

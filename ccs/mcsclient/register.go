@@ -21,7 +21,8 @@ type Registration struct {
 // all is what an Instance ID removal puts for sender and scope to mean every token (DEV 3.3).
 const all = "*"
 
-// RegisterError is an answer that says Error=, such as INVALID_SENDER (DEV 3.4).
+// RegisterError is an answer that says Error=, such as INVALID_SENDER (DEV 3.4). The errors of Register and Unregister
+// wrap it.
 type RegisterError struct {
 	Code   string
 	Status int // HTTP status
@@ -37,11 +38,11 @@ func Register(ctx context.Context, hc *http.Client, baseURL string, id Identity,
 	form.Set("sender", strings.Join(r.Senders, ","))
 	answer, err := post(ctx, hc, baseURL, id, form)
 	if err != nil {
-		return "", fmt.Errorf("register %s: %w", r.App, err)
+		return "", fmt.Errorf("mcsclient: register %s: %w", r.App, err)
 	}
 	token, ok := strings.CutPrefix(answer, "token=")
 	if !ok || token == "" {
-		return "", fmt.Errorf("register %s: the answer has no token", r.App)
+		return "", fmt.Errorf("mcsclient: register %s: the answer has no token", r.App)
 	}
 	return token, nil
 }
@@ -65,10 +66,10 @@ func Unregister(ctx context.Context, hc *http.Client, baseURL string, id Identit
 	}
 	answer, err := post(ctx, hc, baseURL, id, form)
 	if err != nil {
-		return fmt.Errorf("unregister %s: %w", r.App, err)
+		return fmt.Errorf("mcsclient: unregister %s: %w", r.App, err)
 	}
 	if !strings.HasPrefix(answer, want) {
-		return fmt.Errorf("unregister %s: the answer does not confirm it", r.App)
+		return fmt.Errorf("mcsclient: unregister %s: the answer does not confirm it", r.App)
 	}
 	return nil
 }

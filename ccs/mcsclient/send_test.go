@@ -141,7 +141,7 @@ func TestWhatIsNotAcknowledgedIsTold(t *testing.T) {
 		p.expectData()
 		p.write(mcs.AppendFrame(nil, mcs.TagClose, nil))
 		<-c.Done()
-		assert.EqualValues(t, []string{"a: closed by the server", "b: closed by the server"}, told)
+		assert.EqualValues(t, []string{"a: mcsclient: closed by the server", "b: mcsclient: closed by the server"}, told)
 		assert.Equal(t, []*mcsclient.Upstream{a}, c.Unacked(), "what was now or never is not sent again")
 	})
 }

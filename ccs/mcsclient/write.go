@@ -1,6 +1,7 @@
 package mcsclient
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -60,7 +61,7 @@ func (c *Client) writeLoop(ended chan struct{}) {
 
 		_ = c.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := c.conn.Write(out.b); err != nil {
-			c.fail(err)
+			c.fail(fmt.Errorf("mcsclient: write: %w", err))
 			return
 		}
 		if cap(out.b) <= keptBuffer {
