@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -78,15 +76,13 @@ func (o Options) withDefaults() Options {
 // Client is a connection to CCS that is logged in.
 type Client struct {
 	// Static after Dial.
-	conn     *tls.Conn
-	options  Options
-	log      *zap.Logger
-	jid      string
-	idPrefix string // of the IDs that the client makes
-	window   *flowcontrol.Window
-	receive  receiver // of what is no answer
-
-	lastID atomic.Uint64 // how many IDs those are
+	conn    *tls.Conn
+	options Options
+	log     *zap.Logger
+	jid     string
+	ids     *messageIDs
+	window  *flowcontrol.Window
+	receive receiver // of what is no answer
 
 	// Owned by the goroutine that reads.
 	in    *stanza.Reader
@@ -163,18 +159,13 @@ func (c *Client) Err() error {
 func (c *Client) Send(ctx context.Context, m *Message, done func(Reply)) error {
 	id := m.MessageID
 	if id == "" {
-		id = c.newID()
+		id = c.ids.next()
 	}
 	d, err := m.downstream(id)
 	if err != nil {
 		return err
 	}
 	return c.send(ctx, id, func(b []byte) []byte { return stanza.AppendDownstream(b, &d) }, done)
-}
-
-// newID makes a message_id that no other client makes.
-func (c *Client) newID() string {
-	return c.idPrefix + strconv.FormatUint(c.lastID.Add(1), 10)
 }
 
 func (c *Client) send(ctx context.Context, id string, write func([]byte) []byte, done func(Reply)) error {
@@ -192,9 +183,14 @@ func (c *Client) send(ctx context.Context, id string, write func([]byte) []byte,
 }
 
 // SendWait sends a message and waits for its answer. A refusal is an error of type *Nack.
-func (c *Client) SendWait(ctx context.Context, m *Message) (Ack, error) {
+func (c *Client) SendWait(ctx context.Context, m *Message) (Ack, error) { return sendWait(ctx, c, m) }
+
+// sendWait is SendWait of a Client or an AppServer.
+func sendWait(ctx context.Context, by interface {
+	Send(context.Context, *Message, func(Reply)) error
+}, m *Message) (Ack, error) {
 	replies := make(chan Reply, 1)
-	if err := c.Send(ctx, m, func(r Reply) { replies <- r }); err != nil {
+	if err := by.Send(ctx, m, func(r Reply) { replies <- r }); err != nil {
 		return Ack{MessageID: m.MessageID}, err
 	}
 	select {

@@ -48,7 +48,7 @@ func DialDevice(ctx context.Context, addr string, androidID, securityToken uint6
 func (c *Client) SendUpstream(ctx context.Context, to string, m *stanza.Upstream, done func(Reply)) error {
 	if m.MessageID == "" {
 		copied := *m
-		copied.MessageID = c.newID()
+		copied.MessageID = c.ids.next()
 		m = &copied
 	}
 	return c.send(ctx, m.MessageID, func(b []byte) []byte { return stanza.AppendFromDevice(b, to, m) }, done)

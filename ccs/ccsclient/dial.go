@@ -2,7 +2,6 @@ package ccsclient
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -70,7 +69,7 @@ func dial(ctx context.Context, addr, sender, key string, o Options) (*Client, er
 		options:  o,
 		log:      o.Logger.Named("ccsclient").With(zap.String("sender", sender)),
 		jid:      jid,
-		idPrefix: rand.Text() + "-",
+		ids:      newMessageIDs(),
 		in:       l.in,
 		early:    l.early,
 		window:   flowcontrol.NewWindow(o.Window),

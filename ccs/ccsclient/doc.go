@@ -6,6 +6,9 @@
 // acknowledged when it returns nil. A Client does not reconnect: when Done is closed, its user dials again, and sends
 // the messages that got ErrClosed again, under the same message_id (CCS 4.3).
 //
+// AppServer does that for programs that live on: it reconnects with backoff, opens the next connection when the server
+// drains one, sends again what was not answered, and gives each message exactly one Reply.
+//
 // DialDevice is for the other end: a device that uses XMPP, which this server lets in.
 //
 // # Goroutines

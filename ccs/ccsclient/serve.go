@@ -94,19 +94,29 @@ func (c *Client) message(payload []byte) {
 	case stanza.TypeAck:
 		c.answered(Reply{Ack: Ack{MessageID: o.MessageID, RegistrationID: o.RegistrationID}})
 	case stanza.TypeNack:
+		if o.Error == stanza.ConnectionDraining {
+			c.drain()
+		}
 		c.answered(Reply{Ack: Ack{MessageID: o.MessageID}, Err: &Nack{MessageID: o.MessageID, Code: o.Error, Description: o.Description}})
 	default:
 		// Answers that came first are called back first.
 		c.flushAnswers()
-		c.mu.Lock()
-		if o.Type == stanza.TypeControl && o.ControlType == string(stanza.ConnectionDraining) && !c.draining {
-			c.draining = true
-			c.refuse()
+		if o.Type == stanza.TypeControl && o.ControlType == string(stanza.ConnectionDraining) {
+			c.drain()
 		}
+		c.mu.Lock()
 		c.queue = append(c.queue, o)
 		c.mu.Unlock()
 		signal(c.arrived)
 	}
+}
+
+// drain makes Send refuse because the server will close the connection.
+func (c *Client) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = true
+	c.refuse()
 }
 
 // answered notes an answer for flushAnswers: under load one lock serves many.
