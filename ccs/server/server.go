@@ -45,6 +45,7 @@ type Server struct {
 	mcs    *mcsserver.Server
 	http   *httpserver.Server
 	admin  *admin.Server
+	memory *flowcontrol.Budget
 	card   card.Card
 
 	stop    context.CancelFunc // ends the router's own work
@@ -229,6 +230,7 @@ func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	maxConns, _, _ := s.gate.Limits()
 	login := flowcontrol.NewBudget(eagerconn.LoginMemory)
 	memory := flowcontrol.NewBudget(memoryBudget(s.conf))
+	s.memory = memory
 	s.log.Info("memory for messages in flight", zap.Int64("mib", memory.Limit()>>20))
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
 		TLS: tlsConf, Logger: s.conf.Logger, LoginBudget: login, Memory: memory, DrainMax: s.conf.DrainTimeout,
@@ -320,6 +322,7 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 	}
 	run("keys", func() error { return s.watchKeys(ctx) }, context.Canceled)
 	run("memory", func() error { return s.giveBack(ctx) }, context.Canceled)
+	run("memory log", func() error { return watchMemory(ctx, s.log, s.memory) }, context.Canceled)
 	run("router", func() error { return s.router.Run(ctx) }, context.Canceled)
 	run("store log", func() error { return s.router.WatchStore(ctx) }, context.Canceled)
 	if b, ok := s.store.(store.Breakable); ok {
