@@ -97,7 +97,8 @@
 //	ccs/server        ccs/ccstest (server and clients)      ccs/load (clients alone)
 //	ccs/xmppserver    ccs/mcsserver    ccs/httpserver       ccs/ccsclient    ccs/mcsclient
 //	ccs               ccs/internal/{listener,eagerconn,admission}           ccs/mcs
-//	store (memstore, diskstore, redisstore, storetest)      stanza           flowcontrol
+//	store (memstore, diskstore, redisstore, storetest)      flowcontrol      stanza (doors and clients only)
+//	payload
 //
 // # How the specification is cited
 //

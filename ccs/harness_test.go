@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/memstore"
 )
@@ -78,17 +78,17 @@ func (w *world) register(app string) *store.Registration {
 }
 
 // send sends one message and returns its result.
-func (w *world) send(m stanza.Downstream) ccs.Result {
+func (w *world) send(m ccs.Downstream) ccs.Result {
 	w.t.Helper()
 	if m.To == "" && m.Condition == "" {
 		m.To = w.token
 	}
-	return w.Send(w.t.Context(), ccs.Source{Sender: sender}, []stanza.Downstream{m}, nil)[0]
+	return w.Send(w.t.Context(), ccs.Source{Sender: sender}, []ccs.Downstream{m}, nil)[0]
 }
 
 // data is a message with a TTL of a minute.
-func data(id string) stanza.Downstream {
-	return stanza.Downstream{MessageID: id, TTL: time.Minute, Data: stanza.Object(`{"id":"` + id + `"}`)}
+func data(id string) ccs.Downstream {
+	return ccs.Downstream{ID: id, TTL: time.Minute, Data: payload.Data{}.Append("id", id)}
 }
 
 // session is a Session that notes what it is told.

@@ -6,7 +6,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/store"
 )
 
@@ -36,7 +36,7 @@ type Message struct {
 	CollapseKey string        // down
 	ReceiptFor  string        // down: the registration token as addressed, if a receipt was asked for; "" if not
 	Origin      store.Lease   // down, if a receipt was asked for: the session that should have it
-	Data        stanza.Data
+	Data        payload.Data
 }
 
 // messageVersion is the first byte of a message at rest, so that a later form can be told apart.
@@ -90,7 +90,7 @@ func (m *Message) Decode(b []byte) error {
 		b = b[1:]
 	}
 	ttl, n := binary.Uvarint(b)
-	if n <= 0 || ttl > uint64(stanza.MaxTTL/time.Second) {
+	if n <= 0 || ttl > uint64(payload.MaxTTL/time.Second) {
 		return errMessage
 	}
 	m.TTL = time.Duration(ttl) * time.Second
@@ -111,7 +111,7 @@ func (m *Message) Decode(b []byte) error {
 		b = b[n+int(size):]
 	}
 	m.From, m.To, m.App, m.Subtype, m.ID, m.CollapseKey, m.ReceiptFor = texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], texts[6]
-	m.Data = stanza.Data(b)
+	m.Data = payload.Data(b)
 	if !m.Data.Valid() {
 		return errMessage
 	}

@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 )
 
 func TestMessageKeepsEveryField(t *testing.T) {
 	t.Parallel()
 	m := ccs.Message{
-		Kind: ccs.SendError, Reason: ccs.Expired, High: true, WhenActive: true, TTL: stanza.MaxTTL, From: "f", To: "t", App: "a", Subtype: "s", ID: "i",
-		CollapseKey: "c", ReceiptFor: "r", Origin: 1 << 62, Data: stanza.Data{}.Append("k", "v").Append("", ""),
+		Kind: ccs.SendError, Reason: ccs.Expired, High: true, WhenActive: true, TTL: payload.MaxTTL, From: "f", To: "t", App: "a", Subtype: "s", ID: "i",
+		CollapseKey: "c", ReceiptFor: "r", Origin: 1 << 62, Data: payload.Data{}.Append("k", "v").Append("", ""),
 	}
 	b := m.Append(nil)
 	var got ccs.Message
@@ -27,7 +27,7 @@ func TestMessageKeepsEveryField(t *testing.T) {
 }
 
 func FuzzMessage(f *testing.F) {
-	m := ccs.Message{Kind: ccs.DataMessage, TTL: time.Minute, From: "126200347933", App: "app", ID: "m-1", Data: stanza.Data{}.Append("k", "v")}
+	m := ccs.Message{Kind: ccs.DataMessage, TTL: time.Minute, From: "126200347933", App: "app", ID: "m-1", Data: payload.Data{}.Append("k", "v")}
 	f.Add(m.Append(nil))
 	m.Kind, m.Reason = ccs.SendError, ccs.QueueFull
 	f.Add(m.Append(nil))

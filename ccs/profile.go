@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/openccs/openccs/flowcontrol"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 )
 
 // Profile is the limits of one era of the protocol. The zero value of a field means its default.
@@ -12,7 +12,7 @@ type Profile struct {
 	Window         int // downstream messages of a connection not yet answered; default 1000 (CCS 4.1)
 	UpstreamWindow int // messages to an XMPP connection not yet acknowledged: upstream ones, or a device's; default 1000 (CCS 4.2)
 
-	Payload stanza.Rules // what a downstream message may hold (CCS 2.4, 2.6)
+	Payload payload.Rules // what a downstream message may hold (CCS 2.4, 2.6)
 
 	AwayMessages  int              // messages without collapse key that wait for an app instance whose device is away; default 100 (CCS 5.5)
 	CollapseKeys  int              // collapse keys that wait for an app instance; default 4 (CCS 5.3)
@@ -45,7 +45,7 @@ func (p Profile) withDefaults() Profile {
 	setDefault(&p.DeviceBacklog, DefaultDeviceBacklog)
 	setDefault(&p.SenderBacklog, DefaultSenderBacklog)
 	setDefault(&p.UpstreamPayload, DefaultUpstreamPayload)
-	setDefault(&p.UpstreamTTL, stanza.MaxTTL)
+	setDefault(&p.UpstreamTTL, payload.MaxTTL)
 	return p
 }
 

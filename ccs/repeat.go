@@ -12,7 +12,6 @@ import (
 	"github.com/zeebo/xxh3"
 	"go.uber.org/zap"
 
-	"github.com/openccs/openccs/stanza"
 	"github.com/openccs/openccs/store"
 )
 
@@ -162,14 +161,15 @@ func (g *generation) clear() {
 }
 
 // of is the fingerprint of a message. It uses buf's memory, and returns it.
-func (r *repeats) of(buf []byte, from SenderID, m *stanza.Downstream) (fingerprint, []byte) {
+func (r *repeats) of(buf []byte, from SenderID, m *Downstream) (fingerprint, []byte) {
 	buf = buf[:0]
-	for _, s := range [...]string{string(from), m.MessageID, m.To, m.CollapseKey, m.RestrictedPackage, string(m.Notification)} {
+	for _, s := range [...]string{string(from), m.ID, m.To, m.CollapseKey, m.RestrictedPackage} {
 		buf = append(append(buf, s...), 0)
 	}
+	buf = append(binary.AppendUvarint(buf, uint64(len(m.Notification))), m.Notification...)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(m.TTL))
 	buf = append(buf, byte(m.Priority))
-	for _, on := range [...]bool{m.DelayWhileIdle, m.ReceiptRequested, m.DryRun, m.ContentAvailable, m.MutableContent} {
+	for _, on := range [...]bool{m.DelayWhileIdle, m.ReceiptRequested, m.DryRun, m.ContentAvailable, m.MutableContent, m.Notification != nil} {
 		if on {
 			buf = append(buf, 1)
 		} else {

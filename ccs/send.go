@@ -11,20 +11,12 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/store"
 )
 
-// Result is what became of one message of a batch.
-type Result struct {
-	Refusal   *Refusal // nil: the message is stored, durably, and may be acknowledged
-	Canonical string   // the token that superseded the addressed one, "" if none did (CCS 5.6)
-}
-
 // supersededFor is how long a superseded token can still be sent to (CCS 5.6).
 const supersededFor = 30 * 24 * time.Hour
-
-const topicPrefix = "/topics/"
 
 // sendScratch is the memory of one Send, used again by the next.
 type sendScratch struct {
@@ -41,13 +33,14 @@ type sendScratch struct {
 	dedups    []byte
 	dedupEnds []int
 
-	data   stanza.Data
+	data   payload.Data
 	wake   []store.Key
 	print  []byte // what a fingerprint is made of
 	prints []fingerprint
 	states []repeatState
 
 	destinations []destination // of upstream messages
+	answers      []Result      // for upstream messages
 
 	// Messages with TTL 0 that no session of this node could take, and whose they are.
 	elsewhere   []store.Entry
@@ -72,10 +65,11 @@ func (s *sendScratch) done() {
 	clear(s.states)
 	clear(s.elsewhere)
 	clear(s.destinations)
+	clear(s.answers)
 	*s = sendScratch{
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
 		ends: s.ends[:0], bodies: s.bodies[:0], dedups: s.dedups[:0], dedupEnds: s.dedupEnds[:0], data: s.data[:0], wake: s.wake[:0], print: s.print[:0], prints: s.prints[:0], states: s.states[:0],
-		destinations: s.destinations[:0], elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
+		destinations: s.destinations[:0], answers: s.answers[:0], elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
 	}
 	sendScratches.Put(s)
 }
@@ -90,13 +84,13 @@ type Source struct {
 
 // Send takes a batch of downstream messages on, in order, and appends a result for each to dst (CCS 2, 5).
 // It returns when what it reports as accepted is durable.
-func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstream, dst []Result) []Result {
+func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst []Result) []Result {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
 	ctx = store.WithCaller(ctx, from.Sender.Key())
 	first := len(dst)
 	for i := range batch {
-		dst = append(dst, Result{})
+		dst = append(dst, Result{ID: batch[i].ID})
 		s.tokens = append(s.tokens, batch[i].To)
 	}
 	results := dst[first:]
@@ -130,7 +124,7 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 	}
 	r.deliver(ctx, s, results, now)
 	// What may have been discarded at once is not remembered: to send it again is to try again.
-	r.repeats.end(call, s.prints, func(i int) bool { return results[i].Refusal == nil && !batch[i].DryRun && batch[i].Lifetime() > 0 })
+	r.repeats.end(call, s.prints, func(i int) bool { return results[i].Refusal == nil && !batch[i].DryRun && batch[i].TTL > 0 })
 	for i := range results {
 		// A repeat of what was under way gets the answer of the first. Other calls are waited for now that
 		// this one's own messages are done, so that two can never wait for each other.
@@ -138,7 +132,7 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 		case of.by == nil || results[i].Refusal != nil:
 		case of.by == call:
 			results[i].Refusal = results[of.index].Refusal
-		case !r.repeats.accepted(ctx, s.prints[i], of.by) && batch[i].Lifetime() > 0 && !batch[i].DryRun:
+		case !r.repeats.accepted(ctx, s.prints[i], of.by) && batch[i].TTL > 0 && !batch[i].DryRun:
 			results[i].Refusal = &Refusal{Reason: RepeatRefused}
 		}
 	}
@@ -146,12 +140,12 @@ func (r *Router) Send(ctx context.Context, from Source, batch []stanza.Downstrea
 }
 
 // check says why a message may not go where it wants to, and the newer token of a registration that has one
-// (CCS 3.3, 5.6). The stanza package has checked the message itself.
-func (r *Router) check(from Source, m *stanza.Downstream, reg *store.Registration, repeat bool, now time.Time) (canonical string, _ *Refusal) {
+// (CCS 3.3, 5.6).
+func (r *Router) check(from Source, m *Downstream, reg *store.Registration, repeat bool, now time.Time) (canonical string, _ *Refusal) {
 	if !repeat && !r.quotas.allow(from.Sender, quota(from.PerSecond), now) {
 		return "", &Refusal{Reason: QuotaExceeded, Detail: strconv.Itoa(from.PerSecond)}
 	}
-	if isTopic(m) {
+	if m.toTopic() {
 		return "", checkTopic(m) // accepted for delivery to its subscribers, of which there are none
 	}
 	switch {
@@ -163,23 +157,19 @@ func (r *Router) check(from Source, m *stanza.Downstream, reg *store.Registratio
 		return "", &Refusal{Reason: Unregistered}
 	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
 		return "", &Refusal{Reason: InvalidPackage, Detail: m.RestrictedPackage}
-	case repeat || m.DryRun || m.Lifetime() == 0: // nothing that a rate is for (CCS 5.2)
+	case repeat || m.DryRun || m.TTL == 0: // nothing that a rate is for (CCS 5.2)
 	case !r.deviceRates.allow(reg.Device, r.profile.DeviceRate, now):
 		return "", &Refusal{Reason: RateExceeded}
 	}
 	return reg.Canonical, nil
 }
 
-func isTopic(m *stanza.Downstream) bool {
-	return m.Condition != "" || strings.HasPrefix(m.To, topicPrefix)
-}
-
 // checkTopic refuses what can be no topic's name. Conditions are taken as they are until there are topics.
-func checkTopic(m *stanza.Downstream) *Refusal {
+func checkTopic(m *Downstream) *Refusal {
 	if m.Condition != "" {
 		return nil
 	}
-	name := m.To[len(topicPrefix):]
+	name := m.To[len(payload.TopicPrefix):]
 	for i := range len(name) {
 		switch c := name[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-_.~%", c) >= 0:
@@ -194,21 +184,23 @@ func checkTopic(m *stanza.Downstream) *Refusal {
 }
 
 // compose makes the entry of message i.
-func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstream, reg *store.Registration, now time.Time) {
-	s.data = m.Data.AppendData(s.data[:0])
-	s.data = appendNotification(s.data, m.Notification)
-	ttl := m.Lifetime()
+func (r *Router) compose(s *sendScratch, i int, from Source, m *Downstream, reg *store.Registration, now time.Time) {
+	data := m.Data
+	if m.Notification != nil {
+		s.data = appendNotification(append(s.data[:0], m.Data...), m.Notification)
+		data = s.data
+	}
 	msg := Message{
 		Kind:        DataMessage,
-		High:        m.Priority == stanza.PriorityHigh || m.Priority == stanza.PriorityDefault && m.Notification != "",
+		High:        m.high(),
 		WhenActive:  m.DelayWhileIdle,
-		TTL:         ttl,
+		TTL:         m.TTL,
 		From:        string(from.Sender),
 		App:         reg.App,
 		Subtype:     reg.Subtype,
-		ID:          m.MessageID,
+		ID:          m.ID,
 		CollapseKey: m.CollapseKey,
-		Data:        s.data,
+		Data:        data,
 	}
 	if m.ReceiptRequested {
 		msg.ReceiptFor, msg.Origin = m.To, from.Session
@@ -218,7 +210,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 		Rank:     rank(msg.High),
 		App:      reg.Instance(),
 		Accepted: now,
-		Expires:  now.Add(ttl),
+		Expires:  now.Add(m.TTL),
 		Mark:     s.prints[i].mark(),
 	}
 	if m.CollapseKey != "" {
@@ -234,7 +226,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *stanza.Downstrea
 		}
 	}
 	s.bodies = msg.Append(s.bodies)
-	if ttl == 0 {
+	if m.TTL == 0 {
 		r.deliverNow(s, i, e)
 		return
 	}
@@ -285,25 +277,26 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 	}
 	if err != nil && !errors.As(err, &partial) {
 		for _, i := range s.results {
-			results[i] = Result{Refusal: RefusalOf(err)}
+			results[i].Refusal, results[i].Canonical = RefusalOf(err), ""
 		}
 		return
 	}
 	s.outcomes = outcomes
 	for i, o := range outcomes {
-		k := s.entries[i].Key
+		k, res := s.entries[i].Key, &results[s.results[i]]
 		if err := partial.Of(i); err != nil {
-			results[s.results[i]] = Result{Refusal: RefusalOf(err)}
+			res.Refusal, res.Canonical = RefusalOf(err), ""
 			continue
 		}
 		switch o.Result {
 		case store.Refused:
-			results[s.results[i]].Refusal = &Refusal{Reason: QueueFull}
+			res.Refusal = &Refusal{Reason: QueueFull}
 			continue
 		case store.Damaged:
-			results[s.results[i]].Refusal = &Refusal{Reason: Damaged}
+			res.Refusal = &Refusal{Reason: Damaged}
 			continue
 		}
+		res.Entry, res.Accepted = o.ID, now
 		if n := len(s.wake); n == 0 || s.wake[n-1] != k {
 			s.wake = append(s.wake, k)
 		}
@@ -322,12 +315,9 @@ func failAll(dst, results []Result, err error) []Result {
 }
 
 // appendNotification adds a notification payload as the pairs that Firebase-era Android apps read (DEV 9.1).
-func appendNotification(d stanza.Data, n stanza.Object) stanza.Data {
-	if n == "" {
-		return d
-	}
+func appendNotification(d, notification payload.Data) payload.Data {
 	d = d.Append("gcm.n.e", "1")
-	for k, v := range n.All() {
+	for k, v := range notification.All() {
 		d = d.Append("gcm.notification."+k, v)
 	}
 	return d

@@ -12,7 +12,7 @@ import (
 
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/flowcontrol"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/store"
 )
 
@@ -22,8 +22,8 @@ func TestSendToADeviceThatIsThere(t *testing.T) {
 	s := newSession()
 	box := w.attach(device.Key(), s)
 	m := data("m-1")
-	m.CollapseKey, m.Notification = "k", `{"title":"Hi"}`
-	m.Data = `{"a":1,"b":"x"}`
+	m.CollapseKey, m.Notification = "k", payload.Data{}.Append("title", "Hi")
+	m.Data = payload.Data{}.Append("a", "1").Append("b", "x")
 	require.Nil(t, w.send(m).Refusal)
 	<-s.wakes
 	_, entries := take(t, box)
@@ -32,7 +32,7 @@ func TestSendToADeviceThatIsThere(t *testing.T) {
 	require.NoError(t, got.Decode(entries[0].Body))
 	assert.Equal(t, ccs.Message{
 		Kind: ccs.DataMessage, High: true, TTL: time.Minute, From: string(sender), App: app, ID: "m-1", CollapseKey: "k",
-		Data: stanza.Data{}.Append("a", "1").Append("b", "x").Append("gcm.n.e", "1").Append("gcm.notification.title", "Hi"),
+		Data: payload.Data{}.Append("a", "1").Append("b", "x").Append("gcm.n.e", "1").Append("gcm.notification.title", "Hi"),
 	}, got)
 	require.NoError(t, box.Ack(t.Context(), entries[0].ID))
 	box.Detach(t.Context())
@@ -49,13 +49,13 @@ func TestSendIsRefused(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		from ccs.SenderID
-		m    stanza.Downstream
+		m    ccs.Downstream
 		want ccs.Reason
 	}{
-		{"unknown token", sender, stanza.Downstream{To: "nobody"}, ccs.UnknownToken},
-		{"another sender's token", other, stanza.Downstream{To: w.token}, ccs.WrongSender},
-		{"unregistered app", sender, stanza.Downstream{To: gone.Token}, ccs.Unregistered},
-		{"another package", sender, stanza.Downstream{To: w.token, RestrictedPackage: "x"}, ccs.InvalidPackage},
+		{"unknown token", sender, ccs.Downstream{To: "nobody"}, ccs.UnknownToken},
+		{"another sender's token", other, ccs.Downstream{To: w.token}, ccs.WrongSender},
+		{"unregistered app", sender, ccs.Downstream{To: gone.Token}, ccs.Unregistered},
+		{"another package", sender, ccs.Downstream{To: w.token, RestrictedPackage: "x"}, ccs.InvalidPackage},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			row.m.TTL = time.Minute
@@ -64,7 +64,7 @@ func TestSendIsRefused(t *testing.T) {
 			if row.from == other {
 				good.To = "/topics/x"
 			}
-			res := w.Send(t.Context(), ccs.Source{Sender: row.from}, []stanza.Downstream{row.m, good}, nil)
+			res := w.Send(t.Context(), ccs.Source{Sender: row.from}, []ccs.Downstream{row.m, good}, nil)
 			assert.Equal(t, row.want, refused(t, res[0]).Reason)
 			assert.Nil(t, res[1].Refusal, "one bad message does not hurt the next")
 		})
@@ -143,10 +143,10 @@ func TestTTL(t *testing.T) {
 	w := newWorld(t, ccs.Options{})
 	require.Nil(t, w.send(data("minute")).Refusal)
 	long := data("four weeks")
-	long.TTL = stanza.MaxTTL
+	long.TTL = payload.MaxTTL
 	require.Nil(t, w.send(long).Refusal)
 	now := data("now or never")
-	now.TTL = stanza.NowOrNever
+	now.TTL = 0
 	require.Nil(t, w.send(now).Refusal, "accepted, and discarded: nobody is there")
 	w.clock.advance(time.Minute)
 	s := newSession()
@@ -159,7 +159,7 @@ func TestTTL(t *testing.T) {
 	require.Equal(t, []string{"now or never"}, ids, "delivered to a device that is there")
 	assert.Zero(t, entries[0].ID, "and never stored")
 	box.Detach(t.Context())
-	w.clock.advance(stanza.MaxTTL)
+	w.clock.advance(payload.MaxTTL)
 	ids, _ = take(t, w.attach(device.Key(), newSession()))
 	assert.Empty(t, ids)
 }
@@ -241,11 +241,11 @@ func TestARepeatIsAcceptedAndNotDelivered(t *testing.T) {
 	w := newWorld(t, ccs.Options{})
 	m := data("m-1")
 	changed := m
-	changed.Data = `{"id":"other"}`
-	for _, x := range []stanza.Downstream{m, m, changed} {
+	changed.Data = payload.Data{}.Append("id", "other")
+	for _, x := range []ccs.Downstream{m, m, changed} {
 		require.Nil(t, w.send(x).Refusal)
 	}
-	both := w.Send(t.Context(), ccs.Source{Sender: sender}, []stanza.Downstream{withTo(data("m-2"), w.token), withTo(data("m-2"), w.token)}, nil)
+	both := w.Send(t.Context(), ccs.Source{Sender: sender}, []ccs.Downstream{withTo(data("m-2"), w.token), withTo(data("m-2"), w.token)}, nil)
 	require.Nil(t, both[0].Refusal)
 	require.Nil(t, both[1].Refusal, "also when the first is not answered yet")
 	ids, entries := take(t, w.attach(device.Key(), newSession()))
@@ -263,7 +263,7 @@ func TestARepeatIsAcceptedAndNotDelivered(t *testing.T) {
 	assert.Len(t, stored, 2)
 }
 
-func withTo(m stanza.Downstream, to string) stanza.Downstream {
+func withTo(m ccs.Downstream, to string) ccs.Downstream {
 	m.To = to
 	return m
 }
@@ -278,7 +278,7 @@ func TestRepeatsAtTheSameTime(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for i := range total / 3 {
-				batch := make([]stanza.Downstream, 3)
+				batch := make([]ccs.Downstream, 3)
 				for j := range batch {
 					batch[j] = withTo(data(fmt.Sprint(i*3+j)), w.token)
 				}
@@ -299,7 +299,7 @@ func TestPriority(t *testing.T) {
 	for _, id := range []string{"n-1", "h-1", "n-2", "h-2"} {
 		m := data(id)
 		if id[0] == 'h' {
-			m.Priority = stanza.PriorityHigh
+			m.Priority = payload.PriorityHigh
 		}
 		require.Nil(t, w.send(m).Refusal)
 	}
@@ -313,7 +313,7 @@ func TestTopicsAreAnswered(t *testing.T) {
 	topic := data("m-1")
 	topic.To = "/topics/news.sport-1_a~b%20"
 	require.Nil(t, w.send(topic).Refusal)
-	require.Nil(t, w.send(stanza.Downstream{Condition: "'a' in topics", MessageID: "m-2", TTL: time.Minute}).Refusal)
+	require.Nil(t, w.send(ccs.Downstream{Condition: "'a' in topics", ID: "m-2", TTL: time.Minute}).Refusal)
 	for _, to := range []string{"/topics/", "/topics/a b", "/topics/a/b"} {
 		topic.To = to
 		assert.Equal(t, ccs.InvalidTopic, refused(t, w.send(topic)).Reason)
@@ -328,7 +328,7 @@ func TestDeviceRate(t *testing.T) {
 	for range 3 {
 		require.Nil(t, w.send(data("m-2")).Refusal, "a repeat is not another message")
 		dry, now := data("dry"), data("now")
-		dry.DryRun, now.TTL = true, stanza.NowOrNever
+		dry.DryRun, now.TTL = true, 0
 		require.Nil(t, w.send(dry).Refusal)
 		require.Nil(t, w.send(now).Refusal, "never throttled (CCS 5.2)")
 	}

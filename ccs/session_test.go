@@ -11,7 +11,7 @@ import (
 
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/flowcontrol"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/store"
 )
 
@@ -148,8 +148,8 @@ func TestASessionWithoutRoomIsPassedOver(t *testing.T) {
 func TestUpstream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{Profile: ccs.Profile{SenderBacklog: 2}})
-	big := stanza.Data{}.Append("k", string(make([]byte, 5000)))
-	good := ccs.Upstream{To: string(sender) + "@gcm.googleapis.com", Category: app, ID: "u-1", PersistentID: "p-1", Data: stanza.Data{}.Append("k", "v")}
+	big := payload.Data{}.Append("k", string(make([]byte, 5000)))
+	good := ccs.Upstream{To: string(sender) + "@gcm.googleapis.com", Category: app, ID: "u-1", PersistentID: "p-1", Data: payload.Data{}.Append("k", "v")}
 	with := func(change func(*ccs.Upstream)) ccs.Upstream {
 		m := good
 		change(&m)

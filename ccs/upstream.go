@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/store"
 )
 
@@ -23,7 +23,7 @@ type Upstream struct {
 	Token        string // registration token, if the device named one
 	TTL          time.Duration
 	HasTTL       bool // the device named a TTL
-	Data         stanza.Data
+	Data         payload.Data
 }
 
 // dedupFor is how long a device's repeats are known: the longest that a client keeps an unacknowledged
@@ -91,7 +91,10 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	for i, end := range s.dedupEnds {
 		s.entries[i].Dedup, start = dedups[start:end], end
 	}
-	results := make([]Result, len(batch))
+	for i := range batch {
+		s.answers = append(s.answers, Result{ID: batch[i].ID})
+	}
+	results := s.answers
 	r.deliver(ctx, s, results, now)
 	for i, o := range s.outcomes {
 		if o.ID != 0 {

@@ -29,7 +29,7 @@ func AppendToDevice(b []byte, to string, m *ToDevice) []byte {
 	b = append(b, `<message to="`...)
 	b = AppendEscaped(b, to)
 	b = append(b, `" from="gcm.googleapis.com" type="normal">`+openGCM+`{"data":`...)
-	b = m.Data.AppendObject(b)
+	b = AppendObject(b, m.Data)
 	b = appendField(b, `,"message_type":`, m.MessageType)
 	b = append(b, `,"time_to_live":`...)
 	b = appendSeconds(b, m.TTL)
@@ -127,6 +127,6 @@ func AppendFromDevice(b []byte, to string, m *Upstream) []byte {
 		b = appendSeconds(b, max(m.TTL, 0))
 	}
 	b = append(b, `,"data":`...)
-	b = m.Data.AppendObject(b)
+	b = AppendObject(b, m.Data)
 	return append(b, `}`+closeGCM...)
 }

@@ -3,6 +3,8 @@ package stanza
 import (
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/openccs/openccs/payload"
 )
 
 // field is a top-level key of a payload that means something, in one direction or the other.
@@ -164,7 +166,7 @@ func (d *document) pairs(data, strictKeys bool) bool {
 		if !more {
 			return ok
 		}
-		if data && !d.hasBad && forbiddenKey(d.prefix(key), strictKeys) {
+		if data && !d.hasBad && payload.ReservedKey(d.prefix(key), strictKeys) {
 			d.badKey, d.hasBad = key, true
 		}
 		var v value
@@ -185,7 +187,7 @@ func (d *document) prefix(key value) string {
 		return stringOf(raw)
 	}
 	short := d.scratch[:0]
-	for i := 0; i < len(raw) && len(short) <= maxForbiddenKey; {
+	for i := 0; i < len(raw) && len(short) <= payload.MaxReservedKey; {
 		if raw[i] != '\\' {
 			short = append(short, raw[i])
 			i++

@@ -236,7 +236,7 @@ func FuzzObject(f *testing.F) {
 			n--
 		}
 		require.Zero(t, n)
-		require.True(t, json.Valid(stanza.Data(raw).AppendObject(nil)))
+		require.True(t, json.Valid(stanza.AppendObject(nil, stanza.Data(raw))))
 		var out stanza.Outbound
 		if stanza.DecodeOutbound([]byte(s), &out) == nil {
 			require.True(t, json.Valid([]byte(s)))

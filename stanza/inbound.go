@@ -4,22 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-)
 
-// Rules are what DecodeInbound may be told to do otherwise. The zero value is the protocol's usual.
-type Rules struct {
-	MaxPayload      int  // bytes of data and notification to a token or group (CCS 2.6); default 4096
-	MaxTopicPayload int  // to a topic or condition; default 2048
-	StrictDataKeys  bool // data keys as GCM 3.0 had them: none that begins with google or gcm (CCS 2.4)
-	LenientBooleans bool // "true" and "false" for true and false (CCS 2.3)
-}
-
-const (
-	defaultMaxPayload      = 4096
-	defaultMaxTopicPayload = 2048
-
-	maxCollapseKey  = 256                 // CCS 2.3
-	maxForbiddenKey = len("message_type") // no longer key is forbidden but for its beginning
+	"github.com/openccs/openccs/payload"
 )
 
 // missingMessageID is the documented text with its documented end, a backslash and an n (CCS 3.3).
@@ -31,13 +17,13 @@ const missingMessageID = `Missing Required Field: message_id\n`
 // With an error, in still holds the type, message_id, to and condition as far as they stand in front of
 // what is no JSON. If the message_id is "", nothing can be answered but a stanza error 400, and otherwise
 // a nack (CCS 3.3). An ack without a to is no error here: it has HasTo false.
-func DecodeInbound(payload []byte, rules *Rules, in *Inbound) error {
+func DecodeInbound(text []byte, rules *Rules, in *Inbound) error {
 	var usual Rules
 	if rules == nil {
 		rules = &usual
 	}
 	var d document
-	err := d.parse(payload, rules.StrictDataKeys)
+	err := d.parse(text, rules.StrictDataKeys)
 
 	*in = Inbound{HasTo: d.fields[fieldTo].kind == kindString}
 	m := &in.Downstream
@@ -133,8 +119,8 @@ func (d *document) options(m *Downstream, rules *Rules) error {
 			return d.typeError("collapse_key", "String", fieldCollapseKey)
 		}
 		m.CollapseKey = d.text(fieldCollapseKey)
-		if len(m.CollapseKey) > maxCollapseKey {
-			return invalidJSON("INVALID_COLLAPSE_KEY", fmt.Sprintf("collapse_key is longer than %d bytes", maxCollapseKey))
+		if len(m.CollapseKey) > payload.MaxCollapseKey {
+			return invalidJSON("INVALID_COLLAPSE_KEY", fmt.Sprintf("collapse_key is longer than %d bytes", payload.MaxCollapseKey))
 		}
 	}
 	if d.has(fieldRestrictedPackage) {
@@ -161,14 +147,11 @@ func (d *document) priority(m *Downstream) error {
 	if v.kind != kindString && v.kind != kindNumber {
 		return d.typeError("priority", "String", fieldPriority)
 	}
-	switch s := d.string(v); {
-	case s == "5" || strings.EqualFold(s, "normal"):
-		m.Priority = PriorityNormal
-	case s == "10" || strings.EqualFold(s, "high"):
-		m.Priority = PriorityHigh
-	default:
+	p, ok := payload.ParsePriority(d.string(v))
+	if !ok {
 		return invalidJSON("INVALID_PRIORITY", fmt.Sprintf(`Invalid value (%s) for "priority": must be "normal" or "high"`, d.excerpt(v)))
 	}
+	m.Priority = p
 	return nil
 }
 
@@ -179,23 +162,15 @@ func (d *document) ttl() (time.Duration, error) {
 		return MaxTTL, nil
 	}
 	s := d.string(v)
-	digits := strings.TrimPrefix(s, "-")
-	if v.kind != kindNumber && (v.kind != kindString || !isDigits(digits)) {
+	if v.kind != kindNumber && (v.kind != kindString || !isDigits(strings.TrimPrefix(s, "-"))) {
 		return 0, d.typeError("time_to_live", "Number", fieldTTL)
 	}
-	seconds := time.Duration(0)
-	for i := 0; i < len(digits) && seconds <= MaxTTL/time.Second; i++ {
-		if digits[i] < '0' || digits[i] > '9' { // a fraction or an exponent
-			seconds = MaxTTL
-			break
-		}
-		seconds = seconds*10 + time.Duration(digits[i]-'0')
-	}
-	if seconds > MaxTTL/time.Second || seconds > 0 && len(s) > len(digits) {
+	ttl, ok := payload.ParseTTL(s)
+	if !ok {
 		return 0, invalidJSON("INVALID_TTL", fmt.Sprintf(`Invalid value (%s) for "time_to_live": must be between 0 and "%d"`,
 			d.excerpt(v), MaxTTL/time.Second))
 	}
-	return seconds * time.Second, nil
+	return ttl, nil
 }
 
 func isDigits(s string) bool {
@@ -224,10 +199,7 @@ func (d *document) payload(m *Downstream, rules *Rules) error {
 		}
 		m.Notification = d.object(fieldNotification)
 	}
-	limit := orDefault(rules.MaxPayload, defaultMaxPayload)
-	if m.Condition != "" || strings.HasPrefix(m.To, "/topics/") {
-		limit = orDefault(rules.MaxTopicPayload, defaultMaxTopicPayload)
-	}
+	limit := rules.Limit(m.Condition != "" || strings.HasPrefix(m.To, payload.TopicPrefix))
 	if d.size > limit {
 		return invalidJSON("MESSAGE_TOO_BIG", fmt.Sprintf("The payload has %d bytes, at most %d are allowed", d.size, limit))
 	}
@@ -237,26 +209,6 @@ func (d *document) payload(m *Downstream, rules *Rules) error {
 func (d *document) object(f field) Object {
 	v := d.fields[f]
 	return Object(stringOf(d.b[v.start:v.end]))
-}
-
-func orDefault(n, usual int) int {
-	if n == 0 {
-		return usual
-	}
-	return n
-}
-
-// forbiddenKey reports whether a key may not be in data. Devices would take it for one of the protocol's
-// (CCS 2.4).
-func forbiddenKey(key string, strict bool) bool {
-	switch key {
-	case "from", "message_type", "google", "gcm":
-		return true
-	}
-	if strict {
-		return strings.HasPrefix(key, "google") || strings.HasPrefix(key, "gcm")
-	}
-	return strings.HasPrefix(key, "google.") || strings.HasPrefix(key, "gcm.")
 }
 
 // typeError is the documented refusal of a value of the wrong type.

@@ -17,19 +17,6 @@ const (
 	TypeSendError       // to a device: a message of its own came to nothing (DEV 9.3)
 )
 
-// Priority is how soon a device should get a message.
-type Priority uint8
-
-// The priorities of CCS 2.3. PriorityDefault is what a message has that names none.
-const (
-	PriorityDefault Priority = iota
-	PriorityNormal
-	PriorityHigh
-)
-
-// MaxTTL is the longest and the default time_to_live of a downstream message (CCS 2.3).
-const MaxTTL = 2419200 * time.Second
-
 // NowOrNever is the TTL of a message whose time_to_live is 0: it is delivered at once or not at all (CCS 5.2).
 const NowOrNever = -1 * time.Second
 

@@ -49,7 +49,7 @@ func (o Object) All() iter.Seq2[string, string] {
 }
 
 // AppendObject appends the pairs as a JSON object of strings.
-func (d Data) AppendObject(b []byte) []byte {
+func AppendObject(b []byte, d Data) []byte {
 	b = append(b, '{')
 	comma := false
 	for k, v := range d.All() {

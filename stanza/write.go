@@ -66,7 +66,7 @@ func AppendControl(b []byte, controlType, messageID string) []byte {
 func AppendUpstream(b []byte, to string, u *Upstream) []byte {
 	b = appendFromDevices(b, to)
 	b = append(b, `{"data":`...)
-	b = u.Data.AppendObject(b)
+	b = AppendObject(b, u.Data)
 	b = append(b, `,"time_to_live":`...)
 	b = appendSeconds(b, u.TTL)
 	b = append(b, `,"from":`...)

@@ -200,7 +200,7 @@ func TestAnObjectThatIsNoneYieldsNothing(t *testing.T) {
 		assert.Empty(t, slices.Collect(maps.Keys(maps.Collect(o.All()))))
 		assert.Empty(t, o.AppendData(nil))
 	}
-	assert.Equal(t, `{"a":"1"}`, string(stanza.Object(`{"a":1,"b":x}`).AppendData(nil).AppendObject(nil)), "up to the fault")
+	assert.Equal(t, `{"a":"1"}`, string(stanza.AppendObject(nil, stanza.Object(`{"a":1,"b":x}`).AppendData(nil))), "up to the fault")
 }
 
 // Wherever it stands, what XML would read is escaped in JSON's way, and nothing else is touched.

@@ -65,7 +65,7 @@ func (m *Message) downstream(id string) (stanza.Downstream, error) {
 		if !m.Ordered.Valid() {
 			return d, fmt.Errorf("ccsclient: message %q: Ordered is not valid", id)
 		}
-		d.Data = stanza.Object(m.Ordered.AppendObject(nil))
+		d.Data = stanza.Object(stanza.AppendObject(nil, m.Ordered))
 	case len(m.Data) > 0:
 		text, err := json.Marshal(m.Data)
 		if err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/stanza"
 )
 
 // Frames that nobody uses any more are counted like all others (DEV 4, 7.1).
@@ -160,7 +159,7 @@ func TestStoredBeforeAcknowledged(t *testing.T) {
 		p.acknowledged()
 	}
 	assert.Len(t, w.upstream(), 25)
-	res := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []stanza.Downstream{{To: w.token, MessageID: "m", TTL: time.Hour}}, nil)
+	res := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []ccs.Downstream{{To: w.token, ID: "m", TTL: time.Hour}}, nil)
 	require.Nil(t, res[0].Refusal)
 	assert.EqualValues(t, 26, p.data().LastStreamID, "every frame says what was received")
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/memstore"
 )
@@ -130,13 +130,13 @@ func (w *world) register(reg store.Registration) string {
 func (w *world) send(ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
-		w.sendMessage(stanza.Downstream{To: w.token, MessageID: id, TTL: time.Hour, Data: stanza.Object(`{"id":"` + id + `"}`)})
+		w.sendMessage(ccs.Downstream{To: w.token, ID: id, TTL: time.Hour, Data: payload.Data{}.Append("id", id)})
 	}
 }
 
-func (w *world) sendMessage(m stanza.Downstream) {
+func (w *world) sendMessage(m ccs.Downstream) {
 	w.t.Helper()
-	res := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []stanza.Downstream{m}, nil)
+	res := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []ccs.Downstream{m}, nil)
 	require.Nil(w.t, res[0].Refusal)
 }
 

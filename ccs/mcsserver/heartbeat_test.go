@@ -15,7 +15,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 )
 
 // silentFor checks that nothing comes for a time, and that the connection lives on.
@@ -114,7 +114,7 @@ func TestADeviceThatNeverAcknowledges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, mcsserver.Options{})
 		p := w.login()
-		w.sendMessage(stanza.Downstream{To: w.token, MessageID: "short", TTL: time.Minute, ReceiptRequested: true, Data: `{"id":"short"}`})
+		w.sendMessage(ccs.Downstream{To: w.token, ID: "short", TTL: time.Minute, ReceiptRequested: true, Data: payload.Data{}.Append("id", "short")})
 		w.send("long")
 		p.ids(2)
 		require.Equal(t, 2, w.waiting())

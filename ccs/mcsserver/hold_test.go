@@ -12,7 +12,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 )
 
 // idle has the device say whether its user is away, and waits until the server knows.
@@ -33,9 +33,9 @@ func (p *peer) acknowledged() {
 }
 
 // sendDelayed has the sender send a message that waits while the device is idle.
-func (w *world) sendDelayed(id string, change ...func(*stanza.Downstream)) {
+func (w *world) sendDelayed(id string, change ...func(*ccs.Downstream)) {
 	w.t.Helper()
-	m := stanza.Downstream{To: w.token, MessageID: id, TTL: time.Hour, DelayWhileIdle: true, Data: stanza.Object(`{"id":"` + id + `"}`)}
+	m := ccs.Downstream{To: w.token, ID: id, TTL: time.Hour, DelayWhileIdle: true, Data: payload.Data{}.Append("id", id)}
 	for _, c := range change {
 		c(&m)
 	}
@@ -77,14 +77,14 @@ func TestOfWhatIsHeldTheNewest(t *testing.T) {
 	p := w.login()
 	p.idle(true)
 	p.acknowledged()
-	key := func(k string) func(*stanza.Downstream) { return func(m *stanza.Downstream) { m.CollapseKey = k } }
+	key := func(k string) func(*ccs.Downstream) { return func(m *ccs.Downstream) { m.CollapseKey = k } }
 	w.sendDelayed("a old", key("a"))
 	p.ping() // so that it is held by now
 	w.sendDelayed("b old", key("b"))
 	p.ping()
 	w.sendDelayed("a new", key("a"))
 	p.ping()
-	w.sendDelayed("b new, at once", key("b"), func(m *stanza.Downstream) { m.DelayWhileIdle = false })
+	w.sendDelayed("b new, at once", key("b"), func(m *ccs.Downstream) { m.DelayWhileIdle = false })
 	ids, _ := p.ids(1)
 	assert.Equal(t, []string{"b new, at once"}, ids)
 	p.idle(false)
@@ -115,8 +115,8 @@ func TestNowOrNeverDoesNotWaitForAnIdleDevice(t *testing.T) {
 	p := w.login()
 	p.idle(true)
 	p.acknowledged()
-	w.sendDelayed("never", func(m *stanza.Downstream) { m.TTL = stanza.NowOrNever })
-	w.sendMessage(stanza.Downstream{To: w.token, MessageID: "now", TTL: stanza.NowOrNever, Data: `{"id":"now"}`})
+	w.sendDelayed("never", func(m *ccs.Downstream) { m.TTL = 0 })
+	w.sendMessage(ccs.Downstream{To: w.token, ID: "now", TTL: 0, Data: payload.Data{}.Append("id", "now")})
 	ids, _ := p.ids(1)
 	assert.Equal(t, []string{"now"}, ids)
 	p.idle(false)
@@ -148,7 +148,7 @@ func TestWhatExpiresWhileItIsHeldIsGone(t *testing.T) {
 		p := w.login()
 		p.idle(true)
 		p.acknowledged()
-		w.sendDelayed("short", func(m *stanza.Downstream) { m.TTL, m.ReceiptRequested = time.Minute, true })
+		w.sendDelayed("short", func(m *ccs.Downstream) { m.TTL, m.ReceiptRequested = time.Minute, true })
 		w.sendDelayed("long")
 		synctest.Wait()
 		p.silentFor(time.Minute)

@@ -11,15 +11,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/mcsserver"
 	"github.com/openccs/openccs/flowcontrol"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 )
 
 // large is a message of nearly 4 KB.
 func (w *world) large(id string, whenActive bool) {
-	w.sendMessage(stanza.Downstream{To: w.token, MessageID: id, TTL: time.Hour, DelayWhileIdle: whenActive,
-		Data: stanza.Object(`{"id":"` + id + `","x":"` + strings.Repeat("x", 3900) + `"}`)})
+	w.sendMessage(ccs.Downstream{To: w.token, ID: id, TTL: time.Hour, DelayWhileIdle: whenActive,
+		Data: payload.Data{}.Append("id", id).Append("x", strings.Repeat("x", 3900))})
 }
 
 // A device that does not read has as much written to it as there is memory for, and gets the rest as it reads.

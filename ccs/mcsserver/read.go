@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/ccs/mcs"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 )
 
 // readLoop reads frames until the connection ends, and returns why. Whenever the next one would have to be waited
@@ -87,12 +87,12 @@ func (s *session) handle(tag mcs.Tag, payload []byte) error {
 	return nil
 }
 
-func (s *session) handleData(payload []byte) error {
+func (s *session) handleData(frame []byte) error {
 	if s.batch == nil {
 		s.batch = batches.Get().(*batch)
 	}
 	m := &s.batch.frame
-	if err := m.Unmarshal(append(s.batch.room(len(payload)), payload...)); err != nil {
+	if err := m.Unmarshal(append(s.batch.room(len(frame)), frame...)); err != nil {
 		return err
 	}
 	s.owes = true
@@ -118,13 +118,13 @@ func (s *session) handleData(payload []byte) error {
 	if up.ID == "" {
 		up.ID = max(m.ID, m.PersistentID)
 	}
-	up.Data = stanza.Data(s.batch.room(len(payload))) // the pairs are a part of it
+	up.Data = payload.Data(s.batch.room(len(frame))) // the pairs are a part of it
 	for _, kv := range m.AppData {
 		up.Data = up.Data.Append(kv.Key, kv.Value)
 	}
 	s.batch.messages = append(s.batch.messages, up)
 	s.received++
-	if s.batch.bytes += len(payload); len(s.batch.messages) < maxBatch && int64(s.batch.bytes) < min(maxBytes, s.srv.opts.Memory.Share()) {
+	if s.batch.bytes += len(frame); len(s.batch.messages) < maxBatch && int64(s.batch.bytes) < min(maxBytes, s.srv.opts.Memory.Share()) {
 		return nil
 	}
 	_, err := s.settle()

@@ -16,7 +16,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/store"
 )
 
@@ -85,23 +85,23 @@ func TestDownstream(t *testing.T) {
 	assert.Regexp(t, `^0:\d{16}%[0-9a-f]{16}$`, m.PersistentID)
 	assert.EqualValues(t, 1, m.LastStreamID, "the login request was received")
 
-	w.sendMessage(stanza.Downstream{To: w.token, MessageID: "m-2", TTL: time.Hour, CollapseKey: "k"})
+	w.sendMessage(ccs.Downstream{To: w.token, ID: "m-2", TTL: time.Hour, CollapseKey: "k"})
 	m = p.data()
 	assert.Equal(t, "k", m.Token)
 	assert.Equal(t, []mcs.KV{{Key: "message_type", Value: "gcm"}}, m.AppData, "never without a pair")
 
 	token := w.register(store.Registration{App: "org.chromium.linux", Subtype: "wp:x"})
-	w.sendMessage(stanza.Downstream{To: token, MessageID: "m-3", TTL: time.Hour, Data: `{"subtype":"forged","k":"v"}`})
+	w.sendMessage(ccs.Downstream{To: token, ID: "m-3", TTL: time.Hour, Data: payload.Data{}.Append("subtype", "forged").Append("k", "v")})
 	m = p.data()
 	assert.Equal(t, "org.chromium.linux", m.Category)
 	assert.Equal(t, []mcs.KV{{Key: "subtype", Value: "wp:x"}, {Key: "k", Value: "v"}}, m.AppData)
 
-	w.sendMessage(stanza.Downstream{To: w.token, MessageID: "m-4", TTL: stanza.NowOrNever, Data: `{"id":"now"}`})
+	w.sendMessage(ccs.Downstream{To: w.token, ID: "m-4", TTL: 0, Data: payload.Data{}.Append("id", "now")})
 	m = p.data()
 	assert.Empty(t, m.PersistentID, "what was never stored is best effort")
 	assert.True(t, m.HasTTL)
 
-	w.sendMessage(stanza.Downstream{To: w.token, MessageID: "m-5", TTL: time.Hour, ReceiptRequested: true})
+	w.sendMessage(ccs.Downstream{To: w.token, ID: "m-5", TTL: time.Hour, ReceiptRequested: true})
 	assert.True(t, p.data().ImmediateAck, "a receipt is wanted soon")
 	p.ack()
 	assert.Zero(t, w.waiting())
@@ -296,9 +296,9 @@ func TestADeviceThatDoesNotRead(t *testing.T) {
 	p := w.login()
 	big := strings.Repeat("x", 4000)
 	const total = 5000 // 20 MB: more than the sockets hold
-	batch := make([]stanza.Downstream, total)
+	batch := make([]ccs.Downstream, total)
 	for i := range batch {
-		batch[i] = stanza.Downstream{To: w.token, MessageID: fmt.Sprint(i), TTL: time.Hour, Data: stanza.Object(`{"id":"` + big + `"}`)}
+		batch[i] = ccs.Downstream{To: w.token, ID: fmt.Sprint(i), TTL: time.Hour, Data: payload.Data{}.Append("id", big)}
 	}
 	w.router.Send(t.Context(), ccs.Source{Sender: testSender}, batch, nil)
 	require.Eventually(t, func() bool {
@@ -376,7 +376,7 @@ func TestReceipts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
 	owed := func(id string, ttl time.Duration) {
-		w.sendMessage(stanza.Downstream{To: w.token, MessageID: id, TTL: ttl, ReceiptRequested: true})
+		w.sendMessage(ccs.Downstream{To: w.token, ID: id, TTL: ttl, ReceiptRequested: true})
 	}
 	p := w.login()
 	owed("by stream", time.Hour)
@@ -419,8 +419,8 @@ func TestNothingBeforeTheLoginsAnswer(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []stanza.Downstream{
-					{To: w.token, MessageID: fmt.Sprint(i), TTL: time.Hour, CollapseKey: "k"},
+				w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []ccs.Downstream{
+					{To: w.token, ID: fmt.Sprint(i), TTL: time.Hour, CollapseKey: "k"},
 				}, nil)
 			}
 		}

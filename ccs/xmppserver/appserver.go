@@ -54,11 +54,14 @@ func (a *appServer) keep() { a.batch = append(a.batch, a.in.Downstream) }
 
 // route implements role.
 func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {
-	batch, bytes := a.take()
-	if len(batch) == 0 {
+	received, bytes := a.take()
+	if len(received) == 0 {
 		return out, load{}
 	}
 	s := a.s
+	t := translations.Get().(*translation)
+	defer t.done()
+	batch := t.translate(received)
 	from := ccs.Source{Sender: s.sender, Session: a.receipts.box.Lease(), PerSecond: s.limits.PerSecond}
 	a.results = s.srv.router.Send(ctx, from, batch, a.results[:0])
 	for i := range batch {
@@ -69,11 +72,11 @@ func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {
 		}
 		if res.Refusal == nil {
 			s.accepted++
-			out = stanza.AppendAck(out, from, m.MessageID, res.Canonical)
+			out = stanza.AppendAck(out, from, res.ID, res.Canonical)
 			continue
 		}
 		s.refused++
-		out = s.appendNack(out, from, m.MessageID, res.Refusal)
+		out = s.appendNack(out, from, res.ID, res.Refusal)
 	}
 	clear(a.results)
 	return out, load{len(batch), bytes}

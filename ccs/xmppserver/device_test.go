@@ -15,6 +15,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/xmppserver"
 	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/stanza"
 )
 
@@ -52,13 +53,13 @@ func (w *world) loginDevice(header, user, securityToken string) *peer {
 }
 
 // sendTo has the router take a message for a token.
-func (w *world) sendTo(token, id string, change func(*stanza.Downstream)) {
+func (w *world) sendTo(token, id string, change func(*ccs.Downstream)) {
 	w.t.Helper()
-	m := stanza.Downstream{To: token, MessageID: id, TTL: time.Hour, Data: stanza.Object(fmt.Sprintf(`{"id":%q}`, id))}
+	m := ccs.Downstream{To: token, ID: id, TTL: time.Hour, Data: payload.Data{}.Append("id", id)}
 	if change != nil {
 		change(&m)
 	}
-	results := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []stanza.Downstream{m}, nil)
+	results := w.router.Send(context.Background(), ccs.Source{Sender: testSender}, []ccs.Downstream{m}, nil)
 	require.Nil(w.t, results[0].Refusal)
 }
 
@@ -72,7 +73,7 @@ func (p *peer) next() (m stanza.Outbound) {
 	return m
 }
 
-func dataOf(m stanza.Outbound) string { return string(m.Data.AppendObject(nil)) }
+func dataOf(m stanza.Outbound) string { return string(stanza.AppendObject(nil, m.Data)) }
 
 // A device is told apart by the domain of its user name, or by the stream's where that has none.
 func TestDeviceLogsIn(t *testing.T) {

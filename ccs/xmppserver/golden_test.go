@@ -328,7 +328,7 @@ func (g *golden) do(line string) {
 		}
 		require.NoError(g.t, g.device.Ack(ctx, e.ID))
 	case "downstream":
-		results := g.router.Send(ctx, ccs.Source{Sender: goldenSender}, []stanza.Downstream{g.downstreamOf(args)}, nil)
+		results := g.router.Send(ctx, ccs.Source{Sender: goldenSender}, []ccs.Downstream{g.downstreamOf(args)}, nil)
 		require.Nil(g.t, results[0].Refusal)
 	case "register":
 		args = append(args, []string{"", testApp, goldenSender}[len(args):]...)
@@ -398,7 +398,7 @@ func (g *golden) upstreamOf(words []string) ccs.Upstream {
 }
 
 // downstreamOf reads the words behind downstream: the message_id, fields of the message as NAME:JSON, and data.
-func (g *golden) downstreamOf(words []string) stanza.Downstream {
+func (g *golden) downstreamOf(words []string) ccs.Downstream {
 	text := `{"to":"T1","message_id":"` + words[0] + `"`
 	var data stanza.Data
 	for _, word := range words[1:] {
@@ -410,8 +410,12 @@ func (g *golden) downstreamOf(words []string) stanza.Downstream {
 		}
 	}
 	var in stanza.Inbound
-	require.NoError(g.t, stanza.DecodeInbound([]byte(text+`,"data":`+string(data.AppendObject(nil))+`}`), nil, &in))
-	return in.Downstream
+	require.NoError(g.t, stanza.DecodeInbound([]byte(text+`,"data":`+string(stanza.AppendObject(nil, data))+`}`), nil, &in))
+	m := &in.Downstream
+	return ccs.Downstream{
+		To: m.To, ID: m.MessageID, CollapseKey: m.CollapseKey, Priority: m.Priority, TTL: m.Lifetime(),
+		DelayWhileIdle: m.DelayWhileIdle, ReceiptRequested: m.ReceiptRequested, Data: m.Data.AppendData(nil),
+	}
 }
 
 // quietFor is how long the server has to be silent, when S lines are rewritten, to have said all.

@@ -4,7 +4,7 @@ package senderror
 
 import (
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/payload"
 )
 
 // words are what a send_error says of a reason.
@@ -26,7 +26,7 @@ var table = map[ccs.Reason]words{
 
 // Append appends the pairs that say why the message of a device came to nothing. What an older version stored says
 // so itself.
-func Append(d stanza.Data, m *ccs.Message) stanza.Data {
+func Append(d payload.Data, m *ccs.Message) payload.Data {
 	if m.Reason == 0 {
 		return append(d, m.Data...)
 	}

@@ -1,0 +1,57 @@
+package xmppserver
+
+import (
+	"sync"
+
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/stanza"
+)
+
+// translation is a batch of downstream messages in the words of the core, and the memory for it.
+type translation struct {
+	batch []ccs.Downstream
+	data  payload.Data // of all messages; not nil, so that an empty object is not either
+}
+
+var translations = sync.Pool{New: func() any { return &translation{data: make(payload.Data, 0, 4<<10)} }}
+
+// What is kept of a translation for the next.
+const (
+	maxKeptBatch = 4096    // messages
+	maxKeptData  = 1 << 20 // bytes
+)
+
+// translate returns a batch in the words of the core. It is good until done.
+func (t *translation) translate(batch []stanza.Downstream) []ccs.Downstream {
+	for i := range batch {
+		m := &batch[i]
+		d := ccs.Downstream{
+			To: m.To, Condition: m.Condition, ID: m.MessageID, CollapseKey: m.CollapseKey, Priority: m.Priority,
+			TTL: m.Lifetime(), DelayWhileIdle: m.DelayWhileIdle, ReceiptRequested: m.ReceiptRequested, DryRun: m.DryRun,
+			ContentAvailable: m.ContentAvailable, MutableContent: m.MutableContent, RestrictedPackage: m.RestrictedPackage,
+		}
+		d.Data = t.pairs(m.Data)
+		if m.Notification != "" {
+			d.Notification = t.pairs(m.Notification)
+		}
+		t.batch = append(t.batch, d)
+	}
+	return t.batch
+}
+
+// pairs appends the pairs of an object to the data, and returns them. When that moves, what was returned before stays.
+func (t *translation) pairs(o stanza.Object) payload.Data {
+	start := len(t.data)
+	t.data = o.AppendData(t.data)
+	return t.data[start:len(t.data):len(t.data)]
+}
+
+func (t *translation) done() {
+	if cap(t.batch) > maxKeptBatch || cap(t.data) > maxKeptData {
+		return
+	}
+	clear(t.batch)
+	t.batch, t.data = t.batch[:0], t.data[:0]
+	translations.Put(t)
+}
