@@ -30,6 +30,9 @@ func newConn(s *Server, tcp net.Conn) *conn {
 // keepAlive finds dead connections, since some devices never answer a ping (DEV 8). A probe wakes a phone's radio, so
 // that the first comes late; the others follow only where nobody answers.
 func keepAlive(idle time.Duration) net.KeepAliveConfig {
+	if idle < 0 {
+		return net.KeepAliveConfig{}
+	}
 	return net.KeepAliveConfig{Enable: true, Idle: idle, Interval: min(idle, time.Minute), Count: 4}
 }
 

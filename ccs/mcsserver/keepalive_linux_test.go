@@ -43,6 +43,7 @@ func TestKeepAliveProbesAreRare(t *testing.T) {
 	}{
 		{"by default", mcsserver.Options{}, 15 * time.Minute},
 		{"as told", mcsserver.Options{KeepAlive: 90 * time.Second}, 90 * time.Second},
+		{"never", mcsserver.Options{KeepAlive: -1}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -55,8 +56,11 @@ func TestKeepAliveProbesAreRare(t *testing.T) {
 			require.NoError(t, tls.Client(nc, w.tls).Handshake())
 			raw, err := (<-l.accepted).SyscallConn()
 			require.NoError(t, err)
-			idle := 0
+			idle, on := 0, 0
 			require.NoError(t, raw.Control(func(fd uintptr) {
+				if on, _ = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE); on == 0 {
+					return
+				}
 				idle, err = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE)
 			}))
 			require.NoError(t, err)

@@ -26,7 +26,7 @@ type Options struct {
 	LoginTimeout     time.Duration       // from accept to the login's answer; default 30s (DEV 4)
 	WriteTimeout     time.Duration       // for a device to take what is written; default 30s
 	Heartbeat        time.Duration       // interval to tell devices in heartbeat_config; default: none, they choose (DEV 8)
-	KeepAlive        time.Duration       // without traffic until a TCP keep-alive probe; default 15m
+	KeepAlive        time.Duration       // without traffic until a TCP keep-alive probe; default 15m, never if negative
 	LoginBudget      *flowcontrol.Budget // bytes of all connections that have not logged in; default 32 MiB
 	Memory           *flowcontrol.Budget // bytes of messages that all sessions hold; default 256 MiB
 	MaxConns         int                 // connections at a time, ones before login included; default 100000

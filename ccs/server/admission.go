@@ -76,6 +76,10 @@ func (c *Config) checkConns(limit int) error {
 		return nil
 	}
 	problem := fmt.Sprintf("the process may open %d files and needs %d of them for other things", limit, f.kept)
+	if c.MaxConns == 0 {
+		return &ConfigError{Problem: problem + " than connections",
+			Mend: fmt.Sprintf("raise the limit to %d at least, with ulimit -n or LimitNOFILE= of systemd", filesFor(want, c.Store))}
+	}
 	mend := fmt.Sprintf("raise the limit to %d, with ulimit -n or LimitNOFILE= of systemd", filesFor(want, c.Store))
 	if f.conns() >= minConns {
 		mend += fmt.Sprintf(", or use at most %d", f.conns())

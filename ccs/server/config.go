@@ -61,7 +61,7 @@ type Config struct {
 	DrainTimeout   time.Duration // for app servers to finish when the server ends (CCS 3.7)
 
 	Heartbeat       time.Duration // that devices are told to keep, 0 for none: they choose (DEV 8)
-	MCSKeepAlive    time.Duration // without traffic until TCP probes a device's connection, 0 for the default
+	MCSKeepAlive    time.Duration // without traffic until TCP probes a device's connection, 0 for the default, NoKeepAlive for never
 	NewDevices      int           // of one address that register in a day and have not connected, 0 for the default
 	HTTPRate        int           // check-ins and registrations a minute from one address, 0 for the default
 	CheckinSettings []string      // KEY=VALUE each, to hand out at check-in; none to leave devices what they have (DEV 2.5)
@@ -106,7 +106,10 @@ const (
 	maxHeartbeat = 30 * time.Minute
 )
 
-// What MCSKeepAlive may be: the system counts in seconds, and beyond two hours it finds nobody dead in time.
+// NoKeepAlive is a Config.MCSKeepAlive that has devices' connections never probed.
+const NoKeepAlive time.Duration = -1
+
+// What MCSKeepAlive may be besides: the system counts in seconds, and beyond two hours it finds nobody dead in time.
 const (
 	minKeepAlive = time.Second
 	maxKeepAlive = 2 * time.Hour
@@ -143,13 +146,16 @@ func perMinute(n int) flowcontrol.Rate {
 
 // ConfigError is one mistake in a Config.
 type ConfigError struct {
-	Flag    string // as the command line calls it, without dashes
+	Flag    string // as the command line calls it, without dashes; "" if none was given
 	Value   string
 	Problem string
 	Mend    string // what to do about it
 }
 
 func (e *ConfigError) Error() string {
+	if e.Flag == "" {
+		return e.Problem + "; " + e.Mend
+	}
 	return fmt.Sprintf("--%s %q: %s; %s", e.Flag, e.Value, e.Problem, e.Mend)
 }
 
@@ -262,8 +268,8 @@ func (c *Config) Validate() error {
 	if c.NewDevices < 0 {
 		bad("new-devices-per-address", strconv.Itoa(c.NewDevices), "must be above zero", "leave it out for the default")
 	}
-	if c.MCSKeepAlive != 0 && (c.MCSKeepAlive < minKeepAlive || c.MCSKeepAlive > maxKeepAlive) {
-		bad("mcs-keepalive", c.MCSKeepAlive.String(), fmt.Sprintf("must be from %s to %s", minKeepAlive, maxKeepAlive), "leave it out for the default")
+	if c.MCSKeepAlive != 0 && c.MCSKeepAlive != NoKeepAlive && (c.MCSKeepAlive < minKeepAlive || c.MCSKeepAlive > maxKeepAlive) {
+		bad("mcs-keepalive", c.MCSKeepAlive.String(), fmt.Sprintf("must be from %s to %s, or 0 for no probes", minKeepAlive, maxKeepAlive), "leave it out for the default")
 	}
 	if _, err := parseSettings(c.CheckinSettings); err != nil {
 		bad("checkin-settings", strings.Join(c.CheckinSettings, ","), err.Error(), "write KEY=VALUE, such as gcm_hostname=push.example.org")

@@ -114,6 +114,9 @@ func helpBlocks(t *testing.T) string {
 	return "\n" + b.String()
 }
 
+// derivedDefault is the end of the help of a setting whose default is no constant.
+var derivedDefault = regexp.MustCompile(`Default: ([^.]*)\.( 0 for |$)`)
+
 func settingsTable(t *testing.T) string {
 	t.Helper()
 	parser, err := newParser(&cli{})
@@ -126,6 +129,9 @@ func settingsTable(t *testing.T) string {
 		}
 		for _, f := range n.Flags {
 			value := "none"
+			if m := derivedDefault.FindStringSubmatch(f.Help); m != nil {
+				value = m[1]
+			}
 			if f.Default != "" {
 				value = "`" + f.Default + "`"
 			}

@@ -133,11 +133,12 @@ func TestConnectionsLeaveFilesToTheStoreAndToCommands(t *testing.T) {
 
 func TestMoreConnectionsThanFilesAreRefusedAtTheStart(t *testing.T) {
 	dir := t.TempDir()
-	for _, tt := range []struct{ files, conns, want string }{
-		{"200", "500", `--max-conns "500": the process may open 200 files and needs 146 of them for other things; raise the limit to`},
-		{"100", "0", "raise the limit to 162, with ulimit -n or LimitNOFILE= of systemd\n"},
+	for _, tt := range []struct{ files, flag, want string }{
+		{"200", "--max-conns=500", `--max-conns "500": the process may open 200 files and needs 146 of them for other things; raise the limit to`},
+		{"50", "--no-first-project", "ccs: the process may open 50 files and needs 146 of them for other things than connections; " +
+			"raise the limit to 162 at least, with ulimit -n or LimitNOFILE= of systemd\n"},
 	} {
-		child := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -n `+tt.files+` && exec "$0" "$@"`, os.Args[0], "serve", "--data", dir, "--max-conns", tt.conns)
+		child := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -n `+tt.files+` && exec "$0" "$@"`, os.Args[0], "serve", "--data", dir, tt.flag)
 		child.Env = append(os.Environ(), asProgram+"=1")
 		out, err := child.CombinedOutput()
 		require.Error(t, err)

@@ -38,7 +38,7 @@ type serveCmd struct {
 
 	MemoryBudget byteSize `placeholder:"SIZE" help:"Memory for messages that connections have in flight, such as 512MiB. Default: a quarter of the machine's memory, or of the cgroup's limit."`
 
-	MaxConns           int      `placeholder:"N" help:"Connections at a time, on all listeners. Default: as many as the limit of open files has room for, 100000 at most."`
+	MaxConns           *int     `placeholder:"N" help:"Connections at a time, on all listeners. Default: as many as the limit of open files has room for, 100000 at most."`
 	MaxConnsPerAddress string   `default:"${max_conns_per_address}" placeholder:"N[:M]" help:"Connections of one address that have logged in, and apart from them those that have not, which are never more than a quarter of --max-conns."`
 	TrustedNetworks    []string `placeholder:"NETWORK" help:"Networks or addresses without limits per address, as this machine."`
 	ProxyProtocol      []string `placeholder:"NETWORK" help:"Networks or addresses of balancers, whose connections must begin with a PROXY protocol header, version 2. The address in it is the client's. Default: none."`
@@ -59,7 +59,7 @@ type serveCmd struct {
 	DrainTimeout   time.Duration `default:"${drain_timeout}" placeholder:"TIME" help:"How long app servers get to finish when the server ends."`
 
 	Heartbeat       time.Duration `placeholder:"TIME" help:"Tell devices to send a heartbeat when nothing has come for so long. Default: each as it likes."`
-	MCSKeepAlive    time.Duration `name:"mcs-keepalive" default:"${mcs_keepalive}" placeholder:"TIME" help:"Time without traffic until a device's connection is probed by TCP keep-alive."`
+	MCSKeepAlive    time.Duration `name:"mcs-keepalive" default:"${mcs_keepalive}" placeholder:"TIME" help:"Time without traffic until a device's connection is probed by TCP keep-alive; 0 for no probes."`
 	NewDevices      int           `name:"new-devices-per-address" default:"${new_devices}" placeholder:"N" help:"Devices of one address, other than this machine's, that may register in a day and have not connected. Without a connection they are forgotten after a day."`
 	HTTPRate        int           `name:"http-rate" default:"${http_rate}" placeholder:"N" help:"Check-ins and registrations a minute from one address, other than this machine's."`
 	CheckinSettings []string      `placeholder:"KEY=VALUE" help:"Hand these settings out at check-in, such as gcm_hostname and gcm_registration_url, in place of what devices have. Default: none."`
@@ -125,7 +125,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 
 	conf := c.config()
 	conf.Logger = log
-	if err := conf.Validate(); err != nil {
+	if err := errors.Join(c.checkZeros(), conf.Validate()); err != nil {
 		return &usageError{err: err, hint: "ccs serve --help shows the defaults"}
 	}
 	if err := c.removeStaleReadyFile(); err != nil {
@@ -178,7 +178,32 @@ func (c *serveCmd) end(ctx context.Context, s *server.Server) error {
 	return errors.Join(err, s.Shutdown(ctx))
 }
 
+// checkZeros refuses a zero where server.Config has one stand for its default.
+func (c *serveCmd) checkZeros() error {
+	var errs []error
+	for _, n := range []struct {
+		flag, mend string
+		zero       bool
+	}{
+		{"max-conns", "leave it out for as many as the process may have open files for", c.MaxConns != nil && *c.MaxConns == 0},
+		{"new-devices-per-address", "leave it out for the default; --trusted-networks has no limit", c.NewDevices == 0},
+		{"http-rate", "leave it out for the default; --trusted-networks has no limit", c.HTTPRate == 0},
+	} {
+		if n.zero {
+			errs = append(errs, &server.ConfigError{Flag: n.flag, Value: "0", Problem: "must be above zero", Mend: n.mend})
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (c *serveCmd) config() server.Config {
+	maxConns, keepAlive := 0, c.MCSKeepAlive
+	if c.MaxConns != nil {
+		maxConns = *c.MaxConns
+	}
+	if keepAlive == 0 {
+		keepAlive = server.NoKeepAlive
+	}
 	return server.Config{
 		DataDir:         c.Data,
 		Store:           c.Store,
@@ -193,7 +218,7 @@ func (c *serveCmd) config() server.Config {
 		MCSListen:       c.MCSListen,
 		HTTPListen:      c.HTTPListen,
 		HTTPPlain:       c.HTTPPlainListen,
-		MaxConns:        c.MaxConns,
+		MaxConns:        maxConns,
 		MemoryBudget:    int64(c.MemoryBudget),
 		Domain:          c.Domain,
 		DeviceDomain:    c.DeviceDomain,
@@ -214,7 +239,7 @@ func (c *serveCmd) config() server.Config {
 		ProxyProtocol:      c.ProxyProtocol,
 
 		Heartbeat:       c.Heartbeat,
-		MCSKeepAlive:    c.MCSKeepAlive,
+		MCSKeepAlive:    keepAlive,
 		NewDevices:      c.NewDevices,
 		HTTPRate:        c.HTTPRate,
 		CheckinSettings: c.CheckinSettings,

@@ -210,3 +210,20 @@ func TestProjectsWhileTheServerRuns(t *testing.T) {
 	require.Equal(t, exitDone, got.code, got.stderr)
 	assert.Contains(t, got.stdout, "4711", "it is in the store")
 }
+
+// A zero where it would silently be the default is refused; TCP keep-alive may be off.
+func TestZeroIsNotTheDefault(t *testing.T) {
+	for flag, mend := range map[string]string{
+		"max-conns":               "leave it out for as many as the process may have open files for",
+		"new-devices-per-address": "leave it out for the default; --trusted-networks has no limit",
+		"http-rate":               "leave it out for the default; --trusted-networks has no limit",
+	} {
+		got := ccs(t, "serve", "--data", t.TempDir(), "--"+flag+"=0", "--xmpp-listen=nowhere")
+		assert.Equal(t, exitUsage, got.code, flag)
+		assert.Contains(t, got.stderr, "--"+flag+` "0": must be above zero; `+mend)
+		assert.Contains(t, got.stderr, "--xmpp-listen", "other mistakes are reported too")
+	}
+	got := ccs(t, "serve", "--data", t.TempDir(), "--mcs-keepalive=0", "--xmpp-listen=nowhere")
+	assert.NotContains(t, got.stderr, "--mcs-keepalive")
+	assert.Contains(t, strings.Join(strings.Fields(ccs(t, "serve", "--help").stdout), " "), "0 for no probes")
+}
