@@ -13,7 +13,7 @@ import (
 	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
-// Card is where a server listens and how to log in to it. A listener that is off is "".
+// Card says where a server listens and how to log in. A listener that is off has the address "".
 type Card struct {
 	XMPP     string    `json:"xmpp"`      // host:port for app servers
 	XMPPTest string    `json:"xmpp_test"` // the same for tests (CCS 1.1, port 5236)
@@ -25,17 +25,17 @@ type Card struct {
 	PID      int       `json:"pid"`
 	Started  time.Time `json:"started"`
 
-	// NewKey says that the server made the project and its key at this start.
+	// NewKey says that the server made the project and its key in this start.
 	NewKey bool `json:"-"`
 }
 
-// ErrNoCard says that no server has left a card in the directory.
+// ErrNoCard says that the directory has no card.
 var ErrNoCard = errors.New("no connection card")
 
-// Path is where the card of a data directory is.
+// Path returns the path of the card in a data directory.
 func Path(dir string) string { return filepath.Join(dir, "card.json") }
 
-// Write keeps the card in a data directory, readable by its owner alone.
+// Write writes the card to a data directory. Only the owner can read it.
 func (c *Card) Write(dir string) error {
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -47,7 +47,7 @@ func (c *Card) Write(dir string) error {
 	return nil
 }
 
-// Read returns the card in a data directory; ErrNoCard if there is none.
+// Read returns the card in a data directory, or ErrNoCard.
 func Read(dir string) (*Card, error) {
 	b, err := os.ReadFile(Path(dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,8 +63,8 @@ func Read(dir string) (*Card, error) {
 	return &c, nil
 }
 
-// DialAddr is how a client on this machine reaches a listener: an address that means every interface
-// becomes localhost, which is also what the certificate says.
+// DialAddr returns the address at which a client on this machine reaches a listener. An address that means
+// every interface becomes localhost, which the certificate also names.
 func DialAddr(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package card is the connection card: what a client on the same machine has to know to reach a running
-// server. The server writes it into its data directory, the client commands read it there, and people
-// read it on the terminal.
+// Package card holds the connection card: addresses and credentials with which a client on the same machine
+// reaches a running server. The server writes the card to its data directory and prints it. The client
+// commands read it.
 //
-// The card holds an API key in the clear, so only its owner may read the file. A Card belongs to who
-// made it; nothing here keeps one.
+// The card contains an API key in clear text, so only the owner may read the file. A Card belongs to the
+// caller; the package keeps no reference to it.
 package card

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// RenderOptions are for Render.
+// RenderOptions are the options of Render.
 type RenderOptions struct {
-	Program string   // how the reader calls the client commands, such as "bin/ccs"
-	Flags   []string // that these need, such as "--data", "/srv/ccs"
+	Program string   // name of the program in the printed commands, such as "bin/ccs"
+	Flags   []string // flags of the printed commands, such as "--data", "/srv/ccs"
 	Path    string   // the file that has the card
-	ShowKey bool     // whether a person alone reads what is written
+	ShowKey bool     // print the key; only where a person reads the output
 }
 
-// Render writes the card for people, and the three commands to try next. A key is shown only if it is new and
-// ShowKey is set: what goes into a pipe ends in a log.
+// Render writes the card and three commands to try next, for people. It prints the key only if the key is
+// new and ShowKey is set, because output in a pipe ends up in logs.
 func (c *Card) Render(w io.Writer, o RenderOptions) error {
 	command := func(args ...string) string {
 		line := append([]string{o.Program}, strings.Fields(args[0])...)
@@ -63,7 +63,7 @@ func quoteAll(words []string) []string {
 	return quoted
 }
 
-// quote makes a word safe to paste into a shell.
+// quote returns the word in a form that is safe to paste into a shell.
 func quote(word string) string {
 	safe := func(r rune) bool {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_./:=@%+,", r)

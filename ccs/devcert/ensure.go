@@ -12,17 +12,17 @@ import (
 	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
-// Files says where the certificates and keys are.
+// Files are the paths of the certificates and keys.
 type Files struct {
-	CA    string // what a client has to trust
+	CA    string // the certificate that clients must trust
 	CAKey string
-	Cert  string // the server's chain
+	Cert  string // the chain of the server
 	Key   string
 }
 
-// Ensure keeps a CA and a server certificate for names in the folder tls of dir. It makes what is
-// missing; it replaces the server certificate, by the same CA, when that ends within 30 days, lacks a
-// name, or does not belong to the CA. It never replaces a CA: somebody may trust it already.
+// Ensure keeps a CA and a server certificate for names in the folder tls of dir. It makes missing files. It
+// replaces the server certificate if that expires within 30 days, lacks a name or is not signed by the CA.
+// It never replaces a CA, because a client may trust it already.
 func Ensure(dir string, names []string, now time.Time) (Files, error) {
 	folder := filepath.Join(dir, "tls")
 	f := Files{
@@ -46,19 +46,19 @@ func Ensure(dir string, names []string, now time.Time) (Files, error) {
 	if err != nil {
 		return Files{}, fmt.Errorf("issue %s: %w", f.Cert, err)
 	}
-	// A crash between the two leaves a key that does not fit, which the next start sees and mends.
+	// A crash between the two leaves a key that does not fit. The next start replaces the pair.
 	if err := write(f.Key, key, 0o600); err != nil {
 		return Files{}, err
 	}
 	return f, write(f.Cert, chain, 0o644)
 }
 
-// authority loads the CA, or makes it if there is neither certificate nor key.
+// authority loads the CA, or makes it if neither certificate nor key exists.
 func (f Files) authority(now time.Time) (*authority, error) {
 	certPEM, certErr := os.ReadFile(f.CA)
 	keyPEM, keyErr := os.ReadFile(f.CAKey)
 	switch noCert, noKey := errors.Is(certErr, fs.ErrNotExist), errors.Is(keyErr, fs.ErrNotExist); {
-	case noCert: // a key alone is what a crash between the two writes leaves: nobody trusts it yet
+	case noCert: // a crash between the two writes left only the key; no client trusts it yet
 		return f.makeAuthority(now)
 	case certErr != nil:
 		return nil, unreadable(certErr)
@@ -97,8 +97,8 @@ func (f Files) makeAuthority(now time.Time) (*authority, error) {
 	return ca, write(f.CA, encode(pemCertificate, ca.cert.Raw), 0o644)
 }
 
-// serverIsGood reports whether the server certificate can go on being used. What can be made anew is
-// no error, what cannot be read is.
+// serverIsGood reports whether the server certificate is still usable. An unusable certificate is no error,
+// since Ensure can replace it. A file that cannot be read is one.
 func (f Files) serverIsGood(ca *authority, names []string, now time.Time) (bool, error) {
 	chain, certErr := os.ReadFile(f.Cert)
 	key, keyErr := os.ReadFile(f.Key)
@@ -122,7 +122,7 @@ func (f Files) serverIsGood(ca *authority, names []string, now time.Time) (bool,
 	return true, nil
 }
 
-// broken is an error that a start cannot mend without breaking somebody's trust.
+// broken returns an error that Ensure cannot repair, because a client may trust the CA.
 func (f Files) broken(path, problem string) error {
 	return fmt.Errorf("%s %s: put the right file back, or remove %s for a new CA, which clients then have to trust",
 		path, problem, filepath.Dir(path))

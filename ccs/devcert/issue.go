@@ -16,9 +16,9 @@ import (
 
 const (
 	caLife     = 10 * 365 * 24 * time.Hour
-	serverLife = 397 * 24 * time.Hour // what the strictest clients still accept
-	renewAhead = 30 * 24 * time.Hour  // Ensure replaces a certificate that ends sooner
-	clockSkew  = time.Hour            // certificates begin this much before now
+	serverLife = 397 * 24 * time.Hour // the longest life that the strictest clients accept
+	renewAhead = 30 * 24 * time.Hour  // Ensure replaces a certificate that expires sooner
+	clockSkew  = time.Hour            // certificates are valid from this long before now
 )
 
 const (
@@ -26,11 +26,11 @@ const (
 	pemKey         = "PRIVATE KEY"
 )
 
-// Pair is a server certificate and the CA that vouches for it, in memory.
+// Pair is a server certificate with its CA, in memory.
 type Pair struct {
-	CAPEM []byte          // what a client has to trust
-	Cert  tls.Certificate // for the server: chain and key
-	Pool  *x509.CertPool  // CAPEM, ready for a client's RootCAs
+	CAPEM []byte          // the certificate that clients must trust
+	Cert  tls.Certificate // chain and key of the server
+	Pool  *x509.CertPool  // CAPEM as a pool, for RootCAs of a client
 }
 
 // New makes a CA and a server certificate for names, valid around now.
@@ -52,7 +52,7 @@ func New(names []string, now time.Time) (*Pair, error) {
 	return &Pair{CAPEM: encode(pemCertificate, ca.cert.Raw), Cert: cert, Pool: pool}, nil
 }
 
-// authority is a CA that can sign.
+// authority is a CA with its key.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -83,8 +83,8 @@ func newAuthority(now time.Time) (*authority, error) {
 	return &authority{cert: cert, key: key}, nil
 }
 
-// issue makes a server certificate with a fresh key. The chain is the certificate and the CA, so that
-// what a client shows of it says where it came from.
+// issue makes a server certificate with a new key. The chain contains the CA, so that a client can show who
+// issued the certificate.
 func (a *authority) issue(names []string, now time.Time) (keyPEM, chainPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -134,7 +134,7 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// authorityOf takes a CA out of what was read.
+// authorityOf returns the CA in PEM data.
 func authorityOf(pair tls.Certificate) (*authority, error) {
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok {

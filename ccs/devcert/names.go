@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// googleHosts are the names that unmodified clients dial and verify.
+// googleHosts are the host names that unmodified clients dial and verify.
 var googleHosts = []string{
-	// App servers: CCS 1.1, and the host that they name in the stream header.
+	// App servers dial these (CCS 1.1). The last is the host in their stream header.
 	"gcm.googleapis.com",
 	"gcm-xmpp.googleapis.com",
 	"gcm-staging.googleapis.com",
@@ -26,8 +26,8 @@ var googleHosts = []string{
 	"fcmregistrations.googleapis.com",
 }
 
-// Names are the names and addresses for a server certificate on this machine: Google's hosts, the
-// loopback names, and the machine's own name.
+// Names returns the names and addresses for a server certificate on this machine: Google's hosts, the
+// loopback names and the host name.
 func Names() []string {
 	names := append([]string(nil), googleHosts...)
 	for i := 1; i <= 8; i++ {
@@ -40,7 +40,7 @@ func Names() []string {
 	return names
 }
 
-// isDNSName leaves out machine names that no certificate can carry.
+// isDNSName reports whether a certificate can contain the host name.
 func isDNSName(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false

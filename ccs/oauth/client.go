@@ -14,24 +14,23 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Life is how long an access token holds that Refresh gives out: what the real service said in expires_in
-// (CCS 7.1).
+// Life is the lifetime of an access token from Refresh. The real service said so in expires_in (CCS 7.1).
 const Life = 3920 * time.Second
 
 // maxScope bounds the scope of a refresh token, so that its access tokens stay within MaxToken. The two
-// that GCM for Chrome had are 47 and 48 characters long.
+// scopes of GCM for Chrome have 47 and 48 characters.
 const maxScope = 400
 
-// ErrScope is a scope that no token can carry.
+// ErrScope says that a scope is too long for a token.
 var ErrScope = errors.New("the scope is too long")
 
-// Client is what an OAuth client identifies itself with. The secret is shown this once.
+// Client holds the credentials of an OAuth client. The store keeps only a hash of the secret.
 type Client struct {
 	ID     string
 	Secret string
 }
 
-// NewClient makes an OAuth client of a project; store.ErrNotFound if there is no such project.
+// NewClient makes an OAuth client of a project. It returns store.ErrNotFound if the project does not exist.
 func (i *Issuer) NewClient(ctx context.Context, sender, name string, now time.Time) (Client, error) {
 	c := Client{ID: newClientID(sender), Secret: newSecret()}
 	err := i.store.CreateOAuthClient(ctx, &store.OAuthClient{
@@ -43,8 +42,8 @@ func (i *Issuer) NewClient(ctx context.Context, sender, name string, now time.Ti
 	return c, nil
 }
 
-// NewRefreshToken makes a refresh token of a client, which is shown this once; store.ErrNotFound if there
-// is no such client.
+// NewRefreshToken makes a refresh token of a client. The store keeps only a hash of it. NewRefreshToken
+// returns store.ErrNotFound if the client does not exist, and ErrScope if the scope is too long.
 func (i *Issuer) NewRefreshToken(ctx context.Context, clientID, scope string, now time.Time) (string, error) {
 	if len(scope) > maxScope {
 		return "", fmt.Errorf("%w: more than %d characters", ErrScope, maxScope)
@@ -53,7 +52,7 @@ func (i *Issuer) NewRefreshToken(ctx context.Context, clientID, scope string, no
 	if err != nil {
 		return "", fmt.Errorf("make a refresh token: %w", err)
 	}
-	token := "1/" + newSecret() // as the real ones began
+	token := "1/" + newSecret() // like those of the real service
 	err = i.store.PutRefreshToken(ctx, &store.RefreshToken{
 		Hash: store.HashKey(token), Client: c.ID, Sender: c.Sender, Scope: scope, Created: now,
 	})
@@ -63,13 +62,14 @@ func (i *Issuer) NewRefreshToken(ctx context.Context, clientID, scope string, no
 	return token, nil
 }
 
-// Refresh exchanges a refresh token for an access token, which holds for Life. ErrClient and ErrGrant are
-// the client's to mend; any other error is ours. A refresh token holds until it is revoked (CCS 7.1).
+// Refresh exchanges a refresh token for an access token that is valid for Life. It returns ErrClient or
+// ErrGrant if the client is at fault; any other error is the store's. A refresh token is valid until it is
+// revoked (CCS 7.1).
 func (i *Issuer) Refresh(ctx context.Context, clientID, clientSecret, refreshToken string, now time.Time) (token string, err error) {
 	c, err := i.store.OAuthClient(ctx, clientID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		c = &store.OAuthClient{} // no secret has this hash, and it takes as long to say so
+		c = &store.OAuthClient{} // no secret has its hash; the answer takes as long as for a wrong secret
 	case err != nil:
 		return "", fmt.Errorf("refresh: %w", err)
 	}
@@ -89,14 +89,14 @@ func (i *Issuer) Refresh(ctx context.Context, clientID, clientSecret, refreshTok
 	return i.Issue(t.Sender, t.Client, t.Scope, now, Life)
 }
 
-// newClientID looks as Google's do: the project's number, 32 random characters, and a domain.
+// newClientID makes a client ID in the form of Google's: project number, 32 random characters, domain.
 func newClientID(sender string) string {
 	var b [20]byte
 	rand.Read(b[:])
 	return sender + "-" + strings.ToLower(base32.StdEncoding.EncodeToString(b[:])) + ".apps.googleusercontent.com"
 }
 
-// newSecret has 256 random bits, so that its plain hash cannot be searched.
+// newSecret makes a secret of 256 random bits. Nobody can find it by a search over plain hashes.
 func newSecret() string {
 	var b [32]byte
 	rand.Read(b[:])

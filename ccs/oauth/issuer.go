@@ -11,17 +11,17 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Refusal is why a credential is not good. Whoever checks tokens through an interface knows one by its
-// method.
+// Refusal says why a credential is not valid. A caller that checks tokens through an interface recognises
+// it by its method Refused.
 type Refusal string
 
-// Error is the reason, for the log.
+// Error returns the reason, for the log.
 func (r Refusal) Error() string { return string(r) }
 
-// Refused tells a refusal from an error that kept the credential from being checked.
+// Refused reports true: the credential was checked and is not valid. Other errors prevented the check.
 func (r Refusal) Refused() bool { return true }
 
-// Why a credential is refused.
+// The reasons to refuse a credential.
 const (
 	ErrInvalid = Refusal("not an access token of this server")
 	ErrExpired = Refusal("the access token has expired")
@@ -30,13 +30,13 @@ const (
 	ErrGrant   = Refusal("the refresh token is unknown or another client's") // invalid_grant (CCS 7.1)
 )
 
-// Store is what an Issuer needs of a store.
+// Store is the part of a store that an Issuer needs.
 type Store interface {
 	store.Secrets
 	store.OAuth
 }
 
-// secretName is under which name the store keeps what tokens are signed with.
+// secretName is the name of the signing key in the store.
 const secretName = "oauth"
 
 // Issuer issues and checks access tokens.
@@ -45,7 +45,7 @@ type Issuer struct {
 	secret []byte
 }
 
-// New makes an issuer over a store. All issuers of one store take each other's tokens.
+// New makes an issuer on a store. All issuers of one store accept each other's tokens.
 func New(ctx context.Context, st Store) (*Issuer, error) {
 	fresh := make([]byte, sha256.Size)
 	rand.Read(fresh)
@@ -61,9 +61,9 @@ func (i *Issuer) Issue(sender, clientID, scope string, now time.Time, life time.
 	return i.sign(Claims{Sender: sender, Client: clientID, Scope: scope, Issued: now, Expires: now.Add(life)})
 }
 
-// Check says what an access token says: ErrInvalid for one that this server did not issue, ErrExpired,
-// ErrRevoked; any other error is the store's. A client is never there without its project, so that looking
-// for the client is enough.
+// Check returns the claims of an access token. It returns ErrInvalid for a token of another server,
+// ErrExpired or ErrRevoked; any other error is the store's. A client does not outlive its project, so
+// Check looks up the client only.
 func (i *Issuer) Check(ctx context.Context, token string, now time.Time) (Claims, error) {
 	c, err := i.parse(token)
 	if err != nil {
@@ -84,7 +84,7 @@ func (i *Issuer) Check(ctx context.Context, token string, now time.Time) (Claims
 	return c, nil
 }
 
-// TokenOwner is Check for who only needs to know whose the token is (ccs.TokenChecker).
+// TokenOwner is Check for a caller that needs only the owner of the token (ccs.TokenChecker).
 func (i *Issuer) TokenOwner(ctx context.Context, token string, now time.Time) (sender, clientID string, err error) {
 	c, err := i.Check(ctx, token, now)
 	return c.Sender, c.Client, err

@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// Prefix begins every access token, as it did Google's, and tells it from API keys, which begin with "AIza".
+// Prefix begins every access token, as at Google. API keys begin with "AIza" instead.
 const Prefix = "ya29."
 
-// MaxToken is the length of the longest access token: far below what a stream may send before it has
-// logged in, and all that is looked at of what a stranger sends.
+// MaxToken is the length of the longest access token. It is far below the limit of a stream before login,
+// and a longer one is refused unread.
 const MaxToken = 1024
 
-// Claims are what an access token says.
+// Claims are the statements of an access token.
 type Claims struct {
 	Sender  string // the project's sender ID
 	Client  string // the OAuth client's ID
 	Scope   string
 	Issued  time.Time // to the second
-	Expires time.Time // not good at or after this time; to the second
+	Expires time.Time // the token is not valid at or after this time; to the second
 }
 
-// The layout of what is signed: version, issued, expires (Unix seconds), then sender, client and scope,
+// The layout of the signed part: version, issued, expires (Unix seconds), then sender, client and scope,
 // each after its length in two bytes. The signature follows.
 const (
 	tokenVersion = 1
@@ -35,10 +35,10 @@ const (
 	macLen       = sha256.Size
 )
 
-// errTooLong is what nobody gets whose client and scope have sensible lengths.
+// errTooLong says that a client ID or scope is too long for a token. Those that this package makes are not.
 var errTooLong = errors.New("the access token would be too long")
 
-// sign makes the token of claims.
+// sign makes the token of the claims.
 func (i *Issuer) sign(c Claims) (string, error) {
 	b := []byte{tokenVersion}
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Issued.Unix()))
@@ -57,14 +57,14 @@ func (i *Issuer) sign(c Claims) (string, error) {
 	return token, nil
 }
 
-// parse takes apart a token that this server signed; ErrInvalid for any other.
+// parse returns the claims of a token that this server signed, and ErrInvalid for any other.
 func (i *Issuer) parse(token string) (c Claims, err error) {
 	text, ok := strings.CutPrefix(token, Prefix)
 	if !ok || len(token) > MaxToken {
 		return c, ErrInvalid
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
-	// A token has one spelling: the decoder would pass over line ends and over bits of the last character.
+	// A token has one spelling. The decoder alone ignores line ends and unused bits of the last character.
 	if err != nil || len(b) < timesLen+macLen || base64.RawURLEncoding.EncodeToString(b) != text {
 		return c, ErrInvalid
 	}
@@ -81,7 +81,7 @@ func (i *Issuer) parse(token string) (c Claims, err error) {
 	return c, nil
 }
 
-// cutField takes one field off what is signed, and so is as sign wrote it.
+// cutField cuts one field from the signed part. The signature was verified, so the field is well formed.
 func cutField(b []byte) (field string, rest []byte) {
 	n := 2 + int(binary.BigEndian.Uint16(b))
 	return string(b[2:n]), b[n:]
