@@ -148,39 +148,55 @@ const (
 
 // Run removes expired messages until ctx ends, and counts devices as away that did not come back. Each sweep looks at a
 // bounded number of entries and the next goes on from there: what has expired is never delivered anyway, so that only space
-// is at stake, and when a device is told that its message has failed.
+// is at stake, and when a device is told that its message has failed. After a jump of the clock Run sweeps at once until
+// nothing more has expired, and then makes the sessions look for what is due.
 func (r *Router) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	late := time.NewTimer(r.comeBack - time.Since(r.started))
 	defer late.Stop()
+	jumped, stop := jumps(r.clock)
+	defer stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-late.C:
 			r.giveUpOnTheExpected(ctx)
-			continue
 		case <-tick.C:
-		}
-		now := r.clock.Now()
-		expired, _, err := r.store.Expire(ctx, now, sweepBatch)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			r.StoreFailed(r.log, "sweep expired messages", err)
-		case len(expired) > 0:
-			r.log.Debug("messages expired", zap.Int("messages", len(expired)))
-			if err := r.tellOfExpired(ctx, expired, now); err != nil {
-				r.StoreFailed(r.log, "tell devices of expired messages", err)
+			if _, err := r.sweep(ctx); err != nil {
+				return err
 			}
-		}
-		if err == nil { // a store in trouble is complained of once
-			err = r.forgetNewcomers(ctx, now)
-			if err != nil && ctx.Err() == nil {
-				r.StoreFailed(r.log, "forget devices that never connected", err)
+		case <-jumped:
+			for more := true; more; {
+				var err error
+				if more, err = r.sweep(ctx); err != nil {
+					return err
+				}
 			}
+			r.tickSessions()
 		}
 	}
+}
+
+// sweep removes what has expired, up to a limit, and reports whether there may be more. The error is that of ctx.
+func (r *Router) sweep(ctx context.Context) (more bool, err error) {
+	now := r.clock.Now()
+	expired, more, err := r.store.Expire(ctx, now, sweepBatch)
+	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case err != nil: // a store in trouble is complained of once
+		r.StoreFailed(r.log, "sweep expired messages", err)
+		return false, nil
+	case len(expired) > 0:
+		r.log.Debug("messages expired", zap.Int("messages", len(expired)))
+		if err := r.tellOfExpired(ctx, expired, now); err != nil {
+			r.StoreFailed(r.log, "tell devices of expired messages", err)
+		}
+	}
+	if err := r.forgetNewcomers(ctx, now); err != nil && ctx.Err() == nil {
+		r.StoreFailed(r.log, "forget devices that never connected", err)
+	}
+	return more, nil
 }
