@@ -69,9 +69,22 @@ type Config struct {
 	// OpenDisk opens the embedded store of a directory; nil for diskstore.Open. Tests have it break the disk.
 	OpenDisk func(dir string) (store.Store, error)
 
+	Network Network // nil for the machine's. Tests have one in memory
+	NoAdmin bool    // no socket for commands in DataDir
+
 	Clock  ccs.Clock   // the time that messages go by; nil for the wall clock
 	Logger *zap.Logger // nil for none
 }
+
+// Network makes listeners, as net.Listen does.
+type Network interface {
+	Listen(network, addr string) (net.Listener, error)
+}
+
+// tcp is the machine's network.
+type tcp struct{}
+
+func (tcp) Listen(network, addr string) (net.Listener, error) { return net.Listen(network, addr) }
 
 // Default is the configuration of a server that is told nothing: reachable from this machine alone, since
 // whoever finds a data directory without projects gets one made.

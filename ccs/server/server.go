@@ -5,13 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,11 +23,9 @@ import (
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/ccs/oauth"
 	"github.com/openccs/openccs/ccs/xmppserver"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/store"
-	"github.com/openccs/openccs/store/redisstore"
 )
 
 // Server is a running ccs.
@@ -57,104 +52,6 @@ type Server struct {
 	ended    error
 }
 
-// Start opens everything and returns once all listeners accept. A port that is busy, a directory that
-// cannot be used, a second server on one directory: each is an error that says which and what to do.
-func Start(ctx context.Context, conf Config) (_ *Server, err error) {
-	if err := conf.Validate(); err != nil {
-		return nil, err
-	}
-	if conf.Logger == nil {
-		conf.Logger = zap.NewNop()
-	}
-	s := &Server{conf: conf, log: conf.Logger.Named("server")}
-	var undo []func()
-	defer func() {
-		if err != nil {
-			for i := len(undo) - 1; i >= 0; i-- {
-				undo[i]()
-			}
-		}
-	}()
-	if err := makeDataDir(conf.DataDir); err != nil {
-		return nil, err
-	}
-	if s.store, err = OpenStore(ctx, conf); err != nil {
-		return nil, err
-	}
-	undo = append(undo, func() { s.store.Close() })
-	tlsConf, caFile, err := s.certificates()
-	if err != nil {
-		return nil, err
-	}
-	tokens, err := oauth.New(ctx, s.store)
-	if err != nil {
-		return nil, err
-	}
-	s.router, err = ccs.New(ctx, s.store, ccs.Options{
-		Tokens: tokens,
-		Clock:  conf.Clock,
-		Logger: conf.Logger,
-
-		NewDevices: conf.NewDevices,
-		Profile: ccs.Profile{
-			Window:         conf.Window,
-			UpstreamWindow: conf.UpstreamWindow,
-			DeviceBacklog:  conf.DeviceBacklog,
-			SenderBacklog:  conf.SenderBacklog,
-			DeviceRate:     perMinute(conf.DeviceRate),
-			UpstreamRate:   perMinute(conf.UpstreamRate),
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.gate = s.makeGate()
-	listeners, err := s.listen()
-	if err != nil {
-		return nil, err
-	}
-	undo = append(undo, listeners.close)
-	s.card = card.Card{
-		XMPP:     card.DialAddr(addr(listeners.xmpp)),
-		XMPPTest: card.DialAddr(addr(listeners.xmppTest)),
-		MCS:      card.DialAddr(addr(listeners.mcs)),
-		HTTP:     "https://" + card.DialAddr(addr(listeners.http)),
-		CAFile:   caFile,
-		PID:      os.Getpid(),
-		Started:  time.Now(),
-	}
-	projects := admin.NewProjects(s.store, admin.Options{OnKeyRevoked: s.keysChanged})
-	mux := http.NewServeMux()
-	admin.ProjectRoutes(mux, projects)
-	admin.DrainRoute(mux, s.DrainConnections)
-	admin.ProfileRoutes(mux)
-	s.makeEndpoints(tlsConf)
-	if s.admin, err = admin.Start(conf.DataDir, mux, conf.Logger); err != nil {
-		return nil, err
-	}
-	undo = append(undo, func() { s.admin.Shutdown(ctx) })
-	// No other server runs on the directory now.
-	if err := s.writeCard(ctx, projects); err != nil {
-		return nil, err
-	}
-	s.serve(listeners, tlsConf)
-	s.log.Info("ready", zap.String("xmpp", s.card.XMPP), zap.String("xmpp_test", s.card.XMPPTest),
-		zap.String("mcs", s.card.MCS), zap.String("http", s.card.HTTP), zap.String("store", redisstore.Redacted(conf.Store)))
-	return s, nil
-}
-
-func makeDataDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &ConfigError{Flag: "data", Value: dir, Problem: err.Error(), Mend: "name a directory that ccs may create and write to"}
-	}
-	probe, err := os.CreateTemp(dir, ".probe-*")
-	if err != nil {
-		return &ConfigError{Flag: "data", Value: dir, Problem: err.Error(), Mend: "make it writable for this user, or name another"}
-	}
-	probe.Close()
-	return os.Remove(probe.Name())
-}
-
 // certificates loads the given certificate or makes a development one, and says what clients have to trust.
 func (s *Server) certificates() (*tls.Config, string, error) {
 	cert, key, ca := s.conf.TLSCert, s.conf.TLSKey, ""
@@ -173,57 +70,6 @@ func (s *Server) certificates() (*tls.Config, string, error) {
 		return nil, "", &ConfigError{Flag: "tls-cert", Value: cert, Problem: err.Error(), Mend: "give a PEM chain and the key that belongs to it"}
 	}
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, ca, nil
-}
-
-type listeners struct{ xmpp, xmppTest, mcs, http, plain net.Listener }
-
-func (l *listeners) close() {
-	for _, n := range []net.Listener{l.xmpp, l.xmppTest, l.mcs, l.http, l.plain} {
-		if n != nil {
-			n.Close()
-		}
-	}
-}
-
-func addr(l net.Listener) string {
-	if l == nil {
-		return ""
-	}
-	return l.Addr().String()
-}
-
-func (s *Server) listen() (*listeners, error) {
-	var l listeners
-	var errs []error
-	for _, want := range []struct {
-		flag, addr string
-		l          *net.Listener
-	}{
-		{"xmpp-listen", s.conf.XMPPListen, &l.xmpp},
-		{"xmpp-test-listen", s.conf.XMPPTestListen, &l.xmppTest},
-		{"mcs-listen", s.conf.MCSListen, &l.mcs},
-		{"http-listen", s.conf.HTTPListen, &l.http},
-		{"http-plain-listen", s.conf.HTTPPlain, &l.plain},
-	} {
-		if want.addr == "" {
-			continue
-		}
-		tcp, err := net.Listen("tcp", want.addr)
-		if err == nil {
-			*want.l = s.gate.Listener(tcp)
-		} else {
-			problem := err.Error()
-			if errors.Is(err, syscall.EADDRINUSE) {
-				problem = "the port is in use by another program"
-			}
-			errs = append(errs, &ConfigError{Flag: want.flag, Value: want.addr, Problem: problem, Mend: "choose another address, or port 0 for any free one"})
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		l.close()
-		return nil, err
-	}
-	return &l, nil
 }
 
 func (s *Server) makeEndpoints(tlsConf *tls.Config) {
@@ -395,7 +241,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.draining.Store(true)
 		s.log.Info("shutting down")
 		errs := []error{
-			s.admin.Shutdown(ctx),
+			s.stopAdmin(ctx),
 			s.xmpp.Close(),
 			s.http.Shutdown(ctx),
 			s.mcs.Close(),
@@ -405,6 +251,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.ended = errors.Join(errs...)
 	})
 	return s.ended
+}
+
+func (s *Server) stopAdmin(ctx context.Context) error {
+	if s.admin == nil {
+		return nil
+	}
+	return s.admin.Shutdown(ctx)
 }
 
 // Wait returns when a part of the server has failed, with its error, or after Shutdown, with none.

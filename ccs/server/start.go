@@ -1,0 +1,162 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/admin"
+	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/oauth"
+	"github.com/openccs/openccs/store/redisstore"
+)
+
+// Start opens everything and returns once all listeners accept. A port that is busy, a directory that
+// cannot be used, a second server on one directory: each is an error that says which and what to do.
+func Start(ctx context.Context, conf Config) (*Server, error) {
+	if err := conf.Validate(); err != nil {
+		return nil, err
+	}
+	if conf.Logger == nil {
+		conf.Logger = zap.NewNop()
+	}
+	if conf.Network == nil {
+		conf.Network = tcp{}
+	}
+	s := &starter{Server: &Server{conf: conf, log: conf.Logger.Named("server")}}
+	for _, step := range []func(context.Context) error{
+		s.openDataDir,
+		s.openStore,
+		s.loadCertificates,
+		s.makeRouter,
+		s.openListeners,
+		s.makeEndpoints,
+		s.startAdmin,
+		s.publishCard, // no other server runs on the directory now
+	} {
+		if err := step(ctx); err != nil {
+			s.undo.run()
+			return nil, err
+		}
+	}
+	s.serve(s.listeners, s.tls)
+	s.log.Info("ready", zap.String("xmpp", s.card.XMPP), zap.String("xmpp_test", s.card.XMPPTest),
+		zap.String("mcs", s.card.MCS), zap.String("http", s.card.HTTP), zap.String("store", redisstore.Redacted(conf.Store)))
+	return s.Server, nil
+}
+
+// cleanups undo the steps of a start that fails, the last one first.
+type cleanups []func()
+
+func (c *cleanups) push(f func()) { *c = append(*c, f) }
+
+func (c cleanups) run() {
+	for i := len(c) - 1; i >= 0; i-- {
+		c[i]()
+	}
+}
+
+// starter is a Server that is being started. Each step uses what those before it have made, and pushes what undoes it.
+type starter struct {
+	*Server
+	undo cleanups
+
+	tls       *tls.Config
+	listeners *listeners
+	projects  *admin.Projects
+}
+
+func (s *starter) openDataDir(context.Context) error { return makeDataDir(s.conf.DataDir) }
+
+func (s *starter) openStore(ctx context.Context) (err error) {
+	if s.store, err = OpenStore(ctx, s.conf); err != nil {
+		return err
+	}
+	s.undo.push(func() { s.store.Close() })
+	return nil
+}
+
+func (s *starter) loadCertificates(context.Context) (err error) {
+	s.tls, s.card.CAFile, err = s.certificates()
+	return err
+}
+
+func (s *starter) makeRouter(ctx context.Context) error {
+	tokens, err := oauth.New(ctx, s.store)
+	if err != nil {
+		return err
+	}
+	s.router, err = ccs.New(ctx, s.store, ccs.Options{
+		Tokens:     tokens,
+		Clock:      s.conf.Clock,
+		Logger:     s.conf.Logger,
+		NewDevices: s.conf.NewDevices,
+		Profile: ccs.Profile{
+			Window:         s.conf.Window,
+			UpstreamWindow: s.conf.UpstreamWindow,
+			DeviceBacklog:  s.conf.DeviceBacklog,
+			SenderBacklog:  s.conf.SenderBacklog,
+			DeviceRate:     perMinute(s.conf.DeviceRate),
+			UpstreamRate:   perMinute(s.conf.UpstreamRate),
+		},
+	})
+	return err
+}
+
+func (s *starter) openListeners(context.Context) (err error) {
+	s.gate = s.makeGate()
+	if s.listeners, err = s.listen(); err != nil {
+		return err
+	}
+	s.undo.push(s.listeners.close)
+	return nil
+}
+
+func (s *starter) makeEndpoints(context.Context) error {
+	s.Server.makeEndpoints(s.tls)
+	return nil
+}
+
+func (s *starter) startAdmin(ctx context.Context) (err error) {
+	s.projects = admin.NewProjects(s.store, admin.Options{OnKeyRevoked: s.keysChanged})
+	if s.conf.NoAdmin {
+		return nil
+	}
+	mux := http.NewServeMux()
+	admin.ProjectRoutes(mux, s.projects)
+	admin.DrainRoute(mux, s.DrainConnections)
+	admin.ProfileRoutes(mux)
+	if s.admin, err = admin.Start(s.conf.DataDir, mux, s.conf.Logger); err != nil {
+		return err
+	}
+	s.undo.push(func() { s.admin.Shutdown(ctx) })
+	return nil
+}
+
+func (s *starter) publishCard(ctx context.Context) error {
+	l := s.listeners
+	s.card.XMPP = card.DialAddr(addr(l.xmpp))
+	s.card.XMPPTest = card.DialAddr(addr(l.xmppTest))
+	s.card.MCS = card.DialAddr(addr(l.mcs))
+	s.card.HTTP = "https://" + card.DialAddr(addr(l.http))
+	s.card.PID = os.Getpid()
+	s.card.Started = time.Now()
+	return s.writeCard(ctx, s.projects)
+}
+
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return &ConfigError{Flag: "data", Value: dir, Problem: err.Error(), Mend: "name a directory that ccs may create and write to"}
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return &ConfigError{Flag: "data", Value: dir, Problem: err.Error(), Mend: "make it writable for this user, or name another"}
+	}
+	probe.Close()
+	return os.Remove(probe.Name())
+}
