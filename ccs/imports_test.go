@@ -168,9 +168,28 @@ var importRules = []rule{
 	},
 	{
 		packages: []string{ours},
-		but:      []string{"store/storetest/...", "store/redisstore/redistest/...", "ccs/ccstest/..."},
+		but:      []string{"store/storetest/...", "store/redisstore/redistest/..."},
 		forbids:  []string{"testing", "github.com/stretchr/testify/..."},
 		reason:   "what is for tests has no place in a program",
+	},
+	{
+		packages: []string{"ccs/ccstest/..."},
+		forbids:  []string{"testing", "github.com/stretchr/..."},
+		deep:     true,
+		reason:   "users of ccstest choose their own test library, and may start a server outside of a test",
+	},
+	{
+		packages: []string{"ccs/clock/..."},
+		forbids:  []string{ours},
+		allows:   []string{"ccs/clock/..."},
+		deep:     true,
+		reason:   "a clock tells the time; the core asks it",
+	},
+	{
+		packages: []string{ours},
+		but:      []string{"cmd/...", "ccs/server/...", "ccs/ccstest/..."},
+		forbids:  []string{"ccs/clock/..."},
+		reason:   "which clock it is, is the assembly's choice",
 	},
 }
 

@@ -4,13 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"net/http"
 	"os"
-	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/mcsclient"
 	"github.com/openccs/openccs/ccs/server"
@@ -22,9 +21,10 @@ type Server struct {
 	Sender string // the first project
 	Key    string
 
-	t     testing.TB
-	conf  server.Config
-	roots *x509.CertPool
+	t       TB
+	conf    server.Config
+	network *Network // nil for the machine's
+	roots   *x509.CertPool
 }
 
 // Option changes the configuration of a server before it starts.
@@ -36,8 +36,11 @@ func Disk(c *server.Config) { c.Store = "disk:" }
 // Store has the server use the store at a URL.
 func Store(url string) Option { return func(c *server.Config) { c.Store = url } }
 
+// Clock makes messages go by a clock, such as one of clock.NewManual, which a test moves.
+func Clock(clock ccs.Clock) Option { return func(c *server.Config) { c.Clock = clock } }
+
 // Start starts a server that ends with the test.
-func Start(t testing.TB, opts ...Option) *Server {
+func Start(t TB, opts ...Option) *Server {
 	t.Helper()
 	conf := server.Default()
 	conf.DataDir = t.TempDir()
@@ -47,6 +50,7 @@ func Start(t testing.TB, opts ...Option) *Server {
 		o(&conf)
 	}
 	s := &Server{t: t, conf: conf}
+	s.network, _ = conf.Network.(*Network)
 	s.start()
 	t.Cleanup(s.Stop)
 	return s
@@ -64,15 +68,25 @@ func (s *Server) start() {
 	s.t.Helper()
 	var err error
 	s.Server, err = server.Start(context.Background(), s.conf)
-	require.NoError(s.t, err)
+	s.must(err, "start the server")
 	s.Sender, s.Key = s.Card().SenderID, s.Card().APIKey
 	pem, err := os.ReadFile(s.CAFile())
-	require.NoError(s.t, err)
+	s.must(err, "read the CA")
 	s.roots = x509.NewCertPool()
-	require.True(s.t, s.roots.AppendCertsFromPEM(pem))
+	if !s.roots.AppendCertsFromPEM(pem) {
+		s.t.Fatalf("ccstest: no certificate in %s", s.CAFile())
+	}
 	// A restart comes back to where its clients look for it.
 	s.conf.XMPPListen, s.conf.MCSListen = s.XMPPAddr(), s.MCSAddr()
 	s.conf.HTTPListen = s.HTTPURL()[len("https://"):]
+}
+
+// must ends the test if there is an error.
+func (s *Server) must(err error, doing string) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatalf("ccstest: %s: %v", doing, err)
+	}
 }
 
 // patience bounds what a test waits for.
@@ -83,7 +97,7 @@ func (s *Server) Stop() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	require.NoError(s.t, s.Shutdown(ctx))
+	s.must(s.Shutdown(ctx), "stop the server")
 }
 
 // Restart ends the server and starts it again on the same data and ports.
@@ -96,21 +110,65 @@ func (s *Server) Restart() {
 // TLS is a client's configuration that trusts the server.
 func (s *Server) TLS() *tls.Config { return &tls.Config{RootCAs: s.roots} }
 
+// Dial connects to the server as net.Dialer.DialContext does, on the server's network.
+func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if s.network != nil {
+		return s.network.DialContext(ctx, network, addr)
+	}
+	return new(net.Dialer).DialContext(ctx, network, addr)
+}
+
 // HTTP is a client that trusts the server.
 func (s *Server) HTTP() *http.Client {
-	return &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: s.TLS(), DisableKeepAlives: true}}
+	return &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: s.TLS(), DialContext: s.Dial, DisableKeepAlives: true}}
+}
+
+// xmppOptions completes what a client over XMPP is told.
+func (s *Server) xmppOptions(o *ccsclient.Options) {
+	o.TLS = s.TLS()
+	if o.Dial == nil {
+		o.Dial = s.Dial
+	}
+}
+
+// mcsOptions completes what a device is told.
+func (s *Server) mcsOptions(o *mcsclient.Options) {
+	o.TLS = s.TLS()
+	if o.DialContext == nil {
+		o.DialContext = s.Dial
+	}
 }
 
 // AppServer logs in as the first project's app server. The connection ends with the test.
 func (s *Server) AppServer(o ccsclient.Options) *ccsclient.Client {
 	s.t.Helper()
-	o.TLS = s.TLS()
+	s.xmppOptions(&o)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := ccsclient.Dial(ctx, s.XMPPAddr(), s.Sender, s.Key, o)
-	require.NoError(s.t, err)
+	s.must(err, "log in as an app server")
 	s.t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// RunAppServer keeps the first project's app server connected until the test ends.
+func (s *Server) RunAppServer(o ccsclient.AppServerOptions) *ccsclient.AppServer {
+	s.t.Helper()
+	s.xmppOptions(&o.Options)
+	a := ccsclient.NewAppServer(s.XMPPAddr(), s.Sender, s.Key, o)
+	s.run(a.Run)
+	return a
+}
+
+// run runs until the test ends.
+func (s *Server) run(f func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = f(ctx) // the context's end, or what the test sees by itself
+	}()
+	s.t.Cleanup(func() { cancel(); <-ended })
 }
 
 // Device is an enrolled device with one registered app.
@@ -126,32 +184,41 @@ func (s *Server) Enrol(app string) *Device {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	id, err := mcsclient.CheckIn(ctx, s.HTTP(), s.HTTPURL(), mcsclient.Identity{})
-	require.NoError(s.t, err)
+	s.must(err, "enrol a device")
 	token, err := mcsclient.Register(ctx, s.HTTP(), s.HTTPURL(), id, mcsclient.Registration{App: app, Senders: []string{s.Sender}})
-	require.NoError(s.t, err)
+	s.must(err, "enrol a device")
 	return &Device{Identity: id, App: app, Token: token}
 }
 
 // Connect logs a device in. The connection ends with the test.
 func (s *Server) Connect(d *Device, o mcsclient.Options) *mcsclient.Client {
 	s.t.Helper()
-	o.TLS = s.TLS()
+	s.mcsOptions(&o)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := mcsclient.Dial(ctx, s.MCSAddr(), d.Identity, o)
-	require.NoError(s.t, err)
+	s.must(err, "log a device in")
 	s.t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// RunDevice keeps a device connected until the test ends.
+func (s *Server) RunDevice(d *Device, o mcsclient.DeviceOptions) *mcsclient.Device {
+	s.t.Helper()
+	s.mcsOptions(&o.Options)
+	device := mcsclient.NewDevice(s.MCSAddr(), d.Identity, o)
+	s.run(device.Run)
+	return device
 }
 
 // ConnectXMPP logs a device in over XMPP. The connection ends with the test.
 func (s *Server) ConnectXMPP(d *Device, o ccsclient.DeviceOptions) *ccsclient.Client {
 	s.t.Helper()
-	o.TLS = s.TLS()
+	s.xmppOptions(&o.Options)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := ccsclient.DialDevice(ctx, s.XMPPAddr(), d.AndroidID, d.SecurityToken, o)
-	require.NoError(s.t, err)
+	s.must(err, "log a device in over XMPP")
 	s.t.Cleanup(func() { c.Close() })
 	return c
 }
