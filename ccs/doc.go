@@ -35,13 +35,13 @@
 //
 // # Many nodes
 //
-// Where the store is store.Nodes, as the one in Redis is, any number of processes serve the same senders and
-// devices. They are equal, and the store is the truth. A queue is attached by the node that has a session for it: a
-// device's by one, whose older session on another node is told to end and waited for, a sender's by any. Claims
-// belong to a node and a lease; a node that falls silent loses them, and learns so when it wakes up. What is put on
-// one node wakes the session on another by a hint, and each node looks at its attached queues once a second in case a
-// hint got lost. What only one node knows holds for that node alone: the memory of repeats, the rates of devices
-// and senders, and the order of one device's upstream messages among several connections.
+// Where the store is a store.Coordinator, as the one in Redis is, any number of processes serve the same senders and
+// devices; ccs/cluster makes a router one of them. They are equal, and the store is the truth. A queue is attached by
+// the node that has a session for it: a device's by one, a sender's by any. A device's older session on another node
+// is told to end and waited for. Claims belong to a node and a lease. A node that falls silent loses them, and learns
+// so when it wakes up. What is put on one node wakes the session on another by a hint. Each node checks its attached
+// queues once a second in case a hint got lost. What only one node knows holds for that node alone: the memory of
+// repeats, the rates of devices and senders, and the order of one device's upstream messages among several connections.
 //
 // # Repeats
 //
@@ -96,7 +96,7 @@
 //	cmd/ccs
 //	ccs/server        ccs/ccstest (server and clients)      ccs/load (clients alone)
 //	ccs/xmppserver    ccs/mcsserver    ccs/httpserver       ccs/ccsclient    ccs/mcsclient
-//	ccs               ccs/internal/{listener,eagerconn,admission}           ccs/mcs
+//	ccs               ccs/cluster    ccs/internal/{listener,eagerconn,admission}           ccs/mcs
 //	store (memstore, diskstore, redisstore, storetest)      flowcontrol      stanza (doors and clients only)
 //	payload
 //

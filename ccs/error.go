@@ -5,7 +5,7 @@ import "errors"
 // What a session or a login may end with. Sessions get them as the reason to close.
 var (
 	ErrTakenOver     = errors.New("a newer login took over") // DEV 6
-	ErrLeaseLost     = errors.New("the other nodes took this one for dead")
+	ErrLeaseLost     = errors.New("this node was declared dead by its peers")
 	ErrShuttingDown  = errors.New("the server is shutting down")
 	ErrDetached      = errors.New("the session has ended")
 	ErrUnknownDevice = errors.New("unknown device or wrong security token")

@@ -65,6 +65,19 @@ var importRules = []rule{
 		reason:   "the core decides for every endpoint and every store, so it knows none of them, and speaks no wire format such as stanza",
 	},
 	{
+		packages: []string{"ccs/cluster/..."},
+		forbids:  []string{ours},
+		allows:   []string{"ccs/cluster/...", "store"},
+		deep:     true,
+		reason:   "what nodes do needs the steps that a store offers, whichever store and whatever is served from it",
+	},
+	{
+		packages: []string{ours},
+		but:      []string{"ccs/cluster/...", "ccs/server/..."},
+		forbids:  []string{"ccs/cluster/..."},
+		reason:   "the core and the endpoints do not know how nodes find each other: the assembly gives the router its cluster",
+	},
+	{
 		packages: []string{"ccs/oauth/..."},
 		forbids:  []string{ours},
 		allows:   []string{"store"},
@@ -357,6 +370,18 @@ func TestTheCheckItself(t *testing.T) {
 			name:    "the core picks a store",
 			imports: map[string][]string{"github.com/openccs/openccs/ccs": {"github.com/openccs/openccs/store/memstore"}},
 			broken:  []string{"github.com/openccs/openccs/ccs -> " + module + "/store/memstore: "},
+		},
+		{
+			name: "what nodes do reaches for the core, and the core for it",
+			imports: map[string][]string{
+				"github.com/openccs/openccs/ccs":         {"github.com/openccs/openccs/ccs/cluster"},
+				"github.com/openccs/openccs/ccs/cluster": {"github.com/openccs/openccs/ccs"},
+			},
+			broken: []string{
+				"github.com/openccs/openccs/ccs -> " + module + "/ccs/cluster: the core and", // two rules say so
+				"github.com/openccs/openccs/ccs -> " + module + "/ccs/cluster: the core decides",
+				"github.com/openccs/openccs/ccs/cluster -> " + module + "/ccs: what nodes do",
+			},
 		},
 		{
 			name:    "an endpoint reads the card",

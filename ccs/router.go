@@ -28,6 +28,9 @@ type Options struct {
 	// DefaultNewDevices.
 	NewDevices int
 
+	// Cluster is the other processes on the store; default: this one has it for itself.
+	Cluster Cluster
+
 	// Tokens knows the access tokens that LoginToken takes; default: none is taken, only API keys are.
 	Tokens TokenChecker
 }
@@ -51,7 +54,7 @@ type Router struct {
 	newcomers *newcomers
 	shares    *shares // of devices in the backlogs of senders
 
-	nodes   store.Nodes   // nil: this process has the store for itself
+	cluster Cluster       // nil: this process has the store for itself
 	changed chan SenderID // projects that changed on other nodes
 
 	deviceRates   *rates[uint64]   // downstream messages to one device (CCS 5.10)
@@ -81,6 +84,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		clock:     o.Clock,
 		log:       o.Logger,
 		comeBack:  o.ComeBack,
+		cluster:   o.Cluster,
 		tokens:    o.Tokens,
 		newcomers: newNewcomers(o.NewDevices),
 		changed:   make(chan SenderID, maxChanged),
@@ -104,9 +108,6 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		return nil, err
 	}
 	if r.repeats, err = newRepeats(ctx, st, r.clock.Now(), r.log); err != nil {
-		return nil, err
-	}
-	if err := r.joinNodes(ctx); err != nil {
 		return nil, err
 	}
 	if p, ok := st.(store.Presence); ok {

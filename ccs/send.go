@@ -221,7 +221,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *Downstream, reg 
 		e.Limit = store.Limit{Messages: r.profile.DeviceBacklog, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Refuse}
 	} else {
 		e.Limit = store.Limit{Messages: r.profile.AwayMessages, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Discard}
-		if r.nodes != nil {
+		if r.cluster != nil {
 			e.Limit.Connected = r.profile.DeviceBacklog
 		}
 	}

@@ -12,6 +12,9 @@ var (
 	ErrClosed   = errors.New("store is closed")
 	ErrLocked   = errors.New("in use by another process")
 
+	// ErrTakenOver says that the lease which claims does not have the queue, or has lost it (see Coordinator).
+	ErrTakenOver = errors.New("the queue belongs to another session")
+
 	// ErrUnavailable says that the store can not do this now, and that the caller shall try again later: the
 	// disk is full, the server that keeps the data does not answer. A store wraps it around the cause. A call
 	// that fails so has the same meaning as any that fails: an entry may or may not have been kept.

@@ -17,6 +17,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/cluster"
 	"github.com/openccs/openccs/ccs/devcert"
 	"github.com/openccs/openccs/ccs/httpserver"
 	"github.com/openccs/openccs/ccs/internal/admission"
@@ -31,17 +32,18 @@ import (
 // Server is a running ccs.
 type Server struct {
 	// Static after Start.
-	conf   Config
-	log    *zap.Logger
-	store  store.Store
-	router *ccs.Router
-	gate   *admission.Gate
-	xmpp   *xmppserver.Server
-	mcs    *mcsserver.Server
-	http   *httpserver.Server
-	admin  *admin.Server
-	memory *flowcontrol.Budget
-	card   card.Card
+	conf    Config
+	log     *zap.Logger
+	store   store.Store
+	cluster *cluster.Cluster // nil: this process has the store for itself
+	router  *ccs.Router
+	gate    *admission.Gate
+	xmpp    *xmppserver.Server
+	mcs     *mcsserver.Server
+	http    *httpserver.Server
+	admin   *admin.Server
+	memory  *flowcontrol.Budget
+	card    card.Card
 
 	stop    context.CancelFunc // ends the router's own work
 	running *errgroup.Group    // everything that Start started
@@ -247,7 +249,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			s.mcs.Close(),
 		}
 		s.stop()
-		errs = append(errs, s.running.Wait(), s.store.Close())
+		errs = append(errs, s.running.Wait())
+		if s.cluster != nil {
+			s.cluster.Close()
+		}
+		errs = append(errs, s.store.Close())
 		s.ended = errors.Join(errs...)
 	})
 	return s.ended

@@ -12,7 +12,9 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/card"
+	"github.com/openccs/openccs/ccs/cluster"
 	"github.com/openccs/openccs/ccs/oauth"
+	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/redisstore"
 )
 
@@ -34,6 +36,7 @@ func Start(ctx context.Context, conf Config) (*Server, error) {
 		s.openStore,
 		s.loadCertificates,
 		s.makeRouter,
+		s.joinCluster,
 		s.openListeners,
 		s.makeEndpoints,
 		s.startAdmin,
@@ -91,7 +94,15 @@ func (s *starter) makeRouter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var others ccs.Cluster
+	if shared, ok := s.store.(store.Coordinator); ok {
+		s.cluster = cluster.New(shared, cluster.Options{
+			Logger: s.conf.Logger, Heartbeat: s.conf.NodeHeartbeat, ComeBack: ccs.DefaultComeBack,
+		})
+		others = s.cluster
+	}
 	s.router, err = ccs.New(ctx, s.store, ccs.Options{
+		Cluster:    others,
 		Tokens:     tokens,
 		Clock:      s.conf.Clock,
 		Logger:     s.conf.Logger,
@@ -106,6 +117,15 @@ func (s *starter) makeRouter(ctx context.Context) error {
 		},
 	})
 	return err
+}
+
+// joinCluster makes the server one of the nodes that share its store.
+func (s *starter) joinCluster(ctx context.Context) error {
+	if s.cluster == nil {
+		return nil
+	}
+	s.undo.push(s.cluster.Close)
+	return s.cluster.Join(ctx, s.router.Node())
 }
 
 func (s *starter) openListeners(context.Context) (err error) {

@@ -20,10 +20,9 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// unattachable is a store of several nodes that gives no session its queue.
-type unattachable struct{ *memstore.Store }
+// unattachable is a cluster that gives no session its queue.
+type unattachable struct{}
 
-func (unattachable) Join(context.Context, store.Node, time.Duration) error { return nil }
 func (unattachable) Attach(context.Context, store.Key, store.Lease) error {
 	return errors.New("no queue for anybody")
 }
@@ -33,12 +32,12 @@ func (unattachable) Offer(_ context.Context, b []store.Entry) ([]bool, error) {
 }
 func (unattachable) ProjectChanged(context.Context, string) error { return nil }
 
-// unattached is a server on a store, with a project, and what it logs as an error. The caller must call stop.
-func unattached(t *testing.T, st store.Store) (w *world, logs *observer.ObservedLogs, stop func()) {
-	ctx := context.Background()
+// unattached is a server in a cluster, with a project, and what it logs as an error. The caller must call stop.
+func unattached(t *testing.T, c ccs.Cluster) (w *world, logs *observer.ObservedLogs, stop func()) {
+	ctx, st := context.Background(), memstore.New()
 	require.NoError(t, st.CreateProject(ctx, &store.Project{Sender: testSender, Keys: []store.APIKey{{ID: "k1", Hash: store.HashKey(testKey)}}}))
 	core, logs := observer.New(zap.ErrorLevel)
-	router, err := ccs.New(ctx, st, ccs.Options{Logger: zap.New(core)})
+	router, err := ccs.New(ctx, st, ccs.Options{Logger: zap.New(core), Cluster: c})
 	require.NoError(t, err)
 	pair, err := devcert.New([]string{"gcm.googleapis.com"}, time.Now())
 	require.NoError(t, err)
@@ -53,7 +52,7 @@ func unattached(t *testing.T, st store.Store) (w *world, logs *observer.Observed
 
 func TestALoginThatGetsNoQueueIsInTheLog(t *testing.T) {
 	t.Parallel()
-	w, logs, stop := unattached(t, unattachable{memstore.New()})
+	w, logs, stop := unattached(t, unattachable{})
 	w.login().until("</stream:stream>")
 	stop()
 	lines := logs.FilterMessage("session not opened").All()
@@ -61,7 +60,7 @@ func TestALoginThatGetsNoQueueIsInTheLog(t *testing.T) {
 	assert.Contains(t, lines[0].ContextMap()["error"], "no queue for anybody")
 }
 
-// unavailable is a store of several nodes that can give no session its queue now.
+// unavailable is a cluster that can give no session its queue now.
 type unavailable struct{ unattachable }
 
 func (unavailable) Attach(context.Context, store.Key, store.Lease) error {
@@ -71,7 +70,7 @@ func (unavailable) Attach(context.Context, store.Key, store.Lease) error {
 // The client is told to try again, and the log has the trouble of the store once and not every login.
 func TestALoginWhileTheStoreIsUnavailable(t *testing.T) {
 	t.Parallel()
-	w, logs, stop := unattached(t, unavailable{unattachable{memstore.New()}})
+	w, logs, stop := unattached(t, unavailable{})
 	for range 3 {
 		assert.Contains(t, w.login().until("</stream:stream>"), "<resource-constraint")
 	}

@@ -35,11 +35,11 @@ func BenchmarkCycle(b *testing.B) {
 	})
 	b.Run("cluster", func(b *testing.B) {
 		addrs, _ := startCluster(b)
-		benchCycle(b, benchCallers, cluster(addrs, "ccs:", redisstore.Options{}), addrs...)
+		benchCycle(b, benchCallers, sharded(addrs, "ccs:", redisstore.Options{}), addrs...)
 	})
 	b.Run("cluster-three-times-the-callers", func(b *testing.B) {
 		addrs, _ := startCluster(b)
-		benchCycle(b, len(addrs)*benchCallers, cluster(addrs, "ccs:", redisstore.Options{}), addrs...)
+		benchCycle(b, len(addrs)*benchCallers, sharded(addrs, "ccs:", redisstore.Options{}), addrs...)
 	})
 }
 

@@ -32,7 +32,6 @@ var (
 	ackScript     = loadBatch("ack")
 	releaseScript = load("release")
 	purgeScript   = load("purge")
-	reapScript    = load("reap")
 )
 
 // Has reports whether an entry is in its queue.
@@ -84,7 +83,7 @@ func (s *Store) claim(
 	}
 	fenced := fencedNever
 	switch {
-	case s.joined():
+	case s.entered():
 		fenced = fencedAlways
 	case k.Kind == store.KindDevice:
 		fenced = fencedByOthers
@@ -190,14 +189,14 @@ func (s *Store) release(ctx context.Context, k store.Key, l store.Lease) error {
 	if err := s.carryOut(ctx, []*call{c}); err != nil {
 		return fmt.Errorf("release %s: %w", k, err)
 	}
-	s.tellGivenBack(k, c.reply)
+	s.tellReleased(k, c.reply)
 	return s.letGo(ctx, k, l)
 }
 
-// tellGivenBack tells the owners of a queue, if entries were given back to it.
-func (s *Store) tellGivenBack(k store.Key, reply any) {
+// tellReleased tells the owners of a queue, if entries were given back to it.
+func (s *Store) tellReleased(k store.Key, reply any) {
 	if parts, _ := reply.([]any); len(parts) == 2 && parts[1] != int64(0) {
-		s.tell(k, parts[0])
+		s.tellOwners(k, parts[0])
 	}
 }
 
@@ -211,14 +210,4 @@ func (s *Store) Purge(ctx context.Context, k store.Key, app string) (purged []st
 		return purged, fmt.Errorf("purge %s: %w", k, err)
 	}
 	return purged, nil
-}
-
-// reap gives back what the leases of a node that has died hold in a queue, and takes the queue from it. The
-// queue counts as connected for back longer. It reports whether anything waits.
-func (s *Store) reap(ctx context.Context, k store.Key, node string, back time.Duration) (waiting bool, err error) {
-	c := &call{script: reapScript, keys: s.queueKeys(k), args: []any{node, back.Milliseconds()}, safe: true}
-	if err := s.run(ctx, c); err != nil {
-		return false, fmt.Errorf("reap %s: %w", k, err)
-	}
-	return c.reply == int64(1), nil
 }

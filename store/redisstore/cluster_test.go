@@ -24,7 +24,7 @@ func queueNo(i int) store.Key { return store.Key{Kind: store.KindDevice, ID: uin
 func TestNothingIsLostWhileSlotsMove(t *testing.T) {
 	const queues, callers = 200, 8
 	addrs, _ := startCluster(t)
-	s := cluster(addrs, rand.Text()+":", redisstore.Options{Retry: 30 * time.Second})
+	s := sharded(addrs, rand.Text()+":", redisstore.Options{Retry: 30 * time.Second})
 	defer s.Close()
 
 	var stop atomic.Bool
@@ -72,7 +72,7 @@ func TestNothingIsLostWhileSlotsMove(t *testing.T) {
 
 func TestAPausedPrimaryDoesNotHoldUpTheOthers(t *testing.T) {
 	addrs, primaries := startCluster(t)
-	s := cluster(addrs, rand.Text()+":", redisstore.Options{})
+	s := sharded(addrs, rand.Text()+":", redisstore.Options{})
 	defer s.Close()
 	rdb := s.Client().(*redis.ClusterClient)
 	first := make([]store.Key, 0, len(addrs)) // a queue of each primary

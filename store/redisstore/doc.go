@@ -26,10 +26,10 @@
 //	{t:<token>}:dev     string  the device of a token
 //	{accounts}:…        hashes  projects, OAuth clients, refresh tokens and secrets, and what belongs to what
 //	{n:<node>}:q        zset    the queues that a node has or has claimed from, by the number of its note
-//	{n:<node>}:news             no key but a channel: what others tell the node
-//	{nodes}:live        hash    the nodes, and when each was last heard of (ms, by the clock of Redis)
-//	{nodes}:dead        hash    those whose claims are to be given back, and until when that is somebody's task
-//	{nodes}:buried      hash    those whose claims were given back, and when: should one wake up, it learns so
+//	{n:<node>}:news             no key but a channel: the hints to the node
+//	{nodes}:live        hash    the nodes, and when each sent its last heartbeat (ms, by the clock of Redis)
+//	{nodes}:dead        hash    nodes whose queues must be taken over, and until when one node has that task
+//	{nodes}:buried      hash    nodes whose queues were taken over, and when: should one wake up, it learns so
 //	{sweep}:lock        string  the node that sweeps
 //	{…}:look            string  nothing: written to find out whether a Redis works, in a slot that it has
 //
@@ -77,14 +77,13 @@
 //
 // # Nodes
 //
-// A lease in Redis is a node and a number. The node notes each queue before it attaches it or claims from it. It beats
-// twice in each heartbeat, and counts as dead when it has not for one and a half; one of the others finds in its notes
-// what it held, and gives it back (reap), all within two heartbeats. Where no node has beaten for so long, it was Redis
-// that stood still, and nobody is dead. A node that learns that it was taken for dead goes on under another name, and
-// its sessions end. From Join on only a lease that is attached may claim, so that late calls of the dead claim nothing.
+// The Store is a store.Coordinator; package ccs/cluster decides when its steps are taken. A lease in Redis is a node and
+// a number. The node notes each queue before it attaches it or claims from it, so that TakeOver finds what a dead node
+// held. UpdateMembers compares before it writes, so that the decision who is dead needs no script. After Enter only a
+// lease that is attached may claim, so that late calls of a dead node claim nothing.
 //
-// Put and release answer who has the queue; those are sent a hint (publish, in a cluster spublish). Each node looks
-// once a second at the queues that it has attached: whether something waits, and whether they are its own still.
+// Put and the release of a lease answer which nodes have the queue; the Cluster sends those a hint (publish, in a cluster
+// of Redis spublish).
 //
 // # Sweep
 //

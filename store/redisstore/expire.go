@@ -67,7 +67,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []s
 
 // lockSweep takes the sweep for a time, or gives it back, and reports whether this node has it.
 func (s *Store) lockSweep(ctx context.Context, d time.Duration) (bool, error) {
-	c := &call{script: sweepScript, keys: []string{s.key("sweep", "lock")}, args: []any{s.node(), d.Milliseconds()}, safe: true}
+	c := &call{script: sweepScript, keys: []string{s.key("sweep", "lock")}, args: []any{string(s.node()), d.Milliseconds()}, safe: true}
 	err := s.run(ctx, c)
 	return c.reply == int64(1), err
 }

@@ -12,7 +12,6 @@ import (
 // What tests may look at.
 var (
 	New                = newStore
-	ErrTakenOver       = errTakenOver
 	DecodeRegistration = decodeRegistration
 	EncodeRegistration = encodeRegistration
 	ErrReplicas        = errReplicas
@@ -22,30 +21,18 @@ var (
 func (s *Store) ForgetProject(sender string) { s.projects.Forget(sender) }
 
 func (s *Store) Prefix() string                        { return s.prefix }
-func (s *Store) Node() string                          { return s.node() }
+func (s *Store) Node() store.NodeID                    { return s.node() }
 func (s *Store) Client() redis.UniversalClient         { return s.rdb }
 func (s *Store) Owner(l store.Lease) string            { return s.owner(l) }
 func (s *Store) KeyOf(k store.Key, what string) string { return s.key(k.String(), what) }
 func (s *Store) NotesKey() string                      { return s.notesKey(s.node()) }
-func (s *Store) SetHint(f func(store.Key, string))     { s.hint = f }
 
-func (s *Store) Reap(ctx context.Context, k store.Key, node string, back time.Duration) (bool, error) {
-	return s.reap(ctx, k, node, back)
+// OnWaiting sets who is told that a queue has more.
+func (s *Store) OnWaiting(f func(store.Key, store.NodeID)) {
+	s.identity.Store(&identity{s.node(), f})
 }
 
-// DropNews has what this node tells the others get lost.
-func (s *Store) DropNews() { s.hint = func(store.Key, string) {} }
-
-// StopBeating has the others take this node for dead. It neither looks at its queues any more.
-func (s *Store) StopBeating() {
-	s.stop()
-	s.loops.Wait()
-}
-
-// Beat is one heartbeat.
-func (s *Store) Beat(ctx context.Context) { s.beat(ctx) }
-
-// Quit is the first half of Detach.
-func (s *Store) Quit(ctx context.Context, k store.Key, l store.Lease, back time.Duration) error {
-	return s.quit(ctx, k, l, back)
+// DetachStep is the first half of DetachQueue.
+func (s *Store) DetachStep(ctx context.Context, a store.Attachment, back time.Duration) error {
+	return s.detach(ctx, a, back)
 }

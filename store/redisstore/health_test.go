@@ -60,7 +60,7 @@ func TestAPrimaryInTroubleHurtsOnlyItsOwnQueues(t *testing.T) {
 			t.Parallel()
 			addrs, primaries := startCluster(t, "--appendfsync", "always")
 			core, logs := observer.New(zap.InfoLevel)
-			s := cluster(addrs, rand.Text()+":", redisstore.Options{Logger: zap.New(core), Retry: time.Second})
+			s := sharded(addrs, rand.Text()+":", redisstore.Options{Logger: zap.New(core), Retry: time.Second})
 			defer s.Close()
 			keys := queuesOf(t, s, addrs)
 			var batch []store.Entry
@@ -110,7 +110,7 @@ func TestAPrimaryWithoutReplicasServesWhatItHas(t *testing.T) {
 		addrs = append(addrs, p.Addr)
 	}
 	core, logs := observer.New(zap.InfoLevel)
-	s := cluster(addrs, rand.Text()+":", redisstore.Options{Logger: zap.New(core), Wait: 1, WaitTimeout: 500 * time.Millisecond})
+	s := sharded(addrs, rand.Text()+":", redisstore.Options{Logger: zap.New(core), Wait: 1, WaitTimeout: 500 * time.Millisecond})
 	defer s.Close()
 	keys := queuesOf(t, s, addrs)
 	batch := []store.Entry{message("a", in(keys[0])), message("a", in(keys[1])), message("a", in(keys[2]))}
@@ -177,16 +177,14 @@ func TestNothingOvertakesAClaimThatWasLost(t *testing.T) {
 func TestNothingOvertakesWhatASessionHasLeft(t *testing.T) {
 	r := redistest.Single(t)
 	s := single(r.Addr, rand.Text()+":", redisstore.Options{Retry: 50 * time.Millisecond})
-	defer s.Close()
-	heard := ear{make(chan store.Key, 1), make(chan store.Lease, 10), make(chan store.Entry, 1000), make(chan string, 1000)}
-	require.NoError(t, s.Join(t.Context(), heard, back))
-	require.NoError(t, s.Attach(t.Context(), server, 1))
+	n := joined(t, s)
+	n.attach(server, 1)
 	put(t, s, message("a", in(server)), message("b", in(server)), message("c", in(server)))
 	_, err := s.Claim(t.Context(), server, 1, 2, start)
 	require.NoError(t, err)
 	r.Kill()
-	require.Error(t, s.Detach(t.Context(), server, 1, back))
+	require.Error(t, n.Detach(t.Context(), server, 1, back))
 	r.Restart()
-	require.NoError(t, s.Attach(t.Context(), server, 3))
+	n.attach(server, 3)
 	assert.Equal(t, []string{"a", "b", "c"}, claim(t, s, server, 3))
 }

@@ -3,12 +3,16 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openccs/openccs/ccs/cluster"
 	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/redisstore"
 	"github.com/openccs/openccs/store/redisstore/redistest"
@@ -26,11 +30,41 @@ var (
 	server = store.Key{Kind: store.KindSender, ID: 8}
 )
 
-// node is a store that takes part.
+// node is a store of a process that is one of several.
 type node struct {
 	*redisstore.Store
-	t     *testing.T
-	heard ear
+	cluster *cluster.Cluster
+	t       *testing.T
+	heard   ear
+	paused  atomic.Bool // neither sends a heartbeat nor checks its queues
+}
+
+// pausing is a node's store as its cluster sees it.
+type pausing struct {
+	*redisstore.Store
+	node *node
+}
+
+func (p pausing) Members(ctx context.Context) (*store.Members, error) {
+	if p.node.paused.Load() {
+		return nil, store.ErrUnavailable
+	}
+	return p.Store.Members(ctx)
+}
+
+func (p pausing) CheckQueues(ctx context.Context, some []store.Attachment) ([]store.QueueState, error) {
+	if p.node.paused.Load() {
+		return nil, store.ErrUnavailable
+	}
+	return p.Store.CheckQueues(ctx, some)
+}
+
+func (n *node) Attach(ctx context.Context, k store.Key, l store.Lease) error {
+	return n.cluster.Attach(ctx, k, l)
+}
+
+func (n *node) Detach(ctx context.Context, k store.Key, l store.Lease, back time.Duration) error {
+	return n.cluster.Detach(ctx, k, l, back)
 }
 
 // ear is what a node was told.
@@ -56,10 +90,23 @@ func join(t *testing.T, url string) *node {
 	t.Helper()
 	s, err := redisstore.Open(t.Context(), url, redisstore.Options{Heartbeat: beat})
 	require.NoError(t, err)
+	return joined(t, s)
+}
+
+func joined(t *testing.T, s *redisstore.Store) *node {
+	t.Helper()
 	heard := ear{make(chan store.Key, 1), make(chan store.Lease, 10), make(chan store.Entry, 1000), make(chan string, 1000)}
-	require.NoError(t, s.Join(t.Context(), heard, back))
-	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	return &node{Store: s, t: t, heard: heard}
+	n := &node{Store: s, t: t, heard: heard}
+	n.cluster = cluster.New(pausing{s, n}, cluster.Options{Heartbeat: beat, ComeBack: back})
+	require.NoError(t, n.cluster.Join(t.Context(), heard))
+	t.Cleanup(func() { require.NoError(t, n.Close()) })
+	return n
+}
+
+// Close ends the node as a server does.
+func (n *node) Close() error {
+	n.cluster.Close()
+	return n.Store.Close()
 }
 
 // TestNodes runs each case with two nodes, on one Redis and on a cluster.
@@ -107,7 +154,7 @@ func testMoveOfClaims(t *testing.T, a, b *node) {
 	attached := make(chan error, 1)
 	go func() { attached <- b.Attach(t.Context(), phone, 2) }()
 	<-a.heard.taken
-	require.NoError(t, a.Quit(t.Context(), phone, 1, 0)) // the first half of Detach
+	require.NoError(t, a.DetachStep(t.Context(), store.Attachment{Key: phone, Lease: 1}, 0)) // the first half of Detach
 	require.NoError(t, <-attached)
 	assert.Equal(t, []string{"m"}, b.claim(phone, 2))
 	require.NoError(t, a.Detach(t.Context(), phone, 1, 0))
@@ -171,7 +218,7 @@ func testWakeUp(t *testing.T, a, b *node) {
 
 // A hint that is lost delays a message by a second at most.
 func testLostHints(t *testing.T, a, b *node) {
-	a.DropNews()
+	a.OnWaiting(func(store.Key, store.NodeID) {})
 	b.attach(phone, 1)
 	for range 3 {
 		start := time.Now()
@@ -204,7 +251,7 @@ func testMove(t *testing.T, a, b *node) {
 	a.attach(phone, 3)
 	a.put(phone, "m-3")
 	_, err := b.Claim(t.Context(), phone, 2, 10, time.Now())
-	assert.ErrorIs(t, err, redisstore.ErrTakenOver)
+	assert.ErrorIs(t, err, store.ErrTakenOver)
 	assert.Equal(t, []string{"m-1", "m-2", "m-3"}, a.claim(phone, 3), "what the old one had comes again")
 	require.NoError(t, b.Detach(t.Context(), phone, 2, 0))
 	a.put(phone, "m-4")
@@ -235,7 +282,7 @@ func testDeadNode(t *testing.T, a, b *node) {
 	a.put(server, "s-1", "s-2")
 	require.Len(t, b.claim(phone, 1), 2)
 	require.Len(t, b.claim(server, 2), 2)
-	b.StopBeating()
+	b.paused.Store(true)
 	died := time.Now()
 	require.Eventually(t, func() bool { return len(a.claim(server, 3)) == 2 }, patience, time.Millisecond)
 	assert.Less(t, time.Since(died), 2*beat+slack)
@@ -245,10 +292,10 @@ func testDeadNode(t *testing.T, a, b *node) {
 	require.NoError(t, err, "nothing waits")
 	a.put(server, "s-3")
 	_, err = b.Claim(t.Context(), server, 2, 10, time.Now())
-	assert.ErrorIs(t, err, redisstore.ErrTakenOver)
+	assert.ErrorIs(t, err, store.ErrTakenOver)
 
 	// It wakes up, and learns what happened.
-	b.Beat(t.Context())
+	b.paused.Store(false)
 	told := []store.Lease{next(t, b.heard.taken, patience, "the end"), next(t, b.heard.taken, patience, "the end")}
 	assert.ElementsMatch(t, []store.Lease{1, 2}, told)
 	b.attach(server, 5)
@@ -296,7 +343,7 @@ func testOffers(t *testing.T, a, b *node) {
 	now := time.Now().Truncate(time.Microsecond)
 	e := store.Entry{Key: phone, Rank: store.RankHigh, App: "app", Accepted: now, Body: []byte("body")}
 	require.Eventually(t, func() bool {
-		taken, err := a.Offer(t.Context(), []store.Entry{e, {Key: server}})
+		taken, err := a.cluster.Offer(t.Context(), []store.Entry{e, {Key: server}})
 		require.NoError(t, err)
 		assert.Equal(t, []bool{true, false}, taken)
 		return len(b.heard.offers) > 0
@@ -309,7 +356,7 @@ func testOffers(t *testing.T, a, b *node) {
 
 func testProjectChanged(t *testing.T, a, b *node) {
 	require.Eventually(t, func() bool {
-		require.NoError(t, a.ProjectChanged(t.Context(), "1"))
+		require.NoError(t, a.cluster.ProjectChanged(t.Context(), "1"))
 		return len(b.heard.changed) > 0
 	}, patience, 50*time.Millisecond, "as soon as b listens")
 	assert.Equal(t, "1", <-b.heard.changed)
@@ -349,4 +396,34 @@ func testLimitsOfAll(t *testing.T, a, b *node) {
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 	assert.Equal(t, 101, entries[0].Deleted)
+}
+
+// A node that ends while it cannot give back what it holds is dead to the others, which take that over.
+func TestANodeThatCannotGiveBackIsTakenOver(t *testing.T) {
+	t.Parallel()
+	addrs, primaries := startCluster(t, "--appendonly", "yes", "--appendfsync", "always")
+	open := func() *redisstore.Store {
+		return sharded(addrs, "p:", redisstore.Options{Heartbeat: beat, Retry: 100 * time.Millisecond})
+	}
+	a, b := joined(t, open()), joined(t, open())
+	at := func(k string) *redistest.Server {
+		c, err := a.Client().(*redis.ClusterClient).MasterForKey(t.Context(), k)
+		require.NoError(t, err)
+		return primaries[slices.Index(addrs, c.Options().Addr)]
+	}
+	queue := server
+	for at(a.KeyOf(queue, "q")) == at("p:{nodes}:live") {
+		queue.ID++
+	}
+	b.attach(queue, 1)
+	a.attach(queue, 2)
+	a.put(queue, "m")
+	require.Equal(t, []string{"m"}, a.claim(queue, 2))
+	at(a.KeyOf(queue, "q")).Kill()
+	require.NoError(t, a.Close())
+	at(b.KeyOf(queue, "q")).Restart()
+	require.Eventually(t, func() bool {
+		entries, err := b.Claim(t.Context(), queue, 1, 10, time.Now())
+		return err == nil && len(entries) == 1
+	}, patience, 10*time.Millisecond)
 }

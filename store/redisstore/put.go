@@ -185,7 +185,7 @@ func (s *Store) putDone(l *lot, outcomes []store.Outcome) error {
 		outcomes[at] = o
 	}
 	if len(reply) > len(l.at) {
-		s.tell(l.key, reply[len(l.at)])
+		s.tellOwners(l.key, reply[len(l.at)])
 	}
 	return nil
 }
@@ -218,11 +218,4 @@ func parseOutcome(s string) (o store.Outcome, err error) {
 		o.Displaced = append(o.Displaced, id)
 	}
 	return o, nil
-}
-
-// tell passes on who has a queue that may have more.
-func (s *Store) tell(k store.Key, owners any) {
-	if o, _ := owners.(string); o != "" && s.hint != nil {
-		s.hint(k, o)
-	}
 }

@@ -48,7 +48,7 @@ func single(addr, prefix string, opts redisstore.Options) *redisstore.Store {
 	return redisstore.New(redis.NewClient(options(addr)), prefix, opts)
 }
 
-func cluster(addrs []string, prefix string, opts redisstore.Options) *redisstore.Store {
+func sharded(addrs []string, prefix string, opts redisstore.Options) *redisstore.Store {
 	return redisstore.New(redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: addrs, MaxRetries: -1, DialerRetries: 1, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
 		ContextTimeoutEnabled: true,

@@ -21,7 +21,6 @@ const closeTimeout = 5 * time.Second
 
 var (
 	_ store.Store     = (*Store)(nil)
-	_ store.Nodes     = (*Store)(nil)
 	_ store.Forgetter = (*Store)(nil)
 )
 
@@ -32,7 +31,6 @@ type Store struct {
 	prefix string // of every key
 	log    *zap.Logger
 	opts   Options
-	hint   func(k store.Key, owners string) // told which queue has more, and who has it; nil for nobody
 
 	durability string // what an acknowledgement is worth
 	waitAOF    bool   // Redis can wait until what it has is synced to disk
@@ -40,17 +38,14 @@ type Store struct {
 	known    *knownTokens
 	projects *projectcache.Cache
 
-	closed  atomic.Bool
-	closer  sync.Once
-	pipes   pipes
-	held    held
-	number  atomic.Uint64 // of the last call or note that needed one
-	sweep   sweeper
-	repeats repeats
-	peers   *peers
-	news    *news
-	stop    context.CancelFunc // ends loops
-	loops   sync.WaitGroup
+	closed   atomic.Bool
+	closer   sync.Once
+	identity atomic.Pointer[identity]
+	pipes    pipes
+	held     held
+	number   atomic.Uint64 // of the last call or note that needed one
+	sweep    sweeper
+	repeats  repeats
 }
 
 // newStore makes a store of a client, which belongs to it from then on.
@@ -60,7 +55,7 @@ func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 		rdb: rdb, prefix: prefix, log: opts.Logger.Named("redis"), opts: opts,
 		known: newKnownTokens(), projects: projectcache.New(),
 	}
-	s.peers, s.news, s.stop = newPeers(), newNews(s), func() {}
+	s.identity.Store(newIdentity(nil))
 	s.pipes.byClient = map[redis.UniversalClient]*shard{}
 	s.pipes.ctx, s.pipes.cancel = context.WithCancel(context.Background())
 	s.pipes.looks.Go(s.probeLoop)
@@ -80,9 +75,7 @@ func (s *Store) Close() (err error) {
 		s.closed.Store(true)
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		s.stop()
-		s.loops.Wait()
-		if failed := errors.Join(s.releaseAll(ctx), s.leave(ctx)); failed != nil {
+		if failed := s.leave(ctx); failed != nil {
 			s.log.Warn("leases are left to the other nodes", zap.Error(failed))
 		}
 		s.pipes.close()
@@ -123,13 +116,10 @@ func (s *Store) translate(err error) error {
 		return store.ErrClosed
 	}
 	if redis.HasErrorPrefix(err, "TAKENOVER") {
-		return errTakenOver
+		return store.ErrTakenOver
 	}
 	if err != nil && !errors.Is(err, store.ErrUnavailable) && unavailable(err) {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	return err
 }
-
-// errTakenOver is what Claim returns when the queue has another owner than the lease that claims.
-var errTakenOver = errors.New("the queue is another session's now")

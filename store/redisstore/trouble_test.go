@@ -68,7 +68,7 @@ func TestALeaseWhoseClaimIsInDoubtEndsForGood(t *testing.T) {
 	p.cut("", 0)
 	require.NoError(t, s.Release(t.Context(), device, 2))
 	_, err = s.Claim(t.Context(), device, 2, 10, start)
-	require.ErrorIs(t, err, redisstore.ErrTakenOver)
+	require.ErrorIs(t, err, store.ErrTakenOver)
 	assert.Equal(t, []string{"a"}, claim(t, s, device, 3))
 }
 

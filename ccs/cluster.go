@@ -10,35 +10,37 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Where a store serves several nodes, the router of each is told what the others do: hints alone, for the
-// store itself is the truth. What it does not know of other nodes' sessions the store decides (store.Limit's
-// Connected).
+// Cluster is what a Router needs of the other processes, called nodes, that serve the same store. Package ccs/cluster
+// implements it. What another node's sessions change in a queue the store takes care of (store.Limit's Connected).
+type Cluster interface {
+	// Attach makes this node serve a queue, and claim for it under l. A session that another node has for the
+	// device has ended when it returns.
+	Attach(ctx context.Context, k store.Key, l store.Lease) error
+	// Detach undoes Attach and releases what l has claimed. The device counts as connected for back longer.
+	Detach(ctx context.Context, k store.Key, l store.Lease, back time.Duration) error
+	// Offer hands each message, which is never stored, to another node that has a session for its queue. It reports for
+	// which one was found.
+	Offer(ctx context.Context, batch []store.Entry) ([]bool, error)
+	// ProjectChanged tells the other nodes that a project, its keys or its OAuth clients have changed.
+	ProjectChanged(ctx context.Context, sender string) error
+}
 
 // maxChanged bounds the projects whose change other nodes told of and that Run has not looked at yet. Beyond it
 // the hint is dropped; who may be logged in is checked regularly anyway.
 const maxChanged = 1000
 
-// joinNodes takes part if the store serves several nodes.
-func (r *Router) joinNodes(ctx context.Context) error {
-	nodes, ok := r.store.(store.Nodes)
-	if !ok {
-		return nil
-	}
-	r.nodes = nodes
-	if err := nodes.Join(ctx, thisNode{r}, r.comeBack); err != nil {
-		return fmt.Errorf("join the other nodes: %w", err)
-	}
-	return nil
-}
+// Node is a Router as the other nodes' hints reach it. Its methods never block.
+type Node struct{ r *Router }
 
-// thisNode is what the store knows of the router.
-type thisNode struct{ r *Router }
+// Node returns what must be told of the other nodes.
+func (r *Router) Node() Node { return Node{r} }
 
-// Wake implements store.Node.
-func (n thisNode) Wake(k store.Key) { n.r.wake(k) }
+// Wake says that a queue may have more.
+func (n Node) Wake(k store.Key) { n.r.wake(k) }
 
-// TakenOver implements store.Node.
-func (n thisNode) TakenOver(k store.Key, l store.Lease) {
+// TakenOver says that a lease has lost its queue: another node has the device now, or this node was declared dead. The
+// session ends.
+func (n Node) TakenOver(k store.Key, l store.Lease) {
 	h := n.r.hub(k)
 	if h == nil {
 		return
@@ -55,11 +57,11 @@ func (n thisNode) TakenOver(k store.Key, l store.Lease) {
 	}
 }
 
-// Offered implements store.Node.
-func (n thisNode) Offered(e store.Entry) { n.r.offer(e) }
+// Offered hands over a message that is never stored.
+func (n Node) Offered(e store.Entry) { n.r.offer(e) }
 
-// ProjectChanged implements store.Node.
-func (n thisNode) ProjectChanged(sender string) {
+// ProjectChanged says that a project, its keys or its OAuth clients have changed on another node.
+func (n Node) ProjectChanged(sender string) {
 	select {
 	case n.r.changed <- SenderID(sender):
 	default:
@@ -72,10 +74,10 @@ func (r *Router) Changed() <-chan SenderID { return r.changed }
 
 // TellChanged has the other nodes look whether a sender's keys are still good.
 func (r *Router) TellChanged(ctx context.Context, sender SenderID) error {
-	if r.nodes == nil {
+	if r.cluster == nil {
 		return nil
 	}
-	if err := r.nodes.ProjectChanged(ctx, string(sender)); err != nil {
+	if err := r.cluster.ProjectChanged(ctx, string(sender)); err != nil {
 		return fmt.Errorf("tell other nodes that project %s has changed: %w", sender, err)
 	}
 	return nil
@@ -92,10 +94,10 @@ func (m *Mailbox) claimant() store.Lease {
 // attachNode has the other nodes know that the mailbox's queue is served here. A session that another node
 // has for a device has ended when it returns.
 func (r *Router) attachNode(ctx context.Context, m *Mailbox) error {
-	if r.nodes == nil {
+	if r.cluster == nil {
 		return nil
 	}
-	if err := r.nodes.Attach(ctx, m.key, m.claimant()); err != nil {
+	if err := r.cluster.Attach(ctx, m.key, m.claimant()); err != nil {
 		return fmt.Errorf("attach %s: %w", m.key, err)
 	}
 	return nil
@@ -105,14 +107,14 @@ func (r *Router) attachNode(ctx context.Context, m *Mailbox) error {
 func (m *Mailbox) giveBack(ctx context.Context) {
 	r := m.router
 	var err error
-	if r.nodes == nil {
+	if r.cluster == nil {
 		err = r.store.Release(ctx, m.key, m.claimant())
 	} else {
 		var back time.Duration
 		if r.stopping.Load() {
 			back = r.comeBack
 		}
-		err = r.nodes.Detach(ctx, m.key, m.claimant(), back)
+		err = r.cluster.Detach(ctx, m.key, m.claimant(), back)
 	}
 	if err != nil {
 		r.StoreFailed(r.log, "release", err, zap.Stringer("queue", m.key))
@@ -121,10 +123,10 @@ func (m *Mailbox) giveBack(ctx context.Context) {
 
 // offerElsewhere hands messages that are never stored to other nodes, and says which were taken.
 func (r *Router) offerElsewhere(ctx context.Context, batch []store.Entry) []bool {
-	if r.nodes == nil {
+	if r.cluster == nil {
 		return make([]bool, len(batch))
 	}
-	taken, err := r.nodes.Offer(ctx, batch)
+	taken, err := r.cluster.Offer(ctx, batch)
 	if err != nil {
 		r.StoreFailed(r.log, "offer messages with TTL 0 to other nodes", err, zap.Int("messages", len(batch)))
 		return make([]bool, len(batch))

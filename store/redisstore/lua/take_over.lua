@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- reap gives back what the leases of a node hold in a queue, and takes the queue from it.
+-- Gives back what the leases of a node hold in a queue, and takes the queue from it.
 --
 -- KEYS  the queue and its order
 -- ARGV  the node, and for how long the queue counts as connected (ms)

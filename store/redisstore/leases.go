@@ -52,7 +52,7 @@ func (h *held) find(k store.Key, l store.Lease) *heldLease {
 }
 
 // notesKey is the key of the queues from which a node has claimed, each with the number of its note.
-func (s *Store) notesKey(node string) string { return s.key(nodeTag(node), "q") }
+func (s *Store) notesKey(node store.NodeID) string { return s.key(nodeTag(node), "q") }
 
 // hold notes in Redis that a lease may hold entries of a queue, if that is not known.
 func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
