@@ -3,6 +3,7 @@ package ccs_test
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,5 +49,44 @@ func TestTroubleOfTheStoreIsLoggedOnce(t *testing.T) {
 		r.StoreFailed(log, "claim", errors.New("damaged"))
 		require.Equal(t, 4, logs.Len(), "failures of other kinds: one line a second")
 		assert.EqualValues(t, 999, logs.All()[3].ContextMap()["hidden"])
+	})
+}
+
+// ailing is a store that tells its health.
+type ailing struct {
+	*memstore.Store
+	health atomic.Pointer[error]
+}
+
+func (a *ailing) Health() error {
+	if err := a.health.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// A store that tells its health is asked before the log says that it is unavailable: it may be so for one queue only.
+func TestAStoreThatIsUnavailableForOneQueueIsNotInTrouble(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.InfoLevel)
+		log, st := zap.New(core), &ailing{Store: memstore.New()}
+		r, err := ccs.New(t.Context(), st, ccs.Options{Logger: log})
+		require.NoError(t, err)
+		go r.WatchStore(t.Context())
+		r.StoreFailed(log, "claim", fmt.Errorf("claim: %w: one shard is down", store.ErrUnavailable))
+		time.Sleep(3 * time.Second)
+		assert.Zero(t, logs.Len())
+
+		whole := fmt.Errorf("%w: the server is down", store.ErrUnavailable)
+		st.health.Store(&whole)
+		time.Sleep(3 * time.Second)
+		require.Equal(t, 1, logs.Len(), "nobody called, and still it is in the log")
+		assert.Equal(t, "store unavailable", logs.All()[0].Message)
+		assert.ErrorIs(t, r.StoreHealth(), store.ErrUnavailable)
+		st.health.Store(nil)
+		time.Sleep(3 * time.Second)
+		require.Equal(t, 2, logs.Len())
+		assert.Equal(t, "store available again", logs.All()[1].Message)
 	})
 }

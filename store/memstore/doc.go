@@ -4,4 +4,7 @@
 // A queue belongs to one of a fixed number of shards, and a call holds the lock of one shard at a time;
 // no lock is shared by all queues. An entry that is claimed when it expires stays with its lease, until
 // that acknowledges or releases it.
+//
+// Share makes a store one for several nodes of one process, for tests of what nodes do: each has a Node, which is a
+// store.Coordinator.
 package memstore

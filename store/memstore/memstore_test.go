@@ -11,3 +11,10 @@ import (
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memstore.New() })
 }
+
+func TestNodes(t *testing.T) {
+	storetest.RunNodes(t, func(*testing.T) func() storetest.Shared {
+		shared := memstore.Share(memstore.New())
+		return func() storetest.Shared { return shared.Node() }
+	})
+}

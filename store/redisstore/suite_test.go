@@ -61,3 +61,15 @@ func opened(t *testing.T, url string) store.Store {
 	require.NoError(t, err)
 	return any(s).(store.Store)
 }
+
+func TestSharedByNodes(t *testing.T) {
+	for _, topology := range topologies {
+		t.Run(topology.name, func(t *testing.T) {
+			url := topology.start(t)
+			storetest.RunNodes(t, func(t *testing.T) func() storetest.Shared {
+				prefix := nextPrefix()
+				return func() storetest.Shared { return opened(t, url(prefix)).(*redisstore.Store) }
+			})
+		})
+	}
+}
