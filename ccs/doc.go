@@ -15,7 +15,7 @@
 // Store.Put, which returns when they are durable: only now may the acks be written. Then the devices'
 // sessions are woken. mcsserver, woken, claims what its window has room for and writes it, or keeps back what is to
 // wait while the device says that it is idle (CCS 5.4); when the device
-// acknowledges, a receipt is owed first (Router.SendReceipts) and then the message forgotten (Mailbox.Ack).
+// acknowledges, first the receipt is stored that it owes and then the message is forgotten (Mailbox.Forget).
 // A bad message is refused: the core says why with a Refusal, and each door has one table from the reasons to its own
 // codes, such as those of nacks. Neither its batch nor its connection suffers.
 //

@@ -20,17 +20,6 @@ type Receipt struct {
 	Origin   store.Lease // the session to prefer
 }
 
-// Receipt is the one that a delivered message asks for; false if it asks for none.
-func (m *Message) Receipt(e *store.Entry) (Receipt, bool) {
-	if m.ReceiptFor == "" {
-		return Receipt{}, false
-	}
-	return Receipt{
-		Sender: m.From, Token: m.ReceiptFor, App: m.App, ID: m.ID,
-		Accepted: e.Accepted, Entry: e.ID, Origin: m.Origin,
-	}, true
-}
-
 // receiptTTL is how long a receipt waits to be acknowledged (CCS 3.5).
 const receiptTTL = 24 * time.Hour
 

@@ -9,7 +9,7 @@ import (
 // documents of CCS; later ones say 100 (CCS 4.1, 9 no. 1).
 const DefaultWindow = 1000
 
-// Window bounds how much may be pending. Make one with NewWindow.
+// Window bounds how much may be pending. Make one with NewWindow, or with Init where nobody waits for a slot.
 type Window struct {
 	size  int
 	freed chan struct{} // capacity 1: a slot came free since it was last received from
@@ -20,10 +20,17 @@ type Window struct {
 
 // NewWindow makes a window of a size above zero.
 func NewWindow(size int) *Window {
+	w := &Window{freed: make(chan struct{}, 1)}
+	w.Init(size)
+	return w
+}
+
+// Init makes a window of a size above zero in place, without memory of its own. Freed and Acquire must not be used.
+func (w *Window) Init(size int) {
 	if size <= 0 {
 		panic(fmt.Sprintf("flowcontrol: window of size %d", size))
 	}
-	return &Window{size: size, freed: make(chan struct{}, 1)}
+	w.size = size
 }
 
 // Size is how many slots there are.

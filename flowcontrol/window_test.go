@@ -32,6 +32,17 @@ func TestWindow(t *testing.T) {
 	assert.Panics(t, func() { flowcontrol.NewWindow(0) })
 }
 
+func TestWindowInPlace(t *testing.T) {
+	t.Parallel()
+	var w flowcontrol.Window
+	w.Init(3)
+	require.Equal(t, 3, w.Take(5))
+	w.Give(2)
+	require.Equal(t, 2, w.Free())
+	assert.Panics(t, func() { w.Give(2) })
+	assert.Panics(t, func() { w.Init(0) })
+}
+
 // A waiter that asks again after every Freed gets every slot, however Take and Give interleave.
 func TestWindowWakesItsWaiter(t *testing.T) {
 	t.Parallel()

@@ -45,8 +45,9 @@ func (s *session) handleIq(payload []byte) error {
 	return nil
 }
 
-// take moves messages from what is in flight to what is done. It needs mu.
+// take moves messages from what is in flight to what is done, and frees their slots. It needs mu.
 func (s *session) take(which func(offered) bool) {
+	before := len(s.inFlight)
 	s.inFlight = slices.DeleteFunc(s.inFlight, func(o offered) bool {
 		taken := which(o)
 		if taken {
@@ -54,6 +55,7 @@ func (s *session) take(which func(offered) bool) {
 		}
 		return taken
 	})
+	s.window.Give(before - len(s.inFlight))
 	if len(s.inFlight) == 0 {
 		s.inFlight = nil
 	}
@@ -80,7 +82,7 @@ func (s *session) settle() (worked bool, err error) {
 		switch err := s.forget(s.done); {
 		case err == nil:
 			s.done = nil
-		case errors.Is(err, store.ErrUnavailable) && len(s.done) <= s.window:
+		case errors.Is(err, store.ErrUnavailable) && len(s.done) <= s.window.Size():
 			// They stay, and so does what the device is told; the next frame is another try.
 			s.srv.router.StoreFailed(s.log(), "forget acknowledged messages", err)
 			return worked, nil
@@ -138,6 +140,7 @@ func (s *session) takeAcked() {
 	if n == 0 {
 		return
 	}
+	s.window.Give(n)
 	if n == len(s.inFlight) && len(s.done) == 0 {
 		s.done, s.inFlight = s.inFlight, nil
 		return
@@ -166,35 +169,20 @@ func (s *session) takeExpired() {
 	}
 }
 
-// farewell is the memory of one forget, used again by the next.
-type farewell struct {
-	receipts []ccs.Receipt
-	ids      []store.ID
-}
+var finished = sync.Pool{New: func() any { return new(ccs.Finished) }}
 
-var farewells = sync.Pool{New: func() any { return new(farewell) }}
-
-// forget ends the life of messages that the device has: first their receipts are owed, then they go.
+// forget ends the life of messages that the device has.
 func (s *session) forget(has []offered) error {
 	if len(has) == 0 {
 		return nil
 	}
-	f := farewells.Get().(*farewell)
+	f := finished.Get().(*ccs.Finished)
 	defer func() {
-		clear(f.receipts)
-		f.receipts, f.ids = f.receipts[:0], f.ids[:0]
-		farewells.Put(f)
+		f.Reset()
+		finished.Put(f)
 	}()
 	for i := range has {
-		if receipt := has[i].owed(); receipt != nil {
-			f.receipts = append(f.receipts, *receipt)
-		}
-		if has[i].id != 0 {
-			f.ids = append(f.ids, has[i].id)
-		}
+		f.Add(has[i].id, has[i].owed())
 	}
-	if err := s.srv.router.SendReceipts(s.srv.ctx, f.receipts); err != nil {
-		return err
-	}
-	return s.box.Ack(s.srv.ctx, f.ids...)
+	return s.box.Forget(s.srv.ctx, f)
 }

@@ -21,21 +21,15 @@ const (
 const deletedFrom = "gcm.googleapis.com"
 
 // appendEntry appends the frame of a queue's entry (DEV 9). It returns nil for one that need not be sent: the device
-// said at login that it has it, or it expired while it was held. The error is errHeld for one that waits.
-func (s *session) appendEntry(b []byte, e *store.Entry, o *offered, processed int32, idle bool, now time.Time) ([]byte, error) {
+// said at login that it has it, or it expired while it was held.
+func (s *session) appendEntry(b []byte, del *ccs.Delivery, o *offered, processed int32, now time.Time) []byte {
+	e, m := &del.Entry, &del.Message
 	d := mcs.DataMessage{LastStreamID: processed, Sent: e.Accepted.UnixMilli(), Queued: int32(max(now.Sub(e.Accepted), 0) / time.Second)}
 	if e.ID != 0 {
 		d.PersistentID = mcs.PersistentID(o.micros, uint64(o.id))
 	}
 	if e.Deleted > 0 {
-		return s.appendDeleted(b, e, &d), nil
-	}
-	var m ccs.Message
-	if err := m.Decode(e.Body); err != nil {
-		return nil, err
-	}
-	if s.hold(e, &m, idle) {
-		return nil, errHeld
+		return s.appendDeleted(b, e, &d)
 	}
 	d.From, d.Category, d.Token, d.TTL = m.From, m.App, m.CollapseKey, int32(m.TTL/time.Second)
 	d.HasTTL = true
@@ -43,19 +37,19 @@ func (s *session) appendEntry(b []byte, e *store.Entry, o *offered, processed in
 		// Current clients take the failed message's id from here, older ones and Android from the pair (DEV 9.3).
 		d.PersistentID, o.aside = m.ID, &aside{name: m.ID}
 	}
-	if e.ID != 0 && !now.Before(e.Expires) {
-		return nil, nil
+	if del.Expired(now) {
+		return nil
 	}
-	if o.owe(&m, e) {
+	if o.owe(del) {
 		d.ImmediateAck = true
 	}
 	if s.has(d.PersistentID) {
-		return nil, nil
+		return nil
 	}
 	b, mark := mcs.BeginDataMessage(b, &d)
 	switch {
 	case m.Kind == ccs.SendError:
-		m.Data = senderror.Append(nil, &m)
+		m.Data = senderror.Append(nil, m)
 		b = mcs.AppendAppData(b, keyMessageType, "send_error")
 		b = mcs.AppendAppData(b, "google.message_id", m.ID)
 	case m.Subtype != "":
@@ -70,7 +64,7 @@ func (s *session) appendEntry(b []byte, e *store.Entry, o *offered, processed in
 			b = mcs.AppendAppData(b, k, v)
 		}
 	}
-	return mcs.EndFrame(b, mark), nil
+	return mcs.EndFrame(b, mark)
 }
 
 func (s *session) appendDeleted(b []byte, e *store.Entry, d *mcs.DataMessage) []byte {

@@ -1,7 +1,6 @@
 package mcsserver
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/openccs/openccs/ccs"
@@ -11,18 +10,15 @@ import (
 // maxHeld is how many messages wait in memory for an idle device to become active; further ones are not delayed.
 const maxHeld = 100
 
-// errHeld says that a message was kept back.
-var errHeld = errors.New("held until the device is active")
-
 // hold keeps a message back that is to wait until the device is active (CCS 5.4); false if it is to go out now. A
 // message that is never stored cannot wait: it is dropped (CCS 5.2).
-func (s *session) hold(e *store.Entry, m *ccs.Message, idle bool) bool {
-	if !idle || !m.WhenActive || len(s.held) >= maxHeld || !s.mayKeep() {
+func (s *session) hold(d *ccs.Delivery, idle bool) bool {
+	if !idle || !d.Message.WhenActive || len(s.held) >= maxHeld || !s.mayKeep() {
 		return false
 	}
-	if e.ID != 0 {
-		s.held = append(s.held, *e)
-		s.keep(e)
+	if d.Stored() {
+		s.held = append(s.held, d.Entry)
+		s.keep(&d.Entry)
 	}
 	return true
 }

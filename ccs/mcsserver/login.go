@@ -118,6 +118,7 @@ func (s *session) dropKnown(listed []string) error {
 		}
 	}
 	var has []offered
+	var d ccs.Delivery
 	for more := last != 0; more && len(s.stash) < maxStash && s.mayKeep(); {
 		entries, err := s.box.Claim(s.srv.ctx, claimBatch)
 		if err != nil {
@@ -132,10 +133,10 @@ func (s *session) dropKnown(listed []string) error {
 				s.keep(e)
 				continue
 			}
-			var m ccs.Message
-			if e.Deleted == 0 && m.Decode(e.Body) == nil {
-				o.owe(&m, e)
+			if !s.box.Open(s.srv.ctx, e, &d) {
+				continue
 			}
+			o.owe(&d)
 			has = append(has, o)
 		}
 	}

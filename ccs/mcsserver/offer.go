@@ -4,8 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/store"
 )
@@ -44,12 +42,12 @@ func (o offered) owed() *ccs.Receipt {
 	return o.receipt
 }
 
-// owe notes the receipt that a message asks for, and reports whether it asks for one.
-func (o *offered) owe(m *ccs.Message, e *store.Entry) bool {
-	if m.ReceiptFor == "" {
+// owe notes the receipt that a delivery owes, and reports whether it owes one.
+func (o *offered) owe(d *ccs.Delivery) bool {
+	if d.Message.ReceiptFor == "" {
 		return false
 	}
-	receipt, _ := m.Receipt(e) // which costs memory, that most do without
+	receipt, _ := d.Receipt() // which costs memory, that most do without
 	o.aside = &aside{receipt: &receipt}
 	return true
 }
@@ -74,20 +72,17 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 	var has []offered // what need not be sent
 	out := make([]offered, 0, len(entries))
 	largest := 0
+	var d ccs.Delivery
 	for i := range entries {
 		e := &entries[i]
 		largest = max(largest, len(e.Body))
 		s.replaceHeld(e)
+		if !s.box.Open(s.srv.ctx, e, &d) || s.hold(&d, idle) {
+			continue
+		}
 		o := offer(e)
-		frame, err := s.appendEntry(b, e, &o, processed, idle, now)
-		switch {
-		case err == errHeld:
-			continue
-		case err != nil:
-			s.log().Error("message in the queue cannot be read, dropped", zap.Stringer("entry", e.ID), zap.Error(err))
-			has = append(has, o)
-			continue
-		case frame == nil:
+		frame := s.appendEntry(b, &d, &o, processed, now)
+		if frame == nil {
 			has = append(has, o)
 			continue
 		}
@@ -108,6 +103,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 	}
 	s.mu.Lock()
 	s.inFlight = append(s.inFlight, out...)
+	s.window.Take(len(out))
 	s.wakeUp = s.wakeUp || more
 	s.mu.Unlock()
 	return b, s.forget(has)

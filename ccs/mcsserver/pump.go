@@ -31,7 +31,7 @@ func (s *session) kick(note func()) {
 
 // due reports whether a pump has something to do.
 func (s *session) due() bool {
-	return s.ackDue || s.pongs > 0 || s.pingDue || s.wakeUp && len(s.inFlight) < s.window
+	return s.ackDue || s.pongs > 0 || s.pingDue || s.wakeUp && s.window.Free() > 0
 }
 
 var pumpBuffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -87,7 +87,7 @@ func (s *session) gather(b []byte) ([]byte, error) {
 	ackDue, processed, idle := s.ackDue, s.processed, s.idle
 	room := 0
 	if s.wakeUp {
-		room = min(s.window-len(s.inFlight), claimBatch)
+		room = min(s.window.Free(), claimBatch)
 		if room > 0 {
 			s.wakeUp = false
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcs"
+	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/store"
 )
 
@@ -21,7 +22,7 @@ type session struct {
 	device  ccs.DeviceID
 	android bool
 	box     *ccs.Mailbox
-	window  int // messages that may be offered and not acknowledged
+	window  flowcontrol.Window // offered and not acknowledged: one slot for each in inFlight
 
 	// Owned by the goroutine that reads.
 	in       *mcs.Reader
@@ -64,17 +65,18 @@ type session struct {
 const maxInFlight = 10_000
 
 func newSession(c *conn, in *mcs.Reader, device ccs.DeviceID, req *mcs.LoginRequest) *session {
-	return &session{
+	s := &session{
 		conn:      c,
 		device:    device,
 		android:   isAndroid(req.ID),
-		window:    min(c.srv.router.Profile().DeviceBacklog, maxInFlight),
 		in:        in,
 		frames:    1,
 		sent:      1,
 		processed: 1,
 		pumping:   true, // nothing goes out before the login's answer
 	}
+	s.window.Init(min(c.srv.router.Profile().DeviceBacklog, maxInFlight))
+	return s
 }
 
 // log is a logger with the connection's fields. It is made when there is something to say: to keep one would cost a
@@ -159,7 +161,7 @@ func (s *session) Wake() bool {
 }
 
 // Room implements ccs.Session. A device has one session, which takes all there is.
-func (s *session) Room() int { return s.window }
+func (s *session) Room() int { return s.window.Size() }
 
 // Close implements ccs.Session.
 func (s *session) Close(reason error) { s.close(reason) }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/stanza"
-	"github.com/openccs/openccs/store"
 )
 
 // appServer is the role of a session with an app server: it sends downstream messages, and gets upstream messages
@@ -34,10 +33,10 @@ func (s *session) beAppServer() {
 	a := &appServer{s: s, rules: p.Payload}
 	s.role = a
 	upstream := s.newFeed("delivered", s.sender.Key(), cmp.Or(s.limits.UpstreamWindow, p.UpstreamWindow))
-	upstream.id = func(m *ccs.Message, _ *store.Entry) string { return m.ID }
+	upstream.id = func(d *ccs.Delivery) string { return d.Message.ID }
 	upstream.write = a.appendUpstream
 	a.receipts = s.newFeed("receipts", s.sender.ReceiptsKey(), receiptWindow)
-	a.receipts.id = func(m *ccs.Message, _ *store.Entry) string { return stanza.ReceiptPrefix + m.ID }
+	a.receipts.id = func(d *ccs.Delivery) string { return stanza.ReceiptPrefix + d.Message.ID }
 	a.receipts.write = a.appendReceipt
 	a.receipts.resends = receiptResends
 }
@@ -88,7 +87,7 @@ func (a *appServer) acknowledge(id, to string) bool {
 }
 
 func (a *appServer) appendUpstream(out []byte, o *offered) []byte {
-	m := &o.m
+	m := &o.Message
 	return stanza.AppendUpstream(out, a.addressee(m.To), &stanza.Upstream{
 		From: m.From, MessageID: m.ID, Category: m.App, TTL: m.TTL, Data: m.Data,
 	})
@@ -107,6 +106,6 @@ func (a *appServer) addressee(to string) string {
 
 func (a *appServer) appendReceipt(out []byte, o *offered) []byte {
 	return stanza.AppendReceipt(out, a.s.bare, &stanza.Receipt{
-		OriginalID: o.m.ID, Token: o.m.From, Category: o.m.App, Sent: o.entry.Accepted,
+		OriginalID: o.Message.ID, Token: o.Message.From, Category: o.Message.App, Sent: o.Entry.Accepted,
 	})
 }

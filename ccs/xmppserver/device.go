@@ -68,7 +68,8 @@ func (d *device) acknowledge(id, to string) bool { return d.s.messages().acknowl
 
 // messageID is the persistent id of an entry, the same as on MCS (DEV 7.2). What is never stored has none, and
 // gets an id for this connection.
-func messageID(_ *ccs.Message, e *store.Entry) string {
+func messageID(d *ccs.Delivery) string {
+	e := &d.Entry
 	if e.ID == 0 {
 		return "now:" + randomHex(8)
 	}
@@ -81,17 +82,17 @@ const deletedFrom = "gcm.googleapis.com"
 // appendMessage writes an entry (DEV 9).
 func (d *device) appendMessage(out []byte, o *offered) []byte {
 	m := stanza.ToDevice{
-		From: o.m.From, MessageID: o.id, Category: o.m.App, Subtype: o.m.Subtype, CollapseKey: o.m.CollapseKey,
-		TTL: o.m.TTL, Data: o.m.Data,
+		From: o.Message.From, MessageID: o.id, Category: o.Message.App, Subtype: o.Message.Subtype, CollapseKey: o.Message.CollapseKey,
+		TTL: o.Message.TTL, Data: o.Message.Data,
 	}
 	switch {
-	case o.entry.Deleted > 0:
+	case o.Entry.Deleted > 0:
 		m.MessageType, m.From = stanza.DeletedMessages, deletedFrom
-		m.Category, m.Subtype = store.CutInstance(o.entry.App)
-		m.Data = m.Data.Append("total_deleted", strconv.Itoa(o.entry.Deleted))
-	case o.m.Kind == ccs.SendError:
+		m.Category, m.Subtype = store.CutInstance(o.Entry.App)
+		m.Data = m.Data.Append("total_deleted", strconv.Itoa(o.Entry.Deleted))
+	case o.Message.Kind == ccs.SendError:
 		m.MessageType = stanza.SendError
-		m.Data = senderror.Append(stanza.Data{}.Append("original_message_id", o.m.ID), &o.m)
+		m.Data = senderror.Append(stanza.Data{}.Append("original_message_id", o.Message.ID), &o.Message)
 	}
 	return stanza.AppendToDevice(out, d.s.bare, &m)
 }

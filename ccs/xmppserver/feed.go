@@ -23,10 +23,10 @@ type feed struct {
 	key      store.Key
 	router   *ccs.Router
 	box      *ccs.Mailbox
-	window   *flowcontrol.Window                         // offered and not acknowledged (CCS 4.2)
-	held     *flowcontrol.Account                        // bytes of that
-	signal   func()                                      // tells serveLoop that there is something to do
-	id       func(m *ccs.Message, e *store.Entry) string // the message_id on the wire
+	window   *flowcontrol.Window          // offered and not acknowledged (CCS 4.2)
+	held     *flowcontrol.Account         // bytes of that
+	signal   func()                       // tells serveLoop that there is something to do
+	id       func(d *ccs.Delivery) string // the message_id on the wire
 	write    func(b []byte, o *offered) []byte
 	resends  int // how often an entry is sent again before it is given up; negative for no limit
 	firstGap time.Duration
@@ -52,23 +52,17 @@ type feed struct {
 	outstanding map[string]*offered // by id, the first of those that have it
 }
 
-// finished is entries that the peer has acknowledged.
+// finished is deliveries that the peer has acknowledged.
 type finished struct {
-	ids      []store.ID
-	receipts []ccs.Receipt // for them
-	freed    load          // what they took
+	ccs.Finished
+	freed load // what they took
 }
 
-// offered is an entry that this connection carries and that is not acknowledged.
+// offered is a delivery that this connection carries and that is not acknowledged.
 type offered struct {
-	id    string // on the wire
-	entry store.Entry
-	m     ccs.Message // shares memory with entry.Body; empty for a marker, which has none
-	since time.Time   // when it was sent first
-	due   time.Time   // when it is sent again
-	gap   time.Duration
-	sent  int
-	next  *offered // the one with the same id that was sent after it
+	ccs.Delivery
+	id   string   // on the wire
+	next *offered // the one with the same id that was sent after it
 }
 
 const (
@@ -169,17 +163,15 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	offers := make([]offered, len(entries))
 	for i := range entries {
 		o := &offers[i]
-		*o = offered{entry: entries[i], since: now, due: now.Add(f.firstGap), gap: f.firstGap, sent: 1}
-		if err := o.decode(); err != nil {
-			f.log.Error("message in the queue cannot be read, dropped", zap.Stringer("entry", o.entry.ID), zap.Error(err))
-			f.box.Ack(ctx, o.entry.ID)
+		if !f.box.Open(ctx, &entries[i], &o.Delivery) {
 			continue
 		}
+		o.Offered(now, f.firstGap)
 		f.window.Take(1)
 		f.offeredTotal++
-		bytes += o.size()
-		largest = max(largest, o.size())
-		o.id = f.id(&o.m, &o.entry)
+		bytes += o.Size()
+		largest = max(largest, o.Size())
+		o.id = f.id(&o.Delivery)
 		f.mu.Lock()
 		f.note(o)
 		f.mu.Unlock()
@@ -196,59 +188,36 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	return out, false
 }
 
-// size is the bytes that an entry holds.
-func (o *offered) size() int64 { return int64(len(o.entry.Body)) }
-
-// decode reads the message of an entry.
-func (o *offered) decode() error {
-	if o.entry.Deleted > 0 {
-		return nil
-	}
-	return o.m.Decode(o.entry.Body)
-}
-
-// maxGap is the longest wait between two sendings of a message on a living connection (CCS 4.3).
-const maxGap = 15 * time.Minute
-
 // resend appends what was not acknowledged for too long, and gives up what has expired or was sent often enough
 // (CCS 3.5, 4.3). A message with TTL 0 was for then or never. It returns when the next message is due, if that is
 // before next.
 func (f *feed) resend(ctx context.Context, out []byte, wall, now, next time.Time) ([]byte, time.Time) {
-	var gone []store.ID
-	var dropped load
+	var gone finished
 	f.mu.Lock()
 	for id, first := range f.outstanding {
 		for o := first; o != nil; o = o.next {
-			expired := o.entry.ID == 0 || !o.entry.Expires.IsZero() && !now.Before(o.entry.Expires)
-			due := !wall.Before(o.due)
-			switch {
-			case due && (expired || f.resends >= 0 && o.sent > f.resends):
-				dropped.messages++
-				dropped.bytes += o.size()
-				if o.entry.ID != 0 {
-					gone = append(gone, o.entry.ID)
-				}
+			switch o.Resend(wall, now, f.resends) {
+			case ccs.ResendGiveUp:
+				gone.Add(o.Entry.ID, nil)
+				gone.freed.add(o)
 				f.strike(id, o)
 				continue
-			case due:
-				o.sent++
-				o.gap = min(2*o.gap, maxGap)
-				o.due = wall.Add(o.gap)
+			case ccs.ResendNow:
 				out = f.write(out, o)
 			}
-			if o.due.Before(next) {
-				next = o.due
+			if o.Due.Before(next) {
+				next = o.Due
 			}
 		}
 	}
 	f.mu.Unlock()
-	if dropped.messages == 0 {
+	if gone.freed.messages == 0 {
 		return out, next
 	}
-	if err := f.box.Ack(ctx, gone...); err != nil {
-		f.router.StoreFailed(f.log, "forget messages that were given up", err, zap.Int("messages", len(gone)))
+	if err := f.box.Forget(ctx, &gone.Finished); err != nil {
+		f.router.StoreFailed(f.log, "forget messages that were given up", err, zap.Int("messages", gone.Entries()))
 	}
-	f.give(dropped)
+	f.give(gone.freed)
 	if f.starved.CompareAndSwap(true, false) {
 		f.wakeUp.Store(true)
 	}
@@ -278,10 +247,9 @@ func (f *feed) checkPhantom(wall time.Time) bool {
 	var newest time.Time
 	for _, first := range f.outstanding {
 		for o := first; o != nil; o = o.next {
-			moved.messages++
-			moved.bytes += o.size()
-			if o.since.After(newest) {
-				newest = o.since
+			moved.add(o)
+			if o.Since.After(newest) {
+				newest = o.Since
 			}
 		}
 	}
@@ -322,19 +290,13 @@ func (f *feed) acknowledge(id, to string) bool {
 		return false
 	}
 	for o := acked; o != nil; o = o.next {
-		if o.m.From == to {
+		if o.Message.From == to {
 			acked = o
 			break
 		}
 	}
-	if receipt, ok := acked.m.Receipt(&acked.entry); ok {
-		f.acked.receipts = append(f.acked.receipts, receipt)
-	}
-	if entry := acked.entry.ID; entry != 0 {
-		f.acked.ids = append(f.acked.ids, entry)
-	}
-	f.acked.freed.messages++
-	f.acked.freed.bytes += acked.size()
+	f.acked.Acknowledged(&acked.Delivery)
+	f.acked.freed.add(acked)
 	f.strike(id, acked)
 	return true
 }
@@ -377,18 +339,18 @@ func (f *feed) settle(ctx context.Context) bool {
 	d := f.acked
 	f.acked = f.spare
 	f.mu.Unlock()
-	err := f.forget(ctx, &d)
+	err := f.box.Forget(ctx, &d.Finished)
 	if errors.Is(err, store.ErrUnavailable) && ctx.Err() == nil {
 		f.keep(d)
 		return false
 	}
 	if err != nil {
 		// Redelivered later: the peer meets it a second time, which the contract permits.
-		f.router.StoreFailed(f.log, "forget acknowledged messages", err, zap.Int("messages", len(d.ids)))
+		f.router.StoreFailed(f.log, "forget acknowledged messages", err, zap.Int("messages", d.Entries()))
 	}
 	freed := d.freed
-	clear(d.receipts)
-	f.spare = finished{ids: d.ids[:0], receipts: d.receipts[:0]}
+	d.Reset()
+	f.spare = finished{Finished: d.Finished}
 	if freed.messages == 0 {
 		return false
 	}
@@ -405,7 +367,7 @@ func (f *feed) settle(ctx context.Context) bool {
 func (f *feed) keep(d finished) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	d.ids, d.receipts = append(d.ids, f.acked.ids...), append(d.receipts, f.acked.receipts...)
+	d.Append(&f.acked.Finished)
 	d.freed.messages += f.acked.freed.messages
 	d.freed.bytes += f.acked.freed.bytes
 	f.acked, f.spare = d, finished{}
@@ -423,16 +385,4 @@ func (f *feed) recheck() {
 	if f.free() > 0 && f.starved.CompareAndSwap(true, false) {
 		f.wakeUp.Store(true)
 	}
-}
-
-// forget ends the life of what was acknowledged: first the receipts for it are owed, then it goes.
-func (f *feed) forget(ctx context.Context, d *finished) error {
-	if len(d.receipts) > 0 {
-		if err := f.router.SendReceipts(ctx, d.receipts); err != nil {
-			return err
-		}
-		clear(d.receipts)
-		d.receipts = d.receipts[:0]
-	}
-	return f.box.Ack(ctx, d.ids...)
 }

@@ -116,9 +116,9 @@ func TestReceiptsPreferTheSendersSession(t *testing.T) {
 		entries, err := box.Claim(context.Background(), 1)
 		require.NoError(t, err)
 		require.Len(t, entries, 1)
-		var m ccs.Message
-		require.NoError(t, m.Decode(entries[0].Body))
-		owed, ok := m.Receipt(&entries[0])
+		var d ccs.Delivery
+		require.True(t, box.Open(t.Context(), &entries[0], &d))
+		owed, ok := d.Receipt()
 		require.True(t, ok)
 		require.NoError(t, w.router.SendReceipts(context.Background(), []ccs.Receipt{owed}))
 		assert.Contains(t, from.until("</message>"), `"message_id":"dr2:`+id+`"`)

@@ -321,12 +321,11 @@ func (g *golden) do(line string) {
 	case "device-ack":
 		g.claim()
 		e := g.held[args[0]]
-		var m ccs.Message
-		require.NoError(g.t, m.Decode(e.Body), "what the device acknowledges")
-		if owed, ok := m.Receipt(&e); ok {
-			require.NoError(g.t, g.router.SendReceipts(ctx, []ccs.Receipt{owed}))
-		}
-		require.NoError(g.t, g.device.Ack(ctx, e.ID))
+		var d ccs.Delivery
+		require.True(g.t, g.device.Open(ctx, &e, &d), "what the device acknowledges")
+		var done ccs.Finished
+		done.Acknowledged(&d)
+		require.NoError(g.t, g.device.Forget(ctx, &done))
 	case "downstream":
 		results := g.router.Send(ctx, ccs.Source{Sender: goldenSender}, []ccs.Downstream{g.downstreamOf(args)}, nil)
 		require.Nil(g.t, results[0].Refusal)

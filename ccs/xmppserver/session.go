@@ -79,6 +79,12 @@ type load struct {
 	bytes    int64
 }
 
+// add counts a delivery.
+func (l *load) add(o *offered) {
+	l.messages++
+	l.bytes += o.Size()
+}
+
 // head is what a session has to know of anything that its peer says.
 type head struct {
 	typ   stanza.Type

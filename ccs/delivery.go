@@ -1,0 +1,155 @@
+package ccs
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/openccs/openccs/store"
+)
+
+// Delivery is one claimed entry until it is done: acknowledged, or given up.
+type Delivery struct {
+	Entry   store.Entry
+	Message Message // shares memory with Entry.Body; empty for a marker of deleted messages, which has none
+
+	Since time.Time // when it was offered first, by the wall
+	Due   time.Time // when it is offered again if the peer has not acknowledged it, by the wall
+	gap   time.Duration
+	sent  int
+}
+
+// Size returns the bytes that the delivery holds.
+func (d *Delivery) Size() int64 { return int64(len(d.Entry.Body)) }
+
+// Stored reports whether the entry is in the queue. A message with a TTL of zero never is (CCS 5.2).
+func (d *Delivery) Stored() bool { return d.Entry.ID != 0 }
+
+// Expired reports whether the TTL of a stored entry has passed, by the clock of the router.
+func (d *Delivery) Expired(now time.Time) bool {
+	return d.Stored() && !d.Entry.Expires.IsZero() && !now.Before(d.Entry.Expires)
+}
+
+// Receipt returns the receipt that is owed once the delivery is acknowledged; false if none was asked for.
+func (d *Delivery) Receipt() (_ Receipt, owed bool) {
+	m, e := &d.Message, &d.Entry
+	if m.ReceiptFor == "" {
+		return Receipt{}, false
+	}
+	return Receipt{
+		Sender: m.From, Token: m.ReceiptFor, App: m.App, ID: m.ID,
+		Accepted: e.Accepted, Entry: e.ID, Origin: m.Origin,
+	}, true
+}
+
+// maxGap is the longest wait between two offers of a message on a living connection (CCS 4.3).
+const maxGap = 15 * time.Minute
+
+// Offered notes that the delivery is on its way for the first time. Without an acknowledgement it is due again after
+// gap.
+func (d *Delivery) Offered(wall time.Time, gap time.Duration) {
+	d.Since, d.Due, d.gap, d.sent = wall, wall.Add(gap), gap, 1
+}
+
+// Resend is what becomes of a delivery that the peer has not acknowledged.
+type Resend uint8
+
+// What becomes of a delivery.
+const (
+	ResendLater  Resend = iota // it is not due
+	ResendNow                  // it is offered again
+	ResendGiveUp               // it is given up
+)
+
+// Resend decides on a delivery that the peer has not acknowledged (CCS 3.5, 4.3): once it is due it is offered again,
+// each time after twice as long, at most limit times, or without limit where that is negative. What has expired by now
+// is given up. So is a message with a TTL of zero: it was for then or never.
+func (d *Delivery) Resend(wall, now time.Time, limit int) Resend {
+	switch {
+	case wall.Before(d.Due):
+		return ResendLater
+	case !d.Stored(), d.Expired(now), limit >= 0 && d.sent > limit:
+		return ResendGiveUp
+	}
+	d.sent++
+	d.gap = min(2*d.gap, maxGap)
+	d.Due = wall.Add(d.gap)
+	return ResendNow
+}
+
+// Open makes a delivery of a claimed entry: it decodes the message. An entry that cannot be decoded is logged and
+// forgotten, and Open returns false.
+func (m *Mailbox) Open(ctx context.Context, e *store.Entry, d *Delivery) bool {
+	*d = Delivery{Entry: *e}
+	if e.Deleted > 0 {
+		return true
+	}
+	err := d.Message.Decode(e.Body)
+	if err == nil {
+		return true
+	}
+	r := m.router
+	r.log.Error("message in the queue cannot be read, dropped", zap.Stringer("queue", m.key), zap.Stringer("entry", e.ID), zap.Error(err))
+	if e.ID != 0 {
+		if err := m.Ack(ctx, e.ID); err != nil {
+			r.StoreFailed(r.log, "forget a message that cannot be read", err, zap.Stringer("queue", m.key))
+		}
+	}
+	return false
+}
+
+// Finished collects deliveries whose life has ended, for Mailbox.Forget. The zero value is empty.
+type Finished struct {
+	ids      []store.ID
+	receipts []Receipt
+}
+
+// Acknowledged adds a delivery that the peer has, with the receipt that it owes.
+func (f *Finished) Acknowledged(d *Delivery) {
+	if receipt, owed := d.Receipt(); owed {
+		f.receipts = append(f.receipts, receipt)
+	}
+	f.Add(d.Entry.ID, nil)
+}
+
+// Add adds an entry, whose ID is zero if it was never stored, and the receipt that it owes, nil for none.
+func (f *Finished) Add(id store.ID, owed *Receipt) {
+	if owed != nil {
+		f.receipts = append(f.receipts, *owed)
+	}
+	if id != 0 {
+		f.ids = append(f.ids, id)
+	}
+}
+
+// Append adds what another has collected.
+func (f *Finished) Append(o *Finished) {
+	f.ids, f.receipts = append(f.ids, o.ids...), append(f.receipts, o.receipts...)
+}
+
+// Entries returns how many entries are to be forgotten.
+func (f *Finished) Entries() int { return len(f.ids) }
+
+// Reset empties f and keeps its memory.
+func (f *Finished) Reset() {
+	clear(f.receipts)
+	f.ids, f.receipts = f.ids[:0], f.receipts[:0]
+}
+
+// Forget ends the life of deliveries: first their receipts are stored, then the entries go, so that a crash between
+// loses no receipt and makes no second one (CCS 3.5). What it has done is taken out of f, so that the rest can be tried again.
+func (m *Mailbox) Forget(ctx context.Context, f *Finished) error {
+	if len(f.receipts) > 0 {
+		if err := m.router.SendReceipts(ctx, f.receipts); err != nil {
+			return err
+		}
+		clear(f.receipts)
+		f.receipts = f.receipts[:0]
+	}
+	if err := m.Ack(ctx, f.ids...); err != nil {
+		return err
+	}
+	f.ids = f.ids[:0]
+	return nil
+}
