@@ -98,6 +98,9 @@ func (c *Client) SetLimits(ctx context.Context, sender string, l Limits) error {
 
 // RevokeKey is Projects.RevokeKey.
 func (c *Client) RevokeKey(ctx context.Context, sender, keyID string) error {
+	if err := checkKeyID(keyID); err != nil {
+		return err
+	}
 	path := "/projects/" + url.PathEscape(sender) + "/keys/" + url.PathEscape(keyID)
 	return c.Do(ctx, http.MethodDelete, path, nil, nil)
 }

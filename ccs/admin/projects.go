@@ -185,6 +185,9 @@ func (p *Projects) SetLimits(ctx context.Context, sender string, l Limits) error
 
 // RevokeKey takes a key from a project, by its ID; store.ErrNotFound if there is no such project or key.
 func (p *Projects) RevokeKey(ctx context.Context, sender, keyID string) error {
+	if err := checkKeyID(keyID); err != nil {
+		return err
+	}
 	err := p.store.UpdateProject(ctx, sender, func(s *store.Project) error {
 		kept := slices.DeleteFunc(slices.Clone(s.Keys), func(k store.APIKey) bool { return k.ID == keyID })
 		if len(kept) == len(s.Keys) {
@@ -215,6 +218,17 @@ func checkSender(sender string) error {
 		return nil
 	}
 	return fmt.Errorf("%w: sender ID %q: use 1 to 18 digits, the first of them not 0", ErrInvalid, sender)
+}
+
+// maxKeyID is the length of what may be the ID of a key. What is longer may be the key.
+const maxKeyID = 16
+
+// checkKeyID refuses what may be a key in place of its ID, before it gets into a path or an error.
+func checkKeyID(id string) error {
+	if len(id) <= maxKeyID {
+		return nil
+	}
+	return fmt.Errorf("%w: …%s is not the ID of a key: the list of projects shows the IDs", ErrInvalid, id[len(id)-4:])
 }
 
 // newSender is a random number of 12 digits.

@@ -21,7 +21,7 @@ func (c *Card) Render(w io.Writer, o RenderOptions) error {
 		line = append(line, quoteAll(o.Flags)...)
 		return strings.Join(append(line, args[1:]...), " ")
 	}
-	sender, key := c.SenderID, "in "+quote(o.Path)
+	sender, key := c.SenderID, "in "+Quote(o.Path)
 	switch {
 	case sender == "":
 		sender, key = "none on this card; see: "+command("project list")+"; or: "+command("project create"), ""
@@ -58,13 +58,13 @@ func (c *Card) Render(w io.Writer, o RenderOptions) error {
 func quoteAll(words []string) []string {
 	quoted := make([]string, len(words))
 	for i, word := range words {
-		quoted[i] = quote(word)
+		quoted[i] = Quote(word)
 	}
 	return quoted
 }
 
-// quote returns the word in a form that is safe to paste into a shell.
-func quote(word string) string {
+// Quote returns the word in a form that is safe to paste into a shell.
+func Quote(word string) string {
 	safe := func(r rune) bool {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_./:=@%+,", r)
 	}

@@ -22,6 +22,14 @@ type dataFlag struct {
 	Data string `default:"${data}" placeholder:"DIR" help:"Data directory of the server."`
 }
 
+// again are the words that have another command work beside the same data directory.
+func (f dataFlag) again() []string {
+	if f.Data == defaultData {
+		return nil
+	}
+	return []string{"--data", f.Data}
+}
+
 // appServerFlags are how an app server reaches ccs. What is not given comes from the connection card.
 type appServerFlags struct {
 	dataFlag

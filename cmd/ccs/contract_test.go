@@ -108,7 +108,7 @@ func TestADeviceIntroducesItself(t *testing.T) {
 	first := device.stdout.waitFor(t, "Token  ")
 	token := strings.TrimPrefix(first, "Token  ")
 	assert.True(t, strings.HasPrefix(device.stdout.String(), first))
-	device.stdout.waitFor(t, "ccs send "+token+" key=value")
+	device.stdout.waitFor(t, "ccs send --data "+dir+" "+token+" key=value")
 	device.stderr.waitFor(t, "connected")
 	assert.Equal(t, exitDone, device.end(t))
 }

@@ -204,7 +204,11 @@ func (d *device) introduce() error {
 	if d.cmd.JSON || len(d.data) > 0 {
 		return nil
 	}
-	return d.out.printf("Token  %s\n\nSend to it:\n\n  %s send %[1]s key=value\n\n", d.token(), d.out.program)
+	flags := ""
+	for _, word := range d.cmd.dataFlag.again() {
+		flags += " " + card.Quote(word)
+	}
+	return d.out.printf("Token  %s\n\nSend to it:\n\n  %s send%s %[1]s key=value\n\n", d.token(), d.out.program, flags)
 }
 
 // connect keeps the device connected until ctx ends, or until everything is sent.

@@ -171,7 +171,11 @@ Examples:
 // Run revokes the key.
 func (c *projectKeyRevokeCmd) Run(ctx context.Context, out *output) error {
 	return c.with(ctx, func(p projects) error {
-		if err := p.RevokeKey(ctx, c.Project, c.KeyID); err != nil {
+		err := p.RevokeKey(ctx, c.Project, c.KeyID)
+		if errors.Is(err, admin.ErrInvalid) {
+			return &usageError{err: err, hint: "ccs project list"}
+		}
+		if err != nil {
 			return err
 		}
 		if c.JSON {

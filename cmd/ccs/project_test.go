@@ -58,6 +58,11 @@ func TestProjectLife(t *testing.T) {
 		require.Len(t, list[0].Keys, 2)
 		assert.NotContains(t, got.stdout, made["api_key"])
 
+		got = project("key", "revoke", made["sender_id"], made["api_key"])
+		assert.Equal(t, exitUsage, got.code)
+		assert.Contains(t, got.stderr, "…"+made["api_key"][35:]+" is not the ID of a key")
+		assert.NotContains(t, got.stdout+got.stderr, made["api_key"][4:35], "what was given is secret")
+
 		got = project("key", "revoke", made["sender_id"], list[0].Keys[0].ID)
 		assert.Equal(t, exitDone, got.code, got.stderr)
 		got = project("list")

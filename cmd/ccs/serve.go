@@ -248,12 +248,8 @@ func (c *serveCmd) config() server.Config {
 
 // announce tells people and scripts that the server accepts.
 func (c *serveCmd) announce(out *output, log *zap.Logger, s *card.Card) error {
-	var flags []string
-	if c.Data != defaultData {
-		flags = []string{"--data", c.Data}
-	}
 	if err := s.Render(out, card.RenderOptions{
-		Program: out.program, Flags: flags, Path: card.Path(c.Data), ShowKey: isTerminal(out.stdout),
+		Program: out.program, Flags: c.again(), Path: card.Path(c.Data), ShowKey: isTerminal(out.stdout),
 	}); err != nil {
 		log.Warn("connection card not printed", zap.String("file", card.Path(c.Data)), zap.Error(err))
 	}
