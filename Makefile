@@ -13,11 +13,18 @@ FUZZTIME ?= 10s
 # Where "make profile" puts what it finds.
 PROFILES ?= $(CURDIR)/bin/profiles
 
+# The linters, from the module proxy. Their checks are in staticcheck.conf.
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# What "make cross" builds for.
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
 # The race detector needs cgo and a C compiler. Where there is none the tests run without it, and say so.
 RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env CC)" >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race guard bench profile fuzz fmt vet clean interop e2e spec redis
+.PHONY: help build run test short lint vuln cross race guard bench profile fuzz fmt vet clean interop e2e spec redis
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,7 +39,30 @@ test: vet redis ## run every test, with the race detector where it works
 	$(if $(RACE),,@echo 'no C compiler: the tests run without the race detector' >&2)
 	$(GO) test $(RACE) -shuffle=on -timeout 15m ./...
 
-interop: ## run third-party clients (Go, Node, Debian's Python) against a server, and print what each can do
+short: ## run the fast tests, between two edits
+	$(GO) test -short -timeout 2m ./...
+
+lint: ## look for mistakes and bad style: staticcheck, and the rules of style.md that a program can check
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'gofmt would change these: make fmt' >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags interop ./ccs/ccstest
+	$(GO) vet -tags e2e ./ccs/ccstest
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(STATICCHECK) -tags interop ./ccs/ccstest
+	$(GO) run $(STATICCHECK) -tags e2e ./ccs/ccstest
+	$(GO) run ./ccs/internal/proselint
+
+vuln: ## look for known vulnerabilities in dependencies (needs a way to vuln.go.dev)
+	@$(GO) run $(GOVULNCHECK) ./... || { echo 'make vuln: a vulnerability was found, or the database at https://vuln.go.dev could not be read; the lines above say which' >&2; exit 1; }
+
+cross: ## build for Linux, macOS and Windows on amd64 and arm64, into bin/cross
+	@set -e; for p in $(PLATFORMS); do \
+		os=$${p%/*}; arch=$${p#*/}; ext=; test $$os = windows && ext=.exe; echo "$$p"; \
+		GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build ./...; \
+		GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/cross/ccs-$$os-$$arch$$ext ./cmd/ccs; \
+	done
+
+interop: ## run third-party clients (Go, Node, Java, Debian's Python) against a server, and print what each can do
 	testdata/interop/install.sh
 	$(GO) vet -tags interop ./ccs/ccstest
 	$(GO) test -tags interop -run '^TestInterop' -count=1 -timeout 10m -v ./ccs/ccstest

@@ -49,7 +49,7 @@ func BenchmarkFairness(b *testing.B) {
 }
 
 func (s shape) measureBeside(b *testing.B) {
-	s.devices, s.window = s.senders, 1000
+	s.devices = s.senders
 	quiet := shape{name: "quiet", senders: 1, devices: 1, window: 1000, rate: quietRate}
 	whole := shape{senders: 1 + s.senders, devices: 1 + s.devices}
 	all := whole.makeBed(b)

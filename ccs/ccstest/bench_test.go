@@ -194,7 +194,7 @@ func (l *load) percentile(p float64) float64 {
 var profileDir = flag.String("serverprofile", "", "write CPU and allocation profiles of the server into this directory")
 
 // profile begins to profile the server; the returned function writes what came of it.
-func (s *bed) profile(b testing.TB, name string) func() {
+func (d *bed) profile(b testing.TB, name string) func() {
 	if *profileDir == "" {
 		return func() {}
 	}
@@ -202,15 +202,15 @@ func (s *bed) profile(b testing.TB, name string) func() {
 		return filepath.Join(*profileDir, strings.ToLower(name)+"."+kind+".pprof")
 	}
 	var done sync.WaitGroup
-	done.Go(func() { s.save(b, "/debug/pprof/profile?seconds=3", path("cpu")) })
+	done.Go(func() { d.save(b, "/debug/pprof/profile?seconds=3", path("cpu")) })
 	return func() {
 		done.Wait()
-		s.save(b, "/debug/pprof/allocs", path("allocs"))
+		d.save(b, "/debug/pprof/allocs", path("allocs"))
 	}
 }
 
-func (s *bed) save(b testing.TB, from, to string) {
-	got, err := s.control(from)
+func (d *bed) save(b testing.TB, from, to string) {
+	got, err := d.control(from)
 	if err == nil {
 		err = os.WriteFile(to, got, 0o600)
 	}

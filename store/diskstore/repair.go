@@ -102,7 +102,7 @@ func (r *repair) plan(ctx context.Context, o *Options) error {
 	r.free = r.manifest.nextFile
 	for _, name := range r.list {
 		var number uint64
-		if _, err := fmt.Sscanf(strings.TrimLeft(name, "MANIFESTOPTIONS-"), "%d", &number); err == nil {
+		if _, err := fmt.Sscanf(name[strings.LastIndexByte(name, '-')+1:], "%d", &number); err == nil {
 			r.free = max(r.free, number+1)
 		}
 	}

@@ -111,7 +111,7 @@ func (s *Store) checkEviction(c *redis.Client, conf map[string]string) error {
 		s.log.Warn("Redis throws messages away when it is full", zap.String("addr", c.Options().Addr), zap.String("maxmemory-policy", policy))
 		return nil
 	}
-	return fmt.Errorf("Redis at %s throws messages away when it is full (maxmemory-policy %s): set it to noeviction, or give --allow-eviction if they may be lost",
+	return fmt.Errorf("the Redis at %s throws messages away when it is full (maxmemory-policy %s): set it to noeviction, or give --allow-eviction if they may be lost",
 		c.Options().Addr, policy)
 }
 

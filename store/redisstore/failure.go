@@ -36,7 +36,7 @@ func (dialHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 var errShardGone = errors.New("that Redis has left the cluster")
 
 // errFallen says that a call was not sent: its Redis stopped answering while the call waited for its turn.
-var errFallen = errors.New("Redis does not answer")
+var errFallen = errors.New("the Redis does not answer")
 
 // isSilence reports whether an error says that a Redis did not answer. If it cannot be connected to, or says what it
 // lacks, a call finds that out at once.

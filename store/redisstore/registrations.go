@@ -97,7 +97,7 @@ func (s *Store) lookUpEach(ctx context.Context, tokens []string) (all []*store.R
 	}
 	if errs == nil {
 		errs = unknown
-	} else if unknown != nil {
+	} else {
 		for i, err := range unknown {
 			errs[i] = firstOf(errs[i], err)
 		}

@@ -84,9 +84,7 @@ func lines(t *testing.T, page, chart, color string) (paths, dots []string) {
 	for _, m := range regexp.MustCompile(`<path[^>]* d="([^"]+)"[^>]*stroke:`+color).FindAllStringSubmatch(svg, -1) {
 		paths = append(paths, strings.TrimSpace(m[1]))
 	}
-	for _, m := range regexp.MustCompile(`<circle[^>]*fill:`+color).FindAllString(svg, -1) {
-		dots = append(dots, m)
-	}
+	dots = append(dots, regexp.MustCompile(`<circle[^>]*fill:`+color).FindAllString(svg, -1)...)
 	return paths, dots
 }
 
