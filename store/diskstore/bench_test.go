@@ -18,7 +18,7 @@ import (
 	"github.com/openccs/openccs/store/diskstore"
 )
 
-// bodyBytes is the size of a message's body in the benchmarks (engineering notes §5).
+// bodyBytes is the size of a message's body in the benchmarks (ccs/docs/design/03-committer.md).
 const bodyBytes = 300
 
 // measure reports messages a second and the CPU time of the whole process for each.

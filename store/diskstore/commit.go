@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// The bounds of the group commit (engineering notes §6).
+// The bounds of the group commit (ccs/docs/design/03-committer.md).
 const (
 	groupEntries   = 1000    // in one commit, unless a single batch has more
 	groupBytes     = 1 << 20 // the same

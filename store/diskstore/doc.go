@@ -1,5 +1,5 @@
 // Package diskstore is the store.Store of a server without Redis: a directory, kept by Pebble
-// (engineering notes §5 say why). Any goroutine may call it.
+// (ccs/docs/design/03-committer.md says why). Any goroutine may call it.
 //
 // # Writing
 //
