@@ -39,8 +39,14 @@ test: vet redis ## run every test, with the race detector where it works
 	$(if $(RACE),,@echo 'no C compiler: the tests run without the race detector' >&2)
 	$(GO) test $(RACE) -shuffle=on -timeout 15m ./...
 
+# What "make short" leaves out: packages that kill processes and run Redis, and tests of damage and of long waits.
+SLOW_PACKAGES = cmd/ccs|ccs/ccstest|ccs/load|store/redisstore|store/redisstore/redistest
+SLOW_TESTS = ^TestStore|^TestMarksAreBounded|^TestTorn|^TestADisk|^TestEveryStringIsKnown|^TestFlippedBits|^TestTheEndOfTheLog|^TestLoad
+
 short: ## run the fast tests, between two edits
-	$(GO) test -short -timeout 2m ./...
+	$(GO) test -short -timeout 2m -skip '$(SLOW_TESTS)' $$($(GO) list ./... | grep -vE '/($(SLOW_PACKAGES))$$')
+	$(GO) test -short -timeout 1m -run '^Test(Docs|Readme|Config)' ./cmd/ccs
+	$(GO) test -short -timeout 1m -run '^Test(RoundTrip|Upstream|Receipt|DrainByCommand|TheLifeOfARegistration|DeviceMovesBetweenXMPPAndMCS)$$' ./ccs/ccstest
 
 lint: ## look for mistakes and bad style: staticcheck, and the rules of style.md that a program can check
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'gofmt would change these: make fmt' >&2; exit 1; }
