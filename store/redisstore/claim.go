@@ -79,7 +79,7 @@ func (s *Store) claim(
 	// in the queue would overtake it.
 	number, again := s.held.lostCall(k, l), byte(1)
 	if number == "" {
-		number, again = strconv.FormatUint(callNumbers+s.number.Add(1)%callNumbers, 10)[1:], 0
+		number, again = callDigits(s.number.Add(1)%callNumbers), 0
 	}
 	fenced := fencedNever
 	switch {

@@ -15,10 +15,22 @@ var (
 	DecodeRegistration = decodeRegistration
 	EncodeRegistration = encodeRegistration
 	ErrReplicas        = errReplicas
+	AppendRecord       = appendRecord
+	LuaConstants       = luaConstants
+	WithConstants      = withConstants
 )
 
 // ForgetProject is what another node's change does.
 func (s *Store) ForgetProject(sender string) { s.projects.Forget(sender) }
+
+// Sources are the scripts as Redis gets them, by name.
+func Sources() map[string]string {
+	all := map[string]string{}
+	for _, s := range scripts {
+		all[s.name] = s.source
+	}
+	return all
+}
 
 func (s *Store) Prefix() string                        { return s.prefix }
 func (s *Store) Node() store.NodeID                    { return s.node() }

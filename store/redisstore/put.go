@@ -196,13 +196,13 @@ func parseOutcome(s string) (o store.Outcome, err error) {
 		return o, errDamaged
 	}
 	switch s[0] {
-	case 'r':
+	case letterRefused:
 		return store.Outcome{Result: store.Refused}, nil
-	case 'u':
+	case letterDuplicate:
 		return store.Outcome{Result: store.Duplicate}, nil
-	case 'c':
+	case letterCollapsed:
 		o.Result, s = store.Collapsed, s[1:]
-	case 'd':
+	case letterDiscarded:
 		o.Result, s = store.Discarded, s[1:]
 	}
 	place, displaced, more := strings.Cut(s, " ")

@@ -61,7 +61,7 @@ func decode(k store.Key, place, record string) (store.Entry, error) {
 	var texts [3]string
 	rest := record[recordHeader:]
 	for i := range texts {
-		n := int(le.Uint32(h[21+4*i:]))
+		n := int(le.Uint32(h[offsetAppLength+4*i:]))
 		if n > len(rest) {
 			return store.Entry{}, errDamaged
 		}
@@ -70,7 +70,7 @@ func decode(k store.Key, place, record string) (store.Entry, error) {
 	return store.Entry{
 		Key: k, ID: id, Rank: id.Rank(),
 		App: texts[0], Collapse: texts[1], Dedup: texts[2],
-		Expires:  time.UnixMilli(int64(le.Uint64(h[1:]))),
+		Expires:  time.UnixMilli(int64(le.Uint64(h[offsetExpires:]))),
 		Accepted: time.UnixMicro(int64(le.Uint64(h[9:]))),
 		Deleted:  int(le.Uint32(h[17:])),
 		Body:     []byte(rest),

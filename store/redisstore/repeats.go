@@ -56,7 +56,7 @@ func (s *Store) appendMarks(b []byte, l *lot, now time.Time) []byte {
 	}
 	slot, lasts := s.repeats.add(now, len(l.at))
 	b = appendText(b, s.repeatsKey(slot))
-	b = binary.LittleEndian.AppendUint32(b, uint32(8+len(l.marks)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(marksHeader+len(l.marks)))
 	return append(appendNumber(b, lasts.Milliseconds()), l.marks...)
 }
 

@@ -46,7 +46,7 @@ func source(name string) string {
 	if err != nil {
 		panic(err) // it is part of the program
 	}
-	return string(b)
+	return withConstants(name, string(b))
 }
 
 // call is one run of a script, on one queue or another thing with a hash slot of its own.

@@ -6,9 +6,9 @@ local parts, replies = ARGV[1], nil
 
 -- part forgets entries of a queue.
 local function part(from)
-  local n, q, w, place, next = struct.unpack('<I4I4c0I4c0I4c0', parts, from)
+  local n, q, w, place, next = struct.unpack(${ACK_PART}, parts, from)
   local places = {place}
-  for i = 2, n do places[i], next = struct.unpack('<I4c0', parts, next) end
+  for i = 2, n do places[i], next = struct.unpack(${TEXT}, parts, next) end
   if redis.call('ZREM', w, unpack(places)) == n then
     redis.call('HDEL', q, unpack(places))
     replies[#replies + 1] = 0

@@ -5,7 +5,7 @@
 replies = {}
 local from, arg = 1, 2
 while from < #parts do
-  local length, args = struct.unpack('<I4I4', parts, from)
+  local length, args = struct.unpack(${PART}, parts, from)
   local ok, failure = pcall(part, from + 8, arg)
   if not ok then replies[#replies + 1] = {err = type(failure) == 'table' and failure.err or tostring(failure)} end
   from, arg = from + 8 + length, arg + args

@@ -20,10 +20,10 @@ end
 -- part claims from a queue.
 local function part(from)
   local now, fenced, q, w, me, number, count, place, again =
-    unpackStruct('<dBI4c0I4c0I4c0I4c0I4c0I4c0B', parts, from)
+    unpackStruct(${CLAIM_PART}, parts, from)
   if again == 1 then giveBack(q, w, me, number) end
 
-  local ids = call('ZRANGEBYSCORE', w, place, '(3377699720527872', 'LIMIT', '0', count)
+  local ids = call('ZRANGEBYSCORE', w, place, '(${ASIDE}', 'LIMIT', '0', count)
   if #ids == 0 then
     replies[#replies + 1] = 0
     return
@@ -41,7 +41,7 @@ local function part(from)
   local score, marks, n = '-' .. slot .. number, nil, 0
   for i = 1, #ids do
     local record = records[i + 2]
-    if not record or unpackStruct('<i8', record, 2) <= now then
+    if not record or unpackStruct('<i8', record, ${EXPIRES}) <= now then
       records[i + 2] = false
     elseif marks then
       marks[n + 1] = score

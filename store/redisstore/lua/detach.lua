@@ -8,7 +8,7 @@ local q, w, me = KEYS[1], KEYS[2], ARGV[1]
 local fields = redis.call('HMGET', q, 'o', me)
 local slot, ids = tonumber(fields[2] or nil), {}
 if slot then
-  ids = redis.call('ZRANGEBYSCORE', w, '-' .. slot .. '9999999', '-' .. slot .. '0000000')
+  ids = redis.call('ZRANGEBYSCORE', w, '-' .. slot .. ${LAST_CALL}, '-' .. slot .. ${FIRST_CALL})
   for _, id in ipairs(ids) do redis.call('ZADD', w, id, id) end
 end
 

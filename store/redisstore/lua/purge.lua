@@ -10,8 +10,8 @@ for from = 1, #all, 500 do
   local gone = {}
   for i, record in ipairs(redis.call('HMGET', q, unpack(ids))) do
     if record then
-      local length = struct.unpack('<I4', record, 22)
-      if record:sub(34, 33 + length) == app then gone[#gone + 1] = ids[i] end
+      local length = struct.unpack('<I4', record, ${APP_LENGTH})
+      if record:sub(${HEADER} + 1, ${HEADER} + length) == app then gone[#gone + 1] = ids[i] end
     end
   end
   if #gone > 0 then

@@ -10,8 +10,6 @@
 local call, unpackStruct, pack, max = redis.call, struct.unpack, struct.pack, math.max
 local ARGV = ARGV
 local parts, replies = ARGV[1], nil
-local RANK = 1125899906842624    -- what a rank adds to a place
-local ASIDE = 3377699720527872   -- the first place behind those of all ranks
 
 -- What is known of the queue whose part it is.
 local q, w, now, clock
@@ -27,7 +25,7 @@ local dedups                     -- the keys of the dedup strings that are still
 local function flush()
   if order and #order > 0 then call('ZADD', w, unpack(order)) end
   if fields then
-    fields[2] = pack('<dddd', seq, total, good, soonest)
+    fields[2] = pack(${QUEUE}, seq, total, good, soonest)
     call('HSET', q, unpack(fields))
   end
   fields, order = nil, nil
@@ -36,13 +34,13 @@ end
 -- keep gives an entry its place: the one that was asked for, unless that would be lower than the last.
 local function keep(place, record, expires)
   seq, total = max(seq + 1, clock), total + 1
-  if seq ~= clock or place == 0 then place = string.format('%.0f', place - place % RANK + seq) end
+  if seq ~= clock or place == 0 then place = string.format('%.0f', place - place % ${RANK} + seq) end
   if fields then
     fields[#fields + 1] = place
     fields[#fields + 1] = record
     order[#order + 1] = place
     order[#order + 1] = place
-    if #fields > 1000 then flush() end
+    if #fields > ${MOST_ARGUMENTS} then flush() end
   else
     fields, order = {'h', '', place, record}, {place, place}
   end
@@ -57,8 +55,8 @@ local judge
 local function makeJudge()
   local function remove(ids)
     flush()
-    for from = 1, #ids, 1000 do
-      local to = math.min(from + 999, #ids)
+    for from = 1, #ids, ${MOST_ARGUMENTS} do
+      local to = math.min(from + ${MOST_ARGUMENTS} - 1, #ids)
       call('ZREM', w, unpack(ids, from, to))
       call('HDEL', q, unpack(ids, from, to))
     end
@@ -69,9 +67,9 @@ local function makeJudge()
   local function each(fn)
     flush()
     local all = call('ZRANGE', w, 0, -1, 'WITHSCORES')
-    for from = 1, #all, 1000 do
+    for from = 1, #all, ${MOST_ARGUMENTS} do
       local ids = {}
-      for i = from, math.min(from + 998, #all - 1), 2 do ids[#ids + 1] = all[i] end
+      for i = from, math.min(from + ${MOST_ARGUMENTS} - 2, #all - 1), 2 do ids[#ids + 1] = all[i] end
       for i, record in ipairs(call('HMGET', q, unpack(ids))) do
         if record then fn(ids[i], tonumber(all[from + 2 * i - 1]), record) end
       end
@@ -95,17 +93,17 @@ local function makeJudge()
     if now >= soonest then
       soonest = math.huge
       each(function(id, score, record)
-        local expires = unpackStruct('<i8', record, 2)
+        local expires = unpackStruct('<i8', record, ${EXPIRES})
         if expires > now then
           soonest = math.min(soonest, expires)
         elseif score < 0 then
           held, soonest = held + 1, math.min(soonest, expires)
-        elseif score < ASIDE then
-          call('ZADD', w, string.format('%.0f', ASIDE + score % RANK), id)
+        elseif score < ${ASIDE} then
+          call('ZADD', w, string.format('%.0f', ${ASIDE} + score % ${RANK}), id)
         end
       end)
     end
-    total = call('ZCOUNT', w, '-inf', string.format('(%.0f', ASIDE)) - held
+    total = call('ZCOUNT', w, '-inf', '(${ASIDE}') - held
     return total
   end
 
@@ -121,7 +119,7 @@ local function makeJudge()
 
   local function lives(id)
     local record = call('HGET', q, id)
-    return record and unpackStruct('<i8', record, 2) > now
+    return record and unpackStruct('<i8', record, ${EXPIRES}) > now
   end
 
   -- keyed says which entries one with a collapse key replaces or evicts, and which keys are left. A list of
@@ -137,8 +135,8 @@ local function makeJudge()
         gone[1] = keys[i + 1]
       end
     end
-    if gone[1] then return 'c', gone, left end
-    if #left < 2 * (limit > 0 and limit or 64) then return '', gone, left end
+    if gone[1] then return ${COLLAPSED}, gone, left end
+    if #left < 2 * (limit > 0 and limit or ${EVICT_FROM}) then return '', gone, left end
     local all = left
     left = {}
     for i = 1, #all, 2 do
@@ -159,8 +157,8 @@ local function makeJudge()
   local function overflow(name, app, limit, expires)
     local free, markers, held, deleted, last = {}, {}, 0, 1, expires
     each(function(id, score, record)
-      local away, ends, _, count, length = unpackStruct('<Bi8i8I4I4', record)
-      if ends <= now or record:sub(34, 33 + length) ~= name then return end
+      local away, ends, _, count, length = unpackStruct(${RECORD}, record)
+      if ends <= now or record:sub(${HEADER} + 1, ${HEADER} + length) ~= name then return end
       if score < 0 then
         held = held + away
       elseif away == 1 then
@@ -175,7 +173,7 @@ local function makeJudge()
     remove(markers)
     app.away = held
     for i = 1, #markers do free[#free + 1] = markers[i] end
-    return pack('<Bi8i8I4I4I4I4', 0, last, now * 1000, deleted, #name, 0, 0) .. name, last, free
+    return pack(${RECORD}, 0, last, now * 1000, deleted, #name, 0, 0) .. name, last, free
   end
 
   -- listed is how a reply names removed entries.
@@ -184,49 +182,66 @@ local function makeJudge()
     return ' ' .. table.concat(ids, ' ')
   end
 
+  -- known reports whether the next dedup string is known, and remembers it otherwise (DEV 7.3). It returns its key.
+  local function known(lasts)
+    local dedup = table.remove(dedups, 1)
+    local px, value = string.format('%.0f', lasts + ${DEDUP_SLACK}), string.format('%.0f', now + lasts)
+    local until_ = call('SET', dedup, value, 'NX', 'GET', 'PX', px)
+    if not until_ then return false, dedup end
+    if now < tonumber(until_) then return true, dedup end
+    call('SET', dedup, value, 'PX', px)
+    return false, dedup
+  end
+
+  -- full reports whether a queue has no room for so many entries more.
+  local function full(messages, grows)
+    return messages > 0 and total + grows > messages and living() + grows > messages
+  end
+
+  -- away counts an entry for a device that is away (CCS 5.5). If that is one too many it returns the outcome: a marker
+  -- has taken the place of all that count.
+  local function away(name, messages, expires)
+    local app = appOf(name)
+    if messages > 0 and app.away >= messages then
+      local marker, last, thrown = overflow(name, app, messages, expires)
+      if marker then return ${DISCARDED} .. keep(0, marker, last) .. listed(thrown) end
+    end
+    app.away = app.away + 1
+  end
+
+  -- The rules in the order in which they are applied to an entry. Until remove is called, nothing has changed but the
+  -- dedup string.
   return function(place, spec, record, expires, messages)
-    local discard, deduped, keys, connected, remember, name, collapse = 0, 0, 0, 0, 0, '', ''
+    local discard, deduped, keys, connected, lasts, name, collapse = 0, 0, 0, 0, 0, '', ''
     if spec ~= '' then
-      discard, deduped, keys, connected, remember, name, collapse = unpackStruct('<BBI4I4dI4c0I4c0', spec)
+      discard, deduped, keys, connected, lasts, name, collapse = unpackStruct(${PUT_SPEC}, spec)
     end
-    local dedup
-    if deduped == 1 then
-      dedup = table.remove(dedups, 1)
-      local px, value = string.format('%.0f', remember + 60000), string.format('%.0f', now + remember)
-      local known = call('SET', dedup, value, 'NX', 'GET', 'PX', px)
-      if known then
-        if now < tonumber(known) then return 'u' end
-        call('SET', dedup, value, 'PX', px)
-      end
-    end
+    local duplicate, dedup = false, nil
+    if deduped == 1 then duplicate, dedup = known(lasts) end
+    if duplicate then return ${DUPLICATE} end
+
     if connected > 0 and taken() then
       messages = connected
       if discard == 1 then discard, record = 0, '\0' .. record:sub(2) end
     end
-    local app, result, gone, left = nil, '', {}, nil
-    if collapse ~= '' then
-      app = appOf(name)
-      result, gone, left = keyed(app.keys, collapse, keys)
-    end
-    local grows = 1 - #gone
-    if messages > 0 and discard == 0 and total + grows > messages and living() + grows > messages then
+
+    local result, gone, left = '', {}, nil
+    if collapse ~= '' then result, gone, left = keyed(appOf(name).keys, collapse, keys) end
+    if discard == 0 and full(messages, 1 - #gone) then
       if dedup then call('DEL', dedup) end
-      return 'r'
+      return ${REFUSED}
     end
     remove(gone)
+
     if discard == 1 and collapse == '' then
-      app = appOf(name)
-      if messages > 0 and app.away >= messages then
-        local marker, last, thrown = overflow(name, app, messages, expires)
-        if marker then return 'd' .. keep(0, marker, last) .. listed(thrown) end
-      end
-      app.away = app.away + 1
+      local outcome = away(name, messages, expires)
+      if outcome then return outcome end
     end
     place = keep(place, record, expires)
     if left then
       left[#left + 1] = collapse
       left[#left + 1] = place
-      app.keys = left
+      appOf(name).keys = left
     end
     return result .. place .. listed(gone)
   end
@@ -239,8 +254,8 @@ local function finish(existed)
   local ttl
   if clock + longest * 1000 > good then
     -- Longer than it has to be: then it lasts for what comes next, and whatever the clocks of the nodes.
-    ttl = max(longest * 1.125 + 7200000, call('PTTL', q))
-    good = clock + (ttl - 3600000) * 1000
+    ttl = max(longest * ${KEYS_LONGER_BY} + ${KEYS_LONGER_FOR}, call('PTTL', q))
+    good = clock + (ttl - ${KEYS_SLACK}) * 1000
     order[#order + 1] = '+inf' -- what keeps the order's key, and its expiry, when the queue is empty
     order[#order + 1] = '-'
   end
@@ -264,18 +279,21 @@ end
 -- for a repeat would be lost.
 local remembered, lasts = {}, {}
 local function remember(key, marks, outcomes)
-  lasts[key] = unpackStruct('<d', marks)
+  lasts[key] = unpackStruct(${MARKS}, marks)
   local list, all = remembered[key] or {}, true
-  for i = 1, #outcomes do
+  local function kept(i)
     local letter = outcomes[i]:byte()
-    if letter == 114 or letter == 117 then all = false break end -- r, u
+    return letter ~= ${REFUSED_BYTE} and letter ~= ${DUPLICATE_BYTE}
+  end
+  for i = 1, #outcomes do
+    if not kept(i) then all = false break end
   end
   if all then
-    list[#list + 1] = marks:sub(9)
+    list[#list + 1] = marks:sub(${MARKS_HEADER} + 1)
   else
     for i = 1, #outcomes do
-      local letter = outcomes[i]:byte()
-      if letter ~= 114 and letter ~= 117 then list[#list + 1] = marks:sub(16 * i - 7, 16 * i + 8) end
+      local before = ${MARKS_HEADER} + ${MARK_BYTES} * (i - 1)
+      if kept(i) then list[#list + 1] = marks:sub(before + 1, before + ${MARK_BYTES}) end
     end
   end
   remembered[key] = list
@@ -291,16 +309,16 @@ end
 -- part puts a queue's part.
 local function part(from, arg)
   local entries, strings, key, marks
-  now, clock, entries, strings, q, w, key, marks, from = unpackStruct('<ddI4I4I4c0I4c0I4c0I4c0', parts, from)
+  now, clock, entries, strings, q, w, key, marks, from = unpackStruct(${PUT_PART}, parts, from)
   local meta = call('HMGET', q, 'h', 'o')
   seq, total, good, soonest = 0, 0, 0, math.huge
-  if meta[1] then seq, total, good, soonest = unpackStruct('<dddd', meta[1]) end
+  if meta[1] then seq, total, good, soonest = unpackStruct(${QUEUE}, meta[1]) end
   owners = meta[2] or ''
   fields, order, apps, longest = nil, nil, nil, -1
 
   if strings > 0 then
     dedups = {}
-    for i = 1, strings do dedups[i], from = unpackStruct('<I4c0', parts, from) end
+    for i = 1, strings do dedups[i], from = unpackStruct(${TEXT}, parts, from) end
     -- Should the slot be moving, this fails unless all keys are still here: then nothing has happened yet.
     call('EXISTS', q, w, unpack(dedups))
   end
@@ -308,7 +326,7 @@ local function part(from, arg)
   local outcomes
   for _ = 1, entries do
     local record, expires, messages, spec, place, outcome = ARGV[arg]
-    expires, messages, spec, place, from = unpackStruct('<dI4I4c0I4c0', parts, from)
+    expires, messages, spec, place, from = unpackStruct(${PUT_ENTRY}, parts, from)
     if spec == '' and (messages == 0 or total < messages) then
       outcome = keep(place, record, expires)
     else

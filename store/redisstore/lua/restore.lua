@@ -6,7 +6,7 @@ local q, w = KEYS[1], KEYS[2]
 local now, clock = tonumber(ARGV[1]), tonumber(ARGV[2])
 local head = redis.call('HGET', q, 'h')
 local seq, total, good, soonest = 0, 0, 0, math.huge
-if head then seq, total, good, soonest = struct.unpack('<dddd', head) end
+if head then seq, total, good, soonest = struct.unpack(${QUEUE}, head) end
 
 local apps, longest = {}, -1
 local function app(name)
@@ -21,14 +21,14 @@ for i = 3, #ARGV, 2 do
   local id, record = ARGV[i], ARGV[i + 1]
   if redis.call('HSETNX', q, id, record) == 1 then
     redis.call('ZADD', w, id, id)
-    local flags, expires, _, _, name, collapse = struct.unpack('<Bi8i8I4I4I4', record)
-    seq, total = math.max(seq, id % 1125899906842624), total + 1
+    local flags, expires, _, _, name, collapse = struct.unpack(${RECORD}, record)
+    seq, total = math.max(seq, id % ${RANK}), total + 1
     soonest, longest = math.min(soonest, expires), math.max(longest, expires - now, 0)
-    if flags == 1 or collapse > 0 then
-      local a = app(record:sub(34, 33 + name))
+    if flags == ${AWAY} or collapse > 0 then
+      local a = app(record:sub(${HEADER} + 1, ${HEADER} + name))
       a.away = a.away + flags
       if collapse > 0 then
-        a.keys[#a.keys + 1] = record:sub(34 + name, 33 + name + collapse)
+        a.keys[#a.keys + 1] = record:sub(${HEADER} + 1 + name, ${HEADER} + name + collapse)
         a.keys[#a.keys + 1] = id
       end
     end
@@ -40,7 +40,7 @@ if longest < 0 then return end
 for name, a in pairs(apps) do
   local list, keys = {}, {}
   for i = 1, #a.keys, 2 do list[#list + 1] = {a.keys[i], a.keys[i + 1]} end
-  table.sort(list, function(x, y) return x[2] % 1125899906842624 < y[2] % 1125899906842624 end)
+  table.sort(list, function(x, y) return x[2] % ${RANK} < y[2] % ${RANK} end)
   for _, p in ipairs(list) do
     keys[#keys + 1] = p[1]
     keys[#keys + 1] = p[2]
@@ -50,11 +50,11 @@ end
 
 local ttl
 if clock + longest * 1000 > good then
-  ttl = math.max(longest * 1.125 + 7200000, redis.call('PTTL', q)) -- as in Put
-  good = clock + (ttl - 3600000) * 1000
+  ttl = math.max(longest * ${KEYS_LONGER_BY} + ${KEYS_LONGER_FOR}, redis.call('PTTL', q)) -- as in Put
+  good = clock + (ttl - ${KEYS_SLACK}) * 1000
   redis.call('ZADD', w, '+inf', '-')
 end
-redis.call('HSET', q, 'h', struct.pack('<dddd', seq, total, good, soonest))
+redis.call('HSET', q, 'h', struct.pack(${QUEUE}, seq, total, good, soonest))
 if ttl then
   ttl = string.format('%.0f', ttl)
   redis.call('PEXPIRE', q, ttl)

@@ -9,7 +9,7 @@ for _, field in ipairs(redis.call('HKEYS', q)) do
   if field:sub(1, #prefix) == prefix then
     local slot = tonumber(redis.call('HGET', q, field))
     if slot then
-      local ids = redis.call('ZRANGEBYSCORE', w, '-' .. slot .. '9999999', '-' .. slot .. '0000000')
+      local ids = redis.call('ZRANGEBYSCORE', w, '-' .. slot .. ${LAST_CALL}, '-' .. slot .. ${FIRST_CALL})
       for _, id in ipairs(ids) do redis.call('ZADD', w, id, id) end
     end
     redis.call('HDEL', q, field)
@@ -28,4 +28,4 @@ if left ~= owners then
     redis.call('HSET', q, 'b', string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2]))
   end
 end
-return #redis.call('ZRANGEBYSCORE', w, 0, '(3377699720527872', 'LIMIT', 0, 1)
+return #redis.call('ZRANGEBYSCORE', w, 0, '(${ASIDE}', 'LIMIT', 0, 1)
