@@ -92,7 +92,7 @@ func (m *Mailbox) Open(ctx context.Context, e *store.Entry, d *Delivery) bool {
 	r := m.router
 	r.log.Error("message in the queue cannot be read, dropped", zap.Stringer("queue", m.key), zap.Stringer("entry", e.ID), zap.Error(err))
 	if e.ID != 0 {
-		if err := m.Ack(ctx, e.ID); err != nil {
+		if err := m.End(ctx, EndGivenUp, e.ID); err != nil {
 			r.StoreFailed(r.log, "forget a message that cannot be read", err, zap.Stringer("queue", m.key))
 		}
 	}

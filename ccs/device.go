@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -112,7 +111,7 @@ func (r *Router) RegisterFrom(ctx context.Context, reg store.Registration, netwo
 		return nil, ErrInvalidSender
 	}
 	now := r.clock.Now()
-	isNew, err := r.mayRegister(ctx, &reg, network.IsValid(), now)
+	before, isNew, err := r.mayRegister(ctx, &reg, network.IsValid(), now)
 	if err == nil && isNew {
 		err = r.admitNewcomer(ctx, reg.Device, network, now)
 	}
@@ -123,6 +122,9 @@ func (r *Router) RegisterFrom(ctx context.Context, reg store.Registration, netwo
 	got, err := r.store.Register(ctx, reg, now)
 	if err != nil && isNew {
 		r.newcomers.giveBack(reg.Device)
+	}
+	if err == nil && got.Token == reg.Token {
+		r.tellRegistered(got, before)
 	}
 	if err == nil && isNew && r.hub(reg.Key()) != nil {
 		err = r.welcome(ctx, reg.Device) // it has connected meanwhile
@@ -162,11 +164,12 @@ const (
 const rememberDeadFor = 90 * 24 * time.Hour
 
 // mayRegister keeps a device from filling the store: it may not have too many registrations, and those that have been
-// dead for long are forgotten. It reports whether the device is new, if the caller counts those.
-func (r *Router) mayRegister(ctx context.Context, reg *store.Registration, counted bool, now time.Time) (isNew bool, err error) {
-	all, err := r.store.DeviceRegistrations(ctx, reg.Device)
+// dead for long are forgotten. It returns the registrations that the device has, and whether the device is new, if the
+// caller counts those.
+func (r *Router) mayRegister(ctx context.Context, reg *store.Registration, counted bool, now time.Time) (all []*store.Registration, isNew bool, err error) {
+	all, err = r.store.DeviceRegistrations(ctx, reg.Device)
 	if err != nil {
-		return false, fmt.Errorf("register: %w", err)
+		return nil, false, fmt.Errorf("register: %w", err)
 	}
 	records, living := len(all), 0
 	var dead []string
@@ -177,24 +180,24 @@ func (r *Router) mayRegister(ctx context.Context, reg *store.Registration, count
 				dead = append(dead, o.Token)
 			}
 		case o.Same(reg):
-			return false, nil
+			return all, false, nil
 		default:
 			living++
 		}
 	}
 	if f, ok := r.store.(store.Forgetter); ok && len(dead) > 0 {
 		if err := f.ForgetRegistrations(ctx, dead...); err != nil {
-			return false, err
+			return nil, false, err
 		}
 		records -= len(dead)
 	}
 	switch {
 	case living >= maxLiving || records >= maxRegistrations:
-		return false, ErrTooManyRegistrations
+		return nil, false, ErrTooManyRegistrations
 	case counted && records >= maxNewcomerApps && r.newcomers.has(reg.Device):
-		return false, ErrTooManyDevices
+		return nil, false, ErrTooManyDevices
 	}
-	return counted && len(all) == 0 && r.hub(reg.Key()) == nil, nil
+	return all, counted && len(all) == 0 && r.hub(reg.Key()) == nil, nil
 }
 
 // deadSince is when a registration could no longer be sent to; now while it still can.
@@ -234,10 +237,11 @@ func (r *Router) Unregister(ctx context.Context, reg store.Registration) error {
 	if err := r.store.Unregister(ctx, r.clock.Now(), tokens...); err != nil {
 		return fmt.Errorf("unregister: %w", err)
 	}
+	r.tellUnregistered(all, tokens)
 	if left {
 		return nil
 	}
-	if _, err := r.store.Purge(ctx, reg.Key(), reg.Instance()); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err := r.purge(ctx, &reg); err != nil {
 		return fmt.Errorf("drop messages of an unregistered app: %w", err)
 	}
 	return nil

@@ -33,6 +33,12 @@
 // of mcsserver: the queue is the same, and so is what is said of it above. What is never stored, messages
 // with a TTL of zero, goes to a session that is there now or to nobody.
 //
+// # What is counted and told
+//
+// The router changes queues only by the functions of queue.go. Each counts what it did in a Tally, once a batch, and
+// tells an Observer, if there is one, with a batch of Events. The events alone say what each queue holds. In each
+// direction, accepted messages have ended or wait.
+//
 // # Many nodes
 //
 // Where the store is a store.Coordinator, as the one in Redis is, any number of processes serve the same senders and

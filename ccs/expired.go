@@ -38,7 +38,7 @@ func (r *Router) tellOfExpired(ctx context.Context, expired []store.Entry, now t
 	if len(failed) == 0 {
 		return nil
 	}
-	if _, err := r.store.Put(ctx, failed, now); err != nil {
+	if _, err := r.put(ctx, failed, nil, now); err != nil {
 		return fmt.Errorf("store send errors: %w", err)
 	}
 	for i := range failed {

@@ -125,7 +125,7 @@ func (r *Router) forgetNewcomers(ctx context.Context, now time.Time) error {
 	}
 	forgotten, err := st.ForgetNewcomers(ctx, now.Add(-newcomerTime), newcomerSweep)
 	for _, reg := range forgotten {
-		if _, e := r.store.Purge(ctx, reg.Key(), reg.Instance()); e != nil && !errors.Is(e, store.ErrNotFound) {
+		if e := r.purge(ctx, reg); e != nil {
 			err = errors.Join(err, fmt.Errorf("drop messages of a forgotten device: %w", e))
 		}
 	}

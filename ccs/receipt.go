@@ -54,7 +54,7 @@ func (r *Router) SendReceipts(ctx context.Context, batch []Receipt) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if _, err := r.store.Put(ctx, entries, now); err != nil {
+	if _, err := r.put(ctx, entries, nil, now); err != nil {
 		return fmt.Errorf("store receipts: %w", err)
 	}
 	for i := range entries {

@@ -31,6 +31,9 @@ type Options struct {
 	// Cluster is the other processes on the store; default: this one has it for itself.
 	Cluster Cluster
 
+	// Observer is told what happens to messages, registrations and sessions; default: nobody is.
+	Observer Observer
+
 	// Tokens knows the access tokens that LoginToken takes; default: none is taken, only API keys are.
 	Tokens TokenChecker
 }
@@ -50,6 +53,7 @@ type Router struct {
 	tokens   TokenChecker // nil: there are none
 	comeBack time.Duration
 	repeats  *repeats
+	observer Observer // nil: nobody is told what happens
 
 	newcomers *newcomers
 	shares    *shares // of devices in the backlogs of senders
@@ -63,6 +67,7 @@ type Router struct {
 
 	started time.Time // by the wall
 
+	tally    Tally
 	trouble  trouble
 	leases   atomic.Uint64
 	stopping atomic.Bool
@@ -86,6 +91,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		comeBack:  o.ComeBack,
 		cluster:   o.Cluster,
 		tokens:    o.Tokens,
+		observer:  o.Observer,
 		newcomers: newNewcomers(o.NewDevices),
 		changed:   make(chan SenderID, maxChanged),
 		started:   time.Now(),
@@ -139,6 +145,9 @@ func (r *Router) Profile() Profile { return r.profile }
 // Now is the time that messages go by.
 func (r *Router) Now() time.Time { return r.clock.Now() }
 
+// Tally returns the router's count of messages.
+func (r *Router) Tally() *Tally { return &r.tally }
+
 // Stop tells the router that the process ends on purpose: the devices that leave now are expected back.
 func (r *Router) Stop() { r.stopping.Store(true) }
 
@@ -183,7 +192,7 @@ func (r *Router) Run(ctx context.Context) error {
 // sweep removes what has expired, up to a limit, and reports whether there may be more. The error is that of ctx.
 func (r *Router) sweep(ctx context.Context) (more bool, err error) {
 	now := r.clock.Now()
-	expired, more, err := r.store.Expire(ctx, now, sweepBatch)
+	expired, more, err := r.expire(ctx, now)
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()

@@ -97,7 +97,9 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 	var err error
 	var unknown *store.PartialError
 	if s.regs, err = r.store.Registrations(ctx, s.regs, s.tokens); err != nil && !errors.As(err, &unknown) {
-		return failAll(dst, results, fmt.Errorf("look up registrations: %w", err))
+		failAll(results, fmt.Errorf("look up registrations: %w", err))
+		r.sent(from.Sender, s, results)
+		return dst
 	}
 	now := r.clock.Now()
 	for i := range batch {
@@ -121,6 +123,9 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 	}
 	if len(s.elsewhere) > 0 {
 		r.offerElsewhere(ctx, s.elsewhere) // discarded where nobody takes it (CCS 5.2)
+		for j := range s.elsewhere {
+			r.handedOn(&s.elsewhere[j], s.tokens[s.elsewhereOf[j]], now)
+		}
 	}
 	r.deliver(ctx, s, results, now)
 	// What may have been discarded at once is not remembered: to send it again is to try again.
@@ -136,6 +141,7 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 			results[i].Refusal = &Refusal{Reason: RepeatRefused}
 		}
 	}
+	r.sent(from.Sender, s, results)
 	return dst
 }
 
@@ -254,10 +260,20 @@ func (r *Router) deliverNow(s *sendScratch, i int, e store.Entry) {
 	e.Body = append([]byte(nil), s.bodies[start:]...)
 	s.bodies = s.bodies[:start]
 	e.Expires = time.Time{}
-	if !r.offer(e) {
+	if r.offer(e) {
+		r.handedOn(&e, s.addressed(i), e.Accepted)
+	} else {
 		s.elsewhere = append(s.elsewhere, e)
 		s.elsewhereOf = append(s.elsewhereOf, i)
 	}
+}
+
+// addressed returns the token that downstream message i is addressed to, "" for an upstream message.
+func (s *sendScratch) addressed(i int) string {
+	if i < len(s.tokens) {
+		return s.tokens[i]
+	}
+	return ""
 }
 
 // deliver stores the entries of s, wakes the sessions that wait for them, and reports.
@@ -270,7 +286,7 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 		s.entries[i].Body = s.bodies[start:end:end]
 		start = end
 	}
-	outcomes, err := r.store.Put(ctx, s.entries, now)
+	outcomes, err := r.put(ctx, s.entries, s, now)
 	var partial *store.PartialError
 	if err != nil {
 		r.StoreFailed(r.log, "store messages", err, zap.Int("messages", len(s.entries)))
@@ -306,12 +322,11 @@ func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, 
 	}
 }
 
-func failAll(dst, results []Result, err error) []Result {
+func failAll(results []Result, err error) {
 	refusal := RefusalOf(err)
 	for i := range results {
 		results[i].Refusal = refusal
 	}
-	return dst
 }
 
 // appendNotification adds a notification payload as the pairs that Firebase-era Android apps read (DEV 9.1).

@@ -3,6 +3,8 @@ package ccs
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +53,7 @@ type Mailbox struct {
 
 	mu       sync.Mutex
 	volatile []store.Entry // never stored: TTL 0 (CCS 5.2)
+	claimed  int           // entries that the session of a device has claimed and not ended
 	detached bool
 }
 
@@ -278,6 +281,7 @@ func (m *Mailbox) Claim(ctx context.Context, max int) ([]store.Entry, error) {
 	if err != nil {
 		return claimed, fmt.Errorf("claim %s: %w", m.key, err)
 	}
+	m.count(len(stored))
 	if n == 0 {
 		return stored, nil
 	}
@@ -286,16 +290,43 @@ func (m *Mailbox) Claim(ctx context.Context, max int) ([]store.Entry, error) {
 
 // Ack forgets messages: the peer has them.
 func (m *Mailbox) Ack(ctx context.Context, ids ...store.ID) error {
+	return m.End(ctx, Acknowledged, ids...)
+}
+
+// End forgets messages, and says how they have ended.
+func (m *Mailbox) End(ctx context.Context, how End, ids ...store.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	if isShared(m.key) {
 		m.forgetHeld(ids)
+	} else {
+		m.count(-len(ids))
 	}
-	if _, err := m.router.store.Ack(ctx, m.key, ids...); err != nil {
+	missing, err := m.router.store.Ack(ctx, m.key, ids...)
+	if err != nil {
 		return fmt.Errorf("ack %s: %w", m.key, err)
 	}
+	if len(missing) > 0 { // something else has ended them, such as a newer message with the same collapse key
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id store.ID) bool {
+			i := slices.Index(missing, id)
+			if i >= 0 {
+				missing = slices.Delete(missing, i, i+1)
+			}
+			return i >= 0
+		})
+	}
+	m.router.endedAs(m.key, how, m.lease, ids)
 	return nil
+}
+
+// count counts entries of a device that the session has claimed, or those that it has no more if n is below zero.
+func (m *Mailbox) count(n int) {
+	m.mu.Lock()
+	n = max(n, -m.claimed) // an entry may be acknowledged twice
+	m.claimed += n
+	m.mu.Unlock()
+	m.router.tally.claimed(DirectionOf(m.key), n)
 }
 
 // releaseTimeout bounds how long a session that ends waits for the store.
@@ -310,11 +341,13 @@ func (m *Mailbox) Detach(ctx context.Context) {
 	m.detached = true
 	m.volatile = nil
 	m.mu.Unlock()
+	m.count(-math.MaxInt)
 	if m.key.Kind == store.KindDevice && !m.router.stopping.Load() {
 		m.router.setPresent(ctx, m.key, false)
 	}
 	if isShared(m.key) {
 		if last := m.router.leave(m); last {
+			m.forgetAll()
 			m.giveBack(ctx)
 			m.router.left(m)
 		}
@@ -323,5 +356,6 @@ func (m *Mailbox) Detach(ctx context.Context) {
 		m.router.leave(m) // only now may the device's next session come in
 	}
 	close(m.gone)
+	m.router.tellReleased(m, CodeClosed)
 	m.router.wake(m.key)
 }

@@ -59,6 +59,7 @@ func (h *hub) deal(m *Mailbox, entries, mine []store.Entry) []store.Entry {
 	if len(h.mailboxes) == 1 && len(mine) == 0 {
 		mine = entries[:0]
 	}
+	m.router.tally.claimed(DirectionOf(m.key), len(entries))
 	for i := range entries {
 		t := m
 		if len(h.mailboxes) > 1 {
@@ -140,17 +141,31 @@ func (h *hub) wakeOther(m *Mailbox) {
 func (m *Mailbox) forgetHeld(ids []store.ID) {
 	m.hub.mu.Lock()
 	defer m.hub.mu.Unlock()
+	before := len(m.held)
 	for _, id := range ids {
 		delete(m.held, id)
 	}
+	m.router.tally.claimed(DirectionOf(m.key), len(m.held)-before)
+}
+
+// forgetAll notes that the last session of the queue leaves what it had.
+func (m *Mailbox) forgetAll() {
+	m.hub.mu.Lock()
+	defer m.hub.mu.Unlock()
+	m.router.tally.claimed(DirectionOf(m.key), -len(m.held))
+	clear(m.held)
 }
 
 // Yield leaves what the session has and did not acknowledge to the other sessions of the queue. The session
 // goes on, and has to have no room.
 func (m *Mailbox) Yield() {
 	m.hub.mu.Lock()
-	defer m.hub.mu.Unlock()
-	if len(m.hub.mailboxes) > 1 {
+	others := len(m.hub.mailboxes) > 1
+	if others {
 		m.hub.leaveBehind(m)
+	}
+	m.hub.mu.Unlock()
+	if others {
+		m.router.tellReleased(m, CodePhantom)
 	}
 }

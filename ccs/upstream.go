@@ -82,7 +82,9 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	}
 	if len(s.elsewhere) > 0 {
 		for j, taken := range r.offerElsewhere(ctx, s.elsewhere) {
-			if !taken {
+			if taken {
+				r.handedOn(&s.elsewhere[j], "", now)
+			} else {
 				failed = append(failed, r.sendError(from, &batch[s.elsewhereOf[j]], NobodyConnected, now))
 			}
 		}
@@ -113,9 +115,10 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	if len(failed) == 0 {
 		return left, nil
 	}
-	if _, err := r.store.Put(ctx, failed, now); err != nil {
+	if _, err := r.put(ctx, failed, nil, now); err != nil {
 		return nil, fmt.Errorf("store send errors: %w", err)
 	}
+	r.refusedUpstream(failed, now)
 	r.wake(from.Key())
 	return left, nil
 }

@@ -1,0 +1,289 @@
+package ccs
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/openccs/openccs/store"
+)
+
+// The router changes queues by the functions of this file only, so that each change is counted and told once.
+
+// put stores entries, counts what became of them, and tells the observer before it returns. s is nil unless they are
+// the entries of s.
+func (r *Router) put(ctx context.Context, entries []store.Entry, s *sendScratch, now time.Time) ([]store.Outcome, error) {
+	outcomes, err := r.store.Put(ctx, entries, now)
+	var partial *store.PartialError
+	if err != nil && !errors.As(err, &partial) {
+		return outcomes, err
+	}
+	var batch batchTally
+	for i := range outcomes {
+		if partial.Of(i) != nil {
+			continue
+		}
+		d, o := DirectionOf(entries[i].Key), &outcomes[i]
+		if why := refusalOf(o.Result); why != 0 {
+			r.tally.Refused(d, why)
+			continue
+		}
+		batch.outcome(d, o)
+	}
+	r.tally.add(&batch)
+	if r.observer != nil {
+		r.tellPut(entries, outcomes, partial, s, now)
+	}
+	return outcomes, err
+}
+
+// refusalOf returns why a store did not keep an entry, zero if it did.
+func refusalOf(result store.Result) Reason {
+	switch result {
+	case store.Refused:
+		return QueueFull
+	case store.Damaged:
+		return Damaged
+	default:
+		return 0
+	}
+}
+
+// storedCodes are the codes of EventStored by what became of the entry.
+var storedCodes = [...]string{
+	store.Stored: CodeStored, store.Collapsed: CodeCollapsed, store.Discarded: CodeEvicted, store.Duplicate: CodeDuplicate,
+}
+
+// tellPut tells what became of entries.
+func (r *Router) tellPut(entries []store.Entry, outcomes []store.Outcome, partial *store.PartialError, s *sendScratch, now time.Time) {
+	events := NewEvents()
+	for i := range outcomes {
+		if partial.Of(i) != nil {
+			continue
+		}
+		var e *Event
+		if why := refusalOf(outcomes[i].Result); why != 0 {
+			e = events.Add(EventRefused)
+			e.Code = why.String()
+		} else {
+			e = events.Add(EventStored)
+			e.Code = storedCodes[outcomes[i].Result]
+		}
+		e.At, e.Entry, e.Displaced = now.UnixNano(), outcomes[i].ID, outcomes[i].Displaced
+		token := ""
+		if s != nil {
+			token = s.addressed(s.results[i])
+		}
+		e.describe(&entries[i], token)
+	}
+	r.Tell(events)
+}
+
+// describe fills in what an entry says of itself.
+func (e *Event) describe(entry *store.Entry, token string) {
+	e.Key, e.Dir, e.N = entry.Key, DirectionOf(entry.Key), int64(len(entry.Body))
+	e.App, _ = store.CutInstance(entry.App)
+	var m Message
+	if m.Decode(entry.Body) != nil {
+		return
+	}
+	e.ID = m.ID
+	switch {
+	case m.Kind == SendError: // from the server itself
+	case e.Dir == Down:
+		e.Sender, e.Token = SenderID(m.From), token
+	default:
+		e.Token = m.From
+	}
+}
+
+// handedOn counts a message with a TTL of zero that was accepted, and tells of it.
+func (r *Router) handedOn(entry *store.Entry, token string, now time.Time) {
+	d := DirectionOf(entry.Key)
+	r.tally.directions[d].accepted.Add(1)
+	r.tally.ended(d, EndVolatile, 1)
+	if r.observer == nil {
+		return
+	}
+	events := NewEvents()
+	e := events.Add(EventStored)
+	e.At, e.Code = now.UnixNano(), CodeVolatile
+	e.describe(entry, token)
+	r.Tell(events)
+}
+
+// expire forgets some of the entries that have expired, and returns them. It reports whether there may be more.
+func (r *Router) expire(ctx context.Context, now time.Time) (expired []store.Entry, more bool, err error) {
+	expired, more, err = r.store.Expire(ctx, now, sweepBatch)
+	var n [endOfDirections]int
+	for i := range expired {
+		n[DirectionOf(expired[i].Key)]++
+	}
+	for d := range n {
+		r.tally.ended(Direction(d), EndExpired, n[d])
+	}
+	if r.observer != nil && len(expired) > 0 {
+		ids := make([]store.ID, len(expired))
+		events := NewEvents()
+		for i := range expired {
+			ids[i] = expired[i].ID
+			e := events.ended(expired[i].Key, EndExpired, ids[i:i+1:i+1])
+			e.At = expired[i].Expires.UnixNano()
+		}
+		r.Tell(events)
+	}
+	return expired, more, err
+}
+
+// ended adds an event of entries that have left their queue.
+func (e *Events) ended(k store.Key, how End, ids []store.ID) *Event {
+	event := e.Add(EventEnded)
+	event.Code, event.Dir, event.Key, event.Entries = how.String(), DirectionOf(k), k, ids
+	return event
+}
+
+// purge forgets what waits for an app instance that has gone.
+func (r *Router) purge(ctx context.Context, reg *store.Registration) error {
+	k := reg.Key()
+	ids, err := r.store.Purge(ctx, k, reg.Instance())
+	r.endedAs(k, EndUnregistered, 0, ids)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// endedAs counts entries that have left their queue, and tells of them. The lease is that of the session, zero for none.
+func (r *Router) endedAs(k store.Key, how End, lease store.Lease, ids []store.ID) {
+	if len(ids) == 0 {
+		return
+	}
+	r.tally.ended(DirectionOf(k), how, len(ids))
+	if r.observer != nil {
+		events := NewEvents()
+		events.ended(k, how, ids).Lease = lease
+		r.Tell(events)
+	}
+}
+
+// tellReleased tells that a session gave back what it had claimed and not ended.
+func (r *Router) tellReleased(m *Mailbox, code string) {
+	if r.observer == nil {
+		return
+	}
+	events := NewEvents()
+	e := events.Add(EventReleased)
+	e.Code, e.Dir, e.Key, e.Lease = code, DirectionOf(m.key), m.key, m.lease
+	r.Tell(events)
+}
+
+// sent counts and tells what of a batch of downstream messages never reached the store.
+func (r *Router) sent(from SenderID, s *sendScratch, results []Result) {
+	var events *Events
+	repeats := 0
+	for i := range results {
+		refusal := results[i].Refusal
+		switch {
+		case refusal == nil && i < len(s.states) && (s.states[i].known || s.states[i].by != nil):
+			repeats++
+		case refusal == nil:
+			continue
+		case refusal.Reason == QueueFull, refusal.Reason == Damaged:
+			continue // counted by put
+		default:
+			r.tally.Refused(Down, refusal.Reason)
+		}
+		if r.observer == nil {
+			continue
+		}
+		if events == nil {
+			events = NewEvents()
+		}
+		var e *Event
+		if refusal == nil {
+			e = events.Add(EventStored)
+			e.Code = CodeDuplicate
+		} else {
+			e = events.Add(EventRefused)
+			e.Code, e.Text = refusal.Reason.String(), refusal.Detail
+		}
+		e.Dir, e.Sender, e.Token, e.ID = Down, from, s.tokens[i], results[i].ID
+		if reg := s.regOf(i); reg != nil {
+			e.Key, e.App = reg.Key(), reg.App
+		}
+	}
+	if repeats > 0 {
+		r.tally.directions[Down].duplicates.Add(int64(repeats))
+	}
+	if events != nil {
+		r.Tell(events)
+	}
+}
+
+// regOf returns the registration that message i is for, nil if there is none or it could not be looked up.
+func (s *sendScratch) regOf(i int) *store.Registration {
+	if i < len(s.regs) {
+		return s.regs[i]
+	}
+	return nil
+}
+
+// refusedUpstream counts and tells the messages of a device that were refused, by the send_errors that say so.
+func (r *Router) refusedUpstream(sendErrors []store.Entry, now time.Time) {
+	var events *Events
+	for i := range sendErrors {
+		var m Message
+		if m.Decode(sendErrors[i].Body) != nil || m.Reason == QueueFull {
+			continue // a full queue is counted by put
+		}
+		r.tally.Refused(Up, m.Reason)
+		if r.observer == nil {
+			continue
+		}
+		if events == nil {
+			events = NewEvents()
+		}
+		e := events.Add(EventRefused)
+		e.At, e.Dir, e.Code, e.App, e.ID, e.Text = now.UnixNano(), Up, m.Reason.String(), m.App, m.ID, m.From
+	}
+	if events != nil {
+		r.Tell(events)
+	}
+}
+
+// tellRegistered tells that a registration was made, and which ones it superseded; all are those of the device before.
+func (r *Router) tellRegistered(made *store.Registration, all []*store.Registration) {
+	if r.observer == nil {
+		return
+	}
+	events := NewEvents()
+	for _, old := range all {
+		if old.Living() && old.Slot() == made.Slot() {
+			events.registration(CodeSuperseded, old).Text = made.Token
+		}
+	}
+	events.registration(CodeRegistered, made)
+	r.Tell(events)
+}
+
+// tellUnregistered tells that some of a device's registrations were unregistered.
+func (r *Router) tellUnregistered(all []*store.Registration, tokens []string) {
+	if r.observer == nil {
+		return
+	}
+	events := NewEvents()
+	for _, reg := range all {
+		if slices.Contains(tokens, reg.Token) {
+			events.registration(CodeUnregistered, reg)
+		}
+	}
+	r.Tell(events)
+}
+
+// registration adds an event of a registration.
+func (e *Events) registration(code string, reg *store.Registration) *Event {
+	event := e.Add(EventRegistration)
+	event.Code, event.Key, event.Token, event.App = code, reg.Key(), reg.Token, reg.App
+	return event
+}

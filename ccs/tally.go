@@ -1,0 +1,161 @@
+package ccs
+
+import (
+	"sync/atomic"
+
+	"github.com/openccs/openccs/store"
+)
+
+// End says how an accepted message has left its queue.
+type End uint8
+
+// The ends. The numbers are written to disk.
+const (
+	Acknowledged    End = 1 // its receiver has it
+	EndExpired      End = 2 // its TTL passed
+	EndCollapsed    End = 3 // a newer message with the same collapse key replaced it
+	EndEvicted      End = 4 // it had to make room for a collapse key, or was thrown away for a marker
+	EndUnregistered End = 5 // its app instance is gone
+	EndGivenUp      End = 6 // its receiver did not acknowledge it in time, or it cannot be read
+	EndRemoved      End = 7 // an operator removed it
+	EndVolatile     End = 8 // it had a TTL of zero, and was handed on or dropped at once
+
+	endOfEnds = 9
+)
+
+// endNames are the names for logs, events and metrics. They do not change.
+var endNames = [...]string{
+	Acknowledged: "acknowledged", EndExpired: "expired", EndCollapsed: "collapsed", EndEvicted: "evicted",
+	EndUnregistered: "unregistered", EndGivenUp: "given-up", EndRemoved: "removed", EndVolatile: "volatile",
+}
+
+// String returns the name of the end, such as "acknowledged".
+func (e End) String() string { return nameOf(e, endNames[:]) }
+
+// Tally counts messages since the router was made. Its methods may be called from any goroutine. The goroutine that
+// does the work adds to it once a batch.
+//
+// Between two events of a router, in each direction, accepted messages either have ended or wait:
+//
+//	accepted - ended = entries in the queues - entries in the queues at the start
+//
+// This holds for all routers of one store together. A call of the store that fails may have done its work all the
+// same, and breaks the rule.
+type Tally struct {
+	directions [endOfDirections]tally
+}
+
+// tally counts the messages of one direction.
+type tally struct {
+	accepted   atomic.Int64
+	duplicates atomic.Int64
+	refused    [endOfReasons]atomic.Int64
+	ended      [endOfEnds]atomic.Int64
+	first      atomic.Int64
+	again      atomic.Int64
+	inFlight   atomic.Int64
+	_          [64]byte // keeps two directions out of one cache line
+}
+
+// Counts is what a Tally has counted in one direction.
+type Counts struct {
+	Accepted     int64 // messages that were put into a queue, markers included, and those with a TTL of zero
+	Duplicates   int64 // messages that had been accepted before
+	Refused      [endOfReasons]int64
+	Ended        [endOfEnds]int64
+	OfferedFirst int64
+	OfferedAgain int64
+	InFlight     int64 // entries that sessions have claimed and not ended
+}
+
+// AllEnded returns the number of messages that have left their queue.
+func (c *Counts) AllEnded() (n int64) {
+	for _, some := range c.Ended {
+		n += some
+	}
+	return n
+}
+
+// AllRefused returns the number of messages that were not accepted.
+func (c *Counts) AllRefused() (n int64) {
+	for _, some := range c.Refused {
+		n += some
+	}
+	return n
+}
+
+// Counts returns what was counted in a direction. Messages that are on their way may be in some of the numbers only.
+func (t *Tally) Counts(d Direction) Counts {
+	c := &t.directions[d]
+	counts := Counts{
+		Accepted: c.accepted.Load(), Duplicates: c.duplicates.Load(),
+		OfferedFirst: c.first.Load(), OfferedAgain: c.again.Load(), InFlight: c.inFlight.Load(),
+	}
+	for i := range c.refused {
+		counts.Refused[i] = c.refused[i].Load()
+	}
+	for i := range c.ended {
+		counts.Ended[i] = c.ended[i].Load()
+	}
+	return counts
+}
+
+// Offered counts messages that a session has written: those for the first time, and those written before.
+func (t *Tally) Offered(d Direction, first, again int) {
+	if first > 0 {
+		t.directions[d].first.Add(int64(first))
+	}
+	if again > 0 {
+		t.directions[d].again.Add(int64(again))
+	}
+}
+
+// Refused counts a message that was not accepted.
+func (t *Tally) Refused(d Direction, why Reason) { t.directions[d].refused[why].Add(1) }
+
+func (t *Tally) ended(d Direction, how End, n int) {
+	if n > 0 {
+		t.directions[d].ended[how].Add(int64(n))
+	}
+}
+
+func (t *Tally) claimed(d Direction, n int) {
+	if n != 0 {
+		t.directions[d].inFlight.Add(int64(n))
+	}
+}
+
+// batchTally gathers what a Put has done, so that a batch costs few atomic additions.
+type batchTally [endOfDirections]struct{ accepted, duplicates, collapsed, evicted int }
+
+func (b *batchTally) outcome(d Direction, o *store.Outcome) {
+	c := &b[d]
+	switch o.Result {
+	case store.Stored:
+		c.accepted++
+		c.evicted += len(o.Displaced)
+	case store.Collapsed:
+		c.accepted++
+		c.collapsed += len(o.Displaced)
+	case store.Discarded:
+		c.accepted++
+		c.evicted += len(o.Displaced)
+	case store.Duplicate:
+		c.duplicates++
+	}
+}
+
+// add adds a batch.
+func (t *Tally) add(b *batchTally) {
+	for d := range b {
+		from, to := &b[d], &t.directions[d]
+		if from.accepted > 0 {
+			to.accepted.Add(int64(from.accepted))
+		}
+		if from.duplicates > 0 {
+			to.duplicates.Add(int64(from.duplicates))
+		}
+		t.ended(Direction(d), EndCollapsed, from.collapsed)
+		t.ended(Direction(d), EndEvicted, from.evicted)
+	}
+}
