@@ -223,7 +223,7 @@ func (g *group) publish() {
 		sh := g.s.queues.shard(p.key)
 		sh.mu.Lock()
 		if q := sh.queues[p.key]; q != nil {
-			q.unmark(p.id)
+			g.s.queues.removed(q, p.id)
 			g.s.queues.drop(sh, p.key, q)
 		}
 		sh.mu.Unlock()

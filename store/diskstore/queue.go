@@ -105,13 +105,21 @@ func (q *queue) setMark(id store.ID, m mark) {
 	q.marks[id] = m
 }
 
-// unmark forgets the mark of an entry that has gone from the disk.
-func (q *queue) unmark(id store.ID) {
-	if q.readers > 0 {
-		q.stale = append(q.stale, id)
+// removed forgets an entry that has gone from the disk, and its mark. The queue may have come into memory only after the
+// removal was staged. Then the entry has no mark, and a Claim may have read it: it must not be claimed from here on, and
+// if a lease holds it, it must not be removed again.
+func (t *table) removed(q *queue, id store.ID) {
+	m, marked := q.marks[id]
+	if !marked {
+		t.discard(q, id)
+	}
+	if q.readers == 0 {
+		delete(q.marks, id)
 		return
 	}
-	delete(q.marks, id)
+	m.removed = true
+	q.setMark(id, m)
+	q.stale = append(q.stale, id)
 }
 
 // endRead is the end of a Claim that read from disk.

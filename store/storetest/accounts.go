@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openccs/openccs/store"
 )
@@ -43,6 +44,64 @@ var accountCases = []testCase{
 		f.fill(100, away)
 		marker := f.put(message("over", away))[0].ID
 		assert.Equal(f, []store.ID{marker}, f.purge(device, "com.example.app"))
+	}},
+	{"an entry that is acknowledged and displaced at the same time ends once", func(f fixture) {
+		const rounds = 150
+		ended, kept, acked := map[store.ID]int{}, 0, make([][]store.ID, rounds)
+		var g errgroup.Group
+		g.Go(func() error {
+			for range rounds {
+				batch := make([]store.Entry, 8)
+				for i := range batch {
+					batch[i] = message(fmt.Sprint(i), limited(store.Limit{Messages: 10, CollapseKeys: 4, Overflow: store.Discard}))
+				}
+				batch[3].Collapse, batch[6].Collapse = "a", "b"
+				outcomes, err := f.Put(context.Background(), batch, start)
+				if err != nil {
+					return err
+				}
+				for _, o := range outcomes {
+					kept++
+					for _, id := range o.Displaced {
+						ended[id]++
+					}
+				}
+			}
+			return nil
+		})
+		g.Go(func() error {
+			for round := range rounds {
+				l := store.Lease(1 + round)
+				for range 3 {
+					entries, err := f.Claim(context.Background(), device, l, 5, start)
+					if err != nil {
+						return err
+					}
+					ids := idsOf(entries)
+					missing, err := f.Ack(context.Background(), device, ids...)
+					if err != nil {
+						return err
+					}
+					for _, id := range ids {
+						if !slices.Contains(missing, id) {
+							acked[round] = append(acked[round], id)
+						}
+					}
+				}
+				if err := f.Release(context.Background(), device, l); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		require.NoError(f, g.Wait())
+		for _, id := range slices.Concat(acked...) {
+			ended[id]++
+		}
+		for id, n := range ended {
+			assert.Equal(f, 1, n, "%s", id)
+		}
+		assert.Equal(f, kept, len(ended)+len(f.waiting(device)))
 	}},
 	{"what random calls return says what the queues hold", func(f fixture) {
 		b := &books{fixture: f, r: rand.New(rand.NewPCG(uint64(f.seed()), 0)), now: start}
