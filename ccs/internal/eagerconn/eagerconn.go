@@ -42,9 +42,6 @@ const (
 	// bulkSize is what a window's worth of ordinary messages takes. Nobody holds such a buffer while he waits, be
 	// it for the peer or for the disk, so that there are few.
 	bulkSize = 256 << 10
-	// parkedSize is what is read while nobody knows when something will come, so that no buffer waits: the head of
-	// a TLS record, behind which there is nearly always more.
-	parkedSize = 5
 	// turnBytes takes a fraction of a millisecond to decode and handle.
 	turnBytes = 32 << 10
 )

@@ -8,6 +8,10 @@ import (
 	"syscall"
 )
 
+// parkedSize is what is read while nobody knows when something will come, so that no buffer waits: the head of
+// a TLS record, behind which there is nearly always more.
+const parkedSize = recordHeader
+
 // readNow reads what is there, without waiting: nothing and no error if nothing is.
 func readNow(raw syscall.RawConn, p []byte) (n int, err error) {
 	var failed error
