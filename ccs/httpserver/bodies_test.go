@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,4 +74,58 @@ func TestHandshakesAreCharged(t *testing.T) {
 	budget.Add(budget.Limit())
 	defer budget.Add(-budget.Limit())
 	assert.Error(t, dial().(*tls.Conn).Handshake())
+}
+
+// Heads are charged until their requests are answered, on connections that made requests before too.
+func TestHeadsAreCharged(t *testing.T) {
+	t.Parallel()
+	for _, overTLS := range []bool{false, true} {
+		t.Run(map[bool]string{false: "plain", true: "TLS"}[overTLS], func(t *testing.T) {
+			t.Parallel()
+			const limit = 256 << 10
+			budget := flowcontrol.NewBudget(limit)
+			dial := servingWith(t, overTLS, httpserver.Options{Bodies: budget})
+			ask := func(nc net.Conn) (int, error) {
+				if _, err := io.WriteString(nc, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+					return 0, err
+				}
+				resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+				if err != nil {
+					return 0, err
+				}
+				return resp.StatusCode, nil
+			}
+			var open []net.Conn
+			for range 40 {
+				nc := dial()
+				defer nc.Close()
+				nc.SetDeadline(time.Now().Add(10 * time.Second))
+				code, err := ask(nc)
+				require.NoError(t, err)
+				require.Equal(t, 200, code)
+				open = append(open, nc)
+			}
+			require.Eventually(t, func() bool { return budget.Used() == 0 }, 10*time.Second, time.Millisecond)
+			head := "GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 30<<10)
+			last := open[len(open)-1]
+			for _, nc := range open[:len(open)-1] {
+				io.WriteString(nc, head) // which does not end; some are refused
+			}
+			require.Eventually(t, func() bool { return budget.Used() > limit/2 }, 10*time.Second, time.Millisecond)
+			code, err := ask(dial())
+			require.NoError(t, err)
+			require.Equal(t, 200, code, "small requests go on")
+			budget.Add(limit)
+			defer budget.Add(-limit)
+			io.WriteString(last, head[:1000]) // which is all read, so that the answer is not lost
+			refused, err := http.ReadResponse(bufio.NewReader(last), nil)
+			require.NoError(t, err)
+			assert.Equal(t, 503, refused.StatusCode)
+			assert.NotEmpty(t, refused.Header.Get("Retry-After"))
+			for _, nc := range open {
+				nc.Close()
+			}
+			require.Eventually(t, func() bool { return budget.Used() == limit }, 10*time.Second, time.Millisecond)
+		})
+	}
 }

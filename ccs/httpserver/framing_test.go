@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,32 @@ func servingWith(t *testing.T, overTLS bool, o httpserver.Options) func() net.Co
 	return dial
 }
 
+var longValue = strings.Repeat("x", 5000)
+
+// After requests of every kind on one connection, one that has two lengths is still found.
+func TestTwoLengthsAreFoundAfterOtherRequests(t *testing.T) {
+	t.Parallel()
+	nc := serving(t, true)()
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	in := bufio.NewReader(nc)
+	for i, request := range []string{
+		"POST /checkin HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n\x10\x00",
+		"POST /checkin HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\x10\x00\r\n0\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /checkin HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\x10\x00\r\n0\r\n\r\n",
+		"POST /checkin HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	} {
+		_, err := io.WriteString(nc, request)
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(in, nil)
+		require.NoError(t, err, i)
+		io.Copy(io.Discard, resp.Body)
+		assert.Equal(t, i == 5, resp.Close, "request %d", i)
+	}
+}
+
 // A request that says its length in two ways is answered, and then its connection is closed: what follows may be the
 // body to one reader and a request to another (RFC 9112 §6.3).
 func TestTwoLengthsEndTheConnection(t *testing.T) {
@@ -58,8 +85,13 @@ func TestTwoLengthsEndTheConnection(t *testing.T) {
 	const (
 		both    = "POST /checkin HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
 		swapped = "POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"
+		chunked = "POST /checkin HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\x10\x00\r\n0\r\n\r\n"
+		nowhere = "POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+		bare    = "POST /checkin HTTP/1.1\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+		options = "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"
 		plain   = "POST /checkin HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
 	)
+	long := "POST /checkin HTTP/1.1\r\nHost: x\r\ncontent-LENGTH: 5\r\nX: " + longValue + "\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
 	for _, overTLS := range []bool{false, true} {
 		name := map[bool]string{false: "plain", true: "TLS"}[overTLS]
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +104,12 @@ func TestTwoLengthsEndTheConnection(t *testing.T) {
 			}{
 				{"both", both, 200, true},
 				{"both, on a path that does not exist", swapped, 404, true},
+				{"both, far apart", long, 200, true},
 				{"a length", plain, 200, false},
+				{"chunks", chunked, 200, false},
+				{"chunks on a path that does not exist", nowhere, 404, false},
+				{"chunks in an odd form", bare, 200, true},
+				{"no handler", options, 200, false},
 			} {
 				nc := dial()
 				defer nc.Close()

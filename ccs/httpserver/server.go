@@ -115,7 +115,8 @@ func New(d Devices, o Options) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          errorLog,
-		ConnState:         freeHandshake,
+		ConnState:         stateChanged,
+		ConnContext:       withConn,
 	}
 	return s
 }
@@ -134,13 +135,14 @@ func (s *Server) routes() http.Handler {
 	return closeChunked(mux)
 }
 
-// closeChunked ends the connection after a request with Transfer-Encoding. One that has Content-Length too may hide
-// another request, so its connection must be closed (RFC 9112 §6.3); net/http removes the length before anybody
-// sees it. Devices say the length of their small bodies, so this costs them nothing.
+// closeChunked ends the connection after a chunked request that has Content-Length too, or may have: it may hide
+// another request (RFC 9112 §6.3).
 func closeChunked(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TransferEncoding) > 0 {
-			w.Header().Set("Connection", "close")
+			if c, ok := r.Context().Value(connKey{}).(*conn); !ok || c.lost() {
+				w.Header().Set("Connection", "close")
+			}
 		}
 		h.ServeHTTP(w, r)
 	})
@@ -151,7 +153,7 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 
 // Serve answers on the listener's connections until Shutdown, and then returns http.ErrServerClosed. It
 // may be called for several listeners.
-func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
+func (s *Server) Serve(l net.Listener) error { return s.http.Serve(wrapping{l, s.bodies}) }
 
 // maxHandshake is how many bytes a client may send in its TLS handshake.
 const maxHandshake = 128 << 10
@@ -159,18 +161,6 @@ const maxHandshake = 128 << 10
 // ServeTLS is Serve with TLS on the listener's connections. What handshakes hold is charged to Options.Bodies.
 func (s *Server) ServeTLS(l net.Listener, conf *tls.Config) error {
 	return s.Serve(tls.NewListener(eagerconn.ChargeListener(l, s.bodies, maxHandshake), conf))
-}
-
-// freeHandshake ends the charge for a handshake with the first request, or with the connection.
-func freeHandshake(c net.Conn, state http.ConnState) {
-	if state == http.StateNew {
-		return
-	}
-	if t, ok := c.(*tls.Conn); ok {
-		if b, ok := t.NetConn().(*eagerconn.Conn); ok {
-			b.Free()
-		}
-	}
 }
 
 // Shutdown closes the listeners, waits for calls under way and closes what is still open when the

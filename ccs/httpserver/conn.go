@@ -1,0 +1,147 @@
+package httpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/flowcontrol"
+)
+
+// conn is what net/http reads requests from, above TLS. It charges for their heads and looks for two lengths.
+//
+// net/http reads from one goroutine at a time.
+type conn struct {
+	net.Conn
+	budget *flowcontrol.Budget
+	shaken bool // the TLS handshake is over, if there is any; of the reading goroutine
+
+	mu      sync.Mutex // never held over I/O
+	framing *framing
+	held    int64 // charged for heads since the connection was last idle
+}
+
+// headCopies is how often a byte of a head may be in memory: its line and its place in the map of headers.
+const headCopies = 2
+
+// wrapping is a listener of conns.
+type wrapping struct {
+	net.Listener
+	budget *flowcontrol.Budget
+}
+
+// Accept implements net.Listener.
+func (l wrapping) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: nc, budget: l.budget, framing: newFraming()}, nil
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	if !c.shaken {
+		if err := c.handshake(); err != nil {
+			return 0, err
+		}
+		c.shaken = true
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.pass(p[:n]) {
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(refuseTimeout))
+		_, _ = io.WriteString(c.Conn, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: "+strconv.Itoa(int(retryAfter/time.Second))+
+			"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		return 0, io.EOF // net/http answers other errors
+	}
+	return n, err
+}
+
+// refuseTimeout is for a peer to take the answer to a head that is not read.
+const refuseTimeout = time.Second
+
+// handshake does what net/http would do with a *tls.Conn: the handshake and the first head each have their time.
+func (c *conn) handshake() error {
+	t, ok := c.Conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	if err := t.SetDeadline(time.Now().Add(headerTimeout)); err != nil {
+		return err
+	}
+	if err := t.Handshake(); err != nil {
+		var plain tls.RecordHeaderError
+		if errors.As(err, &plain) && plain.Conn != nil && plain.RecordHeader[0] >= 'A' && plain.RecordHeader[0] <= 'Z' {
+			_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+		}
+		return io.EOF // net/http answers other errors, over this connection
+	}
+	if err := t.SetWriteDeadline(time.Time{}); err != nil {
+		return err
+	}
+	return t.SetReadDeadline(time.Now().Add(headerTimeout))
+}
+
+// pass follows what was read. It reports false where there is no room for it.
+func (c *conn) pass(p []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	bytes := int64(c.framing.pass(p)) * headCopies
+	if bytes > 0 && !eagerconn.TakeLogin(c.budget, c.held, bytes) {
+		return false
+	}
+	c.held += bytes
+	return true
+}
+
+// release gives back what was charged.
+func (c *conn) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.budget.Add(-c.held)
+	c.held = 0
+}
+
+// lost reports whether a chunked request may have two lengths.
+func (c *conn) lost() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.framing.lost
+}
+
+// NetConn is the connection below.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+type connKey struct{}
+
+// withConn has handlers find the connection of a request.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// stateChanged ends the charges of a connection: for its handshake with the first request, for the heads of requests
+// with the last that is answered, and for all with its end.
+func stateChanged(c net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		return
+	}
+	h, ok := c.(*conn)
+	if !ok {
+		return
+	}
+	if state == http.StateIdle || state == http.StateClosed {
+		h.release()
+	}
+	if t, ok := h.Conn.(*tls.Conn); ok {
+		if b, ok := t.NetConn().(*eagerconn.Conn); ok {
+			b.Free()
+		}
+	}
+}
