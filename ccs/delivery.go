@@ -14,8 +14,8 @@ type Delivery struct {
 	Entry   store.Entry
 	Message Message // shares memory with Entry.Body; empty for a marker of deleted messages, which has none
 
-	Since time.Time // when it was offered first, by the wall
-	Due   time.Time // when it is offered again if the peer has not acknowledged it, by the wall
+	Since time.Time // when it was offered first
+	Due   time.Time // when it is offered again if the peer has not acknowledged it
 	gap   time.Duration
 	sent  int
 }
@@ -46,10 +46,10 @@ func (d *Delivery) Receipt() (_ Receipt, owed bool) {
 // maxGap is the longest wait between two offers of a message on a living connection (CCS 4.3).
 const maxGap = 15 * time.Minute
 
-// Offered notes that the delivery is on its way for the first time. Without an acknowledgement it is due again after
-// gap.
-func (d *Delivery) Offered(wall time.Time, gap time.Duration) {
-	d.Since, d.Due, d.gap, d.sent = wall, wall.Add(gap), gap, 1
+// Offered notes that the delivery is on its way for the first time, now by the clock of the router. Without an
+// acknowledgement it is due again after gap.
+func (d *Delivery) Offered(now time.Time, gap time.Duration) {
+	d.Since, d.Due, d.gap, d.sent = now, now.Add(gap), gap, 1
 }
 
 // Resend is what becomes of a delivery that the peer has not acknowledged.
@@ -65,16 +65,16 @@ const (
 // Resend decides on a delivery that the peer has not acknowledged (CCS 3.5, 4.3): once it is due it is offered again,
 // each time after twice as long, at most limit times, or without limit where that is negative. What has expired by now
 // is given up. So is a message with a TTL of zero: it was for then or never.
-func (d *Delivery) Resend(wall, now time.Time, limit int) Resend {
+func (d *Delivery) Resend(now time.Time, limit int) Resend {
 	switch {
-	case wall.Before(d.Due):
+	case now.Before(d.Due):
 		return ResendLater
 	case !d.Stored(), d.Expired(now), limit >= 0 && d.sent > limit:
 		return ResendGiveUp
 	}
 	d.sent++
 	d.gap = min(2*d.gap, maxGap)
-	d.Due = wall.Add(d.gap)
+	d.Due = now.Add(d.gap)
 	return ResendNow
 }
 

@@ -73,24 +73,24 @@ func TestResend(t *testing.T) {
 	stored := store.Entry{ID: 1, Expires: at(time.Hour)}
 
 	d := offered(stored)
-	assert.Equal(t, ccs.ResendLater, d.Resend(at(gap-1), at(gap-1), -1), "not due")
-	assert.Equal(t, ccs.ResendNow, d.Resend(at(gap), at(gap), -1))
-	assert.Equal(t, ccs.ResendLater, d.Resend(at(2*gap), at(2*gap), -1), "the wait doubles")
-	assert.Equal(t, ccs.ResendNow, d.Resend(at(3*gap), at(3*gap), -1))
+	assert.Equal(t, ccs.ResendLater, d.Resend(at(gap-1), -1), "not due")
+	assert.Equal(t, ccs.ResendNow, d.Resend(at(gap), -1))
+	assert.Equal(t, ccs.ResendLater, d.Resend(at(2*gap), -1), "the wait doubles")
+	assert.Equal(t, ccs.ResendNow, d.Resend(at(3*gap), -1))
 	assert.Equal(t, at(7*gap), d.Due)
-	assert.Equal(t, ccs.ResendGiveUp, d.Resend(at(7*gap), at(time.Hour), -1), "it has expired by the clock of the router")
+	assert.Equal(t, ccs.ResendGiveUp, d.Resend(at(time.Hour), -1), "it has expired by the clock of the router")
 
 	d = offered(stored)
-	assert.Equal(t, ccs.ResendNow, d.Resend(at(gap), at(gap), 1))
-	assert.Equal(t, ccs.ResendGiveUp, d.Resend(at(3*gap), at(3*gap), 1), "once was enough")
+	assert.Equal(t, ccs.ResendNow, d.Resend(at(gap), 1))
+	assert.Equal(t, ccs.ResendGiveUp, d.Resend(at(3*gap), 1), "once was enough")
 
-	assert.Equal(t, ccs.ResendGiveUp, offered(store.Entry{}).Resend(at(gap), at(gap), -1), "then or never")
+	assert.Equal(t, ccs.ResendGiveUp, offered(store.Entry{}).Resend(at(gap), -1), "then or never")
 
 	d = offered(store.Entry{ID: 1, Expires: at(24 * time.Hour)})
 	for range 10 {
-		require.Equal(t, ccs.ResendNow, d.Resend(d.Due, d.Due, -1))
+		require.Equal(t, ccs.ResendNow, d.Resend(d.Due, -1))
 	}
 	last := d.Due
-	require.Equal(t, ccs.ResendNow, d.Resend(last, last, -1))
+	require.Equal(t, ccs.ResendNow, d.Resend(last, -1))
 	assert.Equal(t, 15*time.Minute, d.Due.Sub(last), "the longest wait")
 }

@@ -163,3 +163,34 @@ func ExampleRun() {
 	}
 	// Output: hello
 }
+
+// What an app server does not acknowledge comes again after a minute of the clock that messages go by, and not of the
+// wall (CCS 4.3).
+func TestResendsGoByTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		frozen := clock.NewManual(time.Date(2015, 6, 1, 9, 0, 0, 0, time.UTC))
+		s := ccstest.Start(t, ccstest.InMemory, ccstest.Clock(frozen))
+		in := newInbox[string]()
+		s.AppServer(ccsclient.Options{OnUpstream: func(u *ccsclient.Upstream) error {
+			in.add(u.MessageID)
+			return errLater
+		}})
+		d := s.Enrol("com.example.app")
+		dev := s.Connect(d, mcsclient.Options{})
+		require.NoError(t, dev.Send(t.Context(), &mcsclient.Upstream{To: s.Sender, Category: d.App, ID: "u"}, nil))
+		time.Sleep(30 * time.Minute)
+		assert.Len(t, in.all(), 1)
+
+		wall := time.Now()
+		frozen.Advance(59 * time.Second)
+		synctest.Wait()
+		assert.Len(t, in.all(), 1)
+		frozen.Advance(time.Second)
+		synctest.Wait()
+		assert.Len(t, in.all(), 2, "a minute")
+		frozen.Advance(2 * time.Minute)
+		synctest.Wait()
+		assert.Len(t, in.all(), 3, "and two more")
+		assert.Zero(t, time.Since(wall))
+	})
+}

@@ -26,6 +26,7 @@ type feed struct {
 	window   *flowcontrol.Window          // offered and not acknowledged (CCS 4.2)
 	held     *flowcontrol.Account         // bytes of that
 	signal   func()                       // tells serveLoop that there is something to do
+	tick     func()                       // tells it to look for what is due to be sent again
 	id       func(d *ccs.Delivery) string // the message_id on the wire
 	write    func(b []byte, o *offered) []byte
 	resends  int // how often an entry is sent again before it is given up; negative for no limit
@@ -43,7 +44,7 @@ type feed struct {
 	starved atomic.Bool  // it may, but no slot was free
 	phantom atomic.Bool  // the peer does not seem to be there: others have its messages
 	size    atomic.Int64 // of the largest entry in the last batch
-	lastAck atomic.Int64 // when an ack last came, in Unix nanoseconds by the wall; at first when the feed began
+	lastAck atomic.Int64 // when an ack last came, in Unix nanoseconds by the clock of the router; at first when the feed began
 
 	late atomic.Bool // what the store could not forget is to be tried again
 
@@ -74,7 +75,7 @@ const (
 // attach opens the feed of a queue. wakeable says whether the session takes anything new.
 func (f *feed) attach(ctx context.Context, wakeable func() bool, end func(error)) error {
 	f.outstanding = make(map[string]*offered)
-	f.lastAck.Store(time.Now().UnixNano())
+	f.lastAck.Store(f.router.Now().UnixNano())
 	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
 	defer cancel()
 	box, err := f.router.Attach(ctx, f.key, feedHandle{f, wakeable, end})
@@ -92,6 +93,9 @@ type feedHandle struct {
 	wakeable func() bool
 	end      func(error)
 }
+
+// Tick implements ccs.Ticker.
+func (h feedHandle) Tick() { h.f.tick() }
 
 func (h feedHandle) Wake() bool { return h.wakeable() && h.f.wake() }
 func (h feedHandle) Room() int {
@@ -158,7 +162,7 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 		f.router.StoreFailed(f.log, "claim", err, zap.String("what", f.name))
 		time.AfterFunc(claimRetry, func() { f.wakeUp.Store(true); f.signal() })
 	}
-	now := time.Now()
+	now := f.router.Now()
 	var bytes, largest int64
 	offers := make([]offered, len(entries))
 	for i := range entries {
@@ -191,12 +195,12 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 // resend appends what was not acknowledged for too long, and gives up what has expired or was sent often enough
 // (CCS 3.5, 4.3). A message with TTL 0 was for then or never. It returns when the next message is due, if that is
 // before next.
-func (f *feed) resend(ctx context.Context, out []byte, wall, now, next time.Time) ([]byte, time.Time) {
+func (f *feed) resend(ctx context.Context, out []byte, now, next time.Time) ([]byte, time.Time) {
 	var gone finished
 	f.mu.Lock()
 	for id, first := range f.outstanding {
 		for o := first; o != nil; o = o.next {
-			switch o.Resend(wall, now, f.resends) {
+			switch o.Resend(now, f.resends) {
 			case ccs.ResendGiveUp:
 				gone.Add(o.Entry.ID, nil)
 				gone.freed.add(o)
@@ -231,7 +235,7 @@ func (f *feed) phantomAfter() time.Duration { return f.firstGap }
 // checkPhantom moves the messages of a peer that has left its whole window unacknowledged for too long over to
 // the sender's other connections, if there are any: its process may be gone while TCP lives on (CCS 4.4).
 // Some may be delivered twice, which the contract permits. It reports whether they were moved.
-func (f *feed) checkPhantom(wall time.Time) bool {
+func (f *feed) checkPhantom(now time.Time) bool {
 	if f.phantom.Load() {
 		if !f.box.Shared() {
 			f.revive() // nobody else is left
@@ -256,7 +260,7 @@ func (f *feed) checkPhantom(wall time.Time) bool {
 	if newest.After(last) {
 		last = newest // the window has not been full for longer
 	}
-	silent := wall.Sub(last)
+	silent := now.Sub(last)
 	if silent >= f.phantomAfter() {
 		f.phantom.Store(true)
 		clear(f.outstanding)
@@ -273,7 +277,7 @@ func (f *feed) checkPhantom(wall time.Time) bool {
 
 // revive lets a feed whose peer has shown itself have messages again.
 func (f *feed) revive() {
-	f.lastAck.Store(time.Now().UnixNano())
+	f.lastAck.Store(f.router.Now().UnixNano())
 	if f.phantom.CompareAndSwap(true, false) {
 		f.wakeUp.Store(true)
 		f.signal()
@@ -354,7 +358,7 @@ func (f *feed) settle(ctx context.Context) bool {
 	if freed.messages == 0 {
 		return false
 	}
-	f.lastAck.Store(time.Now().UnixNano())
+	f.lastAck.Store(f.router.Now().UnixNano())
 	f.give(freed)
 	if f.starved.CompareAndSwap(true, false) {
 		f.wakeUp.Store(true)

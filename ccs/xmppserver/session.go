@@ -47,6 +47,7 @@ type session struct {
 	// Shared; safe for concurrent use.
 	settled atomic.Bool   // the peer is ready for messages
 	notify  chan struct{} // capacity 1: serveLoop has something to do
+	ticked  atomic.Bool   // the clock of the router was moved
 	written chan struct{} // capacity 1: replies were taken
 
 	mu       sync.Mutex // never held over I/O
@@ -185,7 +186,7 @@ func (c *conn) newSession() *session {
 // newFeed makes a feed of the session's. What is special to it is set by the caller.
 func (s *session) newFeed(name string, key store.Key, window int) *feed {
 	f := &feed{
-		name: name, key: key, router: s.srv.router, window: flowcontrol.NewWindow(window), signal: s.signal, log: s.log,
+		name: name, key: key, router: s.srv.router, window: flowcontrol.NewWindow(window), signal: s.signal, tick: s.tick, log: s.log,
 		held:    flowcontrol.NewAccount(s.srv.opts.Memory, maxHeld),
 		resends: -1, firstGap: s.srv.opts.ResendAfter,
 	}
@@ -204,6 +205,12 @@ func (s *session) settle() {
 	if !s.settled.Load() && s.settled.CompareAndSwap(false, true) {
 		s.signal()
 	}
+}
+
+// tick makes serveLoop look for what is due now, as the clock of the router was moved.
+func (s *session) tick() {
+	s.ticked.Store(true)
+	s.signal()
 }
 
 func (s *session) signal() {
@@ -272,16 +279,17 @@ func (s *session) serveLoop(ctx context.Context) error {
 			s.drainedAt = time.Now()
 			s.log.Info("draining", zap.Int("unanswered", s.window.Pending()), zap.Int("unacked", s.messages().window.Pending()))
 		}
-		if due {
+		if due || s.ticked.Load() {
 			due = false
-			wall, now := time.Now(), s.srv.router.Now()
-			s.messages().checkPhantom(wall)
-			next := wall.Add(s.srv.opts.ResendAfter / resendChecks)
+			s.ticked.Store(false)
+			now := s.srv.router.Now()
+			s.messages().checkPhantom(now)
+			next := now.Add(s.srv.opts.ResendAfter / resendChecks)
 			for _, f := range s.feeds {
-				out, next = f.resend(ctx, out, wall, now, next)
+				out, next = f.resend(ctx, out, now, next)
 				f.recheck()
 			}
-			resend.Reset(max(next.Sub(wall), s.srv.opts.ResendAfter/resendSlack))
+			resend.Reset(max(next.Sub(now), s.srv.opts.ResendAfter/resendSlack))
 		}
 		for _, f := range s.feeds {
 			if f.late.Swap(false) {
