@@ -166,6 +166,7 @@ func (g *group) register(fresh *store.Registration, now time.Time) (*store.Regis
 	if err := g.flush(); err != nil {
 		return nil, err
 	}
+	// The newest of the slot is mostly the same, and found without the rest of the device.
 	slot := fresh.Slot()
 	newest, found, err := g.s.get(textKey(prefixSlot, slot))
 	if err != nil {
@@ -177,22 +178,23 @@ func (g *group) register(fresh *store.Registration, now time.Time) (*store.Regis
 			return old, err
 		}
 	}
-	if taken, err := g.s.readRegistration(fresh.Token); err != nil || taken != nil {
-		return nil, errors.Join(err, fmt.Errorf("token: %w", store.ErrExists))
-	}
 	all, err := g.s.readDevice(fresh.Device)
 	if err != nil {
 		return nil, err
 	}
-	for _, old := range all {
-		if old.Slot() == slot && old.Unregistered.IsZero() {
-			if err := g.setRegistration(old.SupersededBy(fresh.Token, now)); err != nil {
-				return nil, err
-			}
+	kept, changed, err := store.Register(all, fresh, now)
+	if err != nil || kept != fresh {
+		return kept, err
+	}
+	if taken, err := g.s.readRegistration(fresh.Token); err != nil || taken != nil {
+		return nil, errors.Join(err, fmt.Errorf("token: %w", store.ErrExists))
+	}
+	for _, r := range changed {
+		if err := g.setRegistration(r); err != nil {
+			return nil, err
 		}
 	}
 	return fresh, errors.Join(
-		g.setRegistration(fresh),
 		g.batch.Set(textKey(prefixSlot, slot), []byte(fresh.Token), nil),
 		g.batch.Set(deviceKey(fresh.Device, fresh.Token), nil, nil),
 	)
@@ -232,12 +234,14 @@ func (g *group) unregister(token string, now time.Time) error {
 		return err
 	}
 	old, err := g.s.readRegistration(token)
-	if err != nil || old == nil || !old.Unregistered.IsZero() {
+	if err != nil {
 		return err
 	}
-	gone := *old
-	gone.Unregistered = now
-	if err := g.setRegistration(&gone); err != nil {
+	changed := store.Unregister([]*store.Registration{old}, now, token)
+	if len(changed) == 0 {
+		return nil
+	}
+	if err := g.setRegistration(changed[0]); err != nil {
 		return err
 	}
 	slot := textKey(prefixSlot, old.Slot())
@@ -258,15 +262,15 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 		if err := g.flush(); err != nil {
 			return err
 		}
-		for _, token := range tokens {
-			old, err := g.s.readRegistration(token)
-			if err != nil {
+		all := make([]*store.Registration, len(tokens))
+		for i, token := range tokens {
+			var err error
+			if all[i], err = g.s.readRegistration(token); err != nil {
 				return err
 			}
-			if old == nil || old.Living() {
-				continue
-			}
-			if err := g.forget(old); err != nil {
+		}
+		for _, dead := range store.Forgettable(all) {
+			if err := g.forget(dead); err != nil {
 				return err
 			}
 		}

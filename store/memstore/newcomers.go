@@ -58,9 +58,6 @@ func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) 
 			r := g.byToken[token]
 			forgotten = append(forgotten, r)
 			delete(g.byToken, token)
-			if slot := r.Slot(); g.bySlot[slot] == token {
-				delete(g.bySlot, slot)
-			}
 		}
 		delete(g.byDevice, device)
 	}

@@ -12,11 +12,10 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// registry is the registrations by token, by slot (the living one) and by device.
+// registry is the registrations by token and by device.
 type registry struct {
 	mu       sync.RWMutex
 	byToken  map[string]*store.Registration
-	bySlot   map[string]string
 	byDevice map[uint64][]string
 
 	newcomers map[uint64]time.Time // devices that have never had a session, and since when they register
@@ -24,7 +23,6 @@ type registry struct {
 
 func (r *registry) init() {
 	r.byToken = map[string]*store.Registration{}
-	r.bySlot = map[string]string{}
 	r.byDevice = map[uint64][]string{}
 	r.newcomers = map[uint64]time.Time{}
 }
@@ -37,23 +35,38 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 	g := &s.registry
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	slot := r.Slot()
-	if old := g.byToken[g.bySlot[slot]]; old != nil && old.Same(&r) {
-		return old, nil
-	}
-	if g.byToken[r.Token] != nil {
-		return nil, fmt.Errorf("register device %d: token: %w", r.Device, store.ErrExists)
-	}
-	for _, token := range g.byDevice[r.Device] {
-		if old := g.byToken[token]; old.Slot() == slot && old.Unregistered.IsZero() {
-			g.byToken[token] = old.SupersededBy(r.Token, now)
-		}
-	}
 	fresh := r.Fresh(now)
-	g.byToken[fresh.Token] = fresh
-	g.bySlot[slot] = fresh.Token
-	g.byDevice[fresh.Device] = append(g.byDevice[fresh.Device], fresh.Token)
-	return fresh, nil
+	kept, changed, err := store.Register(g.ofDevice(r.Device), fresh, now)
+	if err == nil && kept == fresh && g.byToken[fresh.Token] != nil {
+		err = fmt.Errorf("token: %w", store.ErrExists)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("register device %d: %w", r.Device, err)
+	}
+	for _, r := range changed {
+		g.byToken[r.Token] = r
+	}
+	if kept == fresh {
+		g.byDevice[fresh.Device] = append(g.byDevice[fresh.Device], fresh.Token)
+	}
+	return kept, nil
+}
+
+// ofDevice returns the registrations of a device. The caller must hold g.mu.
+func (g *registry) ofDevice(device uint64) (all []*store.Registration) {
+	for _, token := range g.byDevice[device] {
+		all = append(all, g.byToken[token])
+	}
+	return all
+}
+
+// ofTokens returns the registrations of tokens, nil for an unknown one. The caller must hold g.mu.
+func (g *registry) ofTokens(tokens []string) []*store.Registration {
+	all := make([]*store.Registration, len(tokens))
+	for i, token := range tokens {
+		all[i] = g.byToken[token]
+	}
+	return all
 }
 
 // Registrations looks tokens up.
@@ -76,11 +89,7 @@ func (s *Store) DeviceRegistrations(ctx context.Context, device uint64) ([]*stor
 	}
 	s.registry.mu.RLock()
 	defer s.registry.mu.RUnlock()
-	var all []*store.Registration
-	for _, token := range s.registry.byDevice[device] {
-		all = append(all, s.registry.byToken[token])
-	}
-	return all, nil
+	return s.registry.ofDevice(device), nil
 }
 
 // Unregister marks tokens as unregistered.
@@ -91,17 +100,8 @@ func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string)
 	g := &s.registry
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, token := range tokens {
-		old := g.byToken[token]
-		if old == nil || !old.Unregistered.IsZero() {
-			continue
-		}
-		gone := *old
-		gone.Unregistered = now
-		g.byToken[token] = &gone
-		if slot := old.Slot(); g.bySlot[slot] == token {
-			delete(g.bySlot, slot)
-		}
+	for _, r := range store.Unregister(g.ofTokens(tokens), now, tokens...) {
+		g.byToken[r.Token] = r
 	}
 	return nil
 }
@@ -114,13 +114,9 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 	g := &s.registry
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, token := range tokens {
-		old := g.byToken[token]
-		if old == nil || old.Living() {
-			continue
-		}
-		delete(g.byToken, token)
-		left := slices.DeleteFunc(g.byDevice[old.Device], func(t string) bool { return t == token })
+	for _, old := range store.Forgettable(g.ofTokens(tokens)) {
+		delete(g.byToken, old.Token)
+		left := slices.DeleteFunc(g.byDevice[old.Device], func(t string) bool { return t == old.Token })
 		if g.byDevice[old.Device] = left; len(left) == 0 {
 			delete(g.byDevice, old.Device)
 		}

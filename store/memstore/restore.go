@@ -55,9 +55,6 @@ func (r *registry) restore(records []*store.Registration) error {
 		}
 		r.byToken[reg.Token] = reg
 		r.byDevice[reg.Device] = append(r.byDevice[reg.Device], reg.Token)
-		if reg.Living() {
-			r.bySlot[reg.Slot()] = reg.Token
-		}
 	}
 	return nil
 }

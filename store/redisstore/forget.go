@@ -18,19 +18,15 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 	}
 	byDevice := make(map[uint64]*call)
 	var calls []*call
-	var dead []*store.Registration
-	for i, r := range all {
-		if r == nil || r.Living() {
-			continue
-		}
+	dead := store.Forgettable(all)
+	for _, r := range dead {
 		c := byDevice[r.Device]
 		if c == nil {
 			c = &call{script: forgetRegistrations, keys: []string{s.registrationsKey(r.Device)}, safe: true, durable: true}
 			byDevice[r.Device] = c
 			calls = append(calls, c)
 		}
-		c.args = append(c.args, tokens[i])
-		dead = append(dead, r)
+		c.args = append(c.args, r.Token)
 	}
 	if len(calls) == 0 {
 		return nil

@@ -230,22 +230,11 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 	fresh := r.Fresh(now)
 	var kept *store.Registration
 	err := s.changeDevice(ctx, r.Device, func(all []*store.Registration) (changed []*store.Registration, err error) {
-		slot := fresh.Slot()
-		for _, old := range all {
-			switch {
-			case !old.Unregistered.IsZero() || old.Slot() != slot:
-			case old.Canonical == "" && old.Same(fresh):
-				kept = old
-				return nil, nil
-			default:
-				changed = append(changed, old.SupersededBy(fresh.Token, now))
-			}
-			if old.Token == fresh.Token {
-				return nil, fmt.Errorf("token: %w", store.ErrExists)
-			}
+		kept, changed, err = store.Register(all, fresh, now)
+		if err != nil || kept != fresh {
+			return nil, err
 		}
-		kept = fresh
-		return append(changed, fresh), s.reserve(ctx, fresh)
+		return changed, s.reserve(ctx, fresh)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("register device %d: %w", r.Device, err)
@@ -272,26 +261,15 @@ func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string)
 	if err != nil {
 		return fmt.Errorf("unregister: %w", err)
 	}
-	gone := map[uint64]map[string]bool{}
+	gone := map[uint64][]string{}
 	for i, d := range devices {
-		switch {
-		case d == nil:
-			continue
-		case gone[d.device] == nil:
-			gone[d.device] = map[string]bool{}
+		if d != nil {
+			gone[d.device] = append(gone[d.device], tokens[i])
 		}
-		gone[d.device][tokens[i]] = true
 	}
 	for device, tokens := range gone {
-		err := s.changeDevice(ctx, device, func(all []*store.Registration) (changed []*store.Registration, err error) {
-			for _, r := range all {
-				if tokens[r.Token] && r.Unregistered.IsZero() {
-					dead := *r
-					dead.Unregistered = now
-					changed = append(changed, &dead)
-				}
-			}
-			return changed, nil
+		err := s.changeDevice(ctx, device, func(all []*store.Registration) ([]*store.Registration, error) {
+			return store.Unregister(all, now, tokens...), nil
 		})
 		if err != nil {
 			return fmt.Errorf("unregister: %w", err)
