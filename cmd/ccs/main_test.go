@@ -23,6 +23,7 @@ const asProgram = "OPENCCS_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		breakStore(os.Getenv(storeBreaks))
 		main()
 	}
 	for _, v := range os.Environ() { // what the user of the machine has set is not ours to test

@@ -16,6 +16,7 @@ import (
 	"github.com/openccs/openccs/ccs/card"
 	"github.com/openccs/openccs/ccs/card/atomicfile"
 	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store"
 )
 
 type serveCmd struct {
@@ -124,7 +125,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	defer outliveTerminal(log)()
 
 	conf := c.config()
-	conf.Logger = log
+	conf.Logger, conf.OpenDisk = log, openDisk
 	if err := errors.Join(c.checkZeros(), conf.Validate()); err != nil {
 		return &usageError{err: err, hint: "ccs serve --help shows the defaults"}
 	}
@@ -162,9 +163,12 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 }
 
 // How long a server of which a part has failed, such as the store, may take to end.
-const (
-	failedDrain = 5 * time.Second
-	failedEnd   = 30 * time.Second
+const failedDrain = 5 * time.Second
+
+// What tests change: how long a failed server may take to end in all, and the embedded store.
+var (
+	failedEnd = 30 * time.Second
+	openDisk  func(dir string) (store.Store, error)
 )
 
 // end lets app servers finish, then ends everything.
