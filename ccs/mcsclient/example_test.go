@@ -3,30 +3,54 @@ package mcsclient_test
 import (
 	"context"
 	"fmt"
-	"log"
-	"net/http"
+	"time"
 
+	"github.com/openccs/openccs/ccs/ccsclient"
+	"github.com/openccs/openccs/ccs/ccstest"
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// A device from nothing to a connection that is kept.
+// A device from nothing to a connection that is kept. ccstest stands for a server somewhere.
 func Example() {
-	ctx := context.Background()
-	base, hc := "https://android.clients.example.org", http.DefaultClient
-	id, err := mcsclient.CheckIn(ctx, hc, base, mcsclient.Identity{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	token, err := mcsclient.Register(ctx, hc, base, id, mcsclient.Registration{
-		App: "org.example.app", Senders: []string{"123456789012"},
+	err := ccstest.Run(func(server *ccstest.Server) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+
+		id, err := mcsclient.CheckIn(ctx, server.HTTP(), server.HTTPURL(), mcsclient.Identity{})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		token, err := mcsclient.Register(ctx, server.HTTP(), server.HTTPURL(), id, mcsclient.Registration{
+			App: "org.example.app", Senders: []string{server.Sender},
+		})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+
+		got := make(chan string, 1)
+		device := mcsclient.NewDevice(server.MCSAddr(), id, mcsclient.DeviceOptions{Options: mcsclient.Options{
+			TLS: server.TLS(),
+			OnMessage: func(m *mcsclient.Message) {
+				text, _ := m.Get("hello")
+				got <- text
+			},
+		}})
+		ended := make(chan error, 1)
+		go func() { ended <- device.Run(ctx) }()
+
+		app := server.AppServer(ccsclient.Options{})
+		if _, err := app.SendWait(ctx, &ccsclient.Message{To: token, Data: map[string]string{"hello": "world"}}); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println("hello", <-got)
+		cancel()
+		<-ended
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
 	}
-	fmt.Println("send to", token)
-
-	d := mcsclient.NewDevice("mtalk.example.org:5228", id, mcsclient.DeviceOptions{Options: mcsclient.Options{
-		OnMessage: func(m *mcsclient.Message) { fmt.Println(m.From, m.Data) },
-	}})
-	log.Fatal(d.Run(ctx))
+	// Output: hello world
 }
