@@ -23,6 +23,44 @@ type Profile struct {
 
 	UpstreamPayload int           // bytes of keys and values of an upstream message; default 4096 (DEV 10)
 	UpstreamTTL     time.Duration // longest life of an upstream message; default 4 weeks (CCS 9 no. 7)
+	// UnnamedUpstreamTTL is the life of an upstream message whose device names none; default one day (CCS 9 no. 7).
+	UnnamedUpstreamTTL time.Duration
+}
+
+// The names of the profiles. DefaultProfile accepts clients of every era; the others keep to the limits of one.
+const (
+	DefaultProfile = "default"
+	ProfileGCM2013 = "gcm-2013" // the first documents of CCS
+	ProfileGCM2015 = "gcm-2015" // GCM 3.0
+	ProfileFCM2019 = "fcm-2019" // FCM's legacy protocol, with its rates
+)
+
+// ProfileNames returns the names that NamedProfile knows, the default first and then the eras in their order.
+func ProfileNames() []string {
+	return []string{DefaultProfile, ProfileGCM2013, ProfileGCM2015, ProfileFCM2019}
+}
+
+// NamedProfile returns the limits of an era, or false if the name is unknown.
+func NamedProfile(name string) (_ Profile, ok bool) {
+	gcm3 := Profile{
+		Window: 100, UpstreamWindow: 100, SenderBacklog: 100, // CCS 4.1 to 4.3
+		Payload:     payload.Rules{StrictDataKeys: true}, // CCS 2.4
+		UpstreamTTL: 24 * time.Hour,                      // CCS 9 no. 7
+	}
+	switch name {
+	case "", DefaultProfile:
+		return Profile{}, true
+	case ProfileGCM2013:
+		return Profile{Window: 1000, UpstreamWindow: 1000, UnnamedUpstreamTTL: payload.MaxTTL}, true
+	case ProfileGCM2015:
+		return gcm3, true
+	case ProfileFCM2019:
+		fcm := gcm3
+		fcm.DeviceRate = flowcontrol.Rate{Every: time.Minute / 240, Burst: 240} // CCS 5.10
+		fcm.UpstreamRate = flowcontrol.Rate{Every: time.Minute / 1000, Burst: 1000}
+		return fcm, true
+	}
+	return Profile{}, false
 }
 
 // The numbers that a Profile has by default and that no other package names.
@@ -32,9 +70,6 @@ const (
 	DefaultDeviceBacklog   = 10_000
 	DefaultSenderBacklog   = 100_000
 	DefaultUpstreamPayload = 4096
-
-	// UnnamedUpstreamTTL is the life of an upstream message whose device names none (CCS 9 no. 7).
-	UnnamedUpstreamTTL = 24 * time.Hour
 )
 
 func (p Profile) withDefaults() Profile {
@@ -46,6 +81,7 @@ func (p Profile) withDefaults() Profile {
 	setDefault(&p.SenderBacklog, DefaultSenderBacklog)
 	setDefault(&p.UpstreamPayload, DefaultUpstreamPayload)
 	setDefault(&p.UpstreamTTL, payload.MaxTTL)
+	setDefault(&p.UnnamedUpstreamTTL, 24*time.Hour)
 	return p
 }
 

@@ -175,7 +175,7 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 	ttl := m.TTL
 	switch {
 	case !m.HasTTL:
-		ttl = UnnamedUpstreamTTL
+		ttl = r.profile.UnnamedUpstreamTTL
 	case ttl < 0:
 		return BadTTL, nil
 	}

@@ -39,6 +39,9 @@ func Store(url string) Option { return func(c *server.Config) { c.Store = url } 
 // Clock makes messages go by a clock, such as one of clock.NewManual, which a test moves.
 func Clock(clock ccs.Clock) Option { return func(c *server.Config) { c.Clock = clock } }
 
+// Profile makes the server keep to the limits of an era of the protocol, such as one of ccs.NamedProfile.
+func Profile(p ccs.Profile) Option { return func(c *server.Config) { c.Profile = p } }
+
 // Start starts a server that ends with the test.
 func Start(t TB, opts ...Option) *Server {
 	t.Helper()

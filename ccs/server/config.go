@@ -50,14 +50,18 @@ type Config struct {
 	TLSCert string // certificate chain, PEM; "" for one of a development CA
 	TLSKey  string // its key, PEM
 
-	Window         int           // downstream messages of a connection not yet answered (CCS 4.1)
-	UpstreamWindow int           // messages to an XMPP connection not yet acknowledged (CCS 4.2)
-	DeviceBacklog  int           // messages that may wait for a connected device
+	// Profile has the limits of an era, as ccs.NamedProfile returns them. The limits below that are above zero replace
+	// those of the profile. The zero value is the default profile.
+	Profile ccs.Profile
+
+	Window         int           // downstream messages of a connection not yet answered, 0 for the profile's (CCS 4.1)
+	UpstreamWindow int           // messages to an XMPP connection not yet acknowledged, 0 for the profile's (CCS 4.2)
+	DeviceBacklog  int           // messages that may wait for a connected device, 0 for the profile's
 	WindowOverrun  string        // "wait" or "nack": what a client that sends more than its window meets (CCS 4.1)
-	DeviceRate     int           // downstream messages a minute to one device, 0 for no limit (CCS 5.10)
-	UpstreamRate   int           // upstream messages a minute from one device, 0 for no limit (CCS 5.10)
+	DeviceRate     int           // downstream messages a minute to one device, 0 for the profile's (CCS 5.10)
+	UpstreamRate   int           // upstream messages a minute from one device, 0 for the profile's (CCS 5.10)
 	NoControlID    bool          // leave message_id out of the control message (CCS 3.7)
-	SenderBacklog  int           // upstream messages that may wait for a sender (CCS 4.3)
+	SenderBacklog  int           // upstream messages that may wait for a sender, 0 for the profile's (CCS 4.3)
 	DrainTimeout   time.Duration // for app servers to finish when the server ends (CCS 3.7)
 
 	Heartbeat       time.Duration // that devices are told to keep, 0 for none: they choose (DEV 8)
@@ -99,11 +103,7 @@ func Default() Config {
 		HTTPListen:         "127.0.0.1:8443",
 		Domain:             "gcm.googleapis.com",
 		DeviceDomain:       "device.gcm.googleapis.com",
-		Window:             1000,
-		UpstreamWindow:     1000,
 		WindowOverrun:      overrunWait,
-		DeviceBacklog:      ccs.DefaultDeviceBacklog,
-		SenderBacklog:      ccs.DefaultSenderBacklog,
 		DrainTimeout:       30 * time.Second,
 		MaxConnsPerAddress: fmt.Sprintf("%d:%d", admission.DefaultPerAddress, admission.DefaultPendingPerAddress),
 
@@ -155,6 +155,29 @@ func perMinute(n int) flowcontrol.Rate {
 		return flowcontrol.Rate{}
 	}
 	return flowcontrol.Rate{Every: time.Minute / time.Duration(n), Burst: n}
+}
+
+// profile is the profile with the limits that the configuration names.
+func (c *Config) profile() ccs.Profile {
+	p := c.Profile
+	for _, n := range []struct {
+		limit *int
+		named int
+	}{
+		{&p.Window, c.Window}, {&p.UpstreamWindow, c.UpstreamWindow},
+		{&p.DeviceBacklog, c.DeviceBacklog}, {&p.SenderBacklog, c.SenderBacklog},
+	} {
+		if n.named > 0 {
+			*n.limit = n.named
+		}
+	}
+	if c.DeviceRate > 0 {
+		p.DeviceRate = perMinute(c.DeviceRate)
+	}
+	if c.UpstreamRate > 0 {
+		p.UpstreamRate = perMinute(c.UpstreamRate)
+	}
+	return p
 }
 
 // ConfigError is one mistake in a Config.
@@ -257,7 +280,7 @@ func (c *Config) Validate() error {
 		{"window", c.Window}, {"upstream-window", c.UpstreamWindow},
 		{"device-backlog", c.DeviceBacklog}, {"sender-backlog", c.SenderBacklog},
 	} {
-		if n.value <= 0 {
+		if n.value < 0 {
 			bad(n.flag, strconv.Itoa(n.value), "must be above zero", "leave it out for the default")
 		}
 	}

@@ -59,7 +59,8 @@ func flags(err error) (names []string) {
 
 func TestConfigReportsEveryMistakeAtOnce(t *testing.T) {
 	t.Parallel()
-	c := server.Config{Store: "tape:", XMPPListen: "5235", XMPPTestListen: "x:y", MCSListen: ":70000", Domain: "a b", TLSCert: "/nowhere"}
+	c := server.Config{Store: "tape:", XMPPListen: "5235", XMPPTestListen: "x:y", MCSListen: ":70000", Domain: "a b", TLSCert: "/nowhere",
+		Window: -1, UpstreamWindow: -1, DeviceBacklog: -1, SenderBacklog: -1}
 	err := c.Validate()
 	assert.Equal(t, []string{"data", "store", "node-heartbeat", "xmpp-listen", "xmpp-test-listen", "mcs-listen", "http-listen", "domain", "device-domain", "tls-cert",
 		"tls-cert", "window", "upstream-window", "device-backlog", "sender-backlog", "window-overrun", "drain-timeout"}, flags(err))

@@ -107,14 +107,7 @@ func (s *starter) makeRouter(ctx context.Context) error {
 		Clock:      s.conf.Clock,
 		Logger:     s.conf.Logger,
 		NewDevices: s.conf.NewDevices,
-		Profile: ccs.Profile{
-			Window:         s.conf.Window,
-			UpstreamWindow: s.conf.UpstreamWindow,
-			DeviceBacklog:  s.conf.DeviceBacklog,
-			SenderBacklog:  s.conf.SenderBacklog,
-			DeviceRate:     perMinute(s.conf.DeviceRate),
-			UpstreamRate:   perMinute(s.conf.UpstreamRate),
-		},
+		Profile:    s.conf.profile(),
 	})
 	return err
 }

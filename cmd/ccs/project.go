@@ -188,8 +188,8 @@ func (c *projectKeyRevokeCmd) Run(ctx context.Context, out *output) error {
 type projectLimitCmd struct {
 	projectFlags
 	Project        string `arg:"" help:"Sender ID of the project."`
-	Window         int    `env:"" placeholder:"N" help:"Messages from one connection that may be unanswered. Default: the server's."`
-	UpstreamWindow int    `env:"" placeholder:"N" help:"Messages to one connection that may be unacknowledged. Default: the server's."`
+	Window         *int   `env:"" placeholder:"N" help:"Messages from one connection that may be unanswered. Default: the server's."`
+	UpstreamWindow *int   `env:"" placeholder:"N" help:"Messages to one connection that may be unacknowledged. Default: the server's."`
 	PerSecond      int    `env:"" placeholder:"N" help:"Messages a second, over all connections. Default: no limit."`
 }
 
@@ -208,7 +208,7 @@ Examples:
 // Run sets the limits.
 func (c *projectLimitCmd) Run(ctx context.Context, out *output) error {
 	return c.with(ctx, func(p projects) error {
-		l := admin.Limits{Window: c.Window, UpstreamWindow: c.UpstreamWindow, PerSecond: c.PerSecond}
+		l := admin.Limits{Window: orZero(c.Window), UpstreamWindow: orZero(c.UpstreamWindow), PerSecond: c.PerSecond}
 		err := p.SetLimits(ctx, c.Project, l)
 		if errors.Is(err, admin.ErrInvalid) {
 			return &usageError{err: err}

@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 	"go.uber.org/zap"
 
+	core "github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/card"
 	"github.com/openccs/openccs/ccs/card/atomicfile"
 	"github.com/openccs/openccs/ccs/server"
@@ -49,13 +50,14 @@ type serveCmd struct {
 	TLSCert      string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM. Default: one of a development CA, made at the first start."`
 	TLSKey       string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, PEM."`
 
-	Window         int           `default:"${window}" placeholder:"N" help:"Messages from one app server connection that may be unanswered."`
-	UpstreamWindow int           `default:"${upstream_window}" placeholder:"N" help:"Messages to one XMPP connection that may be unacknowledged."`
+	Profile        string        `default:"default" enum:"default,gcm-2013,gcm-2015,fcm-2019" placeholder:"ERA" help:"Limits of an era of the protocol: default, for clients of all of them, gcm-2013, gcm-2015 or fcm-2019. The next flags change one limit each."`
+	Window         *int          `placeholder:"N" help:"Messages from one app server connection that may be unanswered. Default: the profile's, 1000 or 100."`
+	UpstreamWindow *int          `placeholder:"N" help:"Messages to one XMPP connection that may be unacknowledged. Default: the profile's, 1000 or 100."`
 	WindowOverrun  string        `default:"${window_overrun}" placeholder:"WHAT" help:"What a connection that sends more than its window meets: wait, until there is room, or nack, for tests of app servers."`
-	DeviceRate     int           `placeholder:"N" help:"Messages a minute to one device. Default: no limit."`
-	UpstreamRate   int           `placeholder:"N" help:"Messages a minute from one device. Default: no limit."`
+	DeviceRate     int           `placeholder:"N" help:"Messages a minute to one device. Default: the profile's, no limit or 240."`
+	UpstreamRate   int           `placeholder:"N" help:"Messages a minute from one device. Default: the profile's, no limit or 1000."`
 	DeviceBacklog  int           `default:"${device_backlog}" placeholder:"N" help:"Messages that may wait for a connected device."`
-	SenderBacklog  int           `default:"${sender_backlog}" placeholder:"N" help:"Messages that may wait for a sender's app servers; a hundredth of them, or 100, of one device."`
+	SenderBacklog  *int          `placeholder:"N" help:"Messages that may wait for a sender's app servers; a hundredth of them, or 100, of one device. Default: the profile's, 100000 or 100."`
 	NoControlID    bool          `name:"no-control-message-id" help:"Send CONNECTION_DRAINING without a message_id, as Google did."`
 	DrainTimeout   time.Duration `default:"${drain_timeout}" placeholder:"TIME" help:"How long app servers get to finish when the server ends."`
 
@@ -83,17 +85,14 @@ func serveDefaults() kong.Vars {
 		"http_listen":           d.HTTPListen,
 		"max_conns_per_address": d.MaxConnsPerAddress,
 
-		"domain":          d.Domain,
-		"device_domain":   d.DeviceDomain,
-		"window":          strconv.Itoa(d.Window),
-		"upstream_window": strconv.Itoa(d.UpstreamWindow),
-		"window_overrun":  d.WindowOverrun,
-		"device_backlog":  strconv.Itoa(d.DeviceBacklog),
-		"sender_backlog":  strconv.Itoa(d.SenderBacklog),
-		"drain_timeout":   d.DrainTimeout.String(),
-		"mcs_keepalive":   d.MCSKeepAlive.String(),
-		"new_devices":     strconv.Itoa(d.NewDevices),
-		"http_rate":       strconv.Itoa(d.HTTPRate),
+		"domain":         d.Domain,
+		"device_domain":  d.DeviceDomain,
+		"window_overrun": d.WindowOverrun,
+		"device_backlog": strconv.Itoa(core.DefaultDeviceBacklog),
+		"drain_timeout":  d.DrainTimeout.String(),
+		"mcs_keepalive":  d.MCSKeepAlive.String(),
+		"new_devices":    strconv.Itoa(d.NewDevices),
+		"http_rate":      strconv.Itoa(d.HTTPRate),
 	}
 }
 
@@ -189,6 +188,10 @@ func (c *serveCmd) checkZeros() error {
 		flag, mend string
 		zero       bool
 	}{
+		{"window", "leave it out for the profile's", c.Window != nil && *c.Window == 0},
+		{"upstream-window", "leave it out for the profile's", c.UpstreamWindow != nil && *c.UpstreamWindow == 0},
+		{"sender-backlog", "leave it out for the profile's", c.SenderBacklog != nil && *c.SenderBacklog == 0},
+		{"device-backlog", "leave it out for the default", c.DeviceBacklog == 0},
 		{"max-conns", "leave it out for as many as the process may have open files for", c.MaxConns != nil && *c.MaxConns == 0},
 		{"new-devices-per-address", "leave it out for the default; --trusted-networks has no limit", c.NewDevices == 0},
 		{"http-rate", "leave it out for the default; --trusted-networks has no limit", c.HTTPRate == 0},
@@ -200,11 +203,17 @@ func (c *serveCmd) checkZeros() error {
 	return errors.Join(errs...)
 }
 
-func (c *serveCmd) config() server.Config {
-	maxConns, keepAlive := 0, c.MCSKeepAlive
-	if c.MaxConns != nil {
-		maxConns = *c.MaxConns
+// orZero is the value of a flag, or zero if it was not given.
+func orZero(flag *int) int {
+	if flag == nil {
+		return 0
 	}
+	return *flag
+}
+
+func (c *serveCmd) config() server.Config {
+	keepAlive := c.MCSKeepAlive
+	profile, _ := core.NamedProfile(c.Profile) // kong has seen the name
 	if keepAlive == 0 {
 		keepAlive = server.NoKeepAlive
 	}
@@ -222,20 +231,21 @@ func (c *serveCmd) config() server.Config {
 		MCSListen:       c.MCSListen,
 		HTTPListen:      c.HTTPListen,
 		HTTPPlain:       c.HTTPPlainListen,
-		MaxConns:        maxConns,
+		MaxConns:        orZero(c.MaxConns),
 		MemoryBudget:    int64(c.MemoryBudget),
 		Domain:          c.Domain,
 		DeviceDomain:    c.DeviceDomain,
 		TLSCert:         c.TLSCert,
 		TLSKey:          c.TLSKey,
-		Window:          c.Window,
-		UpstreamWindow:  c.UpstreamWindow,
+		Profile:         profile,
+		Window:          orZero(c.Window),
+		UpstreamWindow:  orZero(c.UpstreamWindow),
 		WindowOverrun:   c.WindowOverrun,
 		DeviceRate:      c.DeviceRate,
 		UpstreamRate:    c.UpstreamRate,
 		NoControlID:     c.NoControlID,
 		DeviceBacklog:   c.DeviceBacklog,
-		SenderBacklog:   c.SenderBacklog,
+		SenderBacklog:   orZero(c.SenderBacklog),
 		DrainTimeout:    c.DrainTimeout,
 
 		MaxConnsPerAddress: c.MaxConnsPerAddress,

@@ -214,6 +214,10 @@ func TestProjectsWhileTheServerRuns(t *testing.T) {
 // A zero where it would silently be the default is refused; TCP keep-alive may be off.
 func TestZeroIsNotTheDefault(t *testing.T) {
 	for flag, mend := range map[string]string{
+		"window":                  "leave it out for the profile's",
+		"upstream-window":         "leave it out for the profile's",
+		"sender-backlog":          "leave it out for the profile's",
+		"device-backlog":          "leave it out for the default",
 		"max-conns":               "leave it out for as many as the process may have open files for",
 		"new-devices-per-address": "leave it out for the default; --trusted-networks has no limit",
 		"http-rate":               "leave it out for the default; --trusted-networks has no limit",
