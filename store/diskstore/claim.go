@@ -86,7 +86,7 @@ func (c *claim) take(q *queue) bool {
 			e := n.pop()
 			c.t.account(q, -cost(&e))
 			if expires := e.Expires.UnixMilli(); expires > c.now {
-				q.setMark(e.ID, mark{lease: c.lease, expires: expires})
+				q.marks.set(e.ID, mark{lease: c.lease, expires: expires})
 				c.entries = append(c.entries, e)
 			}
 		}
@@ -225,7 +225,7 @@ func (p *passage) fill(t *table, q *queue) {
 		}
 		for i := range read.entries {
 			e := &read.entries[i]
-			if _, taken := q.marks[e.ID]; taken {
+			if q.marks.of(e.ID) != nil {
 				continue
 			}
 			t.account(q, cost(e))

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"time"
+
+	"github.com/openccs/openccs/store"
 )
 
 // Hurried makes the store wait for less.
@@ -50,3 +52,37 @@ func RecordEnds(b []byte, name string) (ends []int) {
 
 // FailedCompactions is how many compactions have failed.
 func (s *Store) FailedCompactions() int64 { return s.db.Metrics().Compact.FailedCount }
+
+// Marks are the marks of a queue, by the lease of each.
+type Marks struct{ ms marks }
+
+func (m *Marks) Set(id store.ID, l store.Lease) { m.ms.set(id, mark{lease: l}) }
+func (m *Marks) Remove(id store.ID)             { m.ms.remove(id) }
+func (m *Marks) Empty() bool                    { return m.ms.empty() }
+
+// RemoveLease removes the marks of a lease.
+func (m *Marks) RemoveLease(l store.Lease) {
+	m.ms.retain(func(_ store.ID, m *mark) bool { return m.lease != l })
+}
+
+// Lease is that of an entry's mark.
+func (m *Marks) Lease(id store.ID) (store.Lease, bool) {
+	if found := m.ms.of(id); found != nil {
+		return found.lease, true
+	}
+	return 0, false
+}
+
+// All are the IDs that have marks.
+func (m *Marks) All() (ids []store.ID) {
+	m.ms.retain(func(id store.ID, _ *mark) bool { ids = append(ids, id); return true })
+	return ids
+}
+
+// Cap is for how many marks there is memory.
+func (m *Marks) Cap() (n int) {
+	for r := range m.ms {
+		n += cap(m.ms[r].all)
+	}
+	return n
+}

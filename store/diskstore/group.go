@@ -3,6 +3,7 @@ package diskstore
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -208,29 +209,49 @@ func (g *group) sync() error {
 
 // publish tells the queues in memory what has been applied.
 func (g *group) publish() {
-	for _, p := range g.placed {
-		if p.entry == nil {
-			continue
-		}
-		sh := g.s.queues.shard(p.entry.Key)
+	g.placed = slices.DeleteFunc(g.placed, func(p placed) bool { return p.entry == nil })
+	for run := range runs(g.placed, func(p placed) store.Key { return p.entry.Key }) {
+		k := run[0].entry.Key
+		sh := g.s.queues.shard(k)
 		sh.mu.Lock()
-		if q := sh.queues[p.entry.Key]; q != nil {
-			g.s.queues.arrived(q, p.entry, p.id)
+		if q := sh.queues[k]; q != nil {
+			for _, p := range run {
+				g.s.queues.arrived(q, p.entry, p.id)
+			}
 		}
 		sh.mu.Unlock()
 	}
-	for _, p := range g.gone {
-		sh := g.s.queues.shard(p.key)
+	for run := range runs(g.gone, func(p place) store.Key { return p.key }) {
+		k := run[0].key
+		sh := g.s.queues.shard(k)
 		sh.mu.Lock()
-		if q := sh.queues[p.key]; q != nil {
-			g.s.queues.removed(q, p.id)
-			g.s.queues.drop(sh, p.key, q)
+		if q := sh.queues[k]; q != nil {
+			for _, p := range run {
+				g.s.queues.removed(q, p.id)
+			}
+			g.s.queues.drop(sh, k, q)
 		}
 		sh.mu.Unlock()
 	}
 	g.s.records.replace(g.records, g.forgot)
 	g.placed, g.gone, g.records, g.forgot = g.placed[:0], g.gone[:0], g.records[:0], g.forgot[:0]
 	clear(g.dedups)
+}
+
+// runs returns the parts of a list whose elements are of the same queue.
+func runs[T any](all []T, key func(T) store.Key) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(all) > 0 {
+			n := 1
+			for n < len(all) && key(all[n]) == key(all[0]) {
+				n++
+			}
+			if !yield(all[:n]) {
+				return
+			}
+			all = all[n:]
+		}
+	}
 }
 
 // place stages an entry under a new ID. The entry must stay as it is until the group is applied.
@@ -262,9 +283,11 @@ func (g *group) remove(k store.Key, gone limits.Gone) error {
 	sh := g.s.queues.shard(k)
 	sh.mu.Lock()
 	if q := sh.queues[k]; q != nil {
-		m := q.marks[gone.ID]
-		m.removed, m.expires = true, gone.Expires
-		q.setMark(gone.ID, m)
+		if m := q.marks.of(gone.ID); m != nil {
+			m.removed, m.expires = true, gone.Expires
+		} else {
+			q.marks.set(gone.ID, mark{removed: true, expires: gone.Expires})
+		}
 		g.s.queues.discard(q, gone.ID)
 	}
 	sh.mu.Unlock()

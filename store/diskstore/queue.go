@@ -46,7 +46,7 @@ func (t *table) shard(k store.Key) *tableShard {
 // queue is a queue with leases. Its fields belong to whoever holds the shard's lock.
 type queue struct {
 	leases []store.Lease
-	marks  map[store.ID]mark
+	marks  marks
 	lanes  [laneCount]lane
 
 	buffered int // bytes in the lanes
@@ -56,14 +56,6 @@ type queue struct {
 	reading sync.Mutex
 	readers int        // how many Claims hold reading or wait for it; the queue is kept while there are any
 	stale   []store.ID // marks to forget when the last of them has ended: it may have read their entries
-}
-
-// mark is on an entry that is not free to be claimed.
-type mark struct {
-	lease   store.Lease // that holds it; 0 when it is leaving
-	acked   bool        // it is leaving because the peer has it
-	removed bool        // it is leaving, and its removal is already part of a group
-	expires int64
 }
 
 // lane is the entries of one rank that nobody has claimed. Those up to end are in buf, unless they have a
@@ -91,34 +83,30 @@ func (sh *tableShard) open(k store.Key, l store.Lease) *queue {
 
 // drop forgets a queue that nobody needs in memory any more.
 func (t *table) drop(sh *tableShard, k store.Key, q *queue) {
-	if len(q.leases) > 0 || len(q.marks) > 0 || q.readers > 0 || sh.queues[k] != q {
+	if len(q.leases) > 0 || !q.marks.empty() || q.readers > 0 || sh.queues[k] != q {
 		return
 	}
 	delete(sh.queues, k)
 	t.buffered.Add(-int64(q.buffered))
 }
 
-func (q *queue) setMark(id store.ID, m mark) {
-	if q.marks == nil {
-		q.marks = map[store.ID]mark{}
-	}
-	q.marks[id] = m
-}
-
 // removed forgets an entry that has gone from the disk, and its mark. The queue may have come into memory only after the
 // removal was staged. Then the entry has no mark, and a Claim may have read it: it must not be claimed from here on, and
 // if a lease holds it, it must not be removed again.
 func (t *table) removed(q *queue, id store.ID) {
-	m, marked := q.marks[id]
-	if !marked {
+	m := q.marks.of(id)
+	if m == nil {
 		t.discard(q, id)
 	}
-	if q.readers == 0 {
-		delete(q.marks, id)
+	switch {
+	case q.readers == 0:
+		q.marks.remove(id)
 		return
+	case m != nil:
+		m.removed = true
+	default:
+		q.marks.set(id, mark{removed: true})
 	}
-	m.removed = true
-	q.setMark(id, m)
 	q.stale = append(q.stale, id)
 }
 
@@ -128,7 +116,7 @@ func (q *queue) endRead() {
 		return
 	}
 	for _, id := range q.stale {
-		delete(q.marks, id)
+		q.marks.remove(id)
 	}
 	q.stale = nil
 }
@@ -140,20 +128,19 @@ func (t *table) release(q *queue, l store.Lease) {
 		return
 	}
 	q.leases = slices.Delete(q.leases, i, i+1)
-	for id, m := range q.marks {
-		if m.lease != l {
-			continue
-		}
-		if m.removed {
+	q.marks.retain(func(id store.ID, m *mark) bool {
+		switch {
+		case m.lease != l:
+			return true
+		case m.removed:
 			m.lease = 0
-			q.marks[id] = m
-			continue
+			return true
 		}
-		delete(q.marks, id)
 		if n := &q.lanes[id.Rank()]; id <= n.end {
 			t.turnBack(q, n, id)
 		}
-	}
+		return false
+	})
 }
 
 // turnBack makes a lane begin again at an entry, or before it at the first that waits in memory.

@@ -54,17 +54,15 @@ func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, other
 	q := sh.queues[k]
 	held = make([]store.ID, 0, len(ids))
 	for _, id := range ids {
-		var m mark
-		var marked bool
+		var m *mark
 		if q != nil {
-			m, marked = q.marks[id]
+			m = q.marks.of(id)
 		}
 		switch {
-		case !marked:
+		case m == nil:
 			others = append(others, place{k, id})
 		case m.lease != 0:
 			m.lease, m.acked = 0, true
-			q.marks[id] = m
 			held = append(held, id)
 		case m.acked: // again: the call before may have failed
 			held = append(held, id)
@@ -90,13 +88,12 @@ func (w *ackWork) stage(g *group) error {
 	if q := sh.queues[w.key]; q != nil {
 		for _, id := range w.ids {
 			// Something else, such as a replacement, may have removed it before.
-			m, ok := q.marks[id]
-			if !ok || m.removed {
+			m := q.marks.of(id)
+			if m == nil || m.removed {
 				w.missing = append(w.missing, id)
 				continue
 			}
 			m.removed = true
-			q.marks[id] = m
 			leaving = append(leaving, limits.Gone{ID: id, Expires: m.expires})
 		}
 	} else {
@@ -122,7 +119,7 @@ func (w *ackWork) undo(s *Store) {
 		sh.queues[w.key] = q
 	}
 	for _, id := range w.ids {
-		q.setMark(id, mark{acked: true})
+		q.marks.set(id, mark{acked: true})
 	}
 }
 

@@ -187,24 +187,19 @@ func (s *Store) reconcileShard(sh *tableShard) error {
 		s.queues.account(q, -q.buffered)
 		q.lanes = [laneCount]lane{}
 		w := &ackWork{key: k, waiting: make(chan error, 1)}
-		for id, m := range q.marks {
-			key := keyOf(k, id)
-			value, found, err := s.get(key[:])
-			if err != nil {
-				return err
+		var failed error
+		q.marks.retain(func(id store.ID, m *mark) bool {
+			if failed != nil {
+				return true
 			}
-			if !found || m.lease == 0 && !m.acked {
-				delete(q.marks, id)
-				continue
-			}
-			if m.expires, err = expiresOf(value); err != nil {
-				return fmt.Errorf("entry %d of %s: %w", id, k, err)
-			}
-			m.removed = false
-			q.marks[id] = m
-			if m.acked {
+			var stays bool
+			if stays, failed = s.reconcileMark(k, id, m); stays && m.acked {
 				w.ids = append(w.ids, id)
 			}
+			return stays || failed != nil
+		})
+		if failed != nil {
+			return failed
 		}
 		if len(w.ids) > 0 {
 			s.leaving = append(s.leaving, w)
@@ -212,4 +207,21 @@ func (s *Store) reconcileShard(sh *tableShard) error {
 		s.queues.drop(sh, k, q)
 	}
 	return nil
+}
+
+// reconcileMark reports whether a mark stays.
+func (s *Store) reconcileMark(k store.Key, id store.ID, m *mark) (stays bool, err error) {
+	key := keyOf(k, id)
+	value, found, err := s.get(key[:])
+	if err != nil {
+		return false, err
+	}
+	if !found || m.lease == 0 && !m.acked {
+		return false, nil
+	}
+	if m.expires, err = expiresOf(value); err != nil {
+		return false, fmt.Errorf("entry %d of %s: %w", id, k, err)
+	}
+	m.removed = false
+	return true, nil
 }

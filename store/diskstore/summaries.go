@@ -105,9 +105,5 @@ func (s source) Claimed(id store.ID) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	q := sh.queues[s.k]
-	if q == nil {
-		return false
-	}
-	_, marked := q.marks[id]
-	return marked
+	return q != nil && q.marks.of(id) != nil
 }

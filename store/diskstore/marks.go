@@ -1,0 +1,155 @@
+package diskstore
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/openccs/openccs/store"
+)
+
+// mark is on an entry that is not free to be claimed.
+type mark struct {
+	lease   store.Lease // that holds the entry; 0 when it is leaving
+	expires int64
+	acked   bool // the entry is leaving because the peer has it
+	removed bool // the entry is leaving, and its removal is already part of a group
+	gone    bool // the mark was removed; owned by markList
+}
+
+// marks are the marks on the entries of a queue. Entries are claimed and acknowledged in the order of their IDs,
+// nearly always. So the marks of each rank are kept in that order: a new one is appended, and the oldest one is the
+// first to be removed.
+type marks [laneCount]markList
+
+// markList is the marks of one rank.
+type markList struct {
+	all  []marked // in the order of IDs; those before from were removed
+	from int32
+	gone int32 // marks of all[from:] that were removed
+	hint int32 // where the last mark was found
+}
+
+type marked struct {
+	id store.ID
+	mark
+}
+
+const (
+	markCompactFrom = 32  // a list that lacks fewer marks than this stays as it is
+	maxSpareMarks   = 128 // a longer list is not kept once it is empty
+)
+
+func (ms *marks) empty() bool {
+	for r := range ms {
+		if len(ms[r].all) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// list returns the list that an ID belongs to, or nil for an ID that was never given out.
+func (ms *marks) list(id store.ID) *markList {
+	if r := int(id.Rank()); r < laneCount {
+		return &ms[r]
+	}
+	return nil
+}
+
+// of returns the mark of an entry, or nil. It is valid until the next set or remove.
+func (ms *marks) of(id store.ID) *mark {
+	l := ms.list(id)
+	if l == nil {
+		return nil
+	}
+	i, found := l.find(id)
+	if !found || l.all[i].gone {
+		return nil
+	}
+	return &l.all[i].mark
+}
+
+// set adds or replaces the mark of an entry.
+func (ms *marks) set(id store.ID, m mark) {
+	l := ms.list(id)
+	if n := len(l.all); n == 0 || l.all[n-1].id < id {
+		l.all = append(l.all, marked{id, m})
+		return
+	}
+	i, found := l.find(id)
+	if !found {
+		l.all = slices.Insert(l.all, i, marked{id, m})
+		return
+	}
+	if l.all[i].gone {
+		l.gone--
+	}
+	l.all[i].mark = m
+}
+
+// remove removes the mark of an entry, if there is one.
+func (ms *marks) remove(id store.ID) {
+	l := ms.list(id)
+	if l == nil {
+		return
+	}
+	i, found := l.find(id)
+	if !found || l.all[i].gone {
+		return
+	}
+	l.all[i].gone = true
+	l.gone++
+	l.trim()
+}
+
+// retain removes the marks for which keep returns false, in the order of IDs. Keep may change a mark.
+func (ms *marks) retain(keep func(id store.ID, m *mark) bool) {
+	for r := range ms {
+		l := &ms[r]
+		for i := l.from; int(i) < len(l.all); i++ {
+			if m := &l.all[i]; !m.gone && !keep(m.id, &m.mark) {
+				m.gone = true
+				l.gone++
+			}
+		}
+		l.trim()
+	}
+}
+
+// find returns where the mark of an ID is, or would be inserted. The mark may be gone.
+func (l *markList) find(id store.ID) (i int, found bool) {
+	if from := int(l.from); from < len(l.all) && l.all[from].id == id {
+		return from, true
+	}
+	if next := int(l.hint) + 1; next < len(l.all) && next > int(l.from) && l.all[next].id == id {
+		l.hint = int32(next)
+		return next, true
+	}
+	i, found = slices.BinarySearchFunc(l.all[l.from:], id, func(m marked, id store.ID) int { return cmp.Compare(m.id, id) })
+	i += int(l.from)
+	l.hint = int32(i)
+	return i, found
+}
+
+// trim gives back the room of marks that were removed: at once those at the front, and the others once they are many.
+func (l *markList) trim() {
+	for int(l.from) < len(l.all) && l.all[l.from].gone {
+		l.from++
+		l.gone--
+	}
+	left := len(l.all) - int(l.from)
+	switch {
+	case left == 0:
+		l.all, l.from, l.hint = l.all[:0], 0, 0
+		if cap(l.all) > maxSpareMarks {
+			l.all = nil
+		}
+	case l.gone > markCompactFrom && int(l.gone) > left/2:
+		all := slices.DeleteFunc(l.all[l.from:], func(m marked) bool { return m.gone })
+		l.all = l.all[:copy(l.all, all)]
+		l.from, l.gone, l.hint = 0, 0, 0
+	case l.from > markCompactFrom && int(l.from) > len(l.all)/2:
+		l.all = l.all[:copy(l.all, l.all[l.from:])]
+		l.from, l.hint = 0, 0
+	}
+}
