@@ -307,6 +307,12 @@ func (m *Mailbox) End(ctx context.Context, how End, ids ...store.ID) error {
 	if err != nil {
 		return fmt.Errorf("ack %s: %w", m.key, err)
 	}
+	m.ended(how, ids, missing)
+	return nil
+}
+
+// ended says how entries have ended, but for those that the store did not find.
+func (m *Mailbox) ended(how End, ids, missing []store.ID) {
 	if len(missing) > 0 { // something else has ended them, such as a newer message with the same collapse key
 		ids = slices.DeleteFunc(slices.Clone(ids), func(id store.ID) bool {
 			i := slices.Index(missing, id)
@@ -317,7 +323,22 @@ func (m *Mailbox) End(ctx context.Context, how End, ids ...store.ID) error {
 		})
 	}
 	m.router.endedAs(m.key, how, m.lease, ids)
-	return nil
+}
+
+// AckAsync is Ack that does not wait: done is called once, from a goroutine of the store, and must not block. It
+// returns false, and does nothing, if the store cannot do that: then use Ack. The caller must not change ids.
+func (m *Mailbox) AckAsync(ids []store.ID, done func(error)) bool {
+	acker, ok := m.router.store.(store.AsyncAcker)
+	if !ok || isShared(m.key) || !acker.AckAsync(m.key, ids, func(missing []store.ID, err error) {
+		if err == nil {
+			m.ended(Acknowledged, ids, missing)
+		}
+		done(err)
+	}) {
+		return false
+	}
+	m.count(-len(ids))
+	return true
 }
 
 // count counts entries of a device that the session has claimed, or those that it has no more if n is below zero.

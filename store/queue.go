@@ -185,6 +185,14 @@ type Queue interface {
 	Expire(ctx context.Context, now time.Time, max int) (expired []Entry, more bool, err error)
 }
 
+// AsyncAcker is an optional ability of a store: to forget entries without a caller that waits.
+type AsyncAcker interface {
+	// AckAsync is Ack that does not wait: done is called once, with what Ack would return. It is called from a
+	// goroutine of the store and must not block. The store keeps ids until then. AckAsync returns false, and does
+	// nothing, while it cannot take the call: then use Ack.
+	AckAsync(k Key, ids []ID, done func(missing []ID, err error)) bool
+}
+
 // Presence is an optional ability of a store: to remember across a crash which queues had a session.
 // The router gives the devices among them time to come back before it counts them as away.
 type Presence interface {

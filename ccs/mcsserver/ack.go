@@ -77,6 +77,9 @@ func (s *session) settle() (worked bool, err error) {
 	}
 	s.takeAcked()
 	s.takeExpired()
+	if !worked && !s.owes && s.forgetAsync() {
+		return false, nil
+	}
 	if len(s.done) > 0 {
 		worked = true
 		switch err := s.forget(s.done); {
@@ -93,10 +96,75 @@ func (s *session) settle() (worked bool, err error) {
 	owes := s.owes
 	s.owes = false
 	s.kick(func() {
-		s.processed = s.frames
-		s.ackDue = s.ackDue || owes
+		s.handled = s.frames
+		s.ackOwed = s.ackOwed || owes
+		s.process()
 	})
 	return worked, nil
+}
+
+// process moves processed on to handled, unless the store has not forgotten yet what the device acknowledged before.
+// The caller must hold mu.
+func (s *session) process() {
+	if s.forgetting || len(s.unforgotten) > 0 {
+		return
+	}
+	s.processed = s.handled
+	s.ackDue = s.ackDue || s.ackOwed
+	s.ackOwed = false
+}
+
+// forgetAsync has the store forget what is done, and waits for nothing: the device hears of it with the next frame that
+// is for it. It returns false, and does nothing, if there is nothing to forget, if a receipt must be stored first,
+// while an earlier call is under way, or if the store cannot do it.
+func (s *session) forgetAsync() bool {
+	if len(s.done) == 0 {
+		return false
+	}
+	ids := make([]store.ID, 0, len(s.done))
+	for i := range s.done {
+		if s.done[i].owed() != nil {
+			return false
+		}
+		if s.done[i].id != 0 {
+			ids = append(ids, s.done[i].id)
+		}
+	}
+	if len(ids) == 0 || !s.beginForgetting() {
+		return false
+	}
+	done := s.done
+	if !s.box.AckAsync(ids, func(err error) { s.forgot(done, err) }) {
+		s.mu.Lock()
+		s.forgetting = false
+		s.mu.Unlock()
+		return false
+	}
+	s.done = nil
+	s.kick(func() { s.handled = s.frames; s.process() })
+	return true
+}
+
+// beginForgetting reports whether no other forgetAsync is under way or failed.
+func (s *session) beginForgetting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.forgetting || len(s.unforgotten) > 0 {
+		return false
+	}
+	s.forgetting = true
+	return true
+}
+
+// forgot ends forgetAsync. What the store could not forget is tried again with the next frame.
+func (s *session) forgot(done []offered, err error) {
+	s.kick(func() {
+		s.forgetting = false
+		if err != nil {
+			s.unforgotten = done
+		}
+		s.process()
+	})
 }
 
 // While the store cannot take upstream messages, nothing more is read from the device: what it sends after them then
@@ -132,6 +200,8 @@ func (s *session) sendUpstream(batch []ccs.Upstream) error {
 func (s *session) takeAcked() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.done = append(s.done, s.unforgotten...)
+	s.unforgotten = nil
 	n := 0
 	for n < len(s.inFlight) && s.inFlight[n].frame <= s.acked {
 		n++

@@ -153,6 +153,8 @@ type ledger struct {
 
 	mu   sync.Mutex
 	kept map[store.ID]bool
+
+	ackAsync func(ids []store.ID, done func(error)) bool // nil for a store that cannot; set before the server starts
 }
 
 func (l *ledger) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
@@ -179,6 +181,11 @@ func (l *ledger) Ack(ctx context.Context, k store.Key, ids ...store.ID) ([]store
 		delete(l.kept, id)
 	}
 	return missing, err
+}
+
+// AckAsync implements store.AsyncAcker.
+func (l *ledger) AckAsync(_ store.Key, ids []store.ID, done func([]store.ID, error)) bool {
+	return l.ackAsync != nil && l.ackAsync(ids, func(err error) { done(nil, err) })
 }
 
 // receipts takes what waits for the sender of receipts.

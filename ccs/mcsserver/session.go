@@ -45,19 +45,23 @@ type session struct {
 	kept      int64               // bytes of stash and held
 	size      int32               // bytes of the largest message in the last batch
 
-	mu        sync.Mutex // never held over I/O
-	pumping   bool       // a pump runs
-	ended     bool       // none may start
-	wakeUp    bool       // the queue may have more
-	processed int32      // the device's frames up to this one are dealt with, and stored where they were messages
-	ackDue    bool       // the device does not know processed yet
-	pongs     int        // heartbeats to answer
-	status    int64      // of the last of them
-	pingDue   bool       // a heartbeat is to be sent
-	idle      bool       // the device said so (DEV 9.4)
-	inFlight  []offered  // by frame
-	failed    error      // why a pump gave up
-	pumps     sync.WaitGroup
+	mu          sync.Mutex // never held over I/O
+	pumping     bool       // a pump runs
+	ended       bool       // none may start
+	wakeUp      bool       // the queue may have more
+	handled     int32      // the device's frames up to this one are dealt with, and stored where they were messages
+	processed   int32      // the same, and what they acknowledged is forgotten
+	ackOwed     bool       // the device waits for an acknowledgement that process has not allowed yet
+	ackDue      bool       // the device does not know processed yet
+	forgetting  bool       // the store is about to forget what was acknowledged
+	unforgotten []offered  // what it could not forget
+	pongs       int        // heartbeats to answer
+	status      int64      // of the last of them
+	pingDue     bool       // a heartbeat is to be sent
+	idle        bool       // the device said so (DEV 9.4)
+	inFlight    []offered  // by frame
+	failed      error      // why a pump gave up
+	pumps       sync.WaitGroup
 }
 
 // maxInFlight is how many messages may be offered and not acknowledged; what a device lists of them fits into
@@ -72,6 +76,7 @@ func newSession(c *conn, in *mcs.Reader, device ccs.DeviceID, req *mcs.LoginRequ
 		in:        in,
 		frames:    1,
 		sent:      1,
+		handled:   1,
 		processed: 1,
 		pumping:   true, // nothing goes out before the login's answer
 	}

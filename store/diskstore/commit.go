@@ -4,19 +4,22 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/internal/limits"
 )
 
 // The bounds of the group commit (ccs/docs/design/03-committer.md).
 const (
-	groupEntries   = 1000    // in one commit, unless a single batch has more
-	groupBytes     = 1 << 20 // the same
-	waitingBytes   = 8 << 20 // of work that nobody waits for and that waits for the committer; its callers wait beyond
-	groupsUnsynced = 4       // groups whose sync is under way: on a slow disk several share one
-	seqBlock       = 1 << 20 // sequence numbers that are reserved on disk at a time
+	groupEntries   = 1000                 // in one commit, unless a single batch has more
+	groupBytes     = 1 << 20              // the same
+	waitingBytes   = 8 << 20              // of work that nobody waits for and that waits for the committer; its callers wait beyond
+	groupsUnsynced = 4                    // groups whose sync is under way: on a slow disk several share one
+	seqBlock       = 1 << 20              // sequence numbers that are reserved on disk at a time
+	lateSync       = 5 * time.Millisecond // how long patient work waits for the sync of other work
 )
 
 // work is something to be done by the committer.
@@ -27,6 +30,8 @@ type work interface {
 	size() (entries, bytes int)
 	// durable reports whether somebody waits until the work is on disk.
 	durable() bool
+	// patient reports whether durable work may wait for the sync of other work, for lateSync at most.
+	patient() bool
 	// finish is called once, when the work is done as far as it has to be.
 	finish(err error)
 }
@@ -35,6 +40,7 @@ type work interface {
 type waiting chan error
 
 func (w waiting) durable() bool    { return true }
+func (w waiting) patient() bool    { return false }
 func (w waiting) finish(err error) { w <- err }
 
 // wait returns when the work is done, or when nobody will do it any more.
@@ -70,6 +76,10 @@ type committer struct {
 	summaries     summaries
 	remembered    remembered
 	repeats       repeats
+	leaving       []limits.Gone // memory for ackWork
+	late          []waiter      // patient work that was applied and waits for the next sync
+	lateSince     time.Time
+	lateTimer     *time.Timer
 }
 
 type failure struct{ err error }
@@ -79,6 +89,8 @@ func (c *committer) init(s *Store) {
 	c.room = semaphore.NewWeighted(waitingBytes)
 	c.waiting.init()
 	c.wake = make(chan struct{}, 1)
+	c.lateTimer = time.NewTimer(lateSync)
+	c.lateTimer.Stop()
 }
 
 // start begins to work on a database that was opened, with the first sequence number that is not in use.
@@ -168,23 +180,48 @@ func (c *committer) run() {
 		taken = c.waiting.take(taken[:0])
 		ending := c.ending
 		c.mu.Unlock()
-		if len(taken) > 0 {
-			c.commit(taken)
+		left := c.lateLeft(ending)
+		switch {
+		case len(taken) > 0 || left <= 0:
+			c.commit(taken, left <= 0)
 			clear(taken)
-			continue
-		}
-		if ending {
+		case ending:
 			return
+		case len(c.late) == 0:
+			<-c.wake
+		default:
+			c.lateTimer.Reset(left)
+			select {
+			case <-c.wake:
+			case <-c.lateTimer.C:
+			}
 		}
-		<-c.wake
 	}
 }
 
-// commit applies a group and hands it to the finisher if somebody waits for the disk.
-func (c *committer) commit(works []work) {
+// lateLeft returns how long late work may still wait. While there is none that is lateSync.
+func (c *committer) lateLeft(ending bool) time.Duration {
+	switch {
+	case len(c.late) == 0:
+		return lateSync
+	case ending:
+		return 0
+	}
+	return lateSync - time.Since(c.lateSince)
+}
+
+// commit applies a group and hands it to the finisher if somebody waits for the disk. Sync says that late work
+// must not wait any longer.
+func (c *committer) commit(works []work, sync bool) {
 	g := newGroup(c, works)
+	g.durable = sync
 	if err := g.write(); err != nil {
 		err = c.fail(err)
+		for _, w := range c.late {
+			c.undo(w.work)
+			w.finish(err)
+		}
+		c.late = nil
 		for _, w := range works {
 			c.undo(w)
 			w.finish(err)
@@ -194,6 +231,10 @@ func (c *committer) commit(works []work) {
 	g.last = c.seq
 	if c.s.opts.NoSync {
 		c.durable.Store(g.last)
+	}
+	if g.durable && len(c.late) > 0 {
+		g.waiters = append(c.late, g.waiters...)
+		c.late = nil
 	}
 	g.settle()
 	if len(g.waiters) > 0 {
@@ -222,7 +263,7 @@ func (c *committer) finish() {
 
 // undo has a store that will be opened again know of work that may not be on disk.
 func (c *committer) undo(w work) {
-	if w, ok := w.(*ackWork); ok {
+	if w, ok := w.(interface{ undo(*Store) }); ok {
 		w.undo(c.s)
 	}
 }

@@ -153,7 +153,7 @@ func (f *traffic) run(k store.Key) error {
 			if i%2 == 0 {
 				continue // held until the end
 			}
-			_, err := f.s.Ack(f.t.Context(), k, e.ID)
+			err := f.ack(k, e.ID, n%8 == 0)
 			if err != nil && !errors.Is(err, store.ErrUnavailable) {
 				return err
 			}
@@ -164,6 +164,21 @@ func (f *traffic) run(k store.Key) error {
 		}
 	}
 	return nil
+}
+
+// ack acknowledges an entry, asynchronously if the store can and it is wanted.
+func (f *traffic) ack(k store.Key, id store.ID, async bool) error {
+	done := make(chan error, 1)
+	if async && f.s.AckAsync(k, []store.ID{id}, func(_ []store.ID, err error) { done <- err }) {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(soon):
+			return errors.New("an asynchronous acknowledgement does not end")
+		}
+	}
+	_, err := f.s.Ack(f.t.Context(), k, id)
+	return err
 }
 
 // promised is how many messages the store has promised to keep.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -31,6 +32,7 @@ type group struct {
 	src      source           // the queue that is being judged
 	dedup    dedupKey         // the string that is
 	it       *pebble.Iterator // over all that was applied; nil until it is needed
+	durable  bool             // somebody waits for the disk, and not for the sync of other work
 	flushed  bool             // a part of the group is applied already
 	unsynced bool             // the batch must be waited for
 	last     uint64           // the highest sequence number that was given out when it was applied
@@ -71,23 +73,22 @@ func (g *group) write() (err error) {
 	if err := errors.Join(g.c.failure(), g.c.remembered.turn(g.s.db)); err != nil {
 		return err
 	}
-	durable := false
 	g.waiters = make([]waiter, 0, len(g.works))
 	for _, w := range g.works {
 		err := w.stage(g)
 		if g.broken != nil {
 			return g.broken
 		}
-		durable = durable || w.durable()
+		g.durable = g.durable || w.durable() && !w.patient()
 		g.waiters = append(g.waiters, waiter{w, err})
 	}
 	if err := errors.Join(g.stageDedups(), g.closeIter()); err != nil {
 		return err
 	}
-	if !durable || g.s.opts.NoSync {
+	if !g.durable || g.s.opts.NoSync {
 		return g.apply()
 	}
-	if g.batch.Empty() && g.flushed {
+	if g.batch.Empty() && (g.flushed || len(g.c.late) > 0) {
 		if err := g.batch.LogData(nil, nil); err != nil {
 			return err
 		}
@@ -183,10 +184,17 @@ func (g *group) settle() {
 		g.waiters = nil
 	}
 	g.waiters = slices.DeleteFunc(g.waiters, func(w waiter) bool {
-		if w.durable() {
+		if !w.durable() {
+			w.finish(w.err)
+			return true
+		}
+		if g.durable {
 			return false
 		}
-		w.finish(w.err)
+		if len(g.c.late) == 0 {
+			g.c.lateSince = time.Now()
+		}
+		g.c.late = append(g.c.late, w)
 		return true
 	})
 	if len(g.waiters) == 0 {

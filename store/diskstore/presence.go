@@ -35,6 +35,7 @@ type presentWork struct {
 
 func (w *presentWork) size() (entries, bytes int) { return 1, ackWeight }
 func (w *presentWork) durable() bool              { return false }
+func (w *presentWork) patient() bool              { return false }
 func (w *presentWork) finish(error)               { w.committer.room.Release(ackWeight) }
 
 func (w *presentWork) stage(g *group) error {

@@ -46,6 +46,61 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing 
 	return missing, nil
 }
 
+// AckAsync implements store.AsyncAcker. The removal is on disk with the next sync, or lateSync later: a session that
+// waits for nothing need not cause a sync.
+func (s *Store) AckAsync(k store.Key, ids []store.ID, done func(missing []store.ID, err error)) bool {
+	if err := s.enter(context.Background()); err != nil {
+		return false
+	}
+	defer s.life.RUnlock()
+	if s.health.refusal(failed) != nil {
+		return false
+	}
+	weight := int64(len(ids) * ackWeight)
+	if !s.committer.room.TryAcquire(weight) {
+		return false
+	}
+	held, others := s.acknowledge(k, ids)
+	s.committer.push(store.Key{}, &asyncAck{
+		ackWork: ackWork{key: k, ids: held}, others: dropWork{places: others},
+		committer: &s.committer, weight: weight, done: done,
+	})
+	return true
+}
+
+// asyncAck is a call of AckAsync.
+type asyncAck struct {
+	ackWork
+	others    dropWork // entries that no lease held
+	committer *committer
+	weight    int64 // of the committer's room
+	done      func(missing []store.ID, err error)
+}
+
+func (w *asyncAck) patient() bool { return true }
+
+func (w *asyncAck) size() (entries, bytes int) {
+	entries, bytes = w.ackWork.size()
+	more, moreBytes := w.others.size()
+	return entries + more, bytes + moreBytes
+}
+
+func (w *asyncAck) stage(g *group) error {
+	if err := w.ackWork.stage(g); err != nil {
+		return err
+	}
+	return w.others.stage(g)
+}
+
+func (w *asyncAck) finish(err error) {
+	w.committer.room.Release(w.weight)
+	if err != nil {
+		w.done(nil, err)
+		return
+	}
+	w.done(append(w.missing, w.others.missing...), nil)
+}
+
 // acknowledge marks those entries that a lease holds as leaving. The others are not in memory.
 func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, others []place) {
 	sh := s.queues.shard(k)
@@ -82,7 +137,7 @@ type ackWork struct {
 func (w *ackWork) size() (entries, bytes int) { return len(w.ids), len(w.ids) * ackWeight }
 
 func (w *ackWork) stage(g *group) error {
-	leaving := make([]limits.Gone, 0, len(w.ids))
+	leaving := g.c.leaving[:0]
 	sh := g.s.queues.shard(w.key)
 	sh.mu.Lock()
 	if q := sh.queues[w.key]; q != nil {
@@ -100,6 +155,7 @@ func (w *ackWork) stage(g *group) error {
 		w.missing = w.ids
 	}
 	sh.mu.Unlock()
+	g.c.leaving = leaving
 	for _, gone := range leaving {
 		if err := g.erase(w.key, gone); err != nil {
 			return err

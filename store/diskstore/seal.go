@@ -85,4 +85,5 @@ type sealWork struct{}
 func (sealWork) stage(g *group) error       { g.seal = true; return nil }
 func (sealWork) size() (entries, bytes int) { return 0, 0 }
 func (sealWork) durable() bool              { return true }
+func (sealWork) patient() bool              { return false }
 func (sealWork) finish(error)               {}

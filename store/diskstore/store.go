@@ -127,11 +127,12 @@ type Store struct {
 }
 
 var (
-	_ store.Store     = (*Store)(nil)
-	_ store.Presence  = (*Store)(nil)
-	_ store.Forgetter = (*Store)(nil)
-	_ store.Health    = (*Store)(nil)
-	_ store.Breakable = (*Store)(nil)
+	_ store.Store      = (*Store)(nil)
+	_ store.Presence   = (*Store)(nil)
+	_ store.AsyncAcker = (*Store)(nil)
+	_ store.Forgetter  = (*Store)(nil)
+	_ store.Health     = (*Store)(nil)
+	_ store.Breakable  = (*Store)(nil)
 )
 
 // Open opens the store in a directory, which is made if it is not there. A directory that is in use

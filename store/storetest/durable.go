@@ -181,6 +181,29 @@ var durableCases = []durableCase{
 		require.NoError(f, f.DeleteOAuthClient(context.Background(), "kept"))
 		assert.Empty(f, f.tokensLeft("t1"), "it is still known whose the token is")
 	}},
+	{"what was acknowledged asynchronously stays away", func(f *reopening) {
+		acker, ok := f.Store.(store.AsyncAcker)
+		if !ok {
+			f.Skip("the store has no asynchronous acknowledgements")
+		}
+		ids := f.fill(100)
+		f.claim(device, 1, 50)
+		missing, failed := make(chan []store.ID, 20), make(chan error, 20)
+		done := func(ids []store.ID, err error) { missing <- ids; failed <- err }
+		for i := range 10 {
+			require.True(f, acker.AckAsync(device, ids[i*5:i*5+5], done))
+		}
+		assert.Equal(f, ids[50:52], idsOf(f.claim(device, 1, 2)), "what was acknowledged is out of sight at once")
+		for range 10 {
+			require.NoError(f, <-failed)
+			require.Empty(f, <-missing)
+		}
+		require.True(f, acker.AckAsync(device, []store.ID{ids[99], ids[0], 7}, done), "no lease holds these")
+		require.NoError(f, <-failed)
+		require.Equal(f, []store.ID{ids[0], 7}, <-missing)
+		f.reopen()
+		assert.Equal(f, ids[50:99], idsOf(f.claim(device, 1, 100)))
+	}},
 	{"the queues that had a session are listed after every crash until they have none", func(f *reopening) {
 		if _, ok := f.Store.(store.Presence); !ok {
 			f.Skip("the store remembers no presence")
