@@ -84,7 +84,7 @@ func (c *conn) hangUp(last ...byte) {
 }
 
 func (c *conn) write(b []byte) error {
-	c.wire.SetWriteDeadline(time.Now().Add(c.srv.opts.WriteTimeout))
+	c.setWriteDeadline(c.srv.opts.WriteTimeout)
 	if _, err := c.nc.Write(b); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}

@@ -21,12 +21,28 @@ type wire struct {
 	silence  time.Duration // between two frames, after the login
 	begun    time.Time     // when a frame began that is not whole; zero while there is none
 
-	mu     sync.Mutex
-	reason error // why it was closed from outside, nil while it was not
+	writeBy time.Time // the write deadline that is set; owned by the goroutine that writes
+
+	mu      sync.Mutex
+	readSet time.Time // the read deadline that is set
+	reason  error     // why it was closed from outside, nil while it was not
 }
 
 // frameTimeout is how long a frame may take, from its first byte to its last (DEV 4).
 const frameTimeout = 60 * time.Second
+
+// A deadline need not be exact, and to set one costs as much as to encode some messages. So it may pass earlier than it
+// should: by a part of its time, and by maxEarly at most.
+const (
+	earlyParts = 8
+	maxEarly   = 3 * time.Second
+)
+
+// stillGood reports whether a deadline that is set serves for one that is due after a time.
+func stillGood(set, due time.Time, after time.Duration) bool {
+	early := due.Sub(set)
+	return early >= 0 && early < min(after/earlyParts, maxEarly)
+}
 
 // longAgo as a deadline unblocks a read at once.
 var longAgo = time.Unix(1, 0)
@@ -106,11 +122,20 @@ func (w *wire) closedFor() error {
 	return w.reason
 }
 
+// setWriteDeadline sets the deadline of the next write.
+func (w *wire) setWriteDeadline(after time.Duration) {
+	if due := time.Now().Add(after); !stillGood(w.writeBy, due, after) {
+		w.writeBy = due
+		w.Conn.SetWriteDeadline(due)
+	}
+}
+
 // setReadDeadline sets a deadline unless the connection was closed from outside.
 func (w *wire) setReadDeadline(t time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.reason == nil {
+	if w.reason == nil && !stillGood(w.readSet, t, time.Until(t)) {
+		w.readSet = t
 		w.Conn.SetReadDeadline(t)
 	}
 }
