@@ -27,8 +27,9 @@ type Conn struct {
 	raw     syscall.RawConn // of the connection; nil if it has none, as one in memory
 	eager   bool
 	mayWait bool
+	head    [parkedSize]byte
 	buf     *[bulkSize]byte // nil unless something is left in it
-	rest    []byte          // of buf
+	rest    []byte          // of head or buf
 	turn    int             // bytes read since the last giving way
 	err     error           // came after it
 	records records
@@ -180,8 +181,10 @@ func (b *Conn) Read(p []byte) (int, error) {
 	n := copy(p, b.rest)
 	b.turn += n
 	if b.rest = b.rest[n:]; len(b.rest) == 0 {
-		bulks.Put(b.buf)
-		b.buf = nil
+		if b.buf != nil {
+			bulks.Put(b.buf)
+			b.buf = nil
+		}
 	}
 	return n, nil
 }
@@ -195,20 +198,20 @@ func (b *Conn) fill() error {
 	if !b.mayWait {
 		return errWouldWait
 	}
-	var head [parkedSize]byte
-	n, err := b.Conn.Read(head[:])
+	n, err := b.Conn.Read(b.head[:])
 	if n == 0 {
 		return err
 	}
 	b.mayWait = false
-	b.buf = bulks.Get().(*[bulkSize]byte)
-	copy(b.buf[:], head[:n])
-	if err == nil {
+	b.rest = b.head[:n]
+	if err == nil && n == len(b.head) {
+		b.buf = bulks.Get().(*[bulkSize]byte)
+		copy(b.buf[:], b.rest)
 		var more int
 		more, err = b.readMore(b.buf[n:])
-		n += more
+		b.rest = b.buf[:n+more]
 	}
-	b.rest, b.err = b.buf[:n], err
+	b.err = err
 	b.records.pass(b.rest)
 	return nil
 }

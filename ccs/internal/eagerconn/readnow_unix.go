@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// parkedSize is what is read while nobody knows when something will come, so that no buffer waits: the head of
-// a TLS record, behind which there is nearly always more.
-const parkedSize = recordHeader
+// parkedSize is what is read while nobody knows when something will come, so that no buffer waits. An
+// acknowledgement fits, and costs one system call; after that many bytes there is nearly always more.
+const parkedSize = 96
 
 // readNow reads what is there, without waiting: nothing and no error if nothing is.
 func readNow(raw syscall.RawConn, p []byte) (n int, err error) {
