@@ -24,6 +24,9 @@ func FuzzReader(f *testing.F) {
 	for _, v := range vectors(f, "stream") {
 		f.Add(v.data)
 	}
+	for _, s := range likeStreams {
+		f.Add([]byte(s.text))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole := converse(bytes.NewReader(data))
 		require.Equal(t, whole, converse(iotest.OneByteReader(bytes.NewReader(data))))

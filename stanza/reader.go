@@ -66,6 +66,7 @@ type Reader struct {
 	cur       Element
 	inPayload bool // inside the gcm element that cur.Payload comes from
 	segments  []segment
+	template  template
 }
 
 // Header is the start tag of a stream, its attribute values unescaped, its memory its own.
@@ -136,7 +137,7 @@ func NewReader(r io.Reader, l Limits) *Reader {
 }
 
 // SetLimits replaces the limits, from the element on that the next call of Next returns.
-func (r *Reader) SetLimits(l Limits) { r.limits = l }
+func (r *Reader) SetLimits(l Limits) { r.limits, r.template = l, template{} }
 
 // Header reads the optional XML declaration and the start tag of the stream. It is called first, and again
 // after SASL, where the stream starts anew (CCS 1.7). The errors are those of Next.
@@ -145,6 +146,7 @@ func (r *Reader) Header() (*Header, error) {
 	r.state, r.inHeader, r.declared = inText, true, false
 	r.found, r.failure = foundNothing, nil
 	r.lastName, r.streamName, r.stack, r.scope = r.streamName, "", r.stack[:0], r.scope[:0]
+	r.template = template{}
 	if err := r.advance(); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ func (r *Reader) look() found {
 		return r.found
 	}
 	end := r.scanEnd()
+	r.compare(end)
 	for r.scan < end && r.found == foundNothing {
 		switch r.state {
 		case inText:

@@ -192,6 +192,7 @@ func (r *Reader) finishElement() {
 	}
 	r.cur.Raw = r.buf[r.start:r.scan:r.scan]
 	r.found = foundElement
+	r.learn()
 }
 
 // finishText takes character data from start to end.
