@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/flowcontrol"
@@ -95,6 +96,7 @@ func (s *session) open() listener.Next {
 	s.log().Info("session open", zap.Int("known", len(s.known)))
 	s.deadline, s.begun, s.silence = time.Time{}, time.Time{}, s.srv.opts.silence()
 	s.srv.logins.Add(1)
+	eagerconn.Shrink(s.nc)
 	s.eager.Eager()
 	s.kick(func() { s.pumping, s.wakeUp = false, true })
 	return s.read
