@@ -99,9 +99,56 @@ func (m *Mailbox) Open(ctx context.Context, e *store.Entry, d *Delivery) bool {
 	return false
 }
 
+// Offers collects the messages that a session has written, so that they are counted and told as one batch. Those with a
+// TTL of zero are counted, and named in no event.
+type Offers struct {
+	box   *Mailbox
+	times [2]offers // written for the first time on this connection; written again
+}
+
+type offers struct {
+	n   int
+	ids []store.ID // empty unless somebody observes the router
+}
+
+// Offers returns an empty collection.
+func (m *Mailbox) Offers() Offers { return Offers{box: m} }
+
+// Add adds a message that is being written, and says whether it was written before on this connection.
+func (o *Offers) Add(id store.ID, again bool) {
+	t := &o.times[0]
+	if again {
+		t = &o.times[1]
+	}
+	t.n++
+	if id != 0 && o.box.router.observer != nil {
+		t.ids = append(t.ids, id)
+	}
+}
+
+// Done counts what was collected, and tells of it. No lock may be held.
+func (o *Offers) Done() {
+	m := o.box
+	d := DirectionOf(m.key)
+	m.router.tally.offered(d, o.times[0].n, o.times[1].n)
+	if len(o.times[0].ids)+len(o.times[1].ids) == 0 {
+		return
+	}
+	events := NewEvents()
+	for i, code := range [...]string{CodeFirst, CodeAgain} {
+		if ids := o.times[i].ids; len(ids) > 0 {
+			e := events.Add(EventOffered)
+			e.Code, e.Dir, e.Key, e.Lease, e.Entries = code, d, m.key, m.lease, ids
+		}
+	}
+	m.router.Tell(events)
+}
+
 // Finished collects deliveries whose life has ended, for Mailbox.Forget. The zero value is empty.
 type Finished struct {
 	ids      []store.ID
+	expired  []store.ID
+	givenUp  []store.ID
 	receipts []Receipt
 }
 
@@ -123,18 +170,31 @@ func (f *Finished) Add(id store.ID, owed *Receipt) {
 	}
 }
 
+// GivenUp adds a delivery that the peer has not acknowledged, and that is not offered again. It owes no receipt. now is
+// the time by the clock of the router.
+func (f *Finished) GivenUp(d *Delivery, now time.Time) {
+	switch {
+	case !d.Stored():
+	case d.Expired(now):
+		f.expired = append(f.expired, d.Entry.ID)
+	default:
+		f.givenUp = append(f.givenUp, d.Entry.ID)
+	}
+}
+
 // Append adds what another has collected.
 func (f *Finished) Append(o *Finished) {
 	f.ids, f.receipts = append(f.ids, o.ids...), append(f.receipts, o.receipts...)
+	f.expired, f.givenUp = append(f.expired, o.expired...), append(f.givenUp, o.givenUp...)
 }
 
 // Entries returns how many entries are to be forgotten.
-func (f *Finished) Entries() int { return len(f.ids) }
+func (f *Finished) Entries() int { return len(f.ids) + len(f.expired) + len(f.givenUp) }
 
 // Reset empties f and keeps its memory.
 func (f *Finished) Reset() {
 	clear(f.receipts)
-	f.ids, f.receipts = f.ids[:0], f.receipts[:0]
+	f.ids, f.expired, f.givenUp, f.receipts = f.ids[:0], f.expired[:0], f.givenUp[:0], f.receipts[:0]
 }
 
 // Forget ends the life of deliveries: first their receipts are stored, then the entries go, so that a crash between
@@ -151,5 +211,13 @@ func (m *Mailbox) Forget(ctx context.Context, f *Finished) error {
 		return err
 	}
 	f.ids = f.ids[:0]
+	if err := m.End(ctx, EndExpired, f.expired...); err != nil {
+		return err
+	}
+	f.expired = f.expired[:0]
+	if err := m.End(ctx, EndGivenUp, f.givenUp...); err != nil {
+		return err
+	}
+	f.givenUp = f.givenUp[:0]
 	return nil
 }

@@ -67,6 +67,12 @@ const (
 	CodeVolatile  = "volatile"  // a message with a TTL of zero, which is never in a queue
 )
 
+// The codes of EventOffered.
+const (
+	CodeFirst = "first" // for the first time on the connection
+	CodeAgain = "again" // on a connection that they were written to before, and that did not acknowledge them
+)
+
 // The codes of EventRegistration.
 const (
 	CodeRegistered   = "registered"
@@ -95,7 +101,7 @@ type Event struct {
 	Entries   []store.ID  // EventOffered, EventEnded: the entries of a batch
 	Displaced []store.ID  // EventStored: entries that were forgotten for this one, and have no EventEnded
 	Lease     store.Lease // the session
-	N         int64       // EventStored: bytes of the message at rest; EventOffered: which time the entries are offered
+	N         int64       // EventStored: bytes of the message at rest
 
 	Sender SenderID
 	Token  string // the registration token

@@ -2,6 +2,7 @@ package ccs_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -113,6 +114,16 @@ func TestEventsOfDownstreamMessages(t *testing.T) {
 	_, entries := take(t, box)
 	require.Len(t, entries, 2)
 	assert.EqualValues(t, 2, counts(w.Router, ccs.Down).InFlight)
+	offers := box.Offers()
+	offers.Add(entries[0].ID, false)
+	offers.Add(0, false) // a TTL of zero
+	offers.Add(entries[1].ID, true)
+	offers.Done()
+	assert.Equal(t, [][]store.ID{{entries[0].ID}, {entries[1].ID}}, [][]store.ID{n.events[0].Entries, n.events[1].Entries})
+	assert.Equal(t, []string{"down offered first", "down offered again"}, n.told())
+	c := counts(w.Router, ccs.Down)
+	assert.Equal(t, []int64{2, 1}, []int64{c.OfferedFirst, c.OfferedAgain})
+
 	require.NoError(t, box.Ack(t.Context(), entries[0].ID, old))
 	assert.Equal(t, []store.ID{first}, n.events[0].Entries, "what had ended before ends once")
 	assert.Equal(t, box.Lease(), n.events[0].Lease)
@@ -140,4 +151,28 @@ func TestTallyCountsRefusals(t *testing.T) {
 	assert.EqualValues(t, 2, c.Refused[ccs.UnknownToken])
 	assert.EqualValues(t, 2, c.AllRefused())
 	assert.Zero(t, c.Accepted)
+}
+
+func TestDeliveriesThatNobodyAcknowledgesEndByTheirReason(t *testing.T) {
+	n := &notebook{}
+	w := newWorld(t, ccs.Options{Observer: n})
+	short, long := data("short"), data("long")
+	short.TTL = time.Second
+	require.Nil(t, w.send(short).Refusal)
+	require.Nil(t, w.send(long).Refusal)
+	box := w.attach(device.Key(), newSession())
+	_, entries := take(t, box)
+	w.clock.advance(2 * time.Second)
+	n.told()
+	var done ccs.Finished
+	for i := range entries {
+		var d ccs.Delivery
+		require.True(t, box.Open(t.Context(), &entries[i], &d))
+		done.GivenUp(&d, w.Now())
+	}
+	done.GivenUp(&ccs.Delivery{}, w.Now()) // never stored
+	assert.Equal(t, 2, done.Entries())
+	require.NoError(t, box.Forget(t.Context(), &done))
+	assert.Zero(t, done.Entries())
+	assert.Equal(t, []string{"down ended expired", "down ended given-up"}, n.told())
 }

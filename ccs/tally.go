@@ -100,8 +100,8 @@ func (t *Tally) Counts(d Direction) Counts {
 	return counts
 }
 
-// Offered counts messages that a session has written: those for the first time, and those written before.
-func (t *Tally) Offered(d Direction, first, again int) {
+// offered counts messages that a session has written: those for the first time, and those written before.
+func (t *Tally) offered(d Direction, first, again int) {
 	if first > 0 {
 		t.directions[d].first.Add(int64(first))
 	}

@@ -73,6 +73,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 	out := make([]offered, 0, len(entries))
 	largest := 0
 	var d ccs.Delivery
+	told := s.box.Offers()
 	for i := range entries {
 		e := &entries[i]
 		largest = max(largest, len(e.Body))
@@ -89,6 +90,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 		b = frame
 		s.sent++
 		s.delivered++
+		told.Add(e.ID, false)
 		if o.id != 0 || o.aside != nil {
 			o.frame = s.sent
 			out = append(out, o)
@@ -106,6 +108,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 	s.window.Take(len(out))
 	s.wakeUp = s.wakeUp || more
 	s.mu.Unlock()
+	told.Done()
 	return b, s.forget(has)
 }
 

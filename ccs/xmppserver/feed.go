@@ -165,6 +165,7 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	now := f.router.Now()
 	var bytes, largest int64
 	offers := make([]offered, len(entries))
+	told := f.box.Offers()
 	for i := range entries {
 		o := &offers[i]
 		if !f.box.Open(ctx, &entries[i], &o.Delivery) {
@@ -180,7 +181,9 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 		f.note(o)
 		f.mu.Unlock()
 		out = f.write(out, o)
+		told.Add(o.Entry.ID, false)
 	}
+	told.Done()
 	if len(entries) > 0 {
 		f.held.Add(bytes)
 		f.size.Store(largest)
@@ -197,17 +200,19 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 // before next.
 func (f *feed) resend(ctx context.Context, out []byte, now, next time.Time) ([]byte, time.Time) {
 	var gone finished
+	told := f.box.Offers()
 	f.mu.Lock()
 	for id, first := range f.outstanding {
 		for o := first; o != nil; o = o.next {
 			switch o.Resend(now, f.resends) {
 			case ccs.ResendGiveUp:
-				gone.Add(o.Entry.ID, nil)
+				gone.GivenUp(&o.Delivery, now)
 				gone.freed.add(o)
 				f.strike(id, o)
 				continue
 			case ccs.ResendNow:
 				out = f.write(out, o)
+				told.Add(o.Entry.ID, true)
 			}
 			if o.Due.Before(next) {
 				next = o.Due
@@ -215,6 +220,7 @@ func (f *feed) resend(ctx context.Context, out []byte, now, next time.Time) ([]b
 		}
 	}
 	f.mu.Unlock()
+	told.Done()
 	if gone.freed.messages == 0 {
 		return out, next
 	}
