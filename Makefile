@@ -64,7 +64,7 @@ vuln: ## look for known vulnerabilities in dependencies (needs a way to vuln.go.
 cross: ## build for Linux, macOS and Windows on amd64 and arm64, into bin/cross
 	@set -e; for p in $(PLATFORMS); do \
 		os=$${p%/*}; arch=$${p#*/}; ext=; test $$os = windows && ext=.exe; echo "$$p"; \
-		GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build ./...; \
+		GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath ./...; \
 		GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/cross/ccs-$$os-$$arch$$ext ./cmd/ccs; \
 	done
 

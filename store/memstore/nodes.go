@@ -25,8 +25,8 @@ type Shared struct {
 
 // sharedQueue is what the nodes know of a queue.
 type sharedQueue struct {
-	owners []store.Owner               // what is attached
-	held   map[store.Owner]store.Lease // what may have claimed, and its lease in the Store
+	owners []store.Owner               // the leases that are attached
+	held   map[store.Owner]store.Lease // the leases that may have claimed, each with its lease in the Store
 	back   time.Time                   // until when a device without an owner counts as connected
 }
 
