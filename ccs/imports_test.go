@@ -51,6 +51,12 @@ var importRules = []rule{
 		reason:   "the words of CCS do not know who speaks them",
 	},
 	{
+		packages: []string{ours},
+		but:      []string{"store/redisstore/..."},
+		forbids:  []string{"store/redisstore/transport/..."},
+		reason:   "how redisstore reaches Redis is its own affair",
+	},
+	{
 		packages: []string{"store/..."},
 		forbids:  []string{ours},
 		allows:   []string{"store/..."},

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 // claimEntries is how many entries one run of a script looks at, at most.
@@ -38,10 +39,10 @@ var (
 func (s *Store) Has(ctx context.Context, k store.Key, id store.ID) (has bool, err error) {
 	place := placeOf(id)
 	if place == "" {
-		return false, s.usable(ctx)
+		return false, s.transport.Usable(ctx)
 	}
 	var cmd *redis.BoolCmd
-	if err := s.read(ctx, func(p redis.Pipeliner) { cmd = p.HExists(ctx, s.queueKeys(k)[0], place) }); err != nil {
+	if err := s.transport.Read(ctx, func(p redis.Pipeliner) { cmd = p.HExists(ctx, s.queueKeys(k)[0], place) }); err != nil {
 		return false, fmt.Errorf("look for an entry of %s: %w", k, err)
 	}
 	return cmd.Val(), nil
@@ -50,7 +51,7 @@ func (s *Store) Has(ctx context.Context, k store.Key, id store.ID) (has bool, er
 // Claim hands entries to a lease. The first claim of a lease tells the other nodes where to look for what it
 // holds, should this one die.
 func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.hold(ctx, k, l); err != nil {
@@ -88,18 +89,18 @@ func (s *Store) claim(
 	case k.Kind == store.KindDevice:
 		fenced = fencedByOthers
 	}
-	c := &call{script: claimScript, keys: s.queueKeys(k), safe: true, hasty: isShared(k)}
-	b := appendNumber(make([]byte, 0, 256), now.UnixMilli())
+	c := &transport.Call{Script: claimScript, Keys: s.queueKeys(k), Safe: true, Hasty: isShared(k)}
+	b := transport.AppendNumber(make([]byte, 0, 256), now.UnixMilli())
 	b = append(b, fenced)
-	b = appendKeys(b, c.keys)
-	b = appendText(b, s.owner(l))
-	b = appendText(b, number)
-	b = appendText(b, strconv.Itoa(count))
-	b = appendText(b, from)
-	c.part = append(b, again)
-	c.again = func() { c.part[len(c.part)-1] = 1 }
-	if err := s.run(ctx, c); err != nil {
-		if lost(c.err) {
+	b = transport.AppendKeys(b, c.Keys)
+	b = transport.AppendText(b, s.owner(l))
+	b = transport.AppendText(b, number)
+	b = transport.AppendText(b, strconv.Itoa(count))
+	b = transport.AppendText(b, from)
+	c.Part = append(b, again)
+	c.Again = func() { c.Part[len(c.Part)-1] = 1 }
+	if err := s.transport.Run(ctx, c); err != nil {
+		if transport.Lost(c.Err) {
 			s.held.doubt(k, l, number)
 		}
 		return nil, "", err
@@ -107,7 +108,7 @@ func (s *Store) claim(
 	if again == 1 {
 		s.held.found(k, l)
 	}
-	reply, _ := c.reply.([]any)
+	reply, _ := c.Reply.([]any)
 	if len(reply)%2 == 1 {
 		last, _ := reply[len(reply)-1].(string)
 		next = "(" + last
@@ -122,7 +123,7 @@ func isShared(k store.Key) bool { return k.Kind != store.KindDevice }
 
 // Ack forgets entries.
 func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing []store.ID, err error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
 	for len(ids) > 0 {
@@ -130,11 +131,11 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing 
 		ids = ids[len(some):]
 		// With fewer replicas than it takes an acknowledgement counts as well: should this Redis be lost too, the
 		// message comes again, and else it would come again for certain.
-		c := &call{script: ackScript, keys: s.queueKeys(k), safe: true, durable: true, relaxed: true, hasty: isShared(k)}
+		c := &transport.Call{Script: ackScript, Keys: s.queueKeys(k), Safe: true, Durable: true, Relaxed: true, Hasty: isShared(k)}
 		places, n := make([]byte, 0, len(some)*(4+placeDigits)), 0
 		for _, id := range some {
 			if place := placeOf(id); place != "" {
-				places = appendText(places, place)
+				places = transport.AppendText(places, place)
 				n++
 			} else {
 				missing = append(missing, id)
@@ -143,11 +144,11 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing 
 		if n == 0 {
 			continue
 		}
-		b := appendCount(make([]byte, 0, 128+len(places)), n)
-		c.part = append(appendKeys(b, c.keys), places...)
-		err := s.run(ctx, c)
-		if err == nil && !c.repeated {
-			missing, err = appendPlaces(missing, c.reply)
+		b := transport.AppendCount(make([]byte, 0, 128+len(places)), n)
+		c.Part = append(transport.AppendKeys(b, c.Keys), places...)
+		err := s.transport.Run(ctx, c)
+		if err == nil && !c.Repeated {
+			missing, err = appendPlaces(missing, c.Reply)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("ack %s: %w", k, err)
@@ -172,7 +173,7 @@ func appendPlaces(ids []store.ID, reply any) ([]store.ID, error) {
 
 // Release ends a lease.
 func (s *Store) Release(ctx context.Context, k store.Key, l store.Lease) error {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return err
 	}
 	return s.release(ctx, k, l)
@@ -185,11 +186,11 @@ func (s *Store) release(ctx context.Context, k store.Key, l store.Lease) error {
 	if s.held.doubtful(k, l) {
 		doubt = 1
 	}
-	c := &call{script: releaseScript, keys: s.queueKeys(k), args: []any{s.owner(l), doubt}, safe: true}
-	if err := s.carryOut(ctx, []*call{c}); err != nil {
+	c := &transport.Call{Script: releaseScript, Keys: s.queueKeys(k), Args: []any{s.owner(l), doubt}, Safe: true}
+	if err := s.transport.RunClosing(ctx, []*transport.Call{c}); err != nil {
 		return fmt.Errorf("release %s: %w", k, err)
 	}
-	s.tellReleased(k, c.reply)
+	s.tellReleased(k, c.Reply)
 	return s.letGo(ctx, k, l)
 }
 
@@ -202,9 +203,9 @@ func (s *Store) tellReleased(k store.Key, reply any) {
 
 // Purge forgets all entries of one app instance.
 func (s *Store) Purge(ctx context.Context, k store.Key, app string) (purged []store.ID, err error) {
-	c := &call{script: purgeScript, keys: s.queueKeys(k), args: []any{app}, safe: true, durable: true}
-	if err = s.run(ctx, c); err == nil {
-		purged, err = appendPlaces(nil, c.reply)
+	c := &transport.Call{Script: purgeScript, Keys: s.queueKeys(k), Args: []any{app}, Safe: true, Durable: true}
+	if err = s.transport.Run(ctx, c); err == nil {
+		purged, err = appendPlaces(nil, c.Reply)
 	}
 	if err != nil {
 		return purged, fmt.Errorf("purge %s: %w", k, err)

@@ -52,28 +52,13 @@
 //
 // # Calls
 //
-// All calls for one Redis go through one pipe: while Redis works on a pipeline, the next gathers. If there is but one
-// Redis, a large one does not wait for the one before. Calls that replicas have to confirm have a pipe of their own. A
-// call that certainly changed nothing is repeated until Options.Retry has passed; if its reply was lost, only if that
-// does no harm: Put then fails, and nothing is promised; Claim is repeated with a word to the script, which first gives
-// back what the lost reply named; the rest may be done twice.
-//
-// # Trouble
-//
-// A Redis is down if it does not answer, weak if too few of its replicas confirm what it is told, full if its memory is
-// used up (maxmemory). Calls notice that, and a look every lookEvery notices its end; the log says both, once; of the
-// only Redis, Health does. In a
-// cluster, calls for a Redis in trouble fail at once with store.ErrUnavailable while the others work: Put and
-// Registrations do what they can and return a store.PartialError for the rest. A weak or full Redis is told nothing
-// new, but hands out and forgets what it has. What concerns a device's queue alone waits for the end of the trouble,
-// as long as Options.Retry says; what concerns a sender's queues does not, as a connection of an app server carries
-// messages of all queues.
+// Package transport takes calls to the Redis that has their keys, repeats those that may be, and knows which Redis is in
+// trouble. Put and Registrations do what they can and return a store.PartialError for the rest. If the reply to a Put was
+// lost it fails, and nothing is promised; Claim is repeated with a word to the script, which first gives back what the
+// lost reply named; the rest may be done twice.
 //
 // Entries keep their order through all that. Of a batch that failed nothing later is put. A lease whose claim had no
 // reply claims the same entries again. A session that could not be detached is detached before the next one claims.
-//
-// Set cluster-require-full-coverage to no. Otherwise Redis itself has all primaries refuse everything until the dead
-// one's replica has taken over.
 //
 // # Nodes
 //

@@ -90,7 +90,7 @@ func (s *Store) topology(ctx context.Context) (shards []redis.UniversalClient, n
 	for _, c := range shards {
 		info, err := c.Info(ctx, "server").Result()
 		if err != nil {
-			return nil, "", s.translate(err)
+			return nil, "", s.transport.Translate(err)
 		}
 		_, run, _ := strings.Cut(info, "run_id:")
 		runs[c], _, _ = strings.Cut(run, "\r")
@@ -110,7 +110,7 @@ func (d *dump) keys(shards []redis.UniversalClient, at dumpPlace) error {
 			d.Next = at.String()
 			keys, next, err := shards[at.shard].Scan(d.ctx, at.cursor, globEscape(d.s.prefix)+"{[dsr]:*", dumpKeys).Result()
 			if err != nil {
-				return d.s.translate(err)
+				return d.s.transport.Translate(err)
 			}
 			if err := d.under(keys); err != nil {
 				return err

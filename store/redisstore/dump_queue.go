@@ -16,7 +16,7 @@ const dumpEntries = 100
 // queues reads some queues: the beginnings of all at once, and the rest of those that have more one by one.
 func (d *dump) queues(queues []store.Key) error {
 	heads := make([]*redis.StringCmd, len(queues))
-	err := d.s.read(d.ctx, func(p redis.Pipeliner) {
+	err := d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
 		for i, k := range queues {
 			heads[i] = p.HGet(d.ctx, d.s.queueKeys(k)[0], "h")
 		}
@@ -54,7 +54,7 @@ func (d *dump) queues(queues []store.Key) error {
 // records reads a part of each queue, in the order in which it waits or is held.
 func (d *dump) records(queues []store.Key, from int) (records [][]any, places [][]string, err error) {
 	orders := make([]*redis.StringSliceCmd, len(queues))
-	err = d.s.read(d.ctx, func(p redis.Pipeliner) {
+	err = d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
 		for i, k := range queues {
 			orders[i] = p.ZRange(d.ctx, d.s.queueKeys(k)[1], int64(from), int64(from+dumpEntries-1))
 		}
@@ -63,7 +63,7 @@ func (d *dump) records(queues []store.Key, from int) (records [][]any, places []
 		return nil, nil, err
 	}
 	values := make([]*redis.SliceCmd, len(queues))
-	err = d.s.read(d.ctx, func(p redis.Pipeliner) {
+	err = d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
 		for i, k := range queues {
 			if len(orders[i].Val()) > 0 {
 				values[i] = p.HMGet(d.ctx, d.s.queueKeys(k)[0], orders[i].Val()...)

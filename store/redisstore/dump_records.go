@@ -13,7 +13,7 @@ import (
 // accounts reads what is in one hash slot together.
 func (d *dump) accounts() error {
 	var secrets *redis.MapStringStringCmd
-	err := d.s.read(d.ctx, func(p redis.Pipeliner) { secrets = p.HGetAll(d.ctx, d.s.secretsKey()) })
+	err := d.s.transport.Read(d.ctx, func(p redis.Pipeliner) { secrets = p.HGetAll(d.ctx, d.s.secretsKey()) })
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func addAccounts[T any](d *dump, key string, add func(*store.Page, *T)) error {
 // registrations reads those of some devices.
 func (d *dump) registrations(devices []store.Key) error {
 	cmds := make([]*redis.MapStringStringCmd, len(devices))
-	err := d.s.read(d.ctx, func(p redis.Pipeliner) {
+	err := d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
 		for i, k := range devices {
 			cmds[i] = p.HGetAll(d.ctx, d.s.registrationsKey(k.ID))
 		}
@@ -80,7 +80,7 @@ type rememberedKey struct {
 
 func (d *dump) remembered(all []rememberedKey) error {
 	cmds := make([]*redis.StringCmd, len(all))
-	err := d.s.read(d.ctx, func(p redis.Pipeliner) {
+	err := d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
 		for i, r := range all {
 			cmds[i] = p.Get(d.ctx, r.key)
 		}

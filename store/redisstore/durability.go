@@ -55,7 +55,7 @@ func (s *Store) askDurability(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.waitAOF = waitAOF
+	s.transport.WaitForSync(waitAOF)
 	s.durability = worst.String()
 	switch {
 	case s.opts.Wait <= 0:

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 const (
@@ -44,7 +45,7 @@ type sweepQueue struct {
 // Expire forgets what has expired. Of the nodes that share a Redis, one sweeps: for the others a sweep is
 // over at once.
 func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []store.Entry, more bool, err error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return nil, false, err
 	}
 	s.sweep.mu.Lock()
@@ -67,9 +68,9 @@ func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []s
 
 // lockSweep takes the sweep for a time, or gives it back, and reports whether this node has it.
 func (s *Store) lockSweep(ctx context.Context, d time.Duration) (bool, error) {
-	c := &call{script: sweepScript, keys: []string{s.key("sweep", "lock")}, args: []any{string(s.node()), d.Milliseconds()}, safe: true}
-	err := s.run(ctx, c)
-	return c.reply == int64(1), err
+	c := &transport.Call{Script: sweepScript, Keys: []string{s.key("sweep", "lock")}, Args: []any{string(s.node()), d.Milliseconds()}, Safe: true}
+	err := s.transport.Run(ctx, c)
+	return c.Reply == int64(1), err
 }
 
 func (s *Store) sweepStep(ctx context.Context, now time.Time, max int) (expired []store.Entry, more bool, err error) {
@@ -128,17 +129,17 @@ func (s *Store) sweepSome(ctx context.Context, now time.Time, budget int) (expir
 	queues := slices.Clone(w.pending[:min(len(w.pending), sweepQueues, budget)])
 	w.pending = w.pending[len(queues):]
 	each := min(budget/len(queues), claimEntries)
-	calls := make([]*call, len(queues))
+	calls := make([]*transport.Call, len(queues))
 	for i, q := range queues {
-		calls[i] = &call{
-			script: expireScript, keys: s.queueKeys(q.key),
-			args: []any{now.UnixMilli(), clock(), q.from, each},
+		calls[i] = &transport.Call{
+			Script: expireScript, Keys: s.queueKeys(q.key),
+			Args: []any{now.UnixMilli(), clock(), q.from, each},
 		}
 	}
-	err = s.run(ctx, calls...)
+	err = s.transport.Run(ctx, calls...)
 	for i, c := range calls {
-		reply, _ := c.reply.([]any)
-		if c.err != nil || len(reply) == 0 {
+		reply, _ := c.Reply.([]any)
+		if c.Err != nil || len(reply) == 0 {
 			continue
 		}
 		some, broken := decodeAll(queues[i].key, reply[1:])

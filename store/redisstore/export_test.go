@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 // What tests may look at.
@@ -14,7 +15,7 @@ var (
 	New                = newStore
 	DecodeRegistration = decodeRegistration
 	EncodeRegistration = encodeRegistration
-	ErrReplicas        = errReplicas
+	ErrReplicas        = transport.ErrReplicas
 	AppendRecord       = appendRecord
 	LuaConstants       = luaConstants
 	WithConstants      = withConstants
@@ -26,8 +27,8 @@ func (s *Store) ForgetProject(sender string) { s.projects.Forget(sender) }
 // Sources are the scripts as Redis gets them, by name.
 func Sources() map[string]string {
 	all := map[string]string{}
-	for _, s := range scripts {
-		all[s.name] = s.source
+	for _, s := range scripts.All() {
+		all[s.Name()] = s.Source()
 	}
 	return all
 }

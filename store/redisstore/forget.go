@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 var forgetRegistrations = load("forget_registrations")
@@ -16,22 +17,22 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 	if err != nil {
 		return fmt.Errorf("forget registrations: %w", err)
 	}
-	byDevice := make(map[uint64]*call)
-	var calls []*call
+	byDevice := make(map[uint64]*transport.Call)
+	var calls []*transport.Call
 	dead := store.Forgettable(all)
 	for _, r := range dead {
 		c := byDevice[r.Device]
 		if c == nil {
-			c = &call{script: forgetRegistrations, keys: []string{s.registrationsKey(r.Device)}, safe: true, durable: true}
+			c = &transport.Call{Script: forgetRegistrations, Keys: []string{s.registrationsKey(r.Device)}, Safe: true, Durable: true}
 			byDevice[r.Device] = c
 			calls = append(calls, c)
 		}
-		c.args = append(c.args, r.Token)
+		c.Args = append(c.Args, r.Token)
 	}
 	if len(calls) == 0 {
 		return nil
 	}
-	if err := s.run(ctx, calls...); err != nil {
+	if err := s.transport.Run(ctx, calls...); err != nil {
 		return fmt.Errorf("forget registrations: %w", err)
 	}
 	return s.forgetTokens(ctx, dead)

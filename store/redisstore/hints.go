@@ -32,7 +32,7 @@ func (s *Store) sharded() bool {
 
 // Publish implements store.Hints.
 func (s *Store) Publish(ctx context.Context, hints []store.Hint) error {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return err
 	}
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -46,12 +46,12 @@ func (s *Store) Publish(ctx context.Context, hints []store.Hint) error {
 		}
 		return nil
 	})
-	return s.translate(err)
+	return s.transport.Translate(err)
 }
 
 // Subscribe implements store.Hints.
 func (s *Store) Subscribe(ctx context.Context, n store.NodeID, heard func(store.Hint)) error {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return err
 	}
 	var sub *redis.PubSub
@@ -65,7 +65,7 @@ func (s *Store) Subscribe(ctx context.Context, n store.NodeID, heard func(store.
 	for {
 		m, err := sub.ReceiveMessage(ctx)
 		if err != nil {
-			return s.translate(err)
+			return s.transport.Translate(err)
 		}
 		h, ok := decodeHint(m.Payload)
 		if !ok {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 // notesKept is how long Redis remembers from which queues a node has claimed. A node that lives renews it.
@@ -75,11 +76,11 @@ func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
 	note := q.note
 	h.mu.Unlock()
 
-	c := &call{
-		script: noteScript, keys: []string{s.notesKey(s.node())}, safe: true,
-		args: []any{k.String(), note, notesKept.Milliseconds()}, hasty: !isShared(k),
+	c := &transport.Call{
+		Script: noteScript, Keys: []string{s.notesKey(s.node())}, Safe: true,
+		Args: []any{k.String(), note, notesKept.Milliseconds()}, Hasty: !isShared(k),
 	}
-	err := s.run(ctx, c)
+	err := s.transport.Run(ctx, c)
 	if !isShared(k) && errors.Is(err, store.ErrUnavailable) {
 		return nil // a device's next session gives back what this one holds, note or not; the next claim tries again
 	}
@@ -119,8 +120,8 @@ func (s *Store) letGo(ctx context.Context, k store.Key, l store.Lease) error {
 	if !last {
 		return nil
 	}
-	c := &call{script: unnoteScript, keys: []string{s.notesKey(s.node())}, args: []any{k.String(), note}, safe: true}
-	return s.carryOut(ctx, []*call{c})
+	c := &transport.Call{Script: unnoteScript, Keys: []string{s.notesKey(s.node())}, Args: []any{k.String(), note}, Safe: true}
+	return s.transport.RunClosing(ctx, []*transport.Call{c})
 }
 
 // doubt notes that the reply to a claim of that number was lost.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 var (
@@ -26,13 +27,13 @@ func (s *Store) membersKeys() []string {
 
 // Members implements store.Membership.
 func (s *Store) Members(ctx context.Context) (*store.Members, error) {
-	c := &call{script: membersScript, safe: true, keys: s.membersKeys()}
-	if err := s.run(ctx, c); err != nil {
+	c := &transport.Call{Script: membersScript, Safe: true, Keys: s.membersKeys()}
+	if err := s.transport.Run(ctx, c); err != nil {
 		return nil, err
 	}
-	parts, _ := c.reply.([]any)
-	if len(parts) != 1+len(c.keys) {
-		return nil, fmt.Errorf("members: %w %v", errReply, c.reply)
+	parts, _ := c.Reply.([]any)
+	if len(parts) != 1+len(c.Keys) {
+		return nil, fmt.Errorf("members: %w %v", errReply, c.Reply)
 	}
 	now, _ := parts[0].(int64)
 	return &store.Members{
@@ -56,17 +57,17 @@ func timesOf(reply any) map[store.NodeID]time.Time {
 
 // UpdateMembers implements store.Membership.
 func (s *Store) UpdateMembers(ctx context.Context, from, to *store.Members) (bool, error) {
-	c := &call{script: updateMembersScript, safe: true, keys: s.membersKeys(), args: []any{membersKept.Milliseconds()}}
+	c := &transport.Call{Script: updateMembersScript, Safe: true, Keys: s.membersKeys(), Args: []any{membersKept.Milliseconds()}}
 	for node := range nodesOf(from, to) {
 		was, is := recordOf(from, node), recordOf(to, node)
 		if was != is {
-			c.args = append(c.args, string(node), was[0], was[1], was[2], is[0], is[1], is[2])
+			c.Args = append(c.Args, string(node), was[0], was[1], was[2], is[0], is[1], is[2])
 		}
 	}
-	if err := s.run(ctx, c); err != nil {
+	if err := s.transport.Run(ctx, c); err != nil {
 		return false, err
 	}
-	if c.reply != int64(1) {
+	if c.Reply != int64(1) {
 		return false, nil
 	}
 	return true, s.rdb.Expire(ctx, s.notesKey(s.node()), notesKept).Err()

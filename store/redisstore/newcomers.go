@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 var (
@@ -24,8 +25,8 @@ func (s *Store) newcomersKey() string { return s.key("newcomers", "since") }
 
 // AddNewcomer is store.Newcomers.
 func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time) error {
-	c := &call{script: addNewcomer, keys: []string{s.newcomersKey()}, args: []any{since.UnixMilli(), device}, safe: true, durable: true}
-	if err := s.run(ctx, c); err != nil {
+	c := &transport.Call{Script: addNewcomer, Keys: []string{s.newcomersKey()}, Args: []any{since.UnixMilli(), device}, Safe: true, Durable: true}
+	if err := s.transport.Run(ctx, c); err != nil {
 		return fmt.Errorf("note newcomer %d: %w", device, err)
 	}
 	return nil
@@ -33,11 +34,11 @@ func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time)
 
 // RemoveNewcomer is store.Newcomers. Nearly every device has no note any more, and then nothing is written.
 func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return err
 	}
 	var note *redis.FloatCmd
-	err := s.read(ctx, func(p redis.Pipeliner) {
+	err := s.transport.Read(ctx, func(p redis.Pipeliner) {
 		note = p.ZScore(ctx, s.newcomersKey(), strconv.FormatUint(device, 10))
 	})
 	if err == nil && note.Err() == nil {
@@ -50,17 +51,17 @@ func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
 }
 
 func (s *Store) removeNewcomers(ctx context.Context, devices ...any) error {
-	return s.run(ctx, &call{script: removeNewcomer, keys: []string{s.newcomersKey()}, args: devices, safe: true, durable: true})
+	return s.transport.Run(ctx, &transport.Call{Script: removeNewcomer, Keys: []string{s.newcomersKey()}, Args: devices, Safe: true, Durable: true})
 }
 
 // ForgetNewcomers is store.Newcomers. A crash on the way leaves the note, so that it is done again; what leads to a
 // device without registrations leads to nothing.
 func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) ([]*store.Registration, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
 	var notes *redis.StringSliceCmd
-	err := s.read(ctx, func(p redis.Pipeliner) {
+	err := s.transport.Read(ctx, func(p redis.Pipeliner) {
 		notes = p.ZRangeByScore(ctx, s.newcomersKey(), &redis.ZRangeBy{
 			Min: "-inf", Max: "(" + strconv.FormatInt(before.UnixMilli(), 10), Count: int64(max),
 		})
@@ -101,12 +102,12 @@ func (s *Store) forgetDevice(ctx context.Context, device uint64) (forgotten []*s
 		return nil, false, err
 	}
 	queue := s.queueKeys(store.Key{Kind: store.KindDevice, ID: device})[0]
-	c := &call{script: forgetDevice, keys: []string{s.registrationsKey(device), queue}, args: []any{version}, safe: true, durable: true}
-	if err := s.run(ctx, c); err != nil {
+	c := &transport.Call{Script: forgetDevice, Keys: []string{s.registrationsKey(device), queue}, Args: []any{version}, Safe: true, Durable: true}
+	if err := s.transport.Run(ctx, c); err != nil {
 		return nil, false, err
 	}
-	if c.reply != int64(1) {
-		return nil, c.reply == int64(0), nil
+	if c.Reply != int64(1) {
+		return nil, c.Reply == int64(0), nil
 	}
 	return all, true, s.forgetTokens(ctx, all)
 }
@@ -124,7 +125,7 @@ func (s *Store) forgetTokens(ctx context.Context, all []*store.Registration) err
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("forget tokens: %w", s.translate(err))
+		return fmt.Errorf("forget tokens: %w", s.transport.Translate(err))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 var (
@@ -23,10 +24,10 @@ func (s *Store) CreateOAuthClient(ctx context.Context, c *store.OAuthClient) err
 	if err != nil {
 		return fmt.Errorf("oauth client %s: %w", c.ID, err)
 	}
-	return s.change(ctx, "oauth client "+c.ID+" of "+c.Sender, store.ErrExists, &call{
-		script: createClient,
-		keys:   []string{s.projectsKey(), s.clientsKey(), s.ownedKey()},
-		args:   []any{c.Sender, c.ID, record},
+	return s.change(ctx, "oauth client "+c.ID+" of "+c.Sender, store.ErrExists, &transport.Call{
+		Script: createClient,
+		Keys:   []string{s.projectsKey(), s.clientsKey(), s.ownedKey()},
+		Args:   []any{c.Sender, c.ID, record},
 	})
 }
 
@@ -52,10 +53,10 @@ func (s *Store) OAuthClients(ctx context.Context, sender string) ([]*store.OAuth
 
 // DeleteOAuthClient forgets a client and its refresh tokens.
 func (s *Store) DeleteOAuthClient(ctx context.Context, id string) error {
-	return s.change(ctx, "oauth client "+id, store.ErrNotFound, &call{
-		script: deleteOwner,
-		keys:   []string{s.clientsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey()},
-		args:   []any{id, id + "\x00"},
+	return s.change(ctx, "oauth client "+id, store.ErrNotFound, &transport.Call{
+		Script: deleteOwner,
+		Keys:   []string{s.clientsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey()},
+		Args:   []any{id, id + "\x00"},
 	})
 }
 
@@ -65,10 +66,10 @@ func (s *Store) PutRefreshToken(ctx context.Context, t *store.RefreshToken) erro
 	if err != nil {
 		return fmt.Errorf("refresh token: %w", err)
 	}
-	return s.change(ctx, "refresh token of oauth client "+t.Client, store.ErrExists, &call{
-		script: putRefreshToken,
-		keys:   []string{s.clientsKey(), s.refreshKey(), s.ownedKey()},
-		args:   []any{t.Sender, t.Client, t.Hash[:], record},
+	return s.change(ctx, "refresh token of oauth client "+t.Client, store.ErrExists, &transport.Call{
+		Script: putRefreshToken,
+		Keys:   []string{s.clientsKey(), s.refreshKey(), s.ownedKey()},
+		Args:   []any{t.Sender, t.Client, t.Hash[:], record},
 	})
 }
 
@@ -83,9 +84,9 @@ func (s *Store) RefreshToken(ctx context.Context, hash [sha256.Size]byte) (*stor
 
 // DeleteRefreshToken forgets a token.
 func (s *Store) DeleteRefreshToken(ctx context.Context, hash [sha256.Size]byte) error {
-	return s.change(ctx, "refresh token", store.ErrNotFound, &call{
-		script: deleteRefreshToken,
-		keys:   []string{s.refreshKey(), s.ownedKey()},
-		args:   []any{hash[:]},
+	return s.change(ctx, "refresh token", store.ErrNotFound, &transport.Call{
+		Script: deleteRefreshToken,
+		Keys:   []string{s.refreshKey(), s.ownedKey()},
+		Args:   []any{hash[:]},
 	})
 }

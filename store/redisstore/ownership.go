@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 var (
@@ -25,21 +26,21 @@ const attachedFor = 24 * time.Hour
 // AttachQueue implements store.Ownership.
 func (s *Store) AttachQueue(ctx context.Context, a store.Attachment, force bool) (other, taken store.Owner, err error) {
 	none := store.Owner{}
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return none, none, err
 	}
 	if err := s.hold(ctx, a.Key, a.Lease); err != nil {
 		return none, none, err
 	}
 	me := s.owner(a.Lease)
-	c := &call{script: attachScript, keys: s.queueKeys(a.Key), safe: true,
-		args: []any{me, bit(a.Key.Kind == store.KindDevice), bit(force), attachedFor.Milliseconds()}}
-	if err := s.run(ctx, c); err != nil {
+	c := &transport.Call{Script: attachScript, Keys: s.queueKeys(a.Key), Safe: true,
+		Args: []any{me, bit(a.Key.Kind == store.KindDevice), bit(force), attachedFor.Milliseconds()}}
+	if err := s.transport.Run(ctx, c); err != nil {
 		return none, none, err
 	}
-	reply, _ := c.reply.([]any)
+	reply, _ := c.Reply.([]any)
 	if len(reply) != 2 {
-		return none, none, fmt.Errorf("attach %s: %w %v", a.Key, errReply, c.reply)
+		return none, none, fmt.Errorf("attach %s: %w %v", a.Key, errReply, c.Reply)
 	}
 	has, _ := reply[0].(string)
 	former, _ := reply[1].(string)
@@ -54,8 +55,8 @@ func (s *Store) AttachQueue(ctx context.Context, a store.Attachment, force bool)
 
 // endLease offers again what an owner has claimed, and lets it claim no more.
 func (s *Store) endLease(ctx context.Context, k store.Key, owner string) error {
-	c := &call{script: releaseScript, keys: s.queueKeys(k), args: []any{owner, 1}, safe: true}
-	if err := s.run(ctx, c); err != nil {
+	c := &transport.Call{Script: releaseScript, Keys: s.queueKeys(k), Args: []any{owner, 1}, Safe: true}
+	if err := s.transport.Run(ctx, c); err != nil {
 		return fmt.Errorf("give back %s: %w", k, err)
 	}
 	return nil
@@ -71,35 +72,35 @@ func (s *Store) DetachQueue(ctx context.Context, a store.Attachment, back time.D
 
 // detach gives a queue to others, with all that the lease holds. The rest of the lease concerns this node only.
 func (s *Store) detach(ctx context.Context, a store.Attachment, back time.Duration) error {
-	c := &call{script: detachScript, keys: s.queueKeys(a.Key), safe: true,
-		args: []any{s.owner(a.Lease), back.Milliseconds()}}
-	if err := s.run(ctx, c); err != nil {
+	c := &transport.Call{Script: detachScript, Keys: s.queueKeys(a.Key), Safe: true,
+		Args: []any{s.owner(a.Lease), back.Milliseconds()}}
+	if err := s.transport.Run(ctx, c); err != nil {
 		return err
 	}
-	s.tellReleased(a.Key, c.reply)
+	s.tellReleased(a.Key, c.Reply)
 	return nil
 }
 
 // CheckQueues implements store.Ownership.
 func (s *Store) CheckQueues(ctx context.Context, attached []store.Attachment) ([]store.QueueState, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
-	calls := make([]*call, len(attached))
+	calls := make([]*transport.Call, len(attached))
 	for i, a := range attached {
-		calls[i] = &call{script: checkScript, keys: s.queueKeys(a.Key), args: []any{s.owner(a.Lease)}, safe: true, hasty: true}
+		calls[i] = &transport.Call{Script: checkScript, Keys: s.queueKeys(a.Key), Args: []any{s.owner(a.Lease)}, Safe: true, Hasty: true}
 	}
-	s.carry(ctx, calls)
+	s.transport.Carry(ctx, calls)
 	states := make([]store.QueueState, len(attached))
 	var failed error
 	for i, c := range calls {
-		if c.err != nil {
-			if err := s.translate(c.err); !errors.Is(err, store.ErrUnavailable) { // the log has that
-				failed = firstOf(failed, fmt.Errorf("%s: %w", c.script.name, err))
+		if c.Err != nil {
+			if err := s.transport.Translate(c.Err); !errors.Is(err, store.ErrUnavailable) { // the log has that
+				failed = firstOf(failed, fmt.Errorf("%s: %w", c.Script.Name(), err))
 			}
 			continue
 		}
-		if parts, _ := c.reply.([]any); len(parts) == 3 {
+		if parts, _ := c.Reply.([]any); len(parts) == 3 {
 			states[i] = store.QueueState{Known: true,
 				Owned: parts[0] == int64(1), Other: parts[0] != int64(1) && parts[1] == int64(1), Waiting: parts[2] == int64(1)}
 		}
@@ -109,7 +110,7 @@ func (s *Store) CheckQueues(ctx context.Context, attached []store.Attachment) ([
 
 // Owners implements store.Ownership.
 func (s *Store) Owners(ctx context.Context, keys []store.Key) ([][]store.NodeID, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
 	names := make([]*redis.StringCmd, len(keys))
@@ -120,7 +121,7 @@ func (s *Store) Owners(ctx context.Context, keys []store.Key) ([][]store.NodeID,
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, s.translate(err)
+		return nil, s.transport.Translate(err)
 	}
 	owners := make([][]store.NodeID, len(keys))
 	for i := range keys {
@@ -133,36 +134,36 @@ func (s *Store) Owners(ctx context.Context, keys []store.Key) ([][]store.NodeID,
 
 // TakeOver implements store.Ownership. Each queue is one step; a node's notes say which there are.
 func (s *Store) TakeOver(ctx context.Context, n store.NodeID, max int, back time.Duration) (queues int, err error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return 0, err
 	}
 	notes := s.notesKey(n)
 	tags, err := s.rdb.ZRange(ctx, notes, 0, int64(max)-1).Result()
 	if err != nil || len(tags) == 0 {
-		return 0, s.translate(err)
+		return 0, s.transport.Translate(err)
 	}
-	var calls []*call
+	var calls []*transport.Call
 	var done []any // tags that need no more work
-	of := make(map[*call]string, len(tags))
+	of := make(map[*transport.Call]string, len(tags))
 	for _, tag := range tags {
 		k, err := store.ParseKey(tag)
 		if err != nil {
 			done = append(done, tag)
 			continue
 		}
-		c := &call{script: takeOverScript, keys: s.queueKeys(k), args: []any{string(n), back.Milliseconds()}, safe: true}
+		c := &transport.Call{Script: takeOverScript, Keys: s.queueKeys(k), Args: []any{string(n), back.Milliseconds()}, Safe: true}
 		calls, of[c] = append(calls, c), tag
 	}
-	s.carry(ctx, calls)
+	s.transport.Carry(ctx, calls)
 	for _, c := range calls {
-		if c.err == nil {
+		if c.Err == nil {
 			done = append(done, of[c])
 		} else {
-			err = firstOf(err, fmt.Errorf("take over %s: %w", of[c], s.translate(c.err)))
+			err = firstOf(err, fmt.Errorf("take over %s: %w", of[c], s.transport.Translate(c.Err)))
 		}
 	}
 	if len(done) > 0 {
-		err = firstOf(err, s.translate(s.rdb.ZRem(ctx, notes, done...).Err()))
+		err = firstOf(err, s.transport.Translate(s.rdb.ZRem(ctx, notes, done...).Err()))
 	}
 	return len(done), err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 // Projects, OAuth clients, refresh tokens and secrets are few, seldom change and hang together: a client's ID is
@@ -41,7 +42,7 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	if err != nil {
 		return fmt.Errorf("project %s: %w", p.Sender, err)
 	}
-	c := &call{script: createProject, keys: []string{s.projectsKey()}, args: []any{p.Sender, record}, durable: true}
+	c := &transport.Call{Script: createProject, Keys: []string{s.projectsKey()}, Args: []any{p.Sender, record}, Durable: true}
 	return s.change(ctx, "project "+p.Sender, store.ErrExists, c)
 }
 
@@ -51,15 +52,15 @@ func (s *Store) CreateFirstProject(ctx context.Context, p *store.Project) error 
 	if err != nil {
 		return fmt.Errorf("project %s: %w", p.Sender, err)
 	}
-	return s.change(ctx, "first project", store.ErrExists, &call{
-		script: createFirst, keys: []string{s.projectsKey(), s.secretsKey()},
-		args: []any{p.Sender, record, store.FirstProject, store.FirstProjectValue},
+	return s.change(ctx, "first project", store.ErrExists, &transport.Call{
+		Script: createFirst, Keys: []string{s.projectsKey(), s.secretsKey()},
+		Args: []any{p.Sender, record, store.FirstProject, store.FirstProjectValue},
 	})
 }
 
 // Project returns a project, as it was at most projectcache.Age ago.
 func (s *Store) Project(ctx context.Context, sender string) (*store.Project, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
 	p, err := s.projects.Get(sender, func() (*store.Project, error) {
@@ -109,13 +110,13 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 		if err != nil {
 			return fmt.Errorf("project %s: %w", sender, err)
 		}
-		c := &call{script: updateProject, keys: []string{s.projectsKey()}, args: []any{sender, before, after}, durable: true}
-		err = s.run(ctx, c)
+		c := &transport.Call{Script: updateProject, Keys: []string{s.projectsKey()}, Args: []any{sender, before, after}, Durable: true}
+		err = s.transport.Run(ctx, c)
 		s.projects.Forget(sender)
 		if err != nil {
 			return fmt.Errorf("project %s: %w", sender, err)
 		}
-		if c.reply == int64(1) {
+		if c.Reply == int64(1) {
 			return nil
 		}
 	}
@@ -124,32 +125,32 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 // DeleteProject forgets a project, its OAuth clients and their refresh tokens, all at once.
 func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	defer s.projects.Forget(sender)
-	return s.change(ctx, "project "+sender, store.ErrNotFound, &call{
-		script: deleteOwner,
-		keys:   []string{s.projectsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey()},
-		args:   []any{sender, ""},
+	return s.change(ctx, "project "+sender, store.ErrNotFound, &transport.Call{
+		Script: deleteOwner,
+		Keys:   []string{s.projectsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey()},
+		Args:   []any{sender, ""},
 	})
 }
 
 // Secret returns the secret of that name, which is fresh if there was none.
 func (s *Store) Secret(ctx context.Context, name string, fresh []byte) ([]byte, error) {
-	c := &call{script: getSecret, keys: []string{s.secretsKey()}, args: []any{name, fresh}, safe: true, durable: true}
-	if err := s.run(ctx, c); err != nil {
+	c := &transport.Call{Script: getSecret, Keys: []string{s.secretsKey()}, Args: []any{name, fresh}, Safe: true, Durable: true}
+	if err := s.transport.Run(ctx, c); err != nil {
 		return nil, fmt.Errorf("secret %s: %w", name, err)
 	}
-	secret, _ := c.reply.(string)
+	secret, _ := c.Reply.(string)
 	return []byte(secret), nil
 }
 
 // change runs a script that returns 1 for done, 0 for refused, and -1 if what it would belong to is missing.
-func (s *Store) change(ctx context.Context, what string, refused error, c *call) error {
-	c.durable = true
-	err := s.run(ctx, c)
+func (s *Store) change(ctx context.Context, what string, refused error, c *transport.Call) error {
+	c.Durable = true
+	err := s.transport.Run(ctx, c)
 	switch {
 	case err != nil:
-	case c.reply == int64(0):
+	case c.Reply == int64(0):
 		err = refused
-	case c.reply == int64(-1):
+	case c.Reply == int64(-1):
 		err = store.ErrNotFound
 	}
 	if err != nil {
@@ -161,7 +162,7 @@ func (s *Store) change(ctx context.Context, what string, refused error, c *call)
 // readJSON reads a record of a hash, and returns it as it stands there; store.ErrNotFound if there is none.
 func (s *Store) readJSON(ctx context.Context, key, name string, v any) (record string, err error) {
 	var cmd *redis.StringCmd
-	err = s.read(ctx, func(p redis.Pipeliner) { cmd = p.HGet(ctx, key, name) })
+	err = s.transport.Read(ctx, func(p redis.Pipeliner) { cmd = p.HGet(ctx, key, name) })
 	switch {
 	case err != nil:
 		return "", err
@@ -174,7 +175,7 @@ func (s *Store) readJSON(ctx context.Context, key, name string, v any) (record s
 // listJSON reads all records of a hash.
 func listJSON[T any](ctx context.Context, s *Store, key string) ([]*T, error) {
 	var cmd *redis.StringSliceCmd
-	if err := s.read(ctx, func(p redis.Pipeliner) { cmd = p.HVals(ctx, key) }); err != nil {
+	if err := s.transport.Read(ctx, func(p redis.Pipeliner) { cmd = p.HVals(ctx, key) }); err != nil {
 		return nil, err
 	}
 	var all []*T

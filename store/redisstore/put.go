@@ -8,6 +8,7 @@ import (
 
 	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/internal/limits"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 // What one run of the script puts, so that Redis does not stand still for it.
@@ -20,7 +21,7 @@ var putScript = loadBatch("put")
 
 // Put stores a batch. Each queue's part of it is stored at once, in lots if it is large.
 func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
 	for i := range batch {
@@ -31,28 +32,28 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 	outcomes := make([]store.Outcome, len(batch))
 	var failed *store.PartialError
 	for _, round := range s.split(batch) {
-		calls := make([]*call, 0, len(round))
+		calls := make([]*transport.Call, 0, len(round))
 		for _, l := range round {
 			// After a lot that failed none of its queue follows, so that a repeat of all of them keeps the order.
-			if l.err = l.before.failure(); l.err == nil {
+			if l.Err = l.before.failure(); l.Err == nil {
 				calls = append(calls, s.finish(l, now))
 			}
 		}
-		s.carry(ctx, calls)
+		s.transport.Carry(ctx, calls)
 		for _, l := range round {
-			err := l.err
+			err := l.Err
 			if err == nil {
 				err = s.putDone(l, outcomes)
 			}
 			if err == nil {
 				continue
 			}
-			l.err = fmt.Errorf("put: %w", s.translate(err))
+			l.Err = fmt.Errorf("put: %w", s.transport.Translate(err))
 			if failed == nil {
 				failed = &store.PartialError{Errs: make([]error, len(batch))}
 			}
 			for _, at := range l.at {
-				failed.Errs[at] = l.err
+				failed.Errs[at] = l.Err
 			}
 		}
 	}
@@ -71,7 +72,7 @@ func firstOf(a, b error) error {
 
 // lot is entries of one queue that are put at once.
 type lot struct {
-	call
+	transport.Call
 	key    store.Key
 	at     []int // in the batch
 	before *lot  // of the same queue, nil for the first: it has to be put before
@@ -93,13 +94,13 @@ func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 	for i := range batch {
 		e := &batch[i]
 		l := open[e.Key]
-		if l == nil || len(l.at) >= lotEntries || l.size+recordLen(e) > lotBytes {
+		if l == nil || len(l.at) >= lotEntries || l.Size+recordLen(e) > lotBytes {
 			round := 0
 			if l != nil {
 				round = l.round + 1
 			}
 			l = &lot{key: e.Key, before: l, round: round, clock: clock()}
-			l.call = call{script: putScript, keys: s.queueKeys(e.Key), args: make([]any, 0, 1), durable: true, hasty: true}
+			l.Call = transport.Call{Script: putScript, Keys: s.queueKeys(e.Key), Args: make([]any, 0, 1), Durable: true, Hasty: true}
 			if round == len(rounds) {
 				rounds = append(rounds, nil)
 			}
@@ -126,7 +127,7 @@ func (l *lot) failure() error {
 	if l == nil {
 		return nil
 	}
-	return l.err
+	return l.Err
 }
 
 // entryBytes is about what add packs of an entry, besides the record.
@@ -135,44 +136,44 @@ const entryBytes = 96
 // add packs an entry.
 func (l *lot) add(e *store.Entry) {
 	size := recordLen(e)
-	l.size += size
-	l.args = append(l.args, appendRecord(make([]byte, 0, size), e))
+	l.Size += size
+	l.Args = append(l.Args, appendRecord(make([]byte, 0, size), e))
 	b := l.entries
 	if b == nil {
 		b = make([]byte, 0, entryBytes)
 	}
-	b = appendNumber(b, e.Expires.UnixMilli())
-	b = appendCount(b, e.Limit.Messages)
+	b = transport.AppendNumber(b, e.Expires.UnixMilli())
+	b = transport.AppendCount(b, e.Limit.Messages)
 	discard := e.Limit.Overflow == store.Discard
 	if discard || e.Dedup != "" || e.Collapse != "" || e.Limit.Connected > 0 {
-		b = appendCount(b, 2+2*4+8+4+len(e.App)+4+len(e.Collapse))
+		b = transport.AppendCount(b, 2+2*4+8+4+len(e.App)+4+len(e.Collapse))
 		b = append(b, bit(discard), bit(e.Dedup != ""))
-		b = appendCount(b, e.Limit.CollapseKeys)
-		b = appendCount(b, e.Limit.Connected)
-		b = appendNumber(b, e.DedupFor.Milliseconds())
-		b = appendText(b, e.App)
-		b = appendText(b, e.Collapse)
+		b = transport.AppendCount(b, e.Limit.CollapseKeys)
+		b = transport.AppendCount(b, e.Limit.Connected)
+		b = transport.AppendNumber(b, e.DedupFor.Milliseconds())
+		b = transport.AppendText(b, e.App)
+		b = transport.AppendText(b, e.Collapse)
 	} else {
-		b = appendCount(b, 0)
+		b = transport.AppendCount(b, 0)
 	}
-	l.entries = appendText(b, placeOf(store.MakeID(e.Rank, uint64(l.clock)+uint64(len(l.at)))))
+	l.entries = transport.AppendText(b, placeOf(store.MakeID(e.Rank, uint64(l.clock)+uint64(len(l.at)))))
 }
 
 // finish makes the call of a lot that is complete.
-func (s *Store) finish(l *lot, now time.Time) *call {
+func (s *Store) finish(l *lot, now time.Time) *transport.Call {
 	b := make([]byte, 0, len(l.entries)+len(l.marks)+(3+len(l.dedups))*entryBytes)
-	b = appendNumber(appendNumber(b, now.UnixMilli()), l.clock)
-	b = appendCount(appendCount(b, len(l.at)), len(l.dedups))
-	b = appendKeys(b, l.keys)
+	b = transport.AppendNumber(transport.AppendNumber(b, now.UnixMilli()), l.clock)
+	b = transport.AppendCount(transport.AppendCount(b, len(l.at)), len(l.dedups))
+	b = transport.AppendKeys(b, l.Keys)
 	b = s.appendMarks(b, l, now)
-	b = appendKeys(b, l.dedups)
-	l.part = append(b, l.entries...)
-	return &l.call
+	b = transport.AppendKeys(b, l.dedups)
+	l.Part = append(b, l.entries...)
+	return &l.Call
 }
 
 // putDone takes the outcomes of a lot out of its reply.
 func (s *Store) putDone(l *lot, outcomes []store.Outcome) error {
-	reply, _ := l.reply.([]any)
+	reply, _ := l.Reply.([]any)
 	if len(reply) < len(l.at) {
 		return fmt.Errorf("%s: a reply of %d parts for %d entries", l.key, len(reply), len(l.at))
 	}

@@ -2,12 +2,12 @@ package redisstore
 
 import (
 	"encoding/binary"
-	"errors"
 	"strings"
 	"time"
 
 	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/internal/limits"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 // An entry in Redis, as the scripts read it too, little endian: flags (1 byte), expiry in milliseconds (8),
@@ -18,7 +18,7 @@ const (
 	recordHeader = 1 + 8 + 8 + 4 + 3*4
 )
 
-var errDamaged = errors.New("record in Redis is damaged, or a newer ccs wrote it")
+var errDamaged = transport.ErrReply
 
 // appendRecord appends an entry's record.
 func appendRecord(b []byte, e *store.Entry) []byte {

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 // A registration is a field of its device's hash, under its token, and the hash has a version, so that what
@@ -83,7 +84,7 @@ func (s *Store) lookUpEach(ctx context.Context, tokens []string) (all []*store.R
 		return nil, nil, err
 	}
 	cmds := make([]*redis.StringCmd, len(tokens))
-	errs, err = s.readEach(ctx, len(tokens), func(i int) string {
+	errs, err = s.transport.ReadEach(ctx, len(tokens), func(i int) string {
 		if devices[i] == nil {
 			return ""
 		}
@@ -145,7 +146,7 @@ func (s *Store) devicesOfEach(ctx context.Context, tokens []string) (devices []*
 		return devices, nil, nil
 	}
 	cmds := make([]*redis.StringCmd, len(missing))
-	failed, err := s.readEach(ctx, len(missing), func(j int) string { return s.tokenKey(tokens[missing[j]]) },
+	failed, err := s.transport.ReadEach(ctx, len(missing), func(j int) string { return s.tokenKey(tokens[missing[j]]) },
 		func(p redis.Pipeliner, j int) redis.Cmder {
 			cmds[j] = p.Get(ctx, s.tokenKey(tokens[missing[j]]))
 			return cmds[j]
@@ -184,7 +185,7 @@ func (s *Store) DeviceRegistrations(ctx context.Context, device uint64) ([]*stor
 
 func (s *Store) readDevice(ctx context.Context, device uint64) (all []*store.Registration, version string, err error) {
 	var cmd *redis.MapStringStringCmd
-	err = s.read(ctx, func(p redis.Pipeliner) { cmd = p.HGetAll(ctx, s.registrationsKey(device)) })
+	err = s.transport.Read(ctx, func(p redis.Pipeliner) { cmd = p.HGetAll(ctx, s.registrationsKey(device)) })
 	if err != nil {
 		return nil, "", err
 	}
@@ -215,11 +216,11 @@ func (s *Store) changeDevice(ctx context.Context, device uint64, fn func(all []*
 		if err != nil || len(changed) == 0 {
 			return err
 		}
-		c := &call{script: setRegistrations, keys: []string{s.registrationsKey(device)}, args: []any{version}, safe: true, durable: true}
+		c := &transport.Call{Script: setRegistrations, Keys: []string{s.registrationsKey(device)}, Args: []any{version}, Safe: true, Durable: true}
 		for _, r := range changed {
-			c.args = append(c.args, r.Token, encodeRegistration(r))
+			c.Args = append(c.Args, r.Token, encodeRegistration(r))
 		}
-		if err := s.run(ctx, c); err != nil || c.reply == int64(1) {
+		if err := s.transport.Run(ctx, c); err != nil || c.Reply == int64(1) {
 			return err
 		}
 	}
@@ -245,11 +246,11 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 // reserve makes a token lead to its device.
 func (s *Store) reserve(ctx context.Context, r *store.Registration) error {
 	device := strconv.FormatUint(r.Device, 10)
-	c := &call{script: claimToken, keys: []string{s.tokenKey(r.Token)}, args: []any{device}, safe: true, durable: true}
-	if err := s.run(ctx, c); err != nil {
+	c := &transport.Call{Script: claimToken, Keys: []string{s.tokenKey(r.Token)}, Args: []any{device}, Safe: true, Durable: true}
+	if err := s.transport.Run(ctx, c); err != nil {
 		return err
 	}
-	if c.reply != device {
+	if c.Reply != device {
 		return fmt.Errorf("token: %w", store.ErrExists)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 var _ store.Repeats = (*Store)(nil)
@@ -52,12 +53,12 @@ func (s *Store) keepsRepeats() bool { return s.opts.Repeats && !s.sharded() }
 // appendMarks appends where the marks of a lot go and what they are, or that it has none.
 func (s *Store) appendMarks(b []byte, l *lot, now time.Time) []byte {
 	if !l.marked {
-		return appendText(appendText(b, ""), "")
+		return transport.AppendText(transport.AppendText(b, ""), "")
 	}
 	slot, lasts := s.repeats.add(now, len(l.at))
-	b = appendText(b, s.repeatsKey(slot))
+	b = transport.AppendText(b, s.repeatsKey(slot))
 	b = binary.LittleEndian.AppendUint32(b, uint32(marksHeader+len(l.marks)))
-	return append(appendNumber(b, lasts.Milliseconds()), l.marks...)
+	return append(transport.AppendNumber(b, lasts.Milliseconds()), l.marks...)
 }
 
 // Remembered reads the newest marks of all nodes.
@@ -65,7 +66,7 @@ func (s *Store) Remembered(ctx context.Context, now time.Time) ([]store.Mark, er
 	if !s.keepsRepeats() {
 		return nil, fmt.Errorf("marks in this Redis: %w", errors.ErrUnsupported)
 	}
-	if err := s.usable(ctx); err != nil {
+	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
 	newest := now.UnixMilli()/repeatSlot.Milliseconds() + 1 // the clock of another node may be ahead
@@ -74,7 +75,7 @@ func (s *Store) Remembered(ctx context.Context, now time.Time) ([]store.Mark, er
 	for slot := newest; slot >= newest-1-int64(store.RepeatsFor/repeatSlot) && total < store.MaxRepeats; slot-- {
 		text, err := s.rdb.GetRange(ctx, s.repeatsKey(slot), 0, math.MaxInt32).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, fmt.Errorf("read marks: %w", s.translate(err))
+			return nil, fmt.Errorf("read marks: %w", s.transport.Translate(err))
 		}
 		texts = append(texts, text)
 		total += len(text) / len(store.Mark{})

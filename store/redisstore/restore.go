@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 var (
@@ -29,7 +30,7 @@ func (s *Store) Restore(ctx context.Context, p *store.Page, now time.Time) error
 		func() error { return store.RestoreAccounts(ctx, s, p) },
 		func() error { return s.restoreRegistrations(ctx, p.Registrations) },
 		func() error {
-			return s.run(ctx, append(s.rememberCalls(p.Remembered, now), s.restoreCalls(p.Entries, now)...)...)
+			return s.transport.Run(ctx, append(s.rememberCalls(p.Remembered, now), s.restoreCalls(p.Entries, now)...)...)
 		},
 	} {
 		if err := step(); err != nil {
@@ -89,12 +90,12 @@ func (s *Store) restoreDevice(ctx context.Context, device uint64, records []*sto
 	})
 }
 
-func (s *Store) rememberCalls(all []store.Remembered, now time.Time) (calls []*call) {
+func (s *Store) rememberCalls(all []store.Remembered, now time.Time) (calls []*transport.Call) {
 	for _, r := range all {
 		if left := r.Until.Sub(now); left > 0 {
-			calls = append(calls, &call{
-				script: rememberScript, keys: []string{s.dedupKey(r.Key, r.Sum)},
-				args: []any{r.Until.UnixMilli(), left.Milliseconds()}, safe: true, durable: true,
+			calls = append(calls, &transport.Call{
+				Script: rememberScript, Keys: []string{s.dedupKey(r.Key, r.Sum)},
+				Args: []any{r.Until.UnixMilli(), left.Milliseconds()}, Safe: true, Durable: true,
 			})
 		}
 	}
@@ -102,21 +103,21 @@ func (s *Store) rememberCalls(all []store.Remembered, now time.Time) (calls []*c
 }
 
 // restoreCalls are the lots of entries, each of one queue. They may be carried out in any order.
-func (s *Store) restoreCalls(entries []store.Entry, now time.Time) (calls []*call) {
-	open := map[store.Key]*call{}
+func (s *Store) restoreCalls(entries []store.Entry, now time.Time) (calls []*transport.Call) {
+	open := map[store.Key]*transport.Call{}
 	for i := range entries {
 		e := &entries[i]
 		size := recordLen(e)
 		c := open[e.Key]
-		if c == nil || c.size+size > lotBytes {
-			c = &call{
-				script: restoreScript, keys: s.queueKeys(e.Key), args: []any{now.UnixMilli(), clock()}, safe: true, durable: true,
+		if c == nil || c.Size+size > lotBytes {
+			c = &transport.Call{
+				Script: restoreScript, Keys: s.queueKeys(e.Key), Args: []any{now.UnixMilli(), clock()}, Safe: true, Durable: true,
 			}
 			open[e.Key] = c
 			calls = append(calls, c)
 		}
-		c.size += size
-		c.args = append(c.args, placeOf(e.ID), appendRecord(make([]byte, 0, size), e))
+		c.Size += size
+		c.Args = append(c.Args, placeOf(e.ID), appendRecord(make([]byte, 0, size), e))
 	}
 	return calls
 }

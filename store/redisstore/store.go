@@ -2,9 +2,8 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/internal/projectcache"
+	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
 // closeTimeout bounds how long Close gives leases back.
@@ -33,15 +33,14 @@ type Store struct {
 	opts   Options
 
 	durability string // what an acknowledgement is worth
-	waitAOF    bool   // Redis can wait until what it has is synced to disk
 
 	known    *knownTokens
 	projects *projectcache.Cache
 
-	closed   atomic.Bool
+	transport *transport.Transport
+
 	closer   sync.Once
 	identity atomic.Pointer[identity]
-	pipes    pipes
 	held     held
 	number   atomic.Uint64 // of the last call or note that needed one
 	sweep    sweeper
@@ -56,30 +55,25 @@ func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 		known: newKnownTokens(), projects: projectcache.New(),
 	}
 	s.identity.Store(newIdentity(nil))
-	s.pipes.byClient = map[redis.UniversalClient]*shard{}
-	s.pipes.ctx, s.pipes.cancel = context.WithCancel(context.Background())
-	s.pipes.looks.Go(s.probeLoop)
 	s.held.queues = map[store.Key]*heldQueue{}
-	switch c := rdb.(type) {
-	case *redis.ClusterClient:
-		c.OnNewNode(func(n *redis.Client) { n.AddHook(dialHook{}) })
-	default:
-		c.AddHook(dialHook{})
-	}
+	s.transport = transport.New(rdb, transport.Options{
+		Logger: s.log, Scripts: &scripts,
+		Retry: opts.Retry, Wait: opts.Wait, WaitTimeout: opts.WaitTimeout,
+		LookKey: s.lookKey,
+	})
 	return s
 }
 
 // Close gives back what its leases hold, and ends.
 func (s *Store) Close() (err error) {
 	s.closer.Do(func() {
-		s.closed.Store(true)
+		s.transport.StopTaking()
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		if failed := s.leave(ctx); failed != nil {
 			s.log.Warn("leases are left to the other nodes", zap.Error(failed))
 		}
-		s.pipes.close()
-		if err = s.rdb.Close(); err != nil {
+		if err = s.transport.Close(); err != nil {
 			err = fmt.Errorf("close store: %w", err)
 		}
 	})
@@ -103,23 +97,11 @@ func (s *Store) dedupKey(k store.Key, sum store.DedupSum) string {
 	return s.key(k.String(), dedupMark+string(sum[:]))
 }
 
-func (s *Store) usable(ctx context.Context) error {
-	if s.closed.Load() {
-		return store.ErrClosed
-	}
-	return ctx.Err()
+// lookKey is the key that a look at the Redis of another key writes.
+func (s *Store) lookKey(key string) string {
+	tag, _, _ := strings.Cut(strings.TrimPrefix(key, s.prefix+"{"), "}")
+	return s.key(tag, "look")
 }
 
-// translate makes a client's error one of package store's where there is one.
-func (s *Store) translate(err error) error {
-	if errors.Is(err, redis.ErrClosed) || s.closed.Load() && errors.Is(err, net.ErrClosed) {
-		return store.ErrClosed
-	}
-	if redis.HasErrorPrefix(err, "TAKENOVER") {
-		return store.ErrTakenOver
-	}
-	if err != nil && !errors.Is(err, store.ErrUnavailable) && unavailable(err) {
-		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-	}
-	return err
-}
+// Health implements store.Health: calls are refused if no Redis can do what it is told.
+func (s *Store) Health() error { return s.transport.Health() }

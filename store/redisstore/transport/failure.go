@@ -1,4 +1,4 @@
-package redisstore
+package transport
 
 import (
 	"context"
@@ -83,11 +83,11 @@ func untouched(err error) bool {
 		errors.Is(err, errShardGone) || errors.Is(err, errFallen)
 }
 
-// lost reports whether nobody knows if a failed call was carried out: its reply never came.
-func lost(err error) bool {
+// Lost reports whether nobody knows if a failed call was carried out: its reply never came.
+func Lost(err error) bool {
 	var said redis.Error
 	var refused *refusedError
-	return !errors.As(err, &said) && !errors.As(err, &refused) && !errors.Is(err, errFallen) && !errors.Is(err, errReplicas) && !errors.Is(err, errDamaged) &&
+	return !errors.As(err, &said) && !errors.As(err, &refused) && !errors.Is(err, errFallen) && !errors.Is(err, ErrReplicas) && !errors.Is(err, ErrReply) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
@@ -95,11 +95,11 @@ func lost(err error) bool {
 func trouble(err error) bool {
 	var refused *refusedError
 	return !errors.As(err, &refused) && !errors.Is(err, errShardGone) && !errors.Is(err, redis.ErrClosed) &&
-		(lost(err) || isAway(err) || errors.Is(err, errReplicas) || redis.HasErrorPrefix(err, "OOM"))
+		(Lost(err) || isAway(err) || errors.Is(err, ErrReplicas) || redis.HasErrorPrefix(err, "OOM"))
 }
 
 // unavailable reports whether an error passes when Redis does what it does not do now.
 func unavailable(err error) bool {
-	return lost(err) || untouched(err) || errors.Is(err, errReplicas) || hasPrefix(err, []string{"OOM", "MISCONF"}) ||
+	return Lost(err) || untouched(err) || errors.Is(err, ErrReplicas) || hasPrefix(err, []string{"OOM", "MISCONF"}) ||
 		errors.As(err, new(*refusedError))
 }

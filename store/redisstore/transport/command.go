@@ -1,4 +1,4 @@
-package redisstore
+package transport
 
 import (
 	"errors"
@@ -10,16 +10,16 @@ import (
 const commandCalls = 100
 
 // command is what Redis is told at once: a call, or as many as there are of a script that takes them together.
-type command []*call
+type command []*Call
 
 // group makes commands of calls. Those of one script stay in order.
-func group(calls []*call) (commands []command) {
-	open := make(map[*script]int, 4)
+func group(calls []*Call) (commands []command) {
+	open := make(map[*Script]int, 4)
 	for _, c := range calls {
-		i, ok := open[c.script]
-		if !ok || !c.script.batch || len(commands[i]) >= commandCalls {
+		i, ok := open[c.Script]
+		if !ok || !c.Script.batch || len(commands[i]) >= commandCalls {
 			i = len(commands)
-			open[c.script] = i
+			open[c.Script] = i
 			commands = append(commands, nil)
 		}
 		commands[i] = append(commands[i], c)
@@ -32,24 +32,24 @@ func group(calls []*call) (commands []command) {
 // key fails, and with it the part alone, before it has changed anything.
 func (m command) args() []any {
 	first := m[0]
-	if !first.script.batch {
-		args := append(make([]any, 0, 3+len(first.keys)+len(first.args)), "EVALSHA", first.script.sha, len(first.keys))
-		for _, k := range first.keys {
+	if !first.Script.batch {
+		args := append(make([]any, 0, 3+len(first.Keys)+len(first.Args)), "EVALSHA", first.Script.sha, len(first.Keys))
+		for _, k := range first.Keys {
 			args = append(args, k)
 		}
-		return append(args, first.args...)
+		return append(args, first.Args...)
 	}
 	size, args := 0, 0
 	for _, c := range m {
-		size += partHeader + len(c.part)
-		args += len(c.args)
+		size += partHeader + len(c.Part)
+		args += len(c.Args)
 	}
 	parts := make([]byte, 0, size)
-	all := append(make([]any, 0, 5+args), "EVALSHA", first.script.sha, 1, first.keys[0], nil)
+	all := append(make([]any, 0, 5+args), "EVALSHA", first.Script.sha, 1, first.Keys[0], nil)
 	for _, c := range m {
-		parts = appendCount(appendCount(parts, len(c.part)), len(c.args))
-		parts = append(parts, c.part...)
-		all = append(all, c.args...)
+		parts = AppendCount(AppendCount(parts, len(c.Part)), len(c.Args))
+		parts = append(parts, c.Part...)
+		all = append(all, c.Args...)
 	}
 	all[4] = parts
 	return all
@@ -63,30 +63,30 @@ func (m command) done(reply any, err error) {
 	if errors.Is(err, redis.Nil) {
 		err = nil
 	}
-	if err != nil || !m[0].script.batch {
+	if err != nil || !m[0].Script.batch {
 		for _, c := range m {
-			c.reply, c.err = reply, err
+			c.Reply, c.Err = reply, err
 		}
 		return
 	}
 	replies, _ := reply.([]any)
 	for _, c := range m {
-		c.reply, c.err = nil, nil
+		c.Reply, c.Err = nil, nil
 		var first any
 		if len(replies) > 0 {
 			first, replies = replies[0], replies[1:]
 		}
 		switch n := first.(type) {
 		case error:
-			c.err = n
+			c.Err = n
 		case int64:
 			if n < 0 || n > int64(len(replies)) {
-				c.err = errDamaged
+				c.Err = ErrReply
 				continue
 			}
-			c.reply, replies = replies[:n:n], replies[n:]
+			c.Reply, replies = replies[:n:n], replies[n:]
 		default:
-			c.err = errDamaged
+			c.Err = ErrReply
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package redisstore
+package transport
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,7 +49,7 @@ const (
 
 // health is what is known of one Redis. Calls find trouble; then a look at it every lookEvery finds its end.
 type health struct {
-	s       *Store
+	t       *Transport
 	client  redis.UniversalClient
 	key     string        // a key of one of its slots, that a look writes
 	gone    chan struct{} // closed when the store uses it no more
@@ -88,7 +87,7 @@ func (h *health) found(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case errors.Is(err, errReplicas):
+	case errors.Is(err, ErrReplicas):
 		h.become(weak, err)
 	case redis.HasErrorPrefix(err, "OOM"):
 		h.become(full, err)
@@ -107,18 +106,18 @@ func (h *health) unproven() {
 
 // probeLoop probes each Redis that is well until the store ends. A Redis that stands still keeps its connections, so
 // that calls would only find out when their answers are overdue.
-func (s *Store) probeLoop() {
+func (t *Transport) probeLoop() {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-		case <-s.pipes.ctx.Done():
+		case <-t.pipes.ctx.Done():
 			return
 		}
-		s.pipes.mu.RLock()
-		all := slices.Collect(maps.Values(s.pipes.byClient))
-		s.pipes.mu.RUnlock()
+		t.pipes.mu.RLock()
+		all := slices.Collect(maps.Values(t.pipes.byClient))
+		t.pipes.mu.RUnlock()
 		var probes sync.WaitGroup
 		for _, sh := range all {
 			if !sh.health.unclear.Load() {
@@ -131,11 +130,11 @@ func (s *Store) probeLoop() {
 
 // probe has a Redis looked at that does not answer in time.
 func (h *health) probe() {
-	ctx, cancel := context.WithTimeout(h.s.pipes.ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(h.t.pipes.ctx, probeTimeout)
 	defer cancel()
 	err := h.client.Ping(ctx).Err()
 	switch {
-	case err == nil, h.s.pipes.ctx.Err() != nil:
+	case err == nil, h.t.pipes.ctx.Err() != nil:
 	case errors.Is(err, redis.ErrClosed): // this Redis has left the cluster; the next call finds out
 	case ctx.Err() != nil:
 		h.found(fmt.Errorf("no answer for %s: %w", probeTimeout, err))
@@ -153,16 +152,16 @@ func (h *health) begin() {
 
 // look starts looking. The caller must hold h.mu. Lock order: h.mu, then pipes.mu.
 func (h *health) look() {
-	h.s.pipes.mu.RLock()
-	defer h.s.pipes.mu.RUnlock()
-	if h.looking || h.s.pipes.closed {
+	h.t.pipes.mu.RLock()
+	defer h.t.pipes.mu.RUnlock()
+	if h.looking || h.t.pipes.closed {
 		return
 	}
 	h.looking = true
-	h.s.pipes.looks.Go(func() {
+	h.t.pipes.looks.Go(func() {
 		for h.lookOnce() != well {
-			if cluster, ok := h.s.rdb.(*redis.ClusterClient); ok {
-				cluster.ReloadState(h.s.pipes.ctx)
+			if cluster, ok := h.t.rdb.(*redis.ClusterClient); ok {
+				cluster.ReloadState(h.t.pipes.ctx)
 			}
 			select {
 			case <-time.After(lookEvery):
@@ -188,12 +187,12 @@ func (h *health) lookOnce() condition {
 
 // examine writes a key and waits for the replicas that have to confirm it.
 func (h *health) examine() (condition, error) {
-	ctx, cancel := context.WithTimeout(h.s.pipes.ctx, 2*lookTimeout)
+	ctx, cancel := context.WithTimeout(h.t.pipes.ctx, 2*lookTimeout)
 	defer cancel()
-	wait := h.s.replicas()
+	wait := h.t.replicas()
 	wait.timeout = min(wait.timeout, lookTimeout)
 	if n, known := h.attached(ctx); known && n < wait.count {
-		return weak, fmt.Errorf("%w: %d of %d are attached", errReplicas, n, wait.count)
+		return weak, fmt.Errorf("%w: %d of %d are attached", ErrReplicas, n, wait.count)
 	}
 	p := h.client.Pipeline()
 	set := p.Set(ctx, h.key, "", lookKept)
@@ -221,14 +220,14 @@ func (h *health) examine() (condition, error) {
 	case err != nil:
 		return down, err
 	case n < wait.count:
-		return weak, fmt.Errorf("%w: %d of %d", errReplicas, n, wait.count)
+		return weak, fmt.Errorf("%w: %d of %d", ErrReplicas, n, wait.count)
 	}
 	return well, nil
 }
 
 // attached is how many replicas are attached, which takes no time to find out, where one of them has to confirm anything.
 func (h *health) attached(ctx context.Context) (n int, known bool) {
-	if h.s.opts.Wait <= 0 {
+	if h.t.opts.Wait <= 0 {
 		return 0, false
 	}
 	role, err := h.client.Do(ctx, "ROLE").Slice()
@@ -264,7 +263,7 @@ func (h *health) become(is condition, cause error) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if h.is == well && h.told {
-				h.s.log.Log(h.level(zap.InfoLevel), "Redis works again", addr, zap.Duration("took", ended.Sub(h.begun)))
+				h.t.log.Log(h.level(zap.InfoLevel), "Redis works again", addr, zap.Duration("took", ended.Sub(h.begun)))
 				h.told = false
 			}
 			h.calm = nil
@@ -272,12 +271,12 @@ func (h *health) become(is condition, cause error) {
 	case is == well:
 	case !h.told:
 		h.told, h.begun = true, time.Now()
-		h.s.log.Log(h.level(zap.WarnLevel), is.String(), addr, zap.Error(cause))
+		h.t.log.Log(h.level(zap.WarnLevel), is.String(), addr, zap.Error(cause))
 	case h.calm != nil: // the trouble goes on
 		h.calm.Stop()
 		h.calm = nil
 	case was < is && was != well:
-		h.s.log.Log(h.level(zap.WarnLevel), is.String(), addr, zap.Error(cause))
+		h.t.log.Log(h.level(zap.WarnLevel), is.String(), addr, zap.Error(cause))
 	}
 }
 
@@ -300,8 +299,8 @@ func (h *health) end() {
 	if h.calm != nil {
 		h.calm.Stop()
 	}
-	if h.told && !h.s.closed.Load() {
-		h.s.log.Info("Redis is used no more", zap.String("addr", addrOf(h.client)), zap.Duration("took", time.Since(h.begun)))
+	if h.told && !h.t.closed.Load() {
+		h.t.log.Info("Redis is used no more", zap.String("addr", addrOf(h.client)), zap.Duration("took", time.Since(h.begun)))
 	}
 }
 
@@ -344,11 +343,11 @@ func (h *health) refusal() error {
 
 // admit ends those of some calls that the condition of their Redis does not permit, and returns the others: those that
 // replicas have to confirm, and those for which nobody waits.
-func (sh *shard) admit(ctx context.Context, calls []*call) (plain, durable []*call) {
+func (sh *shard) admit(ctx context.Context, calls []*Call) (plain, durable []*Call) {
 	if !sh.failsFast && sh.health.unclear.Load() {
 		if err := sh.health.refusal(); err != nil {
 			for _, c := range calls {
-				c.err = err
+				c.Err = err
 			}
 			return nil, nil
 		}
@@ -363,15 +362,15 @@ func (sh *shard) admit(ctx context.Context, calls []*call) (plain, durable []*ca
 		}
 		return split(calls)
 	}
-	var open []*call
+	var open []*Call
 	for _, c := range calls {
 		switch {
 		case is == down:
-			c.err = &refusedError{is, cause, !c.hasty}
-		case c.durable && !c.relaxed:
-			c.err = &refusedError{is, cause, !c.hasty}
+			c.Err = &refusedError{is, cause, !c.Hasty}
+		case c.Durable && !c.Relaxed:
+			c.Err = &refusedError{is, cause, !c.Hasty}
 		default:
-			c.durable = false // nobody could confirm it
+			c.Durable = false // nobody could confirm it
 			open = append(open, c)
 		}
 	}
@@ -379,9 +378,9 @@ func (sh *shard) admit(ctx context.Context, calls []*call) (plain, durable []*ca
 }
 
 // split sorts calls by whether replicas have to confirm them.
-func split(calls []*call) (plain, durable []*call) {
+func split(calls []*Call) (plain, durable []*Call) {
 	for _, c := range calls {
-		if c.durable {
+		if c.Durable {
 			durable = append(durable, c)
 		} else {
 			plain = append(plain, c)
@@ -391,10 +390,10 @@ func split(calls []*call) (plain, durable []*call) {
 }
 
 // Health implements store.Health: calls are refused if no Redis can do what it is told.
-func (s *Store) Health() error {
-	s.pipes.mu.RLock()
-	all := slices.Collect(maps.Values(s.pipes.byClient))
-	s.pipes.mu.RUnlock()
+func (t *Transport) Health() error {
+	t.pipes.mu.RLock()
+	all := slices.Collect(maps.Values(t.pipes.byClient))
+	t.pipes.mu.RUnlock()
 	var worst error
 	for _, sh := range all {
 		h := &sh.health
@@ -415,10 +414,4 @@ func addrOf(c redis.UniversalClient) string {
 		return one.Options().Addr
 	}
 	return ""
-}
-
-// lookKey is the key that a look at the Redis of another key writes.
-func (s *Store) lookKey(key string) string {
-	tag, _, _ := strings.Cut(strings.TrimPrefix(key, s.prefix+"{"), "}")
-	return s.key(tag, "look")
 }

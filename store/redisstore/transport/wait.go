@@ -1,4 +1,4 @@
-package redisstore
+package transport
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// errReplicas says that too few replicas have what a call has changed. It may be lost, or not.
-var errReplicas = errors.New("too few replicas have it")
+// ErrReplicas says that too few replicas have what a call has changed. It may be lost, or not.
+var ErrReplicas = errors.New("too few replicas have it")
 
 // replicas is how many replicas must have what is promised, and how long they may take.
 type replicas struct {
@@ -40,10 +40,10 @@ func (r replicas) answer(cmd *redis.Cmd) (n int, err error) {
 
 // ask adds to a pipeline that replicas have to confirm it, if that matters to any of its calls. What it
 // returns is to be called afterwards: it fails the calls to which it matters if too few have.
-func (r replicas) ask(ctx context.Context, batch redis.Pipeliner, calls []*call) (confirm func()) {
-	var durable []*call
+func (r replicas) ask(ctx context.Context, batch redis.Pipeliner, calls []*Call) (confirm func()) {
+	var durable []*Call
 	for _, c := range calls {
-		if c.durable && r.count > 0 {
+		if c.Durable && r.count > 0 {
 			durable = append(durable, c)
 		}
 	}
@@ -57,12 +57,12 @@ func (r replicas) ask(ctx context.Context, batch redis.Pipeliner, calls []*call)
 			return
 		}
 		for _, c := range durable {
-			if c.err != nil {
+			if c.Err != nil {
 				continue
 			}
-			c.err = err
+			c.Err = err
 			if err == nil {
-				c.err = fmt.Errorf("%w: %d of %d within %s", errReplicas, n, r.count, r.timeout)
+				c.Err = fmt.Errorf("%w: %d of %d within %s", ErrReplicas, n, r.count, r.timeout)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package redisstore
+package transport
 
 import (
 	"context"
@@ -24,6 +24,7 @@ const (
 // stand still; there, larger pipelines gain more.
 type pipe struct {
 	client  redis.UniversalClient
+	scripts *Scripts
 	wait    replicas
 	parcels chan *parcel
 	enough  chan struct{}   // capacity 1: says that pipeEnough parcels wait
@@ -34,7 +35,7 @@ type pipe struct {
 // parcel is the calls of one run for one Redis.
 type parcel struct {
 	pipe  *pipe
-	calls []*call
+	calls []*Call
 	state atomic.Int32
 	done  chan struct{} // closed when all calls have ended
 }
@@ -46,9 +47,9 @@ const (
 	given         // up, by who had sent it
 )
 
-func newPipe(client redis.UniversalClient, wait replicas, only bool, gone <-chan struct{}) *pipe {
+func newPipe(client redis.UniversalClient, scripts *Scripts, wait replicas, only bool, gone <-chan struct{}) *pipe {
 	p := &pipe{
-		client: client, wait: wait, parcels: make(chan *parcel, pipeWaiting),
+		client: client, scripts: scripts, wait: wait, parcels: make(chan *parcel, pipeWaiting),
 		enough: make(chan struct{}, 1), gone: gone,
 	}
 	p.lanes.Go(p.work)
@@ -59,7 +60,7 @@ func newPipe(client redis.UniversalClient, wait replicas, only bool, gone <-chan
 }
 
 // send hands a parcel to the pipe.
-func (p *pipe) send(ctx context.Context, calls []*call) *parcel {
+func (p *pipe) send(ctx context.Context, calls []*Call) *parcel {
 	l := &parcel{pipe: p, calls: calls, done: make(chan struct{})}
 	select {
 	case p.parcels <- l:
@@ -116,7 +117,7 @@ func (l *parcel) giveUp(err error) {
 		return
 	}
 	for _, c := range l.calls {
-		c.err = err
+		c.Err = err
 	}
 	close(l.done)
 }
@@ -158,7 +159,7 @@ func (p *pipe) gather(first *parcel) (parcels []*parcel) {
 			parcels = append(parcels, l)
 			calls += len(l.calls)
 			for _, c := range l.calls {
-				bytes += c.size
+				bytes += c.Size
 			}
 		}
 		if calls >= pipeCalls || bytes >= pipeBytes {
@@ -174,14 +175,14 @@ func (p *pipe) gather(first *parcel) (parcels []*parcel) {
 
 // exchange carries out parcels and ends them.
 func (p *pipe) exchange(parcels []*parcel) {
-	var calls []*call
+	var calls []*Call
 	for _, l := range parcels {
 		calls = append(calls, l.calls...)
 	}
 	p.pipeline(calls)
-	var unknown []*call
+	var unknown []*Call
 	for _, c := range calls {
-		if c.err != nil && redis.HasErrorPrefix(c.err, "NOSCRIPT") {
+		if c.Err != nil && redis.HasErrorPrefix(c.Err, "NOSCRIPT") {
 			unknown = append(unknown, c)
 		}
 	}
@@ -194,7 +195,7 @@ func (p *pipe) exchange(parcels []*parcel) {
 }
 
 // pipeline sends calls at once and reads what they return.
-func (p *pipe) pipeline(calls []*call) {
+func (p *pipe) pipeline(calls []*Call) {
 	if len(calls) == 0 {
 		return
 	}
@@ -216,7 +217,7 @@ func (p *pipe) pipeline(calls []*call) {
 // teach has Redis learn all scripts.
 func (p *pipe) teach() error {
 	_, err := p.client.Pipelined(context.Background(), func(batch redis.Pipeliner) error {
-		for _, s := range scripts {
+		for _, s := range p.scripts.all {
 			batch.ScriptLoad(context.Background(), s.source)
 		}
 		return nil

@@ -1,4 +1,4 @@
-package redisstore
+package transport
 
 import (
 	"context"
@@ -36,37 +36,37 @@ type pipes struct {
 }
 
 // replicas is what replicas have to confirm.
-func (s *Store) replicas() replicas { return replicas{s.opts.Wait, s.opts.WaitTimeout, s.waitAOF} }
+func (t *Transport) replicas() replicas { return replicas{t.opts.Wait, t.opts.WaitTimeout, t.waitAOF} }
 
 // send sends calls, each to the Redis that has its slot, and returns when all have ended.
-func (s *Store) send(ctx context.Context, calls []*call) {
-	cluster, ok := s.rdb.(*redis.ClusterClient)
+func (t *Transport) send(ctx context.Context, calls []*Call) {
+	cluster, ok := t.rdb.(*redis.ClusterClient)
 	if !ok {
-		s.sendTo(ctx, s.rdb, calls, false)
+		t.sendTo(ctx, t.rdb, calls, false)
 		return
 	}
-	shards := map[*redis.Client][]*call{}
+	shards := map[*redis.Client][]*Call{}
 	for _, c := range calls {
-		client, err := cluster.MasterForKey(ctx, c.keys[0])
+		client, err := cluster.MasterForKey(ctx, c.Keys[0])
 		if err != nil {
-			c.err = dialError{err} // nothing was sent
+			c.Err = dialError{err} // nothing was sent
 			continue
 		}
 		shards[client] = append(shards[client], c)
 	}
 	if len(shards) == 1 {
 		for client, calls := range shards {
-			s.sendTo(ctx, client, calls, false)
+			t.sendTo(ctx, client, calls, false)
 		}
 	} else {
 		var all sync.WaitGroup
 		for client, calls := range shards {
-			all.Go(func() { s.sendTo(ctx, client, calls, true) })
+			all.Go(func() { t.sendTo(ctx, client, calls, true) })
 		}
 		all.Wait()
 	}
 	for _, c := range calls {
-		if c.err != nil && untouched(c.err) {
+		if c.Err != nil && untouched(c.Err) {
 			cluster.ReloadState(ctx)
 			return
 		}
@@ -74,11 +74,11 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 }
 
 // sendTo sends calls to one Redis. Several says that others wait for these too.
-func (s *Store) sendTo(ctx context.Context, client redis.UniversalClient, calls []*call, several bool) {
-	sh := s.shardOf(client, calls[0].keys[0])
+func (t *Transport) sendTo(ctx context.Context, client redis.UniversalClient, calls []*Call, several bool) {
+	sh := t.shardOf(client, calls[0].Keys[0])
 	if sh == nil {
 		for _, c := range calls {
-			c.err = store.ErrClosed
+			c.Err = store.ErrClosed
 		}
 		return
 	}
@@ -88,7 +88,7 @@ func (s *Store) sendTo(ctx context.Context, client redis.UniversalClient, calls 
 	} else {
 		patience := stall
 		if !several {
-			patience += s.opts.WaitTimeout
+			patience += t.opts.WaitTimeout
 		}
 		if len(plain) == 0 {
 			sh.carry(ctx, sh.durable, durable, patience)
@@ -100,24 +100,24 @@ func (s *Store) sendTo(ctx context.Context, client redis.UniversalClient, calls 
 		}
 	}
 	for _, c := range calls {
-		if c.err == nil {
+		if c.Err == nil {
 			continue
 		}
 		switch {
-		case errors.Is(c.err, redis.ErrClosed) && !s.closed.Load():
-			s.pipes.drop(sh)
-			c.err = errShardGone
-		case trouble(c.err):
-			sh.health.found(c.err)
+		case errors.Is(c.Err, redis.ErrClosed) && !t.closed.Load():
+			t.pipes.drop(sh)
+			c.Err = errShardGone
+		case trouble(c.Err):
+			sh.health.found(c.Err)
 		}
-		if c.relaxed && errors.Is(c.err, errReplicas) {
-			c.err = nil // Redis has done it
+		if c.Relaxed && errors.Is(c.Err, ErrReplicas) {
+			c.Err = nil // Redis has done it
 		}
 	}
 }
 
 // carry has a pipe carry out calls. If all are hasty, they fail with errStalled after the patience.
-func (sh *shard) carry(ctx context.Context, p *pipe, calls []*call, patience time.Duration) {
+func (sh *shard) carry(ctx context.Context, p *pipe, calls []*Call, patience time.Duration) {
 	if len(calls) == 0 {
 		return
 	}
@@ -126,19 +126,19 @@ func (sh *shard) carry(ctx context.Context, p *pipe, calls []*call, patience tim
 		return
 	}
 	// What the pipe has in its hands stays its own if nobody waits any more.
-	copies, sent := make([]call, len(calls)), make([]*call, len(calls))
+	copies, sent := make([]Call, len(calls)), make([]*Call, len(calls))
 	for i, c := range calls {
 		copies[i] = *c
 		sent[i] = &copies[i]
 	}
 	if !p.send(ctx, sent).await(ctx, patience) {
 		for _, c := range calls {
-			c.err = errStalled
+			c.Err = errStalled
 		}
 		return
 	}
 	for i, c := range calls {
-		c.reply, c.err = copies[i].reply, copies[i].err
+		c.Reply, c.Err = copies[i].Reply, copies[i].Err
 	}
 }
 
@@ -155,9 +155,9 @@ func (sh *shard) await(ctx context.Context, l *parcel) {
 	l.await(ctx, 0)
 }
 
-func allHasty(calls []*call) bool {
+func allHasty(calls []*Call) bool {
 	for _, c := range calls {
-		if !c.hasty {
+		if !c.Hasty {
 			return false
 		}
 	}
@@ -165,36 +165,36 @@ func allHasty(calls []*call) bool {
 }
 
 // shardOf returns a Redis, perhaps the only one, which has a key; nil when the store is closed.
-func (s *Store) shardOf(client redis.UniversalClient, key string) *shard {
-	ps := &s.pipes
+func (t *Transport) shardOf(client redis.UniversalClient, key string) *shard {
+	ps := &t.pipes
 	ps.mu.RLock()
 	sh := ps.byClient[client]
 	ps.mu.RUnlock()
 	if sh != nil {
 		return sh
 	}
-	sh, made := s.makeShard(client, key)
+	sh, made := t.makeShard(client, key)
 	if made && sh.health.unclear.Load() {
 		sh.health.begin()
 	}
 	return sh
 }
 
-func (s *Store) makeShard(client redis.UniversalClient, key string) (sh *shard, made bool) {
-	ps := &s.pipes
+func (t *Transport) makeShard(client redis.UniversalClient, key string) (sh *shard, made bool) {
+	ps := &t.pipes
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if sh := ps.byClient[client]; sh != nil || ps.closed {
 		return sh, false
 	}
-	only, wait := client == s.rdb, s.replicas()
+	only, wait := client == t.rdb, t.replicas()
 	sh = &shard{client: client, failsFast: !only, gone: make(chan struct{})}
 	sh.health.fallen = make(chan struct{})
-	sh.health.s, sh.health.client, sh.health.key, sh.health.gone, sh.health.only = s, client, s.lookKey(key), sh.gone, only
-	sh.plain = newPipe(client, wait, only, sh.gone)
+	sh.health.t, sh.health.client, sh.health.key, sh.health.gone, sh.health.only = t, client, t.opts.LookKey(key), sh.gone, only
+	sh.plain = newPipe(client, t.opts.Scripts, wait, only, sh.gone)
 	sh.durable = sh.plain
 	if wait.count > 0 {
-		sh.durable = newPipe(client, wait, only, sh.gone)
+		sh.durable = newPipe(client, t.opts.Scripts, wait, only, sh.gone)
 		if sh.failsFast {
 			sh.health.unproven() // a replica that was made the primary may have none itself
 		}

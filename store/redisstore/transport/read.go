@@ -1,4 +1,4 @@
-package redisstore
+package transport
 
 import (
 	"context"
@@ -17,17 +17,17 @@ const (
 	lastReadPause  = 500 * time.Millisecond
 )
 
-// read runs commands that change nothing, as one batch for each shard. While Redis is not there it tries
+// Read runs commands that change nothing, as one batch for each shard. While Redis is not there it tries
 // again, as long as Options.Retry says: then fill is called again.
-func (s *Store) read(ctx context.Context, fill func(p redis.Pipeliner)) error {
-	giveUp := time.Now().Add(s.opts.Retry)
+func (t *Transport) Read(ctx context.Context, fill func(p redis.Pipeliner)) error {
+	giveUp := time.Now().Add(t.opts.Retry)
 	for pause := firstReadPause; ; pause = min(2*pause, lastReadPause) {
-		if err := s.usable(ctx); err != nil {
+		if err := t.Usable(ctx); err != nil {
 			return err
 		}
-		err := s.readOnce(ctx, fill)
-		if err == nil || ctx.Err() != nil || s.closed.Load() || !passing(err) || time.Now().Add(pause).After(giveUp) {
-			return s.translate(err)
+		err := t.readOnce(ctx, fill)
+		if err == nil || ctx.Err() != nil || t.closed.Load() || !passing(err) || time.Now().Add(pause).After(giveUp) {
+			return t.Translate(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -41,15 +41,15 @@ func (s *Store) read(ctx context.Context, fill func(p redis.Pipeliner)) error {
 const readTimeoutOnce = 5 * time.Second
 
 // readOnce reads unless the only Redis is known to be silent.
-func (s *Store) readOnce(ctx context.Context, fill func(p redis.Pipeliner)) error {
-	if err := s.onlyRefuses(); err != nil {
+func (t *Transport) readOnce(ctx context.Context, fill func(p redis.Pipeliner)) error {
+	if err := t.onlyRefuses(); err != nil {
 		return err
 	}
-	p := s.rdb.Pipeline()
+	p := t.rdb.Pipeline()
 	fill(p)
 	limited, cancel := context.WithTimeout(ctx, readTimeoutOnce)
 	defer cancel()
-	err := firstError(p.Exec(limited))
+	err := FirstError(p.Exec(limited))
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		return errStalled
 	}
@@ -57,22 +57,22 @@ func (s *Store) readOnce(ctx context.Context, fill func(p redis.Pipeliner)) erro
 }
 
 // onlyRefuses returns why the only Redis takes no calls now, or nil; it is nil in a cluster.
-func (s *Store) onlyRefuses() error {
-	s.pipes.mu.RLock()
-	sh := s.pipes.byClient[s.rdb]
-	s.pipes.mu.RUnlock()
+func (t *Transport) onlyRefuses() error {
+	t.pipes.mu.RLock()
+	sh := t.pipes.byClient[t.rdb]
+	t.pipes.mu.RUnlock()
 	if sh == nil || !sh.health.unclear.Load() {
 		return nil
 	}
 	return sh.health.refusal()
 }
 
-// readEach runs one command for each of n keys, as read does; a key of "" has none. In a cluster it does not wait for
+// ReadEach runs one command for each of n keys, as Read does; a key of "" has none. In a cluster it does not wait for
 // a Redis in trouble: errs has the error of each command that failed so, and is nil if there is none.
-func (s *Store) readEach(ctx context.Context, n int, key func(i int) string, add func(p redis.Pipeliner, i int) redis.Cmder) (errs []error, err error) {
-	cluster, ok := s.rdb.(*redis.ClusterClient)
+func (t *Transport) ReadEach(ctx context.Context, n int, key func(i int) string, add func(p redis.Pipeliner, i int) redis.Cmder) (errs []error, err error) {
+	cluster, ok := t.rdb.(*redis.ClusterClient)
 	if !ok {
-		return nil, s.read(ctx, func(p redis.Pipeliner) {
+		return nil, t.Read(ctx, func(p redis.Pipeliner) {
 			for i := range n {
 				if key(i) != "" {
 					add(p, i)
@@ -80,16 +80,16 @@ func (s *Store) readEach(ctx context.Context, n int, key func(i int) string, add
 			}
 		})
 	}
-	if err := s.usable(ctx); err != nil {
+	if err := t.Usable(ctx); err != nil {
 		return nil, err
 	}
 	fail := func(i int, err error) {
 		if errs == nil {
 			errs = make([]error, n)
 		}
-		errs[i] = s.translate(err)
+		errs[i] = t.Translate(err)
 	}
-	p, cmds := s.rdb.Pipeline(), make([]redis.Cmder, n)
+	p, cmds := t.rdb.Pipeline(), make([]redis.Cmder, n)
 	shards := make([]*shard, n)
 	for i := range n {
 		if key(i) == "" {
@@ -100,7 +100,7 @@ func (s *Store) readEach(ctx context.Context, n int, key func(i int) string, add
 			fail(i, dialError{err})
 			continue
 		}
-		if shards[i] = s.shardOf(client, key(i)); shards[i] == nil {
+		if shards[i] = t.shardOf(client, key(i)); shards[i] == nil {
 			return nil, store.ErrClosed
 		}
 		if is, cause := shards[i].health.now(ctx); is == down {
@@ -132,15 +132,15 @@ func (s *Store) readEach(ctx context.Context, n int, key func(i int) string, add
 			shards[i].health.found(err)
 		}
 		if !unavailable(err) {
-			return nil, s.translate(err)
+			return nil, t.Translate(err)
 		}
 		fail(i, err)
 	}
 	return errs, nil
 }
 
-// firstError is the first error of a pipeline; that there is nothing under a key is none.
-func firstError(cmds []redis.Cmder, err error) error {
+// FirstError returns the first error of a pipeline; that there is nothing under a key is none.
+func FirstError(cmds []redis.Cmder, err error) error {
 	if len(cmds) == 0 {
 		return err
 	}
