@@ -13,23 +13,19 @@ import (
 // What waits for one Redis, and what is sent to it at once.
 const (
 	pipeWaiting = 1024    // parcels that wait to be sent; beyond, callers wait
-	pipeEnough  = 4       // parcels that are worth a second pipeline while Redis works on the first
 	pipeCalls   = 1000    // calls in a pipeline
 	pipeBytes   = 1 << 20 // of the entries in them
 )
 
 // pipe sends calls to one Redis. While it works on one pipeline, the next gathers: what has arrived goes out
-// together, and waits for nothing else. With only one Redis, the next does not wait for the one before if it is large
-// enough, or Redis would stand still while what it replied is dealt with. Primaries of a cluster work while others
-// stand still; there, larger pipelines gain more.
+// together, and waits for nothing else. A second pipeline at the same time gains nothing: both are smaller then.
 type pipe struct {
 	client  redis.UniversalClient
 	scripts *Scripts
 	wait    replicas
 	parcels chan *parcel
-	enough  chan struct{}   // capacity 1: says that pipeEnough parcels wait
 	gone    <-chan struct{} // closed when the pipe takes nothing any more
-	lanes   sync.WaitGroup  // work and help, until nothing is under way any more
+	working sync.WaitGroup  // until nothing is under way any more
 }
 
 // parcel is the calls of one run for one Redis.
@@ -47,15 +43,11 @@ const (
 	given         // up, by who had sent it
 )
 
-func newPipe(client redis.UniversalClient, scripts *Scripts, wait replicas, only bool, gone <-chan struct{}) *pipe {
+func newPipe(client redis.UniversalClient, scripts *Scripts, wait replicas, gone <-chan struct{}) *pipe {
 	p := &pipe{
-		client: client, scripts: scripts, wait: wait, parcels: make(chan *parcel, pipeWaiting),
-		enough: make(chan struct{}, 1), gone: gone,
+		client: client, scripts: scripts, wait: wait, parcels: make(chan *parcel, pipeWaiting), gone: gone,
 	}
-	p.lanes.Go(p.work)
-	if only {
-		p.lanes.Go(p.help)
-	}
+	p.working.Go(p.work)
 	return p
 }
 
@@ -64,12 +56,6 @@ func (p *pipe) send(ctx context.Context, calls []*Call) *parcel {
 	l := &parcel{pipe: p, calls: calls, done: make(chan struct{})}
 	select {
 	case p.parcels <- l:
-		if len(p.parcels) >= pipeEnough {
-			select {
-			case p.enough <- struct{}{}:
-			default:
-			}
-		}
 	case <-ctx.Done():
 		l.giveUp(ctx.Err())
 	case <-p.gone:
@@ -134,25 +120,9 @@ func (p *pipe) work() {
 	}
 }
 
-// help sends what has become enough while work waits for a reply.
-func (p *pipe) help() {
-	for {
-		select {
-		case <-p.enough:
-		case <-p.gone:
-			return
-		}
-		select {
-		case first := <-p.parcels:
-			p.exchange(p.gather(first))
-		default: // work was faster
-		}
-	}
-}
-
 // gather takes all that has arrived, within the limits of one pipeline.
 func (p *pipe) gather(first *parcel) (parcels []*parcel) {
-	runtime.Gosched() // those who were just answered may be about to send more
+	runtime.Gosched() // callers that were just answered may be about to send more
 	calls, bytes := 0, 0
 	for l := first; ; {
 		if l.state.CompareAndSwap(waiting, taken) {

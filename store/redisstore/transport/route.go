@@ -191,10 +191,10 @@ func (t *Transport) makeShard(client redis.UniversalClient, key string) (sh *sha
 	sh = &shard{client: client, failsFast: !only, gone: make(chan struct{})}
 	sh.health.fallen = make(chan struct{})
 	sh.health.t, sh.health.client, sh.health.key, sh.health.gone, sh.health.only = t, client, t.opts.LookKey(key), sh.gone, only
-	sh.plain = newPipe(client, t.opts.Scripts, wait, only, sh.gone)
+	sh.plain = newPipe(client, t.opts.Scripts, wait, sh.gone)
 	sh.durable = sh.plain
 	if wait.count > 0 {
-		sh.durable = newPipe(client, t.opts.Scripts, wait, only, sh.gone)
+		sh.durable = newPipe(client, t.opts.Scripts, wait, sh.gone)
 		if sh.failsFast {
 			sh.health.unproven() // a replica that was made the primary may have none itself
 		}
@@ -225,8 +225,8 @@ func (ps *pipes) close() {
 	ps.mu.Unlock()
 	ps.cancel()
 	for _, sh := range all {
-		sh.plain.lanes.Wait()
-		sh.durable.lanes.Wait()
+		sh.plain.working.Wait()
+		sh.durable.working.Wait()
 	}
 	ps.looks.Wait()
 }
