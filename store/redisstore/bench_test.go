@@ -112,3 +112,37 @@ func redisCPU(b *testing.B, addrs []string) (all time.Duration) {
 	}
 	return all
 }
+
+// BenchmarkPutAmongExpired measures puts into a queue at its bound most of whose entries have expired and were not
+// swept: put sets those aside, so that it looks at each only once.
+func BenchmarkPutAmongExpired(b *testing.B) {
+	s := single(startRedis(b), "ccs:", redisstore.Options{})
+	defer s.Close()
+	now := time.Now()
+	const bound = 1000
+	limit := store.Limit{Messages: bound, Overflow: store.Refuse}
+	put := func(k store.Key, n int, expires time.Duration, at time.Time) {
+		batch := make([]store.Entry, n)
+		for i := range batch {
+			batch[i] = store.Entry{Key: k, Rank: store.RankNormal, App: "a", Accepted: at, Expires: now.Add(expires), Limit: limit, Body: make([]byte, 300)}
+		}
+		_, err := s.Put(b.Context(), batch, at)
+		require.NoError(b, err)
+	}
+	q := uint64(0)
+	var k store.Key
+	left := 0
+	for i := 0; i < b.N; i++ {
+		if left == 0 {
+			b.StopTimer()
+			q++
+			k = store.Key{Kind: store.KindDevice, ID: q}
+			put(k, 900, time.Second, now)
+			put(k, 100, time.Hour, now)
+			left = 500
+			b.StartTimer()
+		}
+		left--
+		put(k, 1, time.Hour, now.Add(time.Minute))
+	}
+}
