@@ -104,7 +104,7 @@ func (s *session) settle() (worked bool, err error) {
 }
 
 // process moves processed on to handled, unless the store has not forgotten yet what the device acknowledged before.
-// The caller must hold mu.
+// The caller must hold s.mu.
 func (s *session) process() {
 	if s.forgetting || len(s.unforgotten) > 0 {
 		return

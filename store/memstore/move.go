@@ -98,10 +98,10 @@ func (a *accounts) list(all *store.Page) {
 	slices.SortFunc(all.RefreshTokens, func(a, b *store.RefreshToken) int { return slices.Compare(a.Hash[:], b.Hash[:]) })
 }
 
-func (r *registry) list(all *store.Page) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, reg := range r.byToken {
+func (g *registry) list(all *store.Page) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, reg := range g.byToken {
 		all.Registrations = append(all.Registrations, reg)
 	}
 	slices.SortFunc(all.Registrations, func(a, b *store.Registration) int { return strings.Compare(a.Token, b.Token) })

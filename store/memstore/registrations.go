@@ -21,10 +21,10 @@ type registry struct {
 	newcomers map[uint64]time.Time // devices that have never had a session, and since when they register
 }
 
-func (r *registry) init() {
-	r.byToken = map[string]*store.Registration{}
-	r.byDevice = map[uint64][]string{}
-	r.newcomers = map[uint64]time.Time{}
+func (g *registry) init() {
+	g.byToken = map[string]*store.Registration{}
+	g.byDevice = map[uint64][]string{}
+	g.newcomers = map[uint64]time.Time{}
 }
 
 // Register returns the living registration that is the same, or keeps a new one.

@@ -42,19 +42,19 @@ func (s *Store) Restore(ctx context.Context, p *store.Page, _ time.Time) error {
 	return nil
 }
 
-func (r *registry) restore(records []*store.Registration) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (g *registry) restore(records []*store.Registration) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	for _, reg := range records {
-		old := r.byToken[reg.Token]
+		old := g.byToken[reg.Token]
 		switch {
 		case old != nil && store.Alike(old, reg):
 			continue
 		case old != nil:
 			return fmt.Errorf("registration of device %d: %w", reg.Device, store.ErrExists)
 		}
-		r.byToken[reg.Token] = reg
-		r.byDevice[reg.Device] = append(r.byDevice[reg.Device], reg.Token)
+		g.byToken[reg.Token] = reg
+		g.byDevice[reg.Device] = append(g.byDevice[reg.Device], reg.Token)
 	}
 	return nil
 }
