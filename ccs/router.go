@@ -34,6 +34,10 @@ type Options struct {
 	// Observer is told what happens to messages, registrations and sessions; default: nobody is.
 	Observer Observer
 
+	// Turns are for long work, by the queue of the sender or device that it is for; default: long work only yields to
+	// other goroutines. What is spent is counted in bytes; NewTurns makes them.
+	Turns *Turns
+
 	// Tokens knows the access tokens that LoginToken takes; default: none is taken, only API keys are.
 	Tokens TokenChecker
 }
@@ -55,6 +59,7 @@ type Router struct {
 	repeats  *repeats
 	observer Observer // nil: nobody is told what happens
 
+	turns     *Turns // nil: there are none
 	newcomers *newcomers
 	shares    *shares // of devices in the backlogs of senders
 
@@ -92,6 +97,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		cluster:   o.Cluster,
 		tokens:    o.Tokens,
 		observer:  o.Observer,
+		turns:     o.Turns,
 		newcomers: newNewcomers(o.NewDevices),
 		changed:   make(chan SenderID, maxChanged),
 		started:   time.Now(),

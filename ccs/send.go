@@ -101,6 +101,11 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 		r.sent(from.Sender, s, results)
 		return dst
 	}
+	turn := r.Turn(from.Sender.Key())
+	defer turn.End()
+	if len(batch) > smallSend {
+		turn.Begin()
+	}
 	now := r.clock.Now()
 	for i := range batch {
 		var f fingerprint
@@ -114,6 +119,7 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 			results[i].Refusal = RefusalOf(fmt.Errorf("look up registrations: %w", err))
 			continue
 		}
+		turn.Spend(sendCost)
 		m, reg := &batch[i], s.regs[i]
 		repeat := s.states[i].known || s.states[i].by != nil
 		results[i].Canonical, results[i].Refusal = r.check(from, m, reg, repeat, now)
@@ -121,6 +127,7 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 			r.compose(s, i, from, m, reg, now)
 		}
 	}
+	turn.End() // before the wait for other nodes and for the store
 	if len(s.elsewhere) > 0 {
 		r.offerElsewhere(ctx, s.elsewhere) // discarded where nobody takes it (CCS 5.2)
 		for j := range s.elsewhere {

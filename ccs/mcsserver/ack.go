@@ -65,6 +65,7 @@ func (s *session) take(which func(offered) bool) {
 // and lets the pump tell the device. It acknowledges nothing that is not stored (DEV 10). It reports whether the
 // store had work.
 func (s *session) settle() (worked bool, err error) {
+	s.eager.EndTurn()
 	if b := s.batch; b != nil {
 		if len(b.messages) > 0 {
 			worked = true

@@ -52,6 +52,9 @@ func (o *offered) owe(d *ccs.Delivery) bool {
 	return true
 }
 
+// smallOffer is how many messages are written without a turn.
+const smallOffer = 32
+
 // claimRetry is the wait after trouble in the store.
 const claimRetry = time.Second
 
@@ -67,6 +70,10 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 		}
 		s.srv.router.StoreFailed(s.log(), "claim messages", err)
 		time.AfterFunc(claimRetry, func() { s.Wake() })
+	}
+	turn := s.srv.router.Turn(s.device.Key())
+	if len(entries) > smallOffer {
+		turn.Begin()
 	}
 	now := s.srv.router.Now()
 	var has []offered // what need not be sent
@@ -96,6 +103,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 			out = append(out, o)
 		}
 	}
+	turn.End()
 	if len(entries) > 0 {
 		s.size = int32(largest)
 	}

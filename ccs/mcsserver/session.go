@@ -97,7 +97,7 @@ func (s *session) open() listener.Next {
 	s.deadline, s.begun, s.silence = time.Time{}, time.Time{}, s.srv.opts.silence()
 	s.srv.logins.Add(1)
 	eagerconn.Shrink(s.nc)
-	s.eager.Eager()
+	s.eager.Eager(func() eagerconn.Turn { return s.srv.router.Turn(s.device.Key()) })
 	s.kick(func() { s.pumping, s.wakeUp = false, true })
 	return s.read
 }

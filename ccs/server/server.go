@@ -36,6 +36,7 @@ type Server struct {
 	log     *zap.Logger
 	store   store.Store
 	cluster *cluster.Cluster // nil: this process has the store for itself
+	turns   *turns
 	router  *ccs.Router
 	gate    *admission.Gate
 	xmpp    *xmppserver.Server
@@ -253,7 +254,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		if s.cluster != nil {
 			s.cluster.Close()
 		}
-		errs = append(errs, s.store.Close())
+		errs = append(errs, s.store.Close(), s.turns.close())
 		s.ended = errors.Join(errs...)
 	})
 	return s.ended

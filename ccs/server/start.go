@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"os"
 	"time"
@@ -94,6 +95,10 @@ func (s *starter) makeRouter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.turns, err = newTurns(s.conf.Network); err != nil {
+		return fmt.Errorf("make turns: %w", err)
+	}
+	s.undo.push(func() { s.turns.close() })
 	var others ccs.Cluster
 	if shared, ok := s.store.(store.Coordinator); ok {
 		s.cluster = cluster.New(shared, cluster.Options{
@@ -103,6 +108,7 @@ func (s *starter) makeRouter(ctx context.Context) error {
 	}
 	s.router, err = ccs.New(ctx, s.store, ccs.Options{
 		Cluster:    others,
+		Turns:      s.turns.Turns,
 		Tokens:     tokens,
 		Clock:      s.conf.Clock,
 		Logger:     s.conf.Logger,

@@ -22,7 +22,8 @@ import (
 // has whenever the next element would have to be waited for.
 func (s *session) readLoop(ctx context.Context) error {
 	defer s.handOver(ctx)
-	s.eager.Eager()
+	defer s.eager.EndTurn()
+	s.eager.Eager(func() eagerconn.Turn { return s.srv.router.Turn(s.messages().key) })
 	var el stanza.Element
 	for {
 		err := s.in.Next(&el)
@@ -170,8 +171,9 @@ func (s *session) isDraining() bool {
 	return s.draining
 }
 
-// handOver gives serveLoop the messages that were decoded, and the store the acks.
+// handOver gives serveLoop the messages that were decoded, and the store the acks. It ends the turn of reading.
 func (s *session) handOver(ctx context.Context) {
+	s.eager.EndTurn()
 	bytes := s.kept
 	s.kept = 0
 	s.held.Add(bytes)
@@ -202,6 +204,7 @@ func (s *session) reply(ctx context.Context, b []byte, answers load) error {
 			return nil
 		}
 		s.mu.Unlock()
+		s.eager.EndTurn()
 		select {
 		case <-s.written:
 		case <-ctx.Done():

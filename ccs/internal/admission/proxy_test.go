@@ -18,6 +18,7 @@ import (
 	"github.com/openccs/openccs/ccs/devcert"
 	"github.com/openccs/openccs/ccs/internal/admission"
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // header is a PROXY header for a connection from an address.
@@ -214,7 +215,7 @@ func TestABulkReadsAllRecordsBehindAHeader(t *testing.T) {
 	server := tls.Server(bulk, &tls.Config{Certificates: []tls.Certificate{pair.Cert}})
 	require.NoError(t, server.Handshake())
 	require.NoError(t, <-sent)
-	bulk.Eager()
+	bulk.Eager(func() eagerconn.Turn { return new(flowcontrol.Turn[int]) })
 	waits, b := 0, make([]byte, 100)
 	for got := 0; got < records*len("ack"); {
 		n, err := server.Read(b)

@@ -3,7 +3,6 @@ package eagerconn
 import (
 	"errors"
 	"net"
-	"runtime"
 	"sync"
 	"syscall"
 
@@ -18,8 +17,8 @@ import (
 // WouldWait says that the next byte would have to be waited for.
 //
 // A peer that sends without a pause would so keep a processor for itself until the Go scheduler takes it away, after
-// ten milliseconds. With some such peers everybody else waits for as many times that long. So an eager Conn gives way
-// to other goroutines after each turnBytes.
+// ten milliseconds. With some such peers everybody else waits for as many times that long. So an eager Conn charges
+// what it reads to a Turn, and ends the turn before it waits.
 //
 // Reads belong to one goroutine; the rest is the net.Conn's.
 type Conn struct {
@@ -30,7 +29,9 @@ type Conn struct {
 	head    [parkedSize]byte
 	buf     *[bulkSize]byte // nil unless something is left in it
 	rest    []byte          // of head or buf
-	turn    int             // bytes read since the last giving way
+	newTurn func() Turn     // makes turn, which few connections need
+	turn    Turn            // nil until the first firstTurn bytes were read
+	read    int             // bytes, until there is a turn
 	err     error           // came after it
 	records records
 
@@ -43,8 +44,8 @@ const (
 	// bulkSize is what a window's worth of ordinary messages takes. Nobody holds such a buffer while he waits, be
 	// it for the peer or for the disk, so that there are few.
 	bulkSize = 256 << 10
-	// turnBytes takes a fraction of a millisecond to decode and handle.
-	turnBytes = 32 << 10
+	// firstTurn is how many bytes are read before a connection has a Turn.
+	firstTurn = 32 << 10
 )
 
 var bulks = sync.Pool{New: func() any { return new([bulkSize]byte) }}
@@ -148,10 +149,36 @@ func (l *charging) Accept() (net.Conn, error) {
 
 // Eager makes reads that would have to wait fail instead, with an error for which WouldWait is true.
 // To crypto/tls and our readers it is a deadline that has passed: they go on afterwards as if nothing had been.
-// The login is over then, so that nothing is charged any more.
-func (b *Conn) Eager() {
-	b.eager = true
+// The login is over then, so that nothing is charged any more. A connection that is read a lot makes its Turn with
+// newTurn.
+func (b *Conn) Eager(newTurn func() Turn) {
+	b.eager, b.newTurn = true, newTurn
 	b.Free()
+}
+
+// Turn limits how much work is done before others have their turn; see flowcontrol.Turn.
+type Turn interface {
+	Spend(n int)
+	End()
+}
+
+// EndTurn ends the turn that reading has, if it has one. The reader must call it before it waits for anything else
+// than the connection.
+func (b *Conn) EndTurn() {
+	if b.turn != nil {
+		b.turn.End()
+	}
+}
+
+// spend charges n bytes to the turn.
+func (b *Conn) spend(n int) {
+	if b.turn == nil {
+		if b.read += n; b.read < firstTurn {
+			return
+		}
+		b.turn = b.newTurn()
+	}
+	b.turn.Spend(n)
 }
 
 // Wait lets the next read wait.
@@ -174,12 +201,8 @@ func (b *Conn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	if b.turn >= turnBytes {
-		b.turn = 0
-		runtime.Gosched()
-	}
 	n := copy(p, b.rest)
-	b.turn += n
+	b.spend(n)
 	if b.rest = b.rest[n:]; len(b.rest) == 0 {
 		if b.buf != nil {
 			bulks.Put(b.buf)
@@ -198,6 +221,7 @@ func (b *Conn) fill() error {
 	if !b.mayWait {
 		return errWouldWait
 	}
+	b.EndTurn()
 	n, err := b.Conn.Read(b.head[:])
 	if n == 0 {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/openccs/openccs/ccs/devcert"
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // buffered gathers what is written, until Flush.
@@ -63,7 +64,7 @@ func pair(t *testing.T) (client *tls.Conn, wire *buffered, server *tls.Conn, bul
 func TestAllRecordsThatHaveComeAreReadBeforeTheNextWait(t *testing.T) {
 	const records = 300
 	client, wire, server, bulk := pair(t)
-	bulk.Eager()
+	bulk.Eager(func() eagerconn.Turn { return new(flowcontrol.Turn[int]) })
 	b := make([]byte, 100)
 	for range 3 {
 		wire.hold = true
@@ -91,7 +92,7 @@ func TestAllRecordsThatHaveComeAreReadBeforeTheNextWait(t *testing.T) {
 
 func TestARecordThatComesInPiecesIsWhole(t *testing.T) {
 	client, wire, server, bulk := pair(t)
-	bulk.Eager()
+	bulk.Eager(func() eagerconn.Turn { return new(flowcontrol.Turn[int]) })
 	wire.hold = true
 	_, err := client.Write([]byte("in pieces"))
 	require.NoError(t, err)
@@ -122,7 +123,7 @@ func TestARecordThatComesInPiecesIsWhole(t *testing.T) {
 // A peer that begins a record and stops gets no buffer to hold.
 func TestARecordThatIsOnlyBegunHoldsNothing(t *testing.T) {
 	client, wire, server, bulk := pair(t)
-	bulk.Eager()
+	bulk.Eager(func() eagerconn.Turn { return new(flowcontrol.Turn[int]) })
 	wire.hold = true
 	_, err := client.Write([]byte("begun"))
 	require.NoError(t, err)

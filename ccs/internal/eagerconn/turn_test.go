@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/flowcontrol"
 )
 
 // A peer that sends without a pause does not keep the processor: with only one, others run while it is read.
@@ -49,7 +50,7 @@ func TestAnEagerReaderGivesWay(t *testing.T) {
 		}
 	}()
 	b := eagerconn.New(in)
-	b.Eager()
+	b.Eager(func() eagerconn.Turn { return new(flowcontrol.Turn[int]) })
 	p := make([]byte, 4<<10)
 	for {
 		_, err := b.Read(p)

@@ -1,0 +1,31 @@
+package ccs
+
+import (
+	"github.com/openccs/openccs/flowcontrol"
+	"github.com/openccs/openccs/store"
+)
+
+// Turns divide the processors among senders and devices that have much to do; see flowcontrol.Turns.
+type Turns = flowcontrol.Turns[store.Key]
+
+const (
+	// turnLength is about a millisecond of work on stanzas. Shorter turns make batches smaller and messages dearer.
+	turnLength = 128 << 10
+
+	// sendCost is what a message counts in Send, besides what reading it has cost: a turn is for a usual window.
+	sendCost = 128
+
+	// smallSend is how many messages Send takes without a turn.
+	smallSend = 32
+)
+
+// NewTurns returns turns for n goroutines at a time.
+func NewTurns(n int, handOff func()) *Turns {
+	return flowcontrol.NewTurns[store.Key](n, turnLength, handOff)
+}
+
+// Turn returns a turn for the work of a sender or device, which has not begun.
+func (r *Router) Turn(k store.Key) *flowcontrol.Turn[store.Key] {
+	t := r.turns.Of(k)
+	return &t
+}
