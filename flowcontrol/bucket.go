@@ -26,7 +26,7 @@ func (b *Bucket) Take(r Rate, n int, now time.Time) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	debt := b.settle(now) + time.Duration(n)*r.Every
+	debt := b.refill(now) + time.Duration(n)*r.Every
 	if debt > time.Duration(r.Burst)*r.Every {
 		return false
 	}
@@ -48,11 +48,11 @@ func (b *Bucket) Empty(r Rate, now time.Time) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.settle(now)+r.Every > time.Duration(r.Burst)*r.Every
+	return b.refill(now)+r.Every > time.Duration(r.Burst)*r.Every
 }
 
-// settle lets the bucket fill up to now.
-func (b *Bucket) settle(now time.Time) time.Duration {
+// refill lets the bucket fill up to now.
+func (b *Bucket) refill(now time.Time) time.Duration {
 	if passed := now.Sub(b.last); passed > 0 {
 		b.debt = max(0, b.debt-passed)
 		b.last = now

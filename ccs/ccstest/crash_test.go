@@ -56,7 +56,7 @@ func serveChild() bool {
 		conf.XMPPListen, conf.MCSListen = old.XMPP, old.MCS
 		conf.HTTPListen = old.HTTP[len("https://"):]
 	}
-	server.EaseCollection()
+	server.TuneGC()
 	s, err := server.Start(context.Background(), conf)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -45,7 +45,7 @@ func (s *Server) answering(call func(*http.Request) answer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		b := &charged{ReadCloser: r.Body, budget: s.bodies}
-		defer b.release()
+		defer b.refund()
 		r.Body = b
 		a := call(r)
 		body := a.body
@@ -106,16 +106,16 @@ type charged struct {
 // bodyCopies is how often a byte of a body may be in memory: the buffer doubles when it is full.
 const bodyCopies = 2
 
-func (c *charged) take(n int) error {
+func (c *charged) charge(n int) error {
 	bytes := int64(n) * bodyCopies
-	if !eagerconn.TakeLogin(c.budget, c.held, bytes) {
+	if !eagerconn.ChargeLogin(c.budget, c.held, bytes) {
 		return errNoRoom
 	}
 	c.held += bytes
 	return nil
 }
 
-func (c *charged) release() { c.budget.Add(-c.held) }
+func (c *charged) refund() { c.budget.Add(-c.held) }
 
 // charging charges for what is read of a body and kept.
 type charging struct {
@@ -125,7 +125,7 @@ type charging struct {
 
 func (r charging) Read(p []byte) (int, error) {
 	n, err := r.src.Read(p)
-	if failed := r.c.take(n); failed != nil {
+	if failed := r.c.charge(n); failed != nil {
 		return 0, failed
 	}
 	return n, err

@@ -94,7 +94,7 @@ func (c *conn) pass(p []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	bytes := int64(c.framing.pass(p)) * headCopies
-	if bytes > 0 && !eagerconn.TakeLogin(c.budget, c.held, bytes) {
+	if bytes > 0 && !eagerconn.ChargeLogin(c.budget, c.held, bytes) {
 		return false
 	}
 	c.held += bytes

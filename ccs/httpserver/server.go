@@ -160,7 +160,7 @@ const maxHandshake = 128 << 10
 
 // ServeTLS is Serve with TLS on the listener's connections. What handshakes hold is charged to Options.Bodies.
 func (s *Server) ServeTLS(l net.Listener, conf *tls.Config) error {
-	return s.Serve(tls.NewListener(eagerconn.ChargeListener(l, s.bodies, maxHandshake), conf))
+	return s.Serve(tls.NewListener(eagerconn.LimitListener(l, s.bodies, maxHandshake), conf))
 }
 
 // Shutdown closes the listeners, waits for calls under way and closes what is still open when the

@@ -24,17 +24,17 @@ type appServer struct {
 	streams []*stream // it sends to each in turn
 	log     *zap.Logger
 
-	free    chan *flight  // places that are not taken; as long as there are places
-	settled chan struct{} // closed when all is sent and answered
+	free    chan *inFlight // places that are not taken; as long as there are places
+	settled chan struct{}  // closed when all is sent and answered
 	settle  sync.Once
 	online  atomic.Int32 // connections, a draining one beside its successor
 	left    bool         // no connection when the run ended; set before its goroutines end
 	old     sync.WaitGroup
-	wire    wire
+	wire    cuttableConn
 
 	waiting atomic.Int32 // length of again
 	mu      sync.Mutex   // guards the next two
-	again   []*flight    // sent, and not answered when their connection ended
+	again   []*inFlight  // sent, and not answered when their connection ended
 	places  int
 
 	// Owned by serve.
@@ -62,7 +62,7 @@ func newAppServer(r *run, number int) *appServer {
 		addr: r.target.XMPP[number%len(r.target.XMPP)],
 		as:   r.target.Senders[number%r.plan.Senders],
 		log:  r.log.With(zap.Int("connection", number)),
-		free: make(chan *flight, places), settled: make(chan struct{}),
+		free: make(chan *inFlight, places), settled: make(chan struct{}),
 	}
 }
 
@@ -130,7 +130,7 @@ func (a *appServer) leave(ctx context.Context, c *ccsclient.Client) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	slices.SortFunc(a.again, func(f, g *flight) int { return cmp.Compare(f.nth, g.nth) })
+	slices.SortFunc(a.again, func(f, g *inFlight) int { return cmp.Compare(f.nth, g.nth) })
 }
 
 // reconnect tries until it works, ctx ends or the server refuses the key for good.
@@ -172,7 +172,7 @@ func (a *appServer) feed(ctx context.Context, c *ccsclient.Client) {
 		m := a.message(f)
 		repeated := f.again
 		if err := c.Send(ctx, &m, f.answered); err != nil {
-			a.sendAgain(f)
+			a.retryLater(f)
 			return
 		}
 		if repeated {
@@ -182,9 +182,9 @@ func (a *appServer) feed(ctx context.Context, c *ccsclient.Client) {
 }
 
 // next is the message to send next, a new one or one that was sent before. It is nil if c or ctx has ended.
-func (a *appServer) next(ctx context.Context, c *ccsclient.Client) *flight {
+func (a *appServer) next(ctx context.Context, c *ccsclient.Client) *inFlight {
 	for {
-		if f := a.takeAgain(); f != nil {
+		if f := a.nextRetry(); f != nil {
 			return f
 		}
 		due, ok := a.due(ctx, c)

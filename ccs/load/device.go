@@ -33,7 +33,7 @@ type device struct {
 	token  string
 
 	link    link
-	wire    wire
+	wire    cuttableConn
 	entered chan struct{} // closed at the first login
 	up      stream        // what it sends
 	dropped atomic.Int64  // messages that the server said it threw away
@@ -80,7 +80,7 @@ func (d *device) disconnected(reason error, pause time.Duration) {
 
 // dial waits until devices may connect.
 func (d *device) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if err := d.run.devicesMay.pass(ctx); err != nil {
+	if err := d.run.devicesMay.wait(ctx); err != nil {
 		return nil, err
 	}
 	d.dialled = time.Now()
@@ -98,10 +98,10 @@ func isForgotten(err error) bool {
 // deleted counts what the server says that it threw away (DEV 9.3).
 func (d *device) deleted(total int64) { d.dropped.Add(total) }
 
-// received counts a message by its stamp. It runs on a goroutine of the connection's.
+// received counts a message by its sequence. It runs on a goroutine of the connection's.
 func (d *device) received(text string) {
 	now := d.run.now()
-	at, ok := parseStamp(text)
+	at, ok := parseSequence(text)
 	switch {
 	case !ok || at.run != d.run.id || at.stream >= len(d.run.streams):
 		d.run.strays.Add(1)

@@ -6,15 +6,15 @@
 //
 // # Counting
 //
-// Every payload carries a stamp: the run, the stream, the number of the message in its stream, and when the
+// Every payload carries a sequence: the run, the stream, the number of the message in its stream, and when the
 // message was due. A stream is all that one connection sends to one device, the order that the server has to
-// keep (CCS 5 no. 11). The receiver's tracker knows of every number whether it came, once, twice, late or never;
+// keep (CCS 5 no. 11). The receiver knows of every number whether it came, once, twice, late or never;
 // the sender's knows which were refused. So what is lost, duplicated or out of order is counted and never
 // inferred, through reconnects and restarts of the server. What was sent and not answered when a connection
 // ended is sent again under its message_id (CCS 4.3). So does the server to a device on XMPP, which counts as
 // duplicated; on MCS a login names what has come (DEV 7.2).
 //
-// Memory is bounded however long a run is: a tracker keeps maxSpans gaps and says so if there were more, the
+// Memory is bounded however long a run is: a receiver keeps maxSpans gaps and says so if there were more, the
 // timeline halves its resolution when it is full, and a connection has as many messages as may be in flight.
 //
 // # Time

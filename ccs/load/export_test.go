@@ -3,7 +3,7 @@ package load
 import "time"
 
 // Arrivals is a stream as its receiver sees it.
-type Arrivals struct{ t tracker }
+type Arrivals struct{ t deliveredNumbers }
 
 // Add returns what an arrival is.
 func (a *Arrivals) Add(seq int64) string {
@@ -29,7 +29,7 @@ type Fate struct{ Lost, Expired, Collapsed int64 }
 func CountStream(p *Plan, sent int64, got, refused []int64, now time.Duration) Fate {
 	s := &stream{sent: sent, lastDue: time.Duration(sent-1) * time.Second}
 	for _, seq := range got {
-		s.arrived(stamp{seq: seq, due: time.Duration(seq) * time.Second})
+		s.arrived(sequence{seq: seq, due: time.Duration(seq) * time.Second})
 	}
 	for _, seq := range refused {
 		s.refuse(seq, 0)
@@ -45,7 +45,7 @@ func Due(rate float64, ramp time.Duration, i int64) time.Duration {
 
 // Compose writes a payload of size bytes as JSON and a message ID.
 func Compose(c *Composer, stream int, seq int64, due time.Duration, size int) (id, object string) {
-	s := stamp{run: 0xCAFE, stream: stream, seq: seq, due: due}
+	s := sequence{run: 0xCAFE, stream: stream, seq: seq, due: due}
 	return c.messageID(s), c.object(s, size)
 }
 
@@ -53,7 +53,7 @@ type Composer = composer
 
 // ReadPayload and ReadMessageID take apart what Compose writes.
 func ReadPayload(text string) (run uint32, stream int, seq int64, due time.Duration, ok bool) {
-	s, ok := parseStamp(text)
+	s, ok := parseSequence(text)
 	return s.run, s.stream, s.seq, s.due, ok
 }
 

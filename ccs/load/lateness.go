@@ -4,17 +4,17 @@ import "time"
 
 // Overdue is what was due in an open loop and could not be sent, by no fault of the load tool.
 type Overdue struct {
-	NoConnection Held `json:"no_connection"` // their app server was not connected
-	WindowFull   Held `json:"window_full"`   // they, or messages due before them, found the window full
+	NoConnection Backlog `json:"no_connection"` // their app server was not connected
+	WindowFull   Backlog `json:"window_full"`   // they, or messages due before them, found the window full
 }
 
-// Held counts messages that were due and had to wait.
-type Held struct {
+// Backlog counts messages that were due and had to wait.
+type Backlog struct {
 	SentLate int64 `json:"sent_late"`
 	Unsent   int64 `json:"unsent"` // when the sending ended
 }
 
-func (h *Held) add(other Held) {
+func (h *Backlog) add(other Backlog) {
 	h.SentLate += other.SentLate
 	h.Unsent += other.Unsent
 }

@@ -44,8 +44,8 @@ func (m *meter) record(recorder int, took time.Duration) {
 	s.mu.Unlock()
 }
 
-// take moves what was recorded since the last call into h.
-func (m *meter) take(h *hdrhistogram.Histogram) {
+// drainInto moves what was recorded since the last call into h.
+func (m *meter) drainInto(h *hdrhistogram.Histogram) {
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()

@@ -98,6 +98,6 @@ func sleepUntil(t time.Time, stop <-chan struct{}) {
 		}
 	}
 	if wait := time.Until(t); wait > 0 {
-		nap(wait)
+		sleepPrecisely(wait)
 	}
 }

@@ -51,7 +51,7 @@ type run struct {
 	servers      []*appServer
 	streams      []*stream
 
-	devicesMay *gate         // connect
+	devicesMay *connectGate  // connect
 	stop       chan struct{} // closed when nothing new is sent
 	stopped    atomic.Bool
 
@@ -94,7 +94,7 @@ func Run(ctx context.Context, plan Plan, target Target, o Options) (*Result, err
 	if err := r.setUp(ctx, life, die, &goroutines); err != nil {
 		return nil, err
 	}
-	return r.play(ctx, life, die, &goroutines)
+	return r.runPhases(ctx, life, die, &goroutines)
 }
 
 func newRun(plan *Plan, target *Target, o Options) *run {
@@ -104,7 +104,7 @@ func newRun(plan *Plan, target *Target, o Options) *run {
 	r := &run{
 		plan: plan, target: target, options: o, log: o.Logger.Named("load"),
 		id: rand.Uint32(), start: time.Now(),
-		devicesMay: newGate(), stop: make(chan struct{}),
+		devicesMay: newConnectGate(), stop: make(chan struct{}),
 		acks: newMeter(plan.connections()), lateness: newMeter(plan.connections()), upDeliveries: newMeter(plan.connections()),
 		deliveries: newMeter(plan.Devices), logins: newMeter(plan.Devices), upAcks: newMeter(plan.Devices),
 		nacks: map[stanza.Code]int64{},
@@ -134,7 +134,7 @@ func (r *run) stopSending() {
 // widen gives each connection so many places in all, if it can have as many.
 func (r *run) widen(places int) {
 	for _, a := range r.servers {
-		a.widen(places)
+		a.grow(places)
 	}
 }
 

@@ -26,14 +26,14 @@ func (r *run) storm(ctx context.Context) {
 	case StormReconnect:
 		r.cutDevices()
 		for _, a := range r.servers {
-			a.wire.cut()
+			a.wire.closeAbruptly()
 		}
 	case StormDrain:
 		if err := r.options.Drain(ctx); err != nil {
 			r.log.Error("drain", zap.Error(err))
 		}
 	case StormMassOffline:
-		reopen := r.devicesMay.shut()
+		reopen := r.devicesMay.block()
 		r.cutDevices()
 		away := time.NewTimer(r.plan.StormFor)
 		defer away.Stop()
@@ -49,6 +49,6 @@ func (r *run) storm(ctx context.Context) {
 
 func (r *run) cutDevices() {
 	for _, d := range r.devices {
-		d.wire.cut()
+		d.wire.closeAbruptly()
 	}
 }

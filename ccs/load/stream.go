@@ -17,14 +17,14 @@ type stream struct {
 	lastDue time.Duration
 
 	mu      sync.Mutex // guards the rest
-	got     tracker
-	refused spans   // never accepted: nacked, or unanswered at the end
-	taken   tracker // acked; of upstream messages only
-	proven  tracker // receipts, by their numbers among those that were asked for
+	got     deliveredNumbers
+	refused numberRanges     // never accepted: nacked, or unanswered at the end
+	taken   deliveredNumbers // acked; of upstream messages only
+	proven  deliveredNumbers // receipts, by their numbers among those that were asked for
 }
 
 // arrived takes note of a message.
-func (s *stream) arrived(m stamp) verdict {
+func (s *stream) arrived(m sequence) verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.got.add(m.seq, m.due)
@@ -63,7 +63,7 @@ func (s *stream) refuse(seq int64, due time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.refused.has(seq) {
-		s.refused.add(span{seq, seq + 1, due})
+		s.refused.add(numberRange{seq, seq + 1, due})
 	}
 }
 
@@ -112,7 +112,7 @@ type tally struct {
 }
 
 // arrived takes note of a message and reports whether it is here for the first time.
-func (t *tally) arrived(s *stream, m stamp) bool {
+func (t *tally) arrived(s *stream, m sequence) bool {
 	switch s.arrived(m) {
 	case duplicate:
 		t.duplicated.Add(1)

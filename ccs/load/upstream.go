@@ -11,7 +11,7 @@ import (
 // upstreamArrived counts what came from a device over a connection.
 func (r *run) upstreamArrived(connection int, u *ccsclient.Upstream) {
 	text, _ := u.Data.Get(stampKey)
-	at, ok := parseStamp(text)
+	at, ok := parseSequence(text)
 	if !ok || at.run != r.id || at.stream >= len(r.devices) {
 		r.strays.Add(1)
 		return
@@ -43,7 +43,7 @@ func (r *run) sendUpstream(ctx context.Context) {
 		due := s.dueOf(0, made)
 		now := r.now()
 		d := r.devices[made%int64(len(r.devices))]
-		at := stamp{run: r.id, stream: d.number, seq: d.up.sent, due: due}
+		at := sequence{run: r.id, stream: d.number, seq: d.up.sent, due: due}
 		m := &mcsclient.Upstream{
 			ID: text.messageID(at), To: r.target.Senders[d.number%r.plan.Senders].SenderID, Category: app,
 			Data: []mcsclient.Pair{{Key: stampKey, Value: text.value(at, r.plan.Payload.At(at.seq)-len(stampKey))}},

@@ -147,13 +147,13 @@ func (l *xmppLink) Send(ctx context.Context, m *mcsclient.Upstream, done func(er
 func (l *xmppLink) send(c *ccsclient.Client, p *pending) {
 	_ = c.SendUpstream(context.Background(), p.to, &p.m, func(r ccsclient.Reply) {
 		if !errors.Is(r.Err, ccsclient.ErrClosed) {
-			l.settle(p, r.Err)
+			l.complete(p, r.Err)
 		}
 	})
 }
 
-// settle forgets a message that has its answer.
-func (l *xmppLink) settle(p *pending, err error) {
+// complete forgets a message that has its answer.
+func (l *xmppLink) complete(p *pending, err error) {
 	if err != nil {
 		l.device.run.log.Warn("upstream message refused", zap.String("message_id", p.m.MessageID), zap.Error(err))
 	}

@@ -55,7 +55,7 @@ func (r *Reader) ReadVersion() (byte, error) {
 // Next returns the next frame. The payload is valid until the following call. The error is io.EOF at the
 // end of a frame, io.ErrUnexpectedEOF within one, a *FrameError, or one of the source.
 func (r *Reader) Next() (Tag, []byte, error) {
-	r.release()
+	r.freeBuffer()
 	for {
 		h, ok, err := parseHeader(r.buf[r.start:r.end], r.limit)
 		if err != nil {
@@ -159,9 +159,9 @@ func (r *Reader) makeRoom() {
 	}
 }
 
-// release gives the buffer back when nothing is in it, before the Reader waits for what may come in an
+// freeBuffer gives the buffer back when nothing is in it, before the Reader waits for what may come in an
 // hour.
-func (r *Reader) release() {
+func (r *Reader) freeBuffer() {
 	if r.start == r.end && len(r.buf) != parkedSize {
 		putBuffer(r.buf)
 		r.buf, r.start, r.end = r.parked[:], 0, 0

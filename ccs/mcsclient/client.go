@@ -77,7 +77,7 @@ func (c *Client) start(resp *mcs.LoginResponse) {
 	defer c.mu.Unlock()
 	c.lastFrame = time.Now()
 	if c.interval > 0 {
-		c.heartbeat = time.AfterFunc(c.interval, c.beat)
+		c.heartbeat = time.AfterFunc(c.interval, c.sendHeartbeat)
 	}
 	go c.readLoop()
 }
@@ -180,8 +180,8 @@ func (c *Client) fail(err error) {
 	_ = c.conn.Close()
 }
 
-// beat pings a silent server and gives up on one that stays silent (DEV 8).
-func (c *Client) beat() {
+// sendHeartbeat pings a silent server and gives up on one that stays silent (DEV 8).
+func (c *Client) sendHeartbeat() {
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()

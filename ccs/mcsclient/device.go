@@ -169,7 +169,7 @@ func (d *Device) attach(c *Client) {
 	d.client = c
 	d.mu.Unlock()
 	for _, p := range expired {
-		d.settle(p, ErrExpired)
+		d.complete(p, ErrExpired)
 	}
 }
 
@@ -203,13 +203,13 @@ func (d *Device) Send(ctx context.Context, m *Upstream, done func(error)) error 
 func (d *Device) send(c *Client, p *pending) error {
 	return c.Send(context.Background(), p.m, func(err error) {
 		if err == nil || p.m.TTL == NowOrNever {
-			d.settle(p, err)
+			d.complete(p, err)
 		}
 	})
 }
 
-// settle forgets a message and tells its sender.
-func (d *Device) settle(p *pending, err error) {
+// complete forgets a message and tells its sender.
+func (d *Device) complete(p *pending, err error) {
 	d.mu.Lock()
 	if i := slices.Index(d.pending, p); i >= 0 {
 		d.pending = slices.Delete(d.pending, i, i+1)

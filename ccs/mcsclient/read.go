@@ -39,7 +39,7 @@ func (c *Client) handle(tag mcs.Tag, payload []byte) error {
 	c.lastFrame, c.pinged = time.Now(), false
 	c.acked = c.stream.confirm(mcs.LastStreamID(tag, payload), c.acked[:0])
 	c.mu.Unlock()
-	c.settle(nil)
+	c.completeAcked(nil)
 
 	switch tag {
 	case mcs.TagDataMessageStanza:
@@ -129,12 +129,12 @@ func (c *Client) handleIq(payload []byte) error {
 	c.mu.Lock()
 	c.acked = c.stream.confirmIDs(ack.IDs, c.acked[:0])
 	c.mu.Unlock()
-	c.settle(nil)
+	c.completeAcked(nil)
 	return nil
 }
 
-// settle makes room in the window for what c.acked lists, and calls its done functions.
-func (c *Client) settle(err error) {
+// completeAcked makes room in the window for what c.acked lists, and calls its done functions.
+func (c *Client) completeAcked(err error) {
 	for _, o := range c.acked {
 		c.window.Give(1)
 		if o.done != nil {
@@ -165,6 +165,6 @@ func (c *Client) finish(err error) {
 	if writer != nil {
 		<-writer
 	}
-	c.settle(err)
+	c.completeAcked(err)
 	c.log.Debug("connection ended", zap.Error(err))
 }

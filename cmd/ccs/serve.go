@@ -131,7 +131,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	if err := c.removeStaleReadyFile(); err != nil {
 		return err
 	}
-	server.EaseCollection()
+	server.TuneGC()
 	s, err := server.Start(ctx, conf)
 	if err != nil {
 		return err

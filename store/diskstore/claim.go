@@ -43,7 +43,7 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 	sh := s.queues.shard(k)
 	sh.mu.Lock()
 	q := sh.open(k, l)
-	if c.take(q) {
+	if c.claimBuffered(q) {
 		sh.mu.Unlock()
 		return c.entries, nil
 	}
@@ -74,11 +74,11 @@ type claim struct {
 	entries []store.Entry
 }
 
-// take claims what is in memory, and reports whether that is all there is to claim. A device's entry that is not on
+// claimBuffered claims what is in memory, and reports whether that is all there is to claim. A device's entry that is not on
 // disk yet stays: if the process died, the device would have it and its sender would send it again. Its Put returns
 // later and wakes the session. An app server gets such an entry at once: it may get a message twice (CCS 4.4). The
 // caller must hold the shard's lock.
-func (c *claim) take(q *queue) bool {
+func (c *claim) claimBuffered(q *queue) bool {
 	for r := range q.lanes {
 		n := &q.lanes[r]
 		c.entries = slices.Grow(c.entries, min(c.max-len(c.entries), len(n.buf)-n.next))
@@ -113,11 +113,11 @@ func (s *Store) claimFromDisk(ctx context.Context, c *claim, sh *tableShard, q *
 			c.entries = nil
 			return nil
 		}
-		if c.take(q) {
+		if c.claimBuffered(q) {
 			sh.mu.Unlock()
 			return nil
 		}
-		p := newPassage(q, k, c)
+		p := newReadAhead(q, k, c)
 		sh.mu.Unlock()
 
 		if err := p.read(s.db); err != nil {
@@ -130,17 +130,17 @@ func (s *Store) claimFromDisk(ctx context.Context, c *claim, sh *tableShard, q *
 	}
 }
 
-// passage is a part of a queue that is read from disk.
-type passage struct {
+// readAhead is a part of a queue that is read from disk.
+type readAhead struct {
 	key   store.Key
 	now   int64
 	count int // entries to read at least, if there are so many
 	bytes int // to read at most beyond that
-	lanes [laneCount]passageLane
+	lanes [laneCount]readAheadLane
 }
 
-// passageLane is the part of one lane.
-type passageLane struct {
+// readAheadLane is the part of one lane.
+type readAheadLane struct {
 	wanted    bool
 	from, put store.ID // the lane's end and put when the reading began
 	entries   []store.Entry
@@ -148,21 +148,21 @@ type passageLane struct {
 	whole     bool     // there was none behind it
 }
 
-// newPassage plans to read from the first lane on that has nothing in memory. It is called under the
+// newReadAhead plans to read from the first lane on that has nothing in memory. It is called under the
 // shard's lock.
-func newPassage(q *queue, k store.Key, c *claim) *passage {
-	p := &passage{
+func newReadAhead(q *queue, k store.Key, c *claim) *readAhead {
+	p := &readAhead{
 		key: k, now: c.now, count: c.max - len(c.entries),
 		bytes: min(bufferedPerQueue-q.buffered, bufferedTotal-int(c.t.buffered.Load())),
 	}
 	for r := range q.lanes {
 		n := &q.lanes[r]
-		p.lanes[r] = passageLane{wanted: n.empty() && !n.whole, from: n.end, put: n.put}
+		p.lanes[r] = readAheadLane{wanted: n.empty() && !n.whole, from: n.end, put: n.put}
 	}
 	return p
 }
 
-func (p *passage) read(db *pebble.DB) error {
+func (p *readAhead) read(db *pebble.DB) error {
 	it, err := db.NewIter(nil)
 	if err != nil {
 		return err
@@ -213,8 +213,8 @@ func (p *passage) read(db *pebble.DB) error {
 }
 
 // fill puts what was read into the lanes, without what has a mark. A lane that a Release has turned back
-// meanwhile is left to the next passage, and so are those behind it. It is called under the shard's lock.
-func (p *passage) fill(t *table, q *queue) {
+// meanwhile is left to the next read-ahead, and so are those behind it. It is called under the shard's lock.
+func (p *readAhead) fill(t *table, q *queue) {
 	for r := range p.lanes {
 		n, read := &q.lanes[r], &p.lanes[r]
 		if !read.wanted {

@@ -61,7 +61,7 @@ type committer struct {
 	room *semaphore.Weighted // for work that nobody waits for
 
 	mu      sync.Mutex
-	waiting turns
+	waiting fairQueue
 	ending  bool
 
 	wake     chan struct{} // capacity 1: there is work, or the end
@@ -177,7 +177,7 @@ func (c *committer) run() {
 	var taken []work
 	for {
 		c.mu.Lock()
-		taken = c.waiting.take(taken[:0])
+		taken = c.waiting.next(taken[:0])
 		ending := c.ending
 		c.mu.Unlock()
 		left := c.lateLeft(ending)
@@ -236,7 +236,7 @@ func (c *committer) commit(works []work, sync bool) {
 		g.waiters = append(c.late, g.waiters...)
 		c.late = nil
 	}
-	g.settle()
+	g.finishUnsynced()
 	if len(g.waiters) > 0 {
 		c.unsynced <- g
 	}

@@ -42,7 +42,7 @@
 // a bounded buffer, so that a session that keeps up causes no reads. When a lease ends, the rank is read
 // again from the first entry that it gives back.
 //
-// What limits need to know of a queue is a summary in a bounded cache. One that makes way leaves a tally, the
+// What limits need to know of a queue is a summary in a bounded cache. One that makes way leaves an entry count, the
 // number of entries, which does for as long as the queue is far from full; else the summary is made again
 // by reading the queue. An expired entry does not count, swept or not. There is no index of
 // expiry: Expire walks over all entries, a part a call.

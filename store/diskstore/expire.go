@@ -84,7 +84,7 @@ func (w *dropWork) look(key, value []byte) error {
 		expires, err := expiresOf(value)
 		if err == nil && expires <= w.now {
 			k, id := parseEntryKey(key)
-			w.places = append(w.places, place{k, id})
+			w.places = append(w.places, entryPosition{k, id})
 		}
 		return err
 	case key[0] == prefixDedup && len(key) == dedupKeyLen && len(value) == 8:

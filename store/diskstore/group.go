@@ -23,8 +23,8 @@ type group struct {
 	broken  error // the batch could not be applied
 
 	// What the batch changes, until it is applied.
-	placed  []placed
-	gone    []place
+	placed  []batchEntry
+	gone    []entryPosition
 	dedups  map[dedupKey]int64
 	records []*store.Registration
 	forgot  []string // tokens
@@ -45,13 +45,13 @@ type waiter struct {
 	err error // of the work alone
 }
 
-// placed is an entry of the batch; it is nil if the same batch removes it again.
-type placed struct {
+// batchEntry is an entry of the batch; it is nil if the same batch removes it again.
+type batchEntry struct {
 	entry *store.Entry
 	id    store.ID
 }
 
-type place struct {
+type entryPosition struct {
 	key store.Key
 	id  store.ID
 }
@@ -175,8 +175,8 @@ func (g *group) flushQueue(k store.Key) error {
 	return nil
 }
 
-// settle finishes the work that waits for no disk, and keeps the others.
-func (g *group) settle() {
+// finishUnsynced finishes the work that waits for no disk, and keeps the others.
+func (g *group) finishUnsynced() {
 	if g.s.opts.NoSync {
 		for _, w := range g.waiters {
 			w.finish(w.err)
@@ -217,8 +217,8 @@ func (g *group) sync() error {
 
 // publish tells the queues in memory what has been applied.
 func (g *group) publish() {
-	g.placed = slices.DeleteFunc(g.placed, func(p placed) bool { return p.entry == nil })
-	for run := range runs(g.placed, func(p placed) store.Key { return p.entry.Key }) {
+	g.placed = slices.DeleteFunc(g.placed, func(p batchEntry) bool { return p.entry == nil })
+	for run := range runs(g.placed, func(p batchEntry) store.Key { return p.entry.Key }) {
 		k := run[0].entry.Key
 		sh := g.s.queues.shard(k)
 		sh.mu.Lock()
@@ -229,7 +229,7 @@ func (g *group) publish() {
 		}
 		sh.mu.Unlock()
 	}
-	for run := range runs(g.gone, func(p place) store.Key { return p.key }) {
+	for run := range runs(g.gone, func(p entryPosition) store.Key { return p.key }) {
 		k := run[0].key
 		sh := g.s.queues.shard(k)
 		sh.mu.Lock()
@@ -273,7 +273,7 @@ func (g *group) place(e *store.Entry) (store.ID, error) {
 	if err := g.set(e, id); err != nil {
 		return 0, err
 	}
-	g.placed = append(g.placed, placed{e, id})
+	g.placed = append(g.placed, batchEntry{e, id})
 	return id, nil
 }
 
@@ -299,7 +299,7 @@ func (g *group) remove(k store.Key, gone limits.Gone) error {
 		g.s.queues.discard(q, gone.ID)
 	}
 	sh.mu.Unlock()
-	if i, found := slices.BinarySearchFunc(g.placed, gone.ID.Seq(), func(p placed, seq uint64) int {
+	if i, found := slices.BinarySearchFunc(g.placed, gone.ID.Seq(), func(p batchEntry, seq uint64) int {
 		return int(int64(p.id.Seq()) - int64(seq))
 	}); found {
 		g.placed[i].entry = nil
@@ -314,7 +314,7 @@ func (g *group) erase(k store.Key, gone limits.Gone) error {
 	if err := g.batch.SingleDelete(key[:], nil); err != nil {
 		return err
 	}
-	g.gone = append(g.gone, place{k, gone.ID})
+	g.gone = append(g.gone, entryPosition{k, gone.ID})
 	if sum := g.c.summaries.peek(k); sum != nil {
 		sum.Remove(gone)
 	} else {

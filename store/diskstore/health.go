@@ -85,8 +85,8 @@ func unavailable(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, fmt.Errorf(format, args...))
 }
 
-// takes returns why the store takes nothing that needs more space, or nil.
-func (s *Store) takes() error { return s.health.refusal(low) }
+// refusesGrowth returns why the store takes nothing that needs more space, or nil.
+func (s *Store) refusesGrowth() error { return s.health.refusal(low) }
 
 // Health implements store.Health.
 func (s *Store) Health() error { return s.health.refusal(low) }

@@ -21,7 +21,7 @@ func TestLikeMemory(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			m := &twins{T: t, r: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), memory: memstore.New(), now: start}
-			m.inMemory = map[place]store.ID{}
+			m.inMemory = map[entryPosition]store.ID{}
 			m.open()
 			for range 1000 {
 				m.step()
@@ -42,10 +42,10 @@ type twins struct {
 	puts   int
 
 	ids      []twinID // of all entries ever kept
-	inMemory map[place]store.ID
+	inMemory map[entryPosition]store.ID
 }
 
-type place struct {
+type entryPosition struct {
 	key  store.Key
 	disk store.ID
 }
@@ -136,7 +136,7 @@ func (m *twins) put() {
 
 func (m *twins) know(id twinID) {
 	m.ids = append(m.ids, id)
-	m.inMemory[place{id.key, id.disk}] = id.memory
+	m.inMemory[entryPosition{id.key, id.disk}] = id.memory
 }
 
 // sameIDs holds IDs of the disk store against those that the memory store gave to the same entries.
@@ -144,7 +144,7 @@ func (m *twins) sameIDs(k store.Key, memory, disk []store.ID) {
 	m.Helper()
 	var same []store.ID
 	for _, id := range disk {
-		same = append(same, m.inMemory[place{k, id}])
+		same = append(same, m.inMemory[entryPosition{k, id}])
 	}
 	require.ElementsMatch(m, memory, same)
 }

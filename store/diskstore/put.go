@@ -38,7 +38,7 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	if err := s.takes(); err != nil && !allReceipts(batch) {
+	if err := s.refusesGrowth(); err != nil && !allReceipts(batch) {
 		return nil, fmt.Errorf("put: %w", err)
 	}
 	// The committer reads the batch where it is, so from here on the call cannot be cut short.
@@ -103,7 +103,7 @@ func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 	// A queue without limits needs no summary, but one that is there has to stay right.
 	sum := g.c.summaries.peek(e.Key)
 	switch {
-	case sum == nil && g.c.summaries.tallies.takes(e):
+	case sum == nil && g.c.summaries.tallies.admits(e):
 	case e.Limit != (store.Limit{}) || e.Collapse != "":
 		var err error
 		if sum, err = g.c.summaries.of(e.Key, now, &g.src); err != nil {

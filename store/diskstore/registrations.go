@@ -147,7 +147,7 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 		return nil, err
 	}
 	defer s.life.RUnlock()
-	if err := s.takes(); err != nil {
+	if err := s.refusesGrowth(); err != nil {
 		return nil, fmt.Errorf("register: %w", err)
 	}
 	fresh := r.Fresh(now)

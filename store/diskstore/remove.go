@@ -102,7 +102,7 @@ func (w *asyncAck) finish(err error) {
 }
 
 // acknowledge marks those entries that a lease holds as leaving. The others are not in memory.
-func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, others []place) {
+func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, others []entryPosition) {
 	sh := s.queues.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -115,7 +115,7 @@ func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, other
 		}
 		switch {
 		case m == nil:
-			others = append(others, place{k, id})
+			others = append(others, entryPosition{k, id})
 		case m.lease != 0:
 			m.lease, m.acked = 0, true
 			held = append(held, id)
@@ -181,7 +181,7 @@ func (w *ackWork) undo(s *Store) {
 
 // dropWork is the removal of entries that may be there.
 type dropWork struct {
-	places  []place
+	places  []entryPosition
 	strings []dedupKey // remembered strings to be forgotten, if they are over
 	now     int64      // for strings
 	sparing bool       // leave alone what a lease holds
@@ -279,7 +279,7 @@ func (s *Store) entriesOf(k store.Key, app string, from store.ID, w *dropWork) (
 			return 0, errors.Join(err, it.Close())
 		}
 		if string(r.app) == app {
-			w.places = append(w.places, place{k, id})
+			w.places = append(w.places, entryPosition{k, id})
 		}
 	}
 	return 0, errors.Join(it.Error(), it.Close())

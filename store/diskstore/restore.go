@@ -12,7 +12,7 @@ import (
 
 // Restore keeps a page of another store, and returns when it is on disk.
 func (s *Store) Restore(ctx context.Context, p *store.Page, _ time.Time) error {
-	err := s.takes()
+	err := s.refusesGrowth()
 	if err == nil {
 		err = store.RestoreAccounts(ctx, s, p)
 	}

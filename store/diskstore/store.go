@@ -120,7 +120,7 @@ type Store struct {
 	queues    table
 	sweeper   sweeper
 	records   recordCache
-	keeper    keeper
+	keeper    inventoryWriter
 	damage    damage
 	inventory *inventory // that was there when the store was opened
 	projects  *projectcache.Cache

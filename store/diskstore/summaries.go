@@ -13,12 +13,12 @@ const (
 )
 
 // summaries is what the committer remembers of queues that have limits. A summary that was evicted leaves a
-// tally behind, and is made again from the queue itself when that does not do.
+// entry count behind, and is made again from the queue itself when that does not do.
 type summaries struct {
 	cache   *simplelru.LRU[store.Key, *cachedSummary]
 	limit   int
 	bytes   int
-	tallies tallies
+	tallies entryCounts
 }
 
 type cachedSummary struct {
@@ -28,7 +28,7 @@ type cachedSummary struct {
 
 func (s *summaries) init(limit int) error {
 	s.limit = limit
-	s.tallies = tallies{}
+	s.tallies = entryCounts{}
 	cache, err := simplelru.NewLRU(maxSummaries, func(k store.Key, c *cachedSummary) {
 		s.bytes -= c.bytes
 		s.tallies.keep(k, &c.Summary)

@@ -72,8 +72,8 @@ type Gate struct {
 	said      []func()                  // lines for the log, which unlock writes
 }
 
-// say has a line written once the lock is released. The caller must hold g.mu.
-func (g *Gate) say(line func()) { g.said = append(g.said, line) }
+// logLater has a line written once the lock is released. The caller must hold g.mu.
+func (g *Gate) logLater(line func()) { g.said = append(g.said, line) }
 
 func (g *Gate) unlock() {
 	lines := g.said
@@ -129,7 +129,7 @@ func (g *Gate) badHeader(remote net.Addr, reason error) {
 	}
 	hidden := g.badHidden
 	g.badHidden = 0
-	g.say(func() {
+	g.logLater(func() {
 		g.log.Warn("connection refused: no valid PROXY header", zap.Stringer("remote_addr", remote),
 			zap.String("reason", reason.Error()), zap.Int("hidden", hidden))
 	})
@@ -174,14 +174,14 @@ func Addr(a net.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// enter counts a connection whose address is not known yet. It reports whether there was room.
-func (g *Gate) enter(c *Conn) bool {
+// enterPending counts a connection whose address is not known yet. It reports whether there was room.
+func (g *Gate) enterPending(c *Conn) bool {
 	g.mu.Lock()
 	defer g.unlock()
 	if g.total >= g.opts.MaxConns {
 		if g.full.n++; !g.full.logged {
 			g.full.logged = true
-			g.say(func() {
+			g.logLater(func() {
 				g.log.Warn("connections refused: too many", zap.Int("limit", g.opts.MaxConns))
 			})
 		}
@@ -227,7 +227,7 @@ func (g *Gate) logIn(c *Conn) bool {
 	if !g.add(c.key, &at.loggedIn, g.opts.PerAddress, true) {
 		return false
 	}
-	g.take(c.key, &at.pending, g.opts.PendingPerAddress)
+	g.remove(c.key, &at.pending, g.opts.PendingPerAddress)
 	c.state = loggedIn
 	return true
 }
@@ -245,16 +245,16 @@ func (g *Gate) leave(c *Conn) {
 	if g.full.n > 0 && g.total <= g.opts.MaxConns-g.opts.MaxConns/roomShare-1 {
 		n := g.full.n
 		g.full = refusals{}
-		g.say(func() { g.log.Info("connections accepted again", zap.Int("refused", n)) })
+		g.logLater(func() { g.log.Info("connections accepted again", zap.Int("refused", n)) })
 	}
 	if state == entered {
 		return
 	}
 	at := g.addresses[c.key]
 	if state == pending {
-		g.take(c.key, &at.pending, g.opts.PendingPerAddress)
+		g.remove(c.key, &at.pending, g.opts.PendingPerAddress)
 	} else {
-		g.take(c.key, &at.loggedIn, g.opts.PerAddress)
+		g.remove(c.key, &at.loggedIn, g.opts.PerAddress)
 	}
 	if at.empty() {
 		delete(g.addresses, c.key)
@@ -281,15 +281,15 @@ func (g *Gate) add(key netip.Prefix, n *count, limit int, isLoggedIn bool) bool 
 	}
 	unlogged := g.unlogged
 	g.unlogged, n.logged = 0, true
-	g.say(func() {
+	g.logLater(func() {
 		g.log.Warn("connections of an address refused: too many", zap.Stringer("remote_addr", key), zap.Bool("logged_in", isLoggedIn),
 			zap.Int("limit", limit), zap.Int("other_addresses", unlogged))
 	})
 	return false
 }
 
-// take undoes add. The caller must hold g.mu.
-func (g *Gate) take(key netip.Prefix, n *count, limit int) {
+// remove undoes add. The caller must hold g.mu.
+func (g *Gate) remove(key netip.Prefix, n *count, limit int) {
 	n.n--
 	if n.refusals.n == 0 || n.n > limit-limit/roomShare-1 {
 		return
@@ -297,7 +297,7 @@ func (g *Gate) take(key netip.Prefix, n *count, limit int) {
 	was := n.refusals
 	n.refusals = refusals{}
 	if was.logged {
-		g.say(func() {
+		g.logLater(func() {
 			g.log.Info("connections of an address accepted again", zap.Stringer("remote_addr", key), zap.Int("refused", was.n))
 		})
 	}

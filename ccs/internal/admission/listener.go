@@ -94,14 +94,14 @@ func (l *listener) run() {
 			pause = min(2*pause, acceptPauseMost)
 			continue
 		}
-		l.take(nc)
+		l.identify(nc)
 	}
 }
 
-// take finds out whose a connection is and hands it over.
-func (l *listener) take(nc net.Conn) {
+// identify finds out whose a connection is and hands it over.
+func (l *listener) identify(nc net.Conn) {
 	c := &Conn{Conn: nc, gate: l.gate, remote: nc.RemoteAddr()}
-	if !l.gate.enter(c) {
+	if !l.gate.enterPending(c) {
 		c.Close()
 		return
 	}

@@ -91,15 +91,15 @@ func (b *Conn) charge(n int) error {
 	switch {
 	case b.charged+bytes > b.most:
 		return ErrTooMuch
-	case !TakeLogin(b.login, b.charged, bytes):
+	case !ChargeLogin(b.login, b.charged, bytes):
 		return ErrNoRoom
 	}
 	b.charged += bytes
 	return nil
 }
 
-// TakeLogin takes n bytes of a budget for what is read before login, for a connection that holds some already.
-func TakeLogin(login *flowcontrol.Budget, held, n int64) bool {
+// ChargeLogin takes n bytes of a budget for what is read before login, for a connection that holds some already.
+func ChargeLogin(login *flowcontrol.Budget, held, n int64) bool {
 	var spare int64
 	if held+n > smallLogin {
 		spare = login.Limit() / 4
@@ -131,8 +131,8 @@ type charging struct {
 	most  int64
 }
 
-// ChargeListener returns a listener whose connections are Bulks that are charged, as Charge says.
-func ChargeListener(l net.Listener, login *flowcontrol.Budget, most int64) net.Listener {
+// LimitListener returns a listener whose connections are Bulks that are charged, as Charge says.
+func LimitListener(l net.Listener, login *flowcontrol.Budget, most int64) net.Listener {
 	return &charging{l, login, most}
 }
 

@@ -21,7 +21,7 @@ func TestEaseCollection(t *testing.T) {
 		debug.SetGCPercent(now)
 		return now
 	}
-	server.EaseCollection()
+	server.TuneGC()
 	require.Eventually(t, func() bool { return percent() > 200 }, 10*time.Second, time.Millisecond, "this test has a small heap")
 
 	large := make([]byte, 100<<20)

@@ -2,18 +2,18 @@ package diskstore
 
 import "github.com/openccs/openccs/store"
 
-// turns is the work that waits for the committer, in a line for each caller. It is bounded by its callers, each of
+// fairQueue is the work that waits for the committer, in a line for each caller. It is bounded by its callers, each of
 // which waits until its work is done; SetPresent, which does not, waits for room. Groups are filled by deficit round
 // robin: each line in turn may spend turnBytes more. A caller with little to do is in the next group, however much
 // the others have.
-type turns struct {
-	lines map[store.Key]*line // those with work
-	order []*line             // the same, the next to be served first
-	spare []*line             // empty ones, to be used again
+type fairQueue struct {
+	lines map[store.Key]*callerQueue // those with work
+	order []*callerQueue             // the same, the next to be served first
+	spare []*callerQueue             // empty ones, to be used again
 }
 
-// line is the work of one caller, in order.
-type line struct {
+// callerQueue is the work of one caller, in order.
+type callerQueue struct {
 	caller store.Key
 	works  []work
 	next   int // of works: those before were taken
@@ -26,17 +26,17 @@ const (
 	spareWorks = 64 // that the memory of a kept line is for
 )
 
-func (t *turns) init() { t.lines = map[store.Key]*line{} }
+func (t *fairQueue) init() { t.lines = map[store.Key]*callerQueue{} }
 
-func (t *turns) empty() bool { return len(t.order) == 0 }
+func (t *fairQueue) empty() bool { return len(t.order) == 0 }
 
-func (t *turns) push(caller store.Key, w work) {
+func (t *fairQueue) push(caller store.Key, w work) {
 	l := t.lines[caller]
 	if l == nil {
 		if n := len(t.spare); n > 0 {
 			l, t.spare = t.spare[n-1], t.spare[:n-1]
 		} else {
-			l = &line{}
+			l = &callerQueue{}
 		}
 		l.caller = caller
 		t.lines[caller] = l
@@ -50,8 +50,8 @@ func (t *turns) push(caller store.Key, w work) {
 	l.works = append(l.works, w)
 }
 
-// take appends the work of the next group to dst.
-func (t *turns) take(dst []work) []work {
+// next appends the work of the next group to dst.
+func (t *fairQueue) next(dst []work) []work {
 	entries, bytes := 0, 0
 	for len(t.order) > 0 {
 		l := t.order[0]
@@ -84,10 +84,10 @@ func (t *turns) take(dst []work) []work {
 }
 
 // retire forgets a line that is empty.
-func (t *turns) retire(l *line) {
+func (t *fairQueue) retire(l *callerQueue) {
 	delete(t.lines, l.caller)
 	if len(t.spare) < spareLines && cap(l.works) <= spareWorks {
-		*l = line{works: l.works[:0]}
+		*l = callerQueue{works: l.works[:0]}
 		t.spare = append(t.spare, l)
 	}
 }

@@ -11,20 +11,20 @@ const (
 	duplicate         // it was here already
 )
 
-// tracker knows which messages of a stream have come. A stream in order costs it nothing; each gap is a span.
-type tracker struct {
+// deliveredNumbers knows which messages of a stream have come. A stream in order costs it nothing; each gap is a range.
+type deliveredNumbers struct {
 	next int64 // every message before it has come, if it is not in gaps
-	gaps spans
+	gaps numberRanges
 }
 
 // add takes note of an arrival. due is when that message was due.
-func (t *tracker) add(seq int64, due time.Duration) verdict {
+func (t *deliveredNumbers) add(seq int64, due time.Duration) verdict {
 	switch {
 	case seq == t.next:
 		t.next++
 		return inOrder
 	case seq > t.next:
-		t.gaps.add(span{t.next, seq, due})
+		t.gaps.add(numberRange{t.next, seq, due})
 		t.next = seq + 1
 		return inOrder
 	case t.gaps.remove(seq):
@@ -34,15 +34,15 @@ func (t *tracker) add(seq int64, due time.Duration) verdict {
 }
 
 // missing yields what of a stream of so many messages, the last one due then, has not come.
-func (t *tracker) missing(sent int64, lastDue time.Duration) func(yield func(span) bool) {
-	return func(yield func(span) bool) {
+func (t *deliveredNumbers) missing(sent int64, lastDue time.Duration) func(yield func(numberRange) bool) {
+	return func(yield func(numberRange) bool) {
 		for _, gap := range t.gaps.list {
 			if !yield(gap) {
 				return
 			}
 		}
 		if t.next < sent {
-			yield(span{t.next, sent, lastDue})
+			yield(numberRange{t.next, sent, lastDue})
 		}
 	}
 }

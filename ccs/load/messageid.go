@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// stampKey is the key of the data under which a payload carries its stamp, and what fills it up.
+// stampKey is the key of the data under which a payload carries its sequence, and what fills it up.
 const stampKey = "load"
 
-// The widths of a stamp's fields in hexadecimal digits.
+// The widths of a sequence's fields in hexadecimal digits.
 const (
 	runDigits    = 8
 	streamDigits = 8
 	seqDigits    = 12
 	dueDigits    = 14
 	againDigits  = 1
-	stampSize    = runDigits + streamDigits + seqDigits + dueDigits + againDigits
+	sequenceSize = runDigits + streamDigits + seqDigits + dueDigits + againDigits
 )
 
-// The bytes of keys and values that a payload may have: room for a stamp, and what CCS allows (CCS 2.6).
+// The bytes of keys and values that a payload may have: room for a sequence, and what CCS allows (CCS 2.6).
 const (
-	MinPayload = len(stampKey) + stampSize
+	MinPayload = len(stampKey) + sequenceSize
 	MaxPayload = 4096
 )
 
-// stamp says which message a payload is.
-type stamp struct {
+// sequence says which message a payload is.
+type sequence struct {
 	run    uint32
 	stream int
 	seq    int64         // in its stream, from 0
@@ -35,7 +35,7 @@ type stamp struct {
 }
 
 // text fills b.
-func (s stamp) text(b *[stampSize]byte) {
+func (s sequence) text(b *[sequenceSize]byte) {
 	rest := b[:]
 	fill := func(digits int, v uint64) {
 		for i := digits - 1; i >= 0; i-- {
@@ -55,9 +55,9 @@ func (s stamp) text(b *[stampSize]byte) {
 	fill(againDigits, again)
 }
 
-// parseStamp reads what a payload begins with; false if it is no stamp.
-func parseStamp(text string) (s stamp, ok bool) {
-	if len(text) < stampSize {
+// parseSequence reads what a payload begins with; false if it is no sequence.
+func parseSequence(text string) (s sequence, ok bool) {
+	if len(text) < sequenceSize {
 		return s, false
 	}
 	ok = true
@@ -84,7 +84,7 @@ func parseStamp(text string) (s stamp, ok bool) {
 }
 
 // messageID is the same whenever a message is sent (CCS 4.3), and no other's.
-func (s stamp) messageID(b []byte) []byte {
+func (s sequence) messageID(b []byte) []byte {
 	b = strconv.AppendUint(b, uint64(s.run), 36)
 	b = append(b, '-')
 	b = strconv.AppendInt(b, int64(s.stream), 36)
@@ -93,7 +93,7 @@ func (s stamp) messageID(b []byte) []byte {
 }
 
 // parseMessageID reads what messageID has written.
-func parseMessageID(text string) (s stamp, ok bool) {
+func parseMessageID(text string) (s sequence, ok bool) {
 	run, rest, _ := strings.Cut(text, "-")
 	stream, seq, _ := strings.Cut(rest, "-")
 	id, err := strconv.ParseUint(run, 36, 32)
@@ -118,25 +118,25 @@ var padding = strings.Repeat("x", MaxPayload)
 type composer struct {
 	chunk strings.Builder
 	id    [64]byte
-	stamp [stampSize]byte
+	stamp [sequenceSize]byte
 }
 
 // messageID is that of s.
-func (c *composer) messageID(s stamp) string {
+func (c *composer) messageID(s sequence) string {
 	from := c.begin(len(c.id))
 	c.chunk.Write(s.messageID(c.id[:0]))
 	return c.chunk.String()[from:]
 }
 
 // value is what a payload of size bytes has under stampKey.
-func (c *composer) value(s stamp, size int) string {
+func (c *composer) value(s sequence, size int) string {
 	from := c.begin(size)
 	c.appendValue(s, size)
 	return c.chunk.String()[from:]
 }
 
 // object is a payload of size bytes as JSON.
-func (c *composer) object(s stamp, size int) string {
+func (c *composer) object(s sequence, size int) string {
 	const open, end = `{"` + stampKey + `":"`, `"}`
 	from := c.begin(len(open) + size + len(end))
 	c.chunk.WriteString(open)
@@ -145,7 +145,7 @@ func (c *composer) object(s stamp, size int) string {
 	return c.chunk.String()[from:]
 }
 
-func (c *composer) appendValue(s stamp, size int) {
+func (c *composer) appendValue(s sequence, size int) {
 	s.text(&c.stamp)
 	c.chunk.Write(c.stamp[:])
 	c.chunk.WriteString(padding[:size-MinPayload])

@@ -15,9 +15,9 @@ const (
 	settleEvery = 50 * time.Millisecond
 )
 
-// play runs the phases. setUp has succeeded.
-func (r *run) play(ctx, life context.Context, die context.CancelCauseFunc, goroutines *sync.WaitGroup) (*Result, error) {
-	b := newBook(r.now())
+// runPhases runs the phases. setUp has succeeded.
+func (r *run) runPhases(ctx, life context.Context, die context.CancelCauseFunc, goroutines *sync.WaitGroup) (*Result, error) {
+	b := newTotals(r.now())
 	started := time.Now()
 	var sending sync.WaitGroup
 	if r.plan.Rate > 0 {
@@ -25,7 +25,7 @@ func (r *run) play(ctx, life context.Context, die context.CancelCauseFunc, gorou
 		r.schedule.base = b.began
 		sending.Go(func() { r.schedule.run(r.start, r.stop) })
 	}
-	r.logins.take(b.logins)
+	r.logins.drainInto(b.logins)
 	for _, a := range r.servers {
 		goroutines.Go(func() {
 			if err := a.serve(life); err != nil {
@@ -68,7 +68,7 @@ func (r *run) play(ctx, life context.Context, die context.CancelCauseFunc, gorou
 	r.outages.endAll(counted)
 	die(nil)
 	goroutines.Wait()
-	b.take(r, nil)
+	b.collect(r, nil)
 
 	result := r.result(b, counted)
 	result.Run = strconv.FormatUint(uint64(r.id), 16)
@@ -102,7 +102,7 @@ func (r *run) openWindows() {
 
 // phase takes samples for a while. It returns an error if a reporter fails or the run does; that ctx has ended
 // for another reason is none.
-func (r *run) phase(ctx context.Context, b *book, name Phase, length time.Duration) error {
+func (r *run) phase(ctx context.Context, b *totals, name Phase, length time.Duration) error {
 	end := r.now() + length
 	for r.now() < end && ctx.Err() == nil {
 		timer := time.NewTimer(min(sampleEvery, end-r.now()))
@@ -119,7 +119,7 @@ func (r *run) phase(ctx context.Context, b *book, name Phase, length time.Durati
 }
 
 // drain waits for what is outstanding: answers first, then what they promised.
-func (r *run) drain(ctx context.Context, b *book, interrupted bool) error {
+func (r *run) drain(ctx context.Context, b *totals, interrupted bool) error {
 	limit := r.plan.Drain
 	if interrupted {
 		limit = min(limit, interruptedDrain)
@@ -127,7 +127,7 @@ func (r *run) drain(ctx context.Context, b *book, interrupted bool) error {
 	end := r.now() + limit
 	check := time.NewTicker(settleEvery)
 	defer check.Stop()
-	for !r.settled() && r.now() < end && ctx.Err() == nil {
+	for !r.idle() && r.now() < end && ctx.Err() == nil {
 		select {
 		case <-check.C:
 		case <-ctx.Done():
@@ -141,8 +141,8 @@ func (r *run) drain(ctx context.Context, b *book, interrupted bool) error {
 	return r.sample(b, PhaseDrain)
 }
 
-// settled reports whether nothing is outstanding any more.
-func (r *run) settled() bool {
+// idle reports whether nothing is outstanding any more.
+func (r *run) idle() bool {
 	for _, a := range r.servers {
 		select {
 		case <-a.settled:

@@ -40,7 +40,7 @@ func TestArrivals(t *testing.T) {
 	}
 }
 
-// Whatever comes in whichever order, the tracker knows what a map of everything would know.
+// Whatever comes in whichever order, deliveredNumbers knows what a map of everything would know.
 func TestArrivalsAgreeWithAMap(t *testing.T) {
 	const sent = 500
 	for seed := range uint64(50) {

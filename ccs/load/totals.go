@@ -7,8 +7,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// book is what is noted while a run goes on, by the goroutine that plays it.
-type book struct {
+// totals is what is noted while a run goes on, by the goroutine that plays it.
+type totals struct {
 	began    time.Duration // on the run's clock
 	timeline timeline
 
@@ -17,11 +17,11 @@ type book struct {
 
 	last       Sample // counts so far, at the last sample
 	lastAt     time.Duration
-	begin, end reading // of the measured part
+	begin, end counters // of the measured part
 }
 
-// reading is the counters at a moment.
-type reading struct {
+// counters is the counters at a moment.
+type counters struct {
 	at                      time.Duration
 	acked, delivered        int64
 	upAcked, upDelivered    int64
@@ -29,22 +29,22 @@ type reading struct {
 	serverCPUKnown          bool
 }
 
-func newBook(now time.Duration) *book {
-	return &book{
+func newTotals(now time.Duration) *totals {
+	return &totals{
 		began: now, lastAt: now,
 		acks: newHistogram(), deliveries: newHistogram(), late: newHistogram(),
 		upAcks: newHistogram(), upDeliveries: newHistogram(), logins: newHistogram(),
 	}
 }
 
-// take moves what the meters have into the book, and into a sample if there is one.
-func (b *book) take(r *run, s *Sample) {
+// collect moves what the meters have into the totals, and into a sample if there is one.
+func (b *totals) collect(r *run, s *Sample) {
 	move := func(m *meter, total, part *hdrhistogram.Histogram) {
 		if part == nil {
-			m.take(total)
+			m.drainInto(total)
 			return
 		}
-		m.take(part)
+		m.drainInto(part)
 		total.Merge(part)
 	}
 	if s != nil {
@@ -62,15 +62,15 @@ func (b *book) take(r *run, s *Sample) {
 }
 
 // discard forgets the latencies of the ramp, but for those of logins.
-func (b *book) discard(r *run) {
-	b.take(r, nil)
+func (b *totals) discard(r *run) {
+	b.collect(r, nil)
 	for _, h := range []*hdrhistogram.Histogram{b.acks, b.deliveries, b.upAcks, b.upDeliveries, b.late} {
 		h.Reset()
 	}
 }
 
 // sample tells the reporters what happened since the last one.
-func (r *run) sample(b *book, phase Phase) error {
+func (r *run) sample(b *totals, phase Phase) error {
 	now := r.now()
 	total := Sample{
 		Sent: r.down.sent.Load(), Acked: r.down.acked.Load(), Nacked: r.down.nacked.Load(),
@@ -85,7 +85,7 @@ func (r *run) sample(b *book, phase Phase) error {
 		Outage: r.outages.during(interval{b.lastAt, now}),
 	}
 	b.last, b.lastAt = total, now
-	b.take(r, &s)
+	b.collect(r, &s)
 	s.AckMS, s.DeliveryMS = latency(s.Ack), latency(s.Delivery)
 	b.timeline.add(&s)
 	for _, reporter := range r.options.Reporters {
@@ -97,8 +97,8 @@ func (r *run) sample(b *book, phase Phase) error {
 }
 
 // read notes where the counters are.
-func (r *run) read() reading {
-	now := reading{
+func (r *run) read() counters {
+	now := counters{
 		at: r.now(), acked: r.down.acked.Load(), delivered: r.down.delivered.Load(),
 		upAcked: r.up.acked.Load(), upDelivered: r.up.delivered.Load(), generatorCPU: ownCPU(),
 	}
@@ -133,7 +133,7 @@ func (r *run) count(now time.Duration, inTheEnd bool) (total census, deleted, wa
 }
 
 // result adds everything up. All goroutines have ended; now is when the drain was over.
-func (r *run) result(b *book, now time.Duration) *Result {
+func (r *run) result(b *totals, now time.Duration) *Result {
 	measured := (b.end.at - b.begin.at).Seconds()
 	perSecond := func(begin, end int64) float64 {
 		if measured == 0 {
@@ -163,7 +163,7 @@ func (r *run) result(b *book, now time.Duration) *Result {
 		res.Nacks[string(code)] = n
 	}
 	for _, a := range r.servers {
-		res.Unanswered += a.giveUp()
+		res.Unanswered += a.countUnanswered()
 		if r.schedule != nil {
 			res.Generator.Unsent += a.times.stopped(r.schedule, a.number, a.made, r.stoppedAt)
 			res.Overdue.NoConnection.add(a.times.overdue.NoConnection)
@@ -197,7 +197,7 @@ func (r *run) result(b *book, now time.Duration) *Result {
 }
 
 // upstream adds up the other direction.
-func (r *run) upstream(b *book, perSecond float64) Upstream {
+func (r *run) upstream(b *totals, perSecond float64) Upstream {
 	u := Upstream{
 		Sent: r.up.sent.Load(), Acked: r.up.acked.Load(), Nacked: r.up.nacked.Load(), Delivered: r.up.delivered.Load(),
 		Unsent:     r.upUnsent,

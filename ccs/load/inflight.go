@@ -9,8 +9,8 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// flight is a place in a connection's window, and the message that takes it.
-type flight struct {
+// inFlight is a place in a connection's window, and the message that takes it.
+type inFlight struct {
 	stream   *stream
 	seq      int64
 	due      time.Duration // since the start of the run
@@ -20,7 +20,7 @@ type flight struct {
 }
 
 // make makes the next message, with its place. full says that there was none at first.
-func (a *appServer) make(f *flight, due time.Duration, full bool) *flight {
+func (a *appServer) make(f *inFlight, due time.Duration, full bool) *inFlight {
 	r := a.run
 	now := r.now()
 	if r.schedule == nil {
@@ -41,8 +41,8 @@ func (a *appServer) make(f *flight, due time.Duration, full bool) *flight {
 }
 
 // message is what is sent.
-func (a *appServer) message(f *flight) ccsclient.Message {
-	p, s := a.run.plan, stamp{run: a.run.id, stream: f.stream.id, seq: f.seq, due: f.due, again: f.again}
+func (a *appServer) message(f *inFlight) ccsclient.Message {
+	p, s := a.run.plan, sequence{run: a.run.id, stream: f.stream.id, seq: f.seq, due: f.due, again: f.again}
 	m := ccsclient.Message{
 		To:               f.stream.device.token,
 		MessageID:        a.text.messageID(s),
@@ -57,19 +57,19 @@ func (a *appServer) message(f *flight) ccsclient.Message {
 	return m
 }
 
-// widen gives the connection room for so many messages in flight in all, or for as many as it can have.
-func (a *appServer) widen(places int) {
+// grow gives the connection room for so many messages in flight in all, or for as many as it can have.
+func (a *appServer) grow(places int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for ; a.places < min(places, cap(a.free)); a.places++ {
-		f := &flight{}
+		f := &inFlight{}
 		f.answered = func(r ccsclient.Reply) { a.answer(f, r) }
 		a.free <- f
 	}
 }
 
 // answer takes the server's answer, or that there was none. It runs on the client's reading goroutine.
-func (a *appServer) answer(f *flight, r ccsclient.Reply) {
+func (a *appServer) answer(f *inFlight, r ccsclient.Reply) {
 	if r.Err != nil {
 		a.refused(f, r.Err)
 		return
@@ -80,10 +80,10 @@ func (a *appServer) answer(f *flight, r ccsclient.Reply) {
 }
 
 // refused takes a nack, or that the connection ended, or ends soon (CCS 3.7), without an answer.
-func (a *appServer) refused(f *flight, reason error) {
+func (a *appServer) refused(f *inFlight, reason error) {
 	var nack *ccsclient.Nack
 	if !errors.As(reason, &nack) || nack.Code == stanza.ConnectionDraining {
-		a.sendAgain(f)
+		a.retryLater(f)
 		return
 	}
 	f.stream.refuse(f.seq, f.due)
@@ -91,8 +91,8 @@ func (a *appServer) refused(f *flight, reason error) {
 	a.free <- f
 }
 
-// sendAgain keeps a message for the next connection.
-func (a *appServer) sendAgain(f *flight) {
+// retryLater keeps a message for the next connection.
+func (a *appServer) retryLater(f *inFlight) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f.again = true
@@ -100,7 +100,7 @@ func (a *appServer) sendAgain(f *flight) {
 	a.waiting.Add(1)
 }
 
-func (a *appServer) takeAgain() *flight {
+func (a *appServer) nextRetry() *inFlight {
 	if a.waiting.Load() == 0 {
 		return nil
 	}
@@ -112,9 +112,9 @@ func (a *appServer) takeAgain() *flight {
 	return f
 }
 
-// giveUp counts what was never answered. serve has ended.
-func (a *appServer) giveUp() (unanswered int64) {
-	for f := a.takeAgain(); f != nil; f = a.takeAgain() {
+// countUnanswered counts what was never answered. serve has ended.
+func (a *appServer) countUnanswered() (unanswered int64) {
+	for f := a.nextRetry(); f != nil; f = a.nextRetry() {
 		f.stream.refuse(f.seq, f.due)
 		unanswered++
 	}

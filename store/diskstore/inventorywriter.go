@@ -15,8 +15,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// keeper keeps the inventory current. The engine tells it of new files; a goroutine of its own writes.
-type keeper struct {
+// inventoryWriter keeps the inventory current. The engine tells it of new files; a goroutine of its own writes.
+type inventoryWriter struct {
 	fs  vfs.FS
 	dir string
 	log func(format string, args ...any)
@@ -35,7 +35,7 @@ type keeper struct {
 	failed bool // the last write failed, which was logged
 }
 
-func (k *keeper) init(s *Store, dir string) {
+func (k *inventoryWriter) init(s *Store, dir string) {
 	k.fs, k.dir, k.log = s.opts.fs, dir, s.opts.Logger
 	k.manifest, k.logs, k.damaged, k.measured = "", nil, nil, inventoryLog{}
 	k.wake = make(chan struct{}, 1)
@@ -43,7 +43,7 @@ func (k *keeper) init(s *Store, dir string) {
 
 // listen makes the engine tell the keeper what changes. The engine may hold its locks meanwhile. What it does while
 // it is severed from the disk is not true.
-func (k *keeper) listen(l *pebble.EventListener, severed *atomic.Bool) {
+func (k *inventoryWriter) listen(l *pebble.EventListener, severed *atomic.Bool) {
 	l.ManifestCreated = func(info pebble.ManifestCreateInfo) {
 		if info.Err != nil || severed.Load() {
 			return
@@ -70,12 +70,12 @@ func (k *keeper) listen(l *pebble.EventListener, severed *atomic.Bool) {
 	l.CompactionEnd = func(pebble.CompactionInfo) { k.change(func() {}) }
 }
 
-func (k *keeper) forget(number uint64) {
+func (k *inventoryWriter) forget(number uint64) {
 	k.logs = slices.DeleteFunc(k.logs, func(n uint64) bool { return n == number })
 }
 
 // damage notes a file that the engine could not go on beside.
-func (k *keeper) damage(name string) {
+func (k *inventoryWriter) damage(name string) {
 	k.change(func() {
 		if !slices.Contains(k.damaged, name) {
 			k.damaged = append(k.damaged, name)
@@ -83,7 +83,7 @@ func (k *keeper) damage(name string) {
 	})
 }
 
-func (k *keeper) change(what func()) {
+func (k *inventoryWriter) change(what func()) {
 	k.mu.Lock()
 	what()
 	k.mu.Unlock()
@@ -95,7 +95,7 @@ func (k *keeper) change(what func()) {
 
 // start writes the inventory of a store that has just been opened, and then whenever it changes. synced says that
 // all that is in the log now is on disk.
-func (k *keeper) start(old *inventory, synced bool) error {
+func (k *inventoryWriter) start(old *inventory, synced bool) error {
 	if k.inv = old; old == nil {
 		k.inv = newInventory()
 	}
@@ -121,7 +121,7 @@ func (k *keeper) start(old *inventory, synced bool) error {
 }
 
 // measure notes the size of the log that the store began with.
-func (k *keeper) measure() error {
+func (k *inventoryWriter) measure() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	number := k.logs[len(k.logs)-1]
@@ -134,7 +134,7 @@ func (k *keeper) measure() error {
 
 // sealed notes how much of the newest log is on disk. Its last record is a sync mark, which may be missing: the
 // engine may have padded the block instead of ending with it.
-func (k *keeper) sealed(d *disk) {
+func (k *inventoryWriter) sealed(d *disk) {
 	k.mu.Lock()
 	number := uint64(0) // no log is called that
 	if n := len(k.logs); n > 0 {
@@ -153,13 +153,13 @@ func (k *keeper) sealed(d *disk) {
 }
 
 // stop ends the goroutine. The engine must be closed.
-func (k *keeper) stop() {
+func (k *inventoryWriter) stop() {
 	close(k.wake)
 	k.done.Wait()
 }
 
 // closed writes the inventory of a store whose engine has been closed: all its logs are complete.
-func (k *keeper) closed() error {
+func (k *inventoryWriter) closed() error {
 	k.stop()
 	if err := k.refresh(); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (k *keeper) closed() error {
 	return k.inv.write(k.fs, k.dir)
 }
 
-func (k *keeper) update() error {
+func (k *inventoryWriter) update() error {
 	if err := k.refresh(); err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (k *keeper) update() error {
 }
 
 // refresh brings the inventory in memory, and the copy of the manifest, up to date.
-func (k *keeper) refresh() error {
+func (k *inventoryWriter) refresh() error {
 	k.mu.Lock()
 	name := k.manifest
 	k.inv.Logs = k.inv.Logs[:0]
@@ -205,14 +205,14 @@ func (k *keeper) refresh() error {
 
 // copyManifest appends to the copy of the manifest what the manifest has gained. What the engine is just writing
 // is copied with the next change.
-func (k *keeper) copyManifest(name string) error {
+func (k *inventoryWriter) copyManifest(name string) error {
 	part := inventoryPart{Name: name}
 	if part.Name == k.inv.Manifest.Name {
 		part = k.inv.Manifest
 	}
 	from, size, err := openSized(k.fs, k.fs.PathJoin(k.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the next one has taken its place, which the keeper is about to hear
+		return nil // the next one has taken its place, which the inventory writer is about to hear
 	}
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
