@@ -1,4 +1,4 @@
-// Package disktest is a disk that tests fill and break. Any goroutine may use it.
+// Package disktest simulates a disk that tests fill and break. Any goroutine may use it.
 package disktest
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Op is what is done to a file.
+// Op is an operation on a file.
 type Op int
 
 // The operations that a test may break.
@@ -26,24 +26,24 @@ type Disk struct {
 
 	mu    sync.Mutex
 	total int64 // bytes of the disk
-	used  int64 // bytes that were written and not removed, and that others take
-	taken bool  // somebody else takes what becomes free
+	used  int64 // bytes written and not removed, and bytes that others use
+	taken bool  // other users take what becomes free
 	fault func(op Op, name string) error
 }
 
-// New makes a disk of a size.
+// New makes a disk with a size in bytes.
 func New(total int64) *Disk { return &Disk{FS: vfs.Default, total: total} }
 
-// SetFree leaves so many bytes free, as if somebody else took the rest and what becomes free later. That ends when
-// all of the disk is free.
+// SetFree leaves so many bytes free, as if other users took the rest and what becomes free later.
+// That ends when the whole disk is free.
 func (d *Disk) SetFree(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.used, d.taken = d.total-bytes, bytes < d.total
 }
 
-// Break makes operations fail for which fault returns an error, which is called with the base name of the file; nil
-// mends the disk. Fault may block.
+// Break makes an operation fail if fault returns an error for it. fault gets the base name of the
+// file and may block. A nil fault repairs the disk.
 func (d *Disk) Break(fault func(op Op, name string) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -60,7 +60,7 @@ func (d *Disk) check(op Op, name string) error {
 	return fault(op, filepath.Base(name))
 }
 
-// take uses up to n bytes and returns how many those are.
+// take uses up to n bytes and returns how many it used.
 func (d *Disk) take(n int) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -163,7 +163,7 @@ type file struct {
 	name string
 }
 
-// Write implements vfs.File. What does not fit is not written.
+// Write implements vfs.File. Data that does not fit is not written.
 func (f *file) Write(p []byte) (int, error) {
 	if err := f.disk.check(Write, f.name); err != nil {
 		n, _ := f.File.Write(p[:len(p)/2]) // as a disk may do
@@ -192,5 +192,5 @@ func (f *file) SyncData() error {
 	return f.File.SyncData()
 }
 
-// Fd implements vfs.File. There is none, so that nothing goes past the disk.
+// Fd implements vfs.File. It returns no descriptor, so that no access bypasses the disk.
 func (f *file) Fd() uintptr { return vfs.InvalidFd }

@@ -7,12 +7,12 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Judge says what becomes of a new entry. It changes nothing but what the summary knows of expired
-// entries; the caller tells what it has done with Remove and Add.
+// Judge decides the fate of a new entry. It changes only what the summary counts of expired
+// entries. The caller reports what it has done with Remove and Add.
 func (s *Summary) Judge(e *store.Entry, now int64, src Source) (Verdict, error) {
 	v, reached := s.judge(e, now)
 	if reached && s.total > 0 && now >= s.soonest {
-		// Some of what was counted has expired, and expired entries fill no queue.
+		// Some of the counted entries have expired, and expired entries fill no queue.
 		if err := s.Rebuild(now, src); err != nil {
 			return Verdict{}, err
 		}
@@ -24,7 +24,7 @@ func (s *Summary) Judge(e *store.Entry, now int64, src Source) (Verdict, error) 
 	return s.discard(e, now, src)
 }
 
-// judge goes by the summary alone, and says whether the entry reached a limit.
+// judge decides from the summary only, and reports whether the entry reached a limit.
 func (s *Summary) judge(e *store.Entry, now int64) (v Verdict, reached bool) {
 	a := s.app(e.App)
 	if a == nil {
@@ -48,8 +48,8 @@ func (s *Summary) judge(e *store.Entry, now int64) (v Verdict, reached bool) {
 	return v, reached
 }
 
-// collapse says which entries a new one with a collapse key replaces, or evicts (CCS 5.3). What has expired
-// is not there to be replaced, and left to the sweep.
+// collapse finds the entries that a new one with a collapse key replaces or evicts (CCS 5.3).
+// Expired entries cannot be replaced. They are left to the sweep.
 func (a *app) collapse(e *store.Entry, now int64) (v Verdict, reached bool) {
 	for _, k := range a.keys {
 		if k.name == e.Collapse && k.Expires > now {
@@ -67,10 +67,10 @@ func (a *app) collapse(e *store.Entry, now int64) (v Verdict, reached bool) {
 	return v, true
 }
 
-// discard says what an entry that exceeds its limit throws away with it (CCS 5.5): all entries of the
-// app that count and that no lease holds. A marker that no lease holds is thrown away too, and what it
-// counts is carried over, so that an app instance has one marker waiting at most, and an entry never
-// changes once it may have been offered.
+// discard finds the entries that are discarded with an entry that exceeds its limit (CCS 5.5): all
+// entries of the app that count and that no lease holds. A marker that no lease holds is discarded
+// too, and its count is carried over. So an app instance has at most one waiting marker, and an
+// entry never changes after it may have been offered.
 func (s *Summary) discard(e *store.Entry, now int64, src Source) (Verdict, error) {
 	free := 0
 	for _, id := range s.app(e.App).awayIDs() {

@@ -1,6 +1,6 @@
-// Package limits judges a new entry against its store.Limit (CCS 5.3, 5.5), so that every store that
-// decides in Go decides alike. It does no I/O and takes no lock: a Summary belongs to whoever holds
-// its queue.
+// Package limits judges a new entry against its store.Limit (CCS 5.3, 5.5). All stores that decide
+// in Go use it, so they decide alike. It does no I/O and takes no lock. A Summary belongs to the
+// holder of its queue.
 package limits
 
 import (
@@ -12,17 +12,17 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Head is what a queue's limits have to know of one entry. Times are milliseconds since 1970.
+// Head is the part of an entry that the limits of a queue need. Times are milliseconds since 1970.
 type Head struct {
 	ID       store.ID
 	Expires  int64
 	App      string
 	Collapse string
 	Away     bool // put under store.Discard without a collapse key
-	Deleted  int  // not zero in a marker alone
+	Deleted  int  // not zero only in a marker
 }
 
-// HeadOf is the head of an entry that is being put under an ID.
+// HeadOf returns the head of an entry that is being put under an ID.
 func HeadOf(e *store.Entry, id store.ID) Head {
 	return Head{
 		ID: id, Expires: e.Expires.UnixMilli(), App: e.App, Collapse: e.Collapse, Deleted: e.Deleted,
@@ -30,7 +30,7 @@ func HeadOf(e *store.Entry, id store.ID) Head {
 	}
 }
 
-// Check refuses what only stores may put.
+// Check refuses entries that only stores may put.
 func Check(e *store.Entry) error {
 	if e.Rank != store.RankHigh && e.Rank != store.RankNormal {
 		return fmt.Errorf("put into %s: rank %d is not for messages", e.Key, e.Rank)
@@ -41,8 +41,8 @@ func Check(e *store.Entry) error {
 	return nil
 }
 
-// Marker is the entry that stands for what a verdict has thrown away. It shares nothing with the entry
-// that was judged.
+// Marker returns the entry that stands for the entries that a verdict discards. It shares no
+// memory with the judged entry.
 func Marker(e *store.Entry, v Verdict, now int64) *store.Entry {
 	return &store.Entry{
 		Key: e.Key, Rank: store.RankMarker, App: strings.Clone(e.App), Deleted: v.Deleted,
@@ -53,7 +53,7 @@ func Marker(e *store.Entry, v Verdict, now int64) *store.Entry {
 // IsAway reports whether an entry that is being put will be one of those that Discard counts.
 func IsAway(e *store.Entry) bool { return e.Limit.Overflow == store.Discard && e.Collapse == "" }
 
-// Source is the queue itself, asked only when a Summary does not know enough.
+// Source is the queue itself. It is asked only when a Summary does not know enough.
 type Source interface {
 	// Scan calls fn with every entry of the queue, claimed and expired ones included. The head's
 	// strings need not outlive the call.
@@ -65,14 +65,14 @@ type Source interface {
 // Verdict says what a new entry does to its queue.
 type Verdict struct {
 	Result store.Result // Stored, Collapsed, Refused or Discarded
-	Remove []Gone       // entries to be removed before the new one is stored
+	Remove []Gone       // entries that must be removed before the new one is stored
 
-	// The marker that stands for all that was thrown away, when Discarded.
+	// Deleted is the count of the marker that stands for all discarded entries, when Discarded.
 	Deleted int
-	Expires int64 // with the last of those it stands for
+	Expires int64 // the latest expiry of the entries that the marker stands for
 }
 
-// Displaced is what a store.Outcome says of the removed entries.
+// Displaced returns the IDs of the removed entries, for a store.Outcome.
 func (v *Verdict) Displaced() []store.ID {
 	if len(v.Remove) == 0 {
 		return nil
@@ -84,22 +84,23 @@ func (v *Verdict) Displaced() []store.ID {
 	return ids
 }
 
-// Gone is an entry to be removed.
+// Gone is an entry that must be removed.
 type Gone struct {
 	ID      store.ID
 	Expires int64
 }
 
-// Summary is what a queue's limits need to know about its entries. Entries that had expired when it was
-// last rebuilt are not in it. The zero value is the summary of an empty queue.
+// Summary is the part of a queue's entries that its limits need. It leaves out entries that had
+// expired when it was last rebuilt. The zero value is the summary of an empty queue.
 type Summary struct {
 	total   int
 	asOf    int64 // entries that expired up to here are not counted
-	soonest int64 // no counted entry expires before; 0 while total is 0
+	soonest int64 // no counted entry expires before this time; 0 while total is 0
 	apps    []*app
 }
 
-// app is what is known of one app instance. A device has few of them: they are searched one by one.
+// app is the summary of one app instance. A device has few of them, so they are searched one by
+// one.
 type app struct {
 	name string
 	away []store.ID // ascending
@@ -111,7 +112,7 @@ type key struct {
 	Gone
 }
 
-// Rebuild reads the summary anew, leaving out what has expired.
+// Rebuild reads the summary again, without the expired entries.
 func (s *Summary) Rebuild(now int64, src Source) error {
 	*s = Summary{asOf: max(s.asOf, now)}
 	return src.Scan(s.Add)
@@ -142,7 +143,7 @@ func (s *Summary) Add(h Head) {
 	a.away = slices.Insert(a.away, i, h.ID)
 }
 
-// Total is how many entries are counted, and up to which time the expired ones among all are not.
+// Total returns the number of counted entries, and the time up to which expired ones are left out.
 func (s *Summary) Total() (entries int, asOf int64) { return s.total, s.asOf }
 
 // Remove stops counting an entry that was stored. It must be called once for each.
@@ -185,7 +186,7 @@ func (s *Summary) app(name string) *app {
 	return nil
 }
 
-// Bytes is about what the summary costs in memory.
+// Bytes returns the approximate memory of the summary.
 func (s *Summary) Bytes() int {
 	n := 64
 	for _, a := range s.apps {

@@ -1,4 +1,4 @@
-// Package pages makes the sequence that store.Movable's Dump returns, one record after the other.
+// Package pages makes the sequence of pages that Dump of store.Movable returns.
 package pages
 
 import (
@@ -10,19 +10,19 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Writer gathers records into pages. It belongs to one goroutine.
+// Writer collects records into pages. It belongs to one goroutine.
 type Writer struct {
-	*store.Page // the one that is being filled
+	*store.Page // the page that is being filled
 
 	ctx   context.Context
 	yield func(*store.Page, error) bool
-	ended error // why no more pages may be handed over, nil while they may
+	ended error // why no more pages may be yielded; nil while they may
 }
 
 // errEnough says that the caller of Dump wants no more pages.
 var errEnough = errors.New("no more pages wanted")
 
-// Of is the pages that fill writes. It has an error of fill's as its end.
+// Of returns the sequence of pages that fill writes. An error of fill ends the sequence.
 func Of(ctx context.Context, fill func(w *Writer) error) iter.Seq2[*store.Page, error] {
 	return func(yield func(*store.Page, error) bool) {
 		w := &Writer{Page: &store.Page{}, ctx: ctx, yield: yield}
@@ -36,7 +36,7 @@ func Of(ctx context.Context, fill func(w *Writer) error) iter.Seq2[*store.Page, 
 	}
 }
 
-// Room makes room for one more record: a full page is handed over. An error ends the dump.
+// Room makes room for one more record: it yields a full page. An error ends the dump.
 func (w *Writer) Room() error {
 	if w.Len() < store.PageSize {
 		return nil
@@ -48,8 +48,8 @@ func (w *Writer) Room() error {
 	return w.ended
 }
 
-// turn hands the page over and begins another. After the first error there is no other: the loop over the pages has
-// ended, and a call of its body would panic.
+// turn yields the page and begins another. After the first error it yields nothing. The loop over
+// the pages has ended, and a call of its body would panic.
 func (w *Writer) turn() error {
 	if w.ended != nil {
 		return w.ended

@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/store/internal/pages"
 )
 
-// A fill that goes on after an error of Room's hands nothing more over.
+// A fill that continues after an error of Room yields nothing more.
 func TestNothingIsHandedOverAfterTheEnd(t *testing.T) {
 	fill := func(w *pages.Writer) (err error) {
 		for range 3 * store.PageSize {

@@ -1,5 +1,5 @@
-// Package projectcache remembers projects for stores in which a look at one costs more than a moment: each login and
-// each batch of messages asks for one.
+// Package projectcache caches projects for stores in which reading one is slow. Each login and
+// each batch of messages reads one.
 package projectcache
 
 import (
@@ -12,21 +12,23 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Age is how long a project is remembered: a change that nobody has told the cache of holds after that at the latest.
+// Age is how long a project is cached. A change of which the cache was not told takes effect after
+// that.
 const Age = time.Second
 
-// maxProjects is how many projects are remembered.
+// maxProjects is the number of cached projects.
 const maxProjects = 4096
 
-// Cache is what was read of projects. Any goroutine may call it. It goes by the wall: this is no message's life.
+// Cache holds projects that were read. Any goroutine may call it. It uses the wall clock, because
+// no message's life depends on it.
 type Cache struct {
 	mu      sync.Mutex
 	cache   *lru.Cache[string, cached]
-	changes uint64 // how often Forget was called
+	changes uint64 // number of calls of Forget
 }
 
 type cached struct {
-	project *store.Project // nobody changes it
+	project *store.Project // never changed
 	read    time.Time      // when reading began
 }
 
@@ -34,13 +36,13 @@ type cached struct {
 func New() *Cache {
 	cache, err := lru.New[string, cached](maxProjects)
 	if err != nil {
-		panic(err) // only a size that is not above zero is an error
+		panic(err) // the only error is a size that is not above zero
 	}
 	return &Cache{cache: cache}
 }
 
-// Get returns a project that is remembered, or reads it and remembers it unless something changed meanwhile. The memory
-// of sender stays the caller's, who may use it again.
+// Get returns a cached project. Otherwise it reads the project, and caches it unless something
+// changed during the read. The memory of sender stays the caller's, which may use it again.
 func (c *Cache) Get(sender string, read func() (*store.Project, error)) (*store.Project, error) {
 	now := time.Now()
 	c.mu.Lock()
@@ -62,7 +64,7 @@ func (c *Cache) Get(sender string, read func() (*store.Project, error)) (*store.
 	return p, nil
 }
 
-// Forget has the next Get read. It is to be called once a change can be read.
+// Forget makes the next Get read. Call it when a read returns the change.
 func (c *Cache) Forget(sender string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

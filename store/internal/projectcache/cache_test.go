@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/store/internal/projectcache"
 )
 
-// A sender may lie in memory that its caller uses again, as the texts of a batch of messages do.
+// The memory of a sender may be reused by the caller, as with the texts of a batch of messages.
 func TestTheCallersMemoryIsNotKept(t *testing.T) {
 	c := projectcache.New()
 	reads := 0
