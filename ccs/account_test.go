@@ -182,7 +182,7 @@ func (w *traffic) appServer(r *rand.Rand) error {
 func (w *traffic) phone(i int, r *rand.Rand) error {
 	id := device + ccs.DeviceID(i)
 	for step := range trafficSteps / 10 {
-		box, err := w.Attach(w.ctx, id.Key(), newSession())
+		box, err := attachTo(w.ctx, w.Router, id.Key(), newSession())
 		if err != nil {
 			return err
 		}
@@ -229,10 +229,10 @@ func (w *traffic) phone(i int, r *rand.Rand) error {
 }
 
 // takeOver attaches a second session of a device, which waits for the end of the first.
-func (w *traffic) takeOver(box *ccs.Mailbox, id ccs.DeviceID) (*ccs.Mailbox, error) {
+func (w *traffic) takeOver(box ccs.Mailbox, id ccs.DeviceID) (ccs.Mailbox, error) {
 	var g errgroup.Group
 	g.Go(func() error { box.Detach(w.ctx); return nil })
-	next, err := w.Attach(w.ctx, id.Key(), newSession())
+	next, err := attachTo(w.ctx, w.Router, id.Key(), newSession())
 	_ = g.Wait()
 	return next, err
 }
@@ -242,7 +242,7 @@ func (w *traffic) receiver(kind store.Kind, r *rand.Rand) error {
 	k := sender.Key()
 	k.Kind = kind
 	for range trafficSteps / 10 {
-		box, err := w.Attach(w.ctx, k, newSession())
+		box, err := attachTo(w.ctx, w.Router, k, newSession())
 		if err != nil {
 			return err
 		}
@@ -265,7 +265,7 @@ func (w *traffic) receiver(kind store.Kind, r *rand.Rand) error {
 				return err
 			}
 			if r.IntN(10) == 0 {
-				box.Yield()
+				box.(*ccs.SharedMailbox).Yield()
 			}
 		}
 		box.Detach(w.ctx)

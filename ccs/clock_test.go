@@ -32,7 +32,7 @@ func TestAJumpOfTheClockIsFollowedAtOnce(t *testing.T) {
 			{To: string(sender), Category: app, ID: "u-1", PersistentID: "p-1", TTL: time.Minute, HasTTL: true},
 		}))
 		s := &tickingSession{newSession(), make(chan struct{}, 10)}
-		box, err := router.Attach(t.Context(), device.Key(), s)
+		box, err := router.AttachDevice(t.Context(), device, s)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)

@@ -51,7 +51,7 @@ func (n Node) TakenOver(k store.Key, l store.Lease) {
 		switch l {
 		case m.lease:
 			m.session.Close(ErrTakenOver)
-		case h.lease:
+		case m.claims:
 			m.session.Close(ErrLeaseLost)
 		}
 	}
@@ -83,38 +83,30 @@ func (r *Router) TellChanged(ctx context.Context, sender SenderID) error {
 	return nil
 }
 
-// claimant is the lease that a mailbox claims with.
-func (m *Mailbox) claimant() store.Lease {
-	if isShared(m.key) {
-		return m.hub.lease
-	}
-	return m.lease
-}
-
 // attachNode has the other nodes know that the mailbox's queue is served here. A session that another node
 // has for a device has ended when it returns.
-func (r *Router) attachNode(ctx context.Context, m *Mailbox) error {
+func (r *Router) attachNode(ctx context.Context, m *mailbox) error {
 	if r.cluster == nil {
 		return nil
 	}
-	if err := r.cluster.Attach(ctx, m.key, m.claimant()); err != nil {
+	if err := r.cluster.Attach(ctx, m.key, m.claims); err != nil {
 		return fmt.Errorf("attach %s: %w", m.key, err)
 	}
 	return nil
 }
 
 // giveBack ends the claims of a mailbox that is the last of its queue here.
-func (m *Mailbox) giveBack(ctx context.Context) {
+func (m *mailbox) giveBack(ctx context.Context) {
 	r := m.router
 	var err error
 	if r.cluster == nil {
-		err = r.store.Release(ctx, m.key, m.claimant())
+		err = r.store.Release(ctx, m.key, m.claims)
 	} else {
 		var back time.Duration
 		if r.stopping.Load() {
 			back = r.comeBack
 		}
-		err = r.cluster.Detach(ctx, m.key, m.claimant(), back)
+		err = r.cluster.Detach(ctx, m.key, m.claims, back)
 	}
 	if err != nil {
 		r.StoreFailed(r.log, "release", err, zap.Stringer("queue", m.key))

@@ -71,7 +71,7 @@ func twoMembers(t *testing.T, run func(t *testing.T, a, b *member)) {
 }
 
 // login attaches a session that detaches when it is told to end, as endpoints do.
-func (m *member) login(k store.Key, s *session) *ccs.Mailbox {
+func (m *member) login(k store.Key, s *session) ccs.Mailbox {
 	m.t.Helper()
 	box := m.attach(k, s)
 	go func() {

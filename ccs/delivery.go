@@ -1,10 +1,7 @@
 package ccs
 
 import (
-	"context"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/store"
 )
@@ -78,31 +75,10 @@ func (d *Delivery) Resend(now time.Time, limit int) Resend {
 	return ResendNow
 }
 
-// Open makes a delivery of a claimed entry: it decodes the message. An entry that cannot be decoded is logged and
-// forgotten, and Open returns false.
-func (m *Mailbox) Open(ctx context.Context, e *store.Entry, d *Delivery) bool {
-	*d = Delivery{Entry: *e}
-	if e.Deleted > 0 {
-		return true
-	}
-	err := d.Message.Decode(e.Body)
-	if err == nil {
-		return true
-	}
-	r := m.router
-	r.log.Error("message in the queue cannot be read, dropped", zap.Stringer("queue", m.key), zap.Stringer("entry", e.ID), zap.Error(err))
-	if e.ID != 0 {
-		if err := m.End(ctx, EndGivenUp, e.ID); err != nil {
-			r.StoreFailed(r.log, "forget a message that cannot be read", err, zap.Stringer("queue", m.key))
-		}
-	}
-	return false
-}
-
 // Offers collects the messages that a session has written, so that they are counted and told as one batch. Those with a
 // TTL of zero are counted, and named in no event.
 type Offers struct {
-	box   *Mailbox
+	box   *mailbox
 	times [2]offers // written for the first time on this connection; written again
 }
 
@@ -110,9 +86,6 @@ type offers struct {
 	n   int
 	ids []store.ID // empty unless somebody observes the router
 }
-
-// Offers returns an empty collection.
-func (m *Mailbox) Offers() Offers { return Offers{box: m} }
 
 // Add adds a message that is being written, and says whether it was written before on this connection.
 func (o *Offers) Add(id store.ID, again bool) {
@@ -195,29 +168,4 @@ func (f *Finished) Entries() int { return len(f.ids) + len(f.expired) + len(f.gi
 func (f *Finished) Reset() {
 	clear(f.receipts)
 	f.ids, f.expired, f.givenUp, f.receipts = f.ids[:0], f.expired[:0], f.givenUp[:0], f.receipts[:0]
-}
-
-// Forget ends the life of deliveries: first their receipts are stored, then the entries go, so that a crash between
-// loses no receipt and makes no second one (CCS 3.5). What it has done is taken out of f, so that the rest can be tried again.
-func (m *Mailbox) Forget(ctx context.Context, f *Finished) error {
-	if len(f.receipts) > 0 {
-		if err := m.router.SendReceipts(ctx, f.receipts); err != nil {
-			return err
-		}
-		clear(f.receipts)
-		f.receipts = f.receipts[:0]
-	}
-	if err := m.Ack(ctx, f.ids...); err != nil {
-		return err
-	}
-	f.ids = f.ids[:0]
-	if err := m.End(ctx, EndExpired, f.expired...); err != nil {
-		return err
-	}
-	f.expired = f.expired[:0]
-	if err := m.End(ctx, EndGivenUp, f.givenUp...); err != nil {
-		return err
-	}
-	f.givenUp = f.givenUp[:0]
-	return nil
 }

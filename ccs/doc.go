@@ -6,7 +6,7 @@
 // A message has one life, whichever way it travels: accepted, stored, offered, acknowledged, forgotten. The
 // XMPP, device and HTTP endpoints only translate; the router decides; the store remembers; a window bounds what
 // is offered and not yet acknowledged. Both directions, and delivery receipts too, go through one kind of queue
-// (store.Queue), one kind of view of it (Mailbox), and one form at rest (Message).
+// (store.Queue), one kind of view of it (Mailbox, of a device or shared), and one form at rest (Message).
 //
 // # Down
 //

@@ -119,15 +119,23 @@ func (s *session) Room() int {
 
 func (s *session) Close(reason error) { s.closed <- reason }
 
-func (w *world) attach(k store.Key, s ccs.Session) *ccs.Mailbox {
+func (w *world) attach(k store.Key, s *session) ccs.Mailbox {
 	w.t.Helper()
-	m, err := w.Attach(w.t.Context(), k, s)
+	m, err := attachTo(w.t.Context(), w.Router, k, s)
 	require.NoError(w.t, err)
 	return m
 }
 
+// attachTo attaches a session to any queue.
+func attachTo(ctx context.Context, r *ccs.Router, k store.Key, s *session) (ccs.Mailbox, error) {
+	if k.Kind == store.KindDevice {
+		return r.AttachDevice(ctx, ccs.DeviceID(k.ID), s)
+	}
+	return r.AttachShared(ctx, k, s)
+}
+
 // take claims all there is and returns the messages; a marker has the ID "deleted".
-func take(t *testing.T, m *ccs.Mailbox) (ids []string, entries []store.Entry) {
+func take(t *testing.T, m ccs.Mailbox) (ids []string, entries []store.Entry) {
 	t.Helper()
 	entries, err := m.Claim(context.Background(), 10_000)
 	require.NoError(t, err)

@@ -38,7 +38,7 @@ func TestAnAddressMayHaveSoManyDevicesThatNeverConnect(t *testing.T) {
 	_, err = w.registerFrom(netip.Prefix{}, 202, app)
 	assert.NoError(t, err, "an address that is not counted")
 
-	m, err := w.Attach(t.Context(), store.Key{Kind: store.KindDevice, ID: 100}, newSession())
+	m, err := attachTo(t.Context(), w.Router, store.Key{Kind: store.KindDevice, ID: 100}, newSession())
 	require.NoError(t, err)
 	m.Detach(t.Context())
 	_, err = w.registerFrom(network, 203, app)
@@ -55,7 +55,7 @@ func TestADeviceThatIsConnectedIsNotNew(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{NewDevices: 1})
 	for d := range uint64(3) {
-		m, err := w.Attach(t.Context(), store.Key{Kind: store.KindDevice, ID: 100 + d}, newSession())
+		m, err := attachTo(t.Context(), w.Router, store.Key{Kind: store.KindDevice, ID: 100 + d}, newSession())
 		require.NoError(t, err)
 		defer m.Detach(t.Context())
 		_, err = w.registerFrom(network, 100+d, app)
@@ -72,7 +72,7 @@ func TestADeviceThatHasNotConnectedHasFewApps(t *testing.T) {
 	}
 	_, err := w.registerFrom(network, 100, "one more")
 	require.ErrorIs(t, err, ccs.ErrTooManyDevices)
-	m, err := w.Attach(t.Context(), store.Key{Kind: store.KindDevice, ID: 100}, newSession())
+	m, err := attachTo(t.Context(), w.Router, store.Key{Kind: store.KindDevice, ID: 100}, newSession())
 	require.NoError(t, err)
 	defer m.Detach(t.Context())
 	_, err = w.registerFrom(network, 100, "one more")
@@ -88,7 +88,7 @@ func TestADeviceThatDoesNotConnectWithinADayIsForgotten(t *testing.T) {
 		require.NoError(t, err)
 		connected, err := w.registerFrom(network, 102, app)
 		require.NoError(t, err)
-		m, err := w.Attach(t.Context(), connected.Key(), newSession())
+		m, err := attachTo(t.Context(), w.Router, connected.Key(), newSession())
 		require.NoError(t, err)
 		m.Detach(t.Context())
 		waits := data("1")

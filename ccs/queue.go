@@ -168,7 +168,7 @@ func (r *Router) endedAs(k store.Key, how End, lease store.Lease, ids []store.ID
 }
 
 // tellReleased tells that a session gave back what it had claimed and not ended.
-func (r *Router) tellReleased(m *Mailbox, code string) {
+func (r *Router) tellReleased(m *mailbox, code string) {
 	if r.observer == nil {
 		return
 	}

@@ -80,7 +80,7 @@ type Router struct {
 	// Lock order: mu, then a hub's, then a session's own. None is held over I/O.
 	mu       sync.RWMutex
 	hubs     map[store.Key]*hub     // a queue with no session has none
-	leaving  map[store.Key]*Mailbox // shared queues whose last session gives its claims back
+	leaving  map[store.Key]*mailbox // shared queues whose last session gives its claims back
 	expected map[store.Key]struct{} // devices that were connected when the store was last used, and are not back
 }
 
@@ -101,7 +101,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		newcomers: newNewcomers(o.NewDevices),
 		changed:   make(chan SenderID, maxChanged),
 		started:   time.Now(),
-		leaving:   make(map[store.Key]*Mailbox),
+		leaving:   make(map[store.Key]*mailbox),
 		expected:  make(map[store.Key]struct{}),
 		hubs:      make(map[store.Key]*hub),
 	}

@@ -114,14 +114,14 @@ func TestDevicesAreExpectedBackAfterARestart(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name     string
-		end      func(w *world, box *ccs.Mailbox)
+		end      func(w *world, box ccs.Mailbox)
 		comeBack time.Duration
 		want     int
 	}{
-		{"after a crash", func(*world, *ccs.Mailbox) {}, time.Minute, 150},
-		{"after a shutdown", func(w *world, box *ccs.Mailbox) { w.Stop(); box.Detach(w.t.Context()) }, time.Minute, 150},
-		{"not if it had left before", func(w *world, box *ccs.Mailbox) { box.Detach(w.t.Context()) }, time.Minute, 50},
-		{"not for ever", func(*world, *ccs.Mailbox) {}, time.Nanosecond, 50},
+		{"after a crash", func(*world, ccs.Mailbox) {}, time.Minute, 150},
+		{"after a shutdown", func(w *world, box ccs.Mailbox) { w.Stop(); box.Detach(w.t.Context()) }, time.Minute, 150},
+		{"not if it had left before", func(w *world, box ccs.Mailbox) { box.Detach(w.t.Context()) }, time.Minute, 50},
+		{"not for ever", func(*world, ccs.Mailbox) {}, time.Nanosecond, 50},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -24,9 +24,9 @@ func TestNewestLoginWins(t *testing.T) {
 	ids, _ := take(t, oldBox)
 	require.Equal(t, []string{"m-1"}, ids)
 
-	attached := make(chan *ccs.Mailbox)
+	attached := make(chan ccs.Mailbox)
 	go func() {
-		m, err := w.Attach(context.Background(), device.Key(), newSession())
+		m, err := attachTo(context.Background(), w.Router, device.Key(), newSession())
 		if err == nil {
 			attached <- m
 		}
@@ -46,7 +46,7 @@ func TestNewestLoginWins(t *testing.T) {
 	t.Run("a session that does not end keeps the newer waiting no longer than it likes", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		_, err := w.Attach(ctx, device.Key(), newSession())
+		_, err := attachTo(ctx, w.Router, device.Key(), newSession())
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
@@ -61,7 +61,7 @@ func TestSendersShareAQueue(t *testing.T) {
 		w.register(fmt.Sprint("app-", a))
 	}
 	sessions := []*session{newSession(), newSession(), newSession()}
-	var boxes []*ccs.Mailbox
+	var boxes []ccs.Mailbox
 	for _, s := range sessions {
 		boxes = append(boxes, w.attach(sender.Key(), s))
 	}
@@ -115,7 +115,7 @@ func TestSendersShareAQueue(t *testing.T) {
 	}
 	assert.Len(t, left, len(last)-1, "what one leaves behind and was not acknowledged is the others'")
 	sessions[1].busy = true
-	boxes[1].Yield()
+	boxes[1].(*ccs.SharedMailbox).Yield()
 	ids, _ := take(t, boxes[0])
 	assert.NotEmpty(t, ids, "and so is what one yields")
 
@@ -133,7 +133,7 @@ func TestASessionWithoutRoomIsPassedOver(t *testing.T) {
 	boxA, boxB := w.attach(sender.Key(), a), w.attach(sender.Key(), b)
 	for i, pair := range []struct {
 		full *session
-		box  *ccs.Mailbox
+		box  ccs.Mailbox
 	}{{a, boxB}, {b, boxA}} {
 		a.busy, b.busy = false, false
 		pair.full.busy = true
@@ -249,16 +249,16 @@ func TestNothingOvertakesWhatTheLastSessionGivesBack(t *testing.T) {
 	for _, id := range []string{"u-1", "u-2"} {
 		require.NoError(t, r.SendUpstream(t.Context(), device, []ccs.Upstream{{To: string(sender), Category: app, ID: id, PersistentID: id}}))
 	}
-	first, err := r.Attach(t.Context(), sender.Key(), newSession())
+	first, err := attachTo(t.Context(), r, sender.Key(), newSession())
 	require.NoError(t, err)
 	_, err = first.Claim(t.Context(), 1)
 	require.NoError(t, err)
 	go first.Detach(t.Context())
 	<-slow.began
 
-	attached := make(chan *ccs.Mailbox)
+	attached := make(chan ccs.Mailbox)
 	go func() {
-		if m, err := r.Attach(t.Context(), sender.Key(), newSession()); err == nil {
+		if m, err := attachTo(t.Context(), r, sender.Key(), newSession()); err == nil {
 			attached <- m
 		}
 	}()

@@ -60,7 +60,7 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 	s := newSession(c, in, device, &req)
 	ctx, cancel := context.WithTimeout(c.srv.ctx, attachTimeout)
 	defer cancel()
-	if s.box, err = c.srv.router.Attach(ctx, device.Key(), s); err != nil {
+	if s.box, err = c.srv.router.AttachDevice(ctx, device, s); err != nil {
 		return nil, err
 	}
 	if err := s.welcome(&req); err != nil {

@@ -22,7 +22,7 @@ type session struct {
 	*conn
 	device  ccs.DeviceID
 	android bool
-	box     *ccs.Mailbox
+	box     *ccs.DeviceMailbox
 	window  flowcontrol.Window // offered and not acknowledged: one slot for each in inFlight
 
 	// Owned by the goroutine that reads.
@@ -166,9 +166,6 @@ func (s *session) Wake() bool {
 	s.kick(func() { s.wakeUp = true })
 	return true
 }
-
-// Room implements ccs.Session. A device has one session, which takes all there is.
-func (s *session) Room() int { return s.window.Size() }
 
 // Close implements ccs.Session.
 func (s *session) Close(reason error) { s.close(reason) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/stanza"
+	"github.com/openccs/openccs/store"
 )
 
 // appServer is the role of a session with an app server: it sends downstream messages, and gets upstream messages
@@ -32,13 +33,18 @@ func (s *session) beAppServer() {
 	p := s.srv.router.Profile()
 	a := &appServer{s: s, rules: p.Payload}
 	s.role = a
-	upstream := s.newFeed("delivered", s.sender.Key(), cmp.Or(s.limits.UpstreamWindow, p.UpstreamWindow))
+	upstream := s.newFeed("delivered", s.sender.Key(), cmp.Or(s.limits.UpstreamWindow, p.UpstreamWindow), a.join)
 	upstream.id = func(d *ccs.Delivery) string { return d.Message.ID }
 	upstream.write = a.appendUpstream
-	a.receipts = s.newFeed("receipts", s.sender.ReceiptsKey(), receiptWindow)
+	a.receipts = s.newFeed("receipts", s.sender.ReceiptsKey(), receiptWindow, a.join)
 	a.receipts.id = func(d *ccs.Delivery) string { return stanza.ReceiptPrefix + d.Message.ID }
 	a.receipts.write = a.appendReceipt
 	a.receipts.resends = receiptResends
+}
+
+// join attaches a feed to a queue of the sender.
+func (a *appServer) join(ctx context.Context, k store.Key, h feedHandle) (ccs.Mailbox, error) {
+	return a.s.srv.router.AttachShared(ctx, k, h)
 }
 
 // decode implements role.

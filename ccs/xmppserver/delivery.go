@@ -20,9 +20,11 @@ import (
 type feed struct {
 	// Static after attach.
 	name     string // what the log calls the entries
-	key      store.Key
 	router   *ccs.Router
-	box      *ccs.Mailbox
+	key      store.Key
+	join     func(context.Context, store.Key, feedHandle) (ccs.Mailbox, error) // attaches the feed to its queue
+	box      ccs.Mailbox
+	shared   *ccs.SharedMailbox           // box, where other connections may empty the queue too; nil for a device's
 	window   *flowcontrol.Window          // offered and not acknowledged (CCS 4.2)
 	held     *flowcontrol.Account         // bytes of that
 	signal   func()                       // tells serveLoop that there is something to do
@@ -78,11 +80,12 @@ func (f *feed) attach(ctx context.Context, wakeable func() bool, end func(error)
 	f.lastAck.Store(f.router.Now().UnixNano())
 	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
 	defer cancel()
-	box, err := f.router.Attach(ctx, f.key, feedHandle{f, wakeable, end})
+	box, err := f.join(ctx, f.key, feedHandle{f, wakeable, end})
 	if err != nil {
 		return err
 	}
 	f.box = box
+	f.shared, _ = box.(*ccs.SharedMailbox)
 	f.wakeUp.Store(true) // what waited while nobody was there
 	return nil
 }
@@ -242,13 +245,16 @@ func (f *feed) phantomAfter() time.Duration { return f.firstGap }
 // the sender's other connections, if there are any: its process may be gone while TCP lives on (CCS 4.4).
 // Some may be delivered twice, which the contract permits. It reports whether they were moved.
 func (f *feed) checkPhantom(now time.Time) bool {
+	if f.shared == nil {
+		return false
+	}
 	if f.phantom.Load() {
-		if !f.box.Shared() {
+		if !f.shared.Shared() {
 			f.revive() // nobody else is left
 		}
 		return false
 	}
-	if f.free() > 0 || !f.box.Shared() {
+	if f.free() > 0 || !f.shared.Shared() {
 		return false
 	}
 	last := time.Unix(0, f.lastAck.Load())
@@ -276,7 +282,7 @@ func (f *feed) checkPhantom(now time.Time) bool {
 		return false
 	}
 	f.give(moved)
-	f.box.Yield()
+	f.shared.Yield()
 	f.log.Warn("phantom connection", zap.Int("moved", moved.messages), zap.Duration("silent", silent))
 	return true
 }

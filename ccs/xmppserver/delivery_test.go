@@ -102,7 +102,7 @@ func TestReceiptsPreferTheSendersSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
 	peers := []*peer{w.login(), w.login(), w.login()}
-	box, err := w.router.Attach(context.Background(), testDevice.Key(), deviceSession{})
+	box, err := w.router.AttachDevice(context.Background(), testDevice, deviceSession{})
 	require.NoError(t, err)
 	defer box.Detach(context.Background())
 	for _, p := range peers {
@@ -128,7 +128,6 @@ func TestReceiptsPreferTheSendersSession(t *testing.T) {
 type deviceSession struct{}
 
 func (deviceSession) Wake() bool  { return true }
-func (deviceSession) Room() int   { return 0 }
 func (deviceSession) Close(error) {}
 
 // A connection whose window is full and that acknowledges nothing gives its messages to another one (CCS 4.4).

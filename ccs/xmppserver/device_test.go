@@ -146,7 +146,7 @@ func TestDeviceTakenOver(t *testing.T) {
 	w.sendTo(token, "m-2", nil)
 	again := second.next()
 	assert.Equal(t, `{"id":"m-2"}`, dataOf(again))
-	box, err := w.router.Attach(t.Context(), id.Key(), deviceSession{})
+	box, err := w.router.AttachDevice(t.Context(), id, deviceSession{})
 	require.NoError(t, err)
 	assert.Contains(t, second.rest(), "<conflict ")
 	entries, err := box.Claim(t.Context(), 10)

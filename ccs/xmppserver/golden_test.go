@@ -69,9 +69,9 @@ type golden struct {
 	clock      *handClock // of the messages
 	store      *frailStore
 	peer       *peer
-	ended      bool              // the server has ended the stream
-	names      map[string]string // what placeholders stand for
-	device     *ccs.Mailbox      // nil until the device connects
+	ended      bool               // the server has ended the stream
+	names      map[string]string  // what placeholders stand for
+	device     *ccs.DeviceMailbox // nil until the device connects
 	held       map[string]store.Entry
 }
 
@@ -365,7 +365,7 @@ func (g *golden) do(line string) {
 func (g *golden) claim() (ids []string) {
 	ctx := context.Background()
 	if g.device == nil {
-		box, err := g.router.Attach(ctx, testDevice.Key(), deviceSession{})
+		box, err := g.router.AttachDevice(ctx, testDevice, deviceSession{})
 		require.NoError(g.t, err)
 		g.t.Cleanup(func() { box.Detach(ctx) })
 		g.device = box

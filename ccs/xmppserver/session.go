@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
 	"github.com/openccs/openccs/store"
@@ -184,9 +185,9 @@ func (c *conn) newSession() *session {
 }
 
 // newFeed makes a feed of the session's. What is special to it is set by the caller.
-func (s *session) newFeed(name string, key store.Key, window int) *feed {
+func (s *session) newFeed(name string, key store.Key, window int, join func(context.Context, store.Key, feedHandle) (ccs.Mailbox, error)) *feed {
 	f := &feed{
-		name: name, key: key, router: s.srv.router, window: flowcontrol.NewWindow(window), signal: s.signal, tick: s.tick, log: s.log,
+		name: name, key: key, join: join, router: s.srv.router, window: flowcontrol.NewWindow(window), signal: s.signal, tick: s.tick, log: s.log,
 		held:    flowcontrol.NewAccount(s.srv.opts.Memory, maxHeld),
 		resends: -1, firstGap: s.srv.opts.ResendAfter,
 	}

@@ -1,0 +1,303 @@
+package ccs
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"slices"
+
+	"github.com/openccs/openccs/store"
+)
+
+// A sender's queue is shared by its sessions (CCS 4.4). One of them at a time claims, under the lease of the
+// queue, and deals what it got: an upstream message to the session that its registration hashes to, so that the
+// messages of one app instance stay in order; a receipt to the session that sent the message. A session without room
+// is passed over. What a session leaves behind is dealt to the others, and goes back to the store with the
+// last of them.
+
+// sharedQueue is what the sessions of one queue share. It belongs to the queue's hub, whose mutex guards it.
+type sharedQueue struct {
+	lease    store.Lease // all claims of the queue on this node are under it
+	members  []*SharedMailbox
+	claiming bool // one of them claims from the store
+	again    bool // another wanted to meanwhile
+}
+
+// SharedMailbox is a Mailbox of a sender's queue, which any number of sessions share.
+type SharedMailbox struct {
+	mailbox
+	session SharedSession
+	hub     *hub // with the queue
+
+	// Under hub.mu.
+	held   map[store.ID]*store.Entry // dealt to the session and not acknowledged
+	handed []store.Entry             // those of them that it has not claimed yet
+}
+
+// AttachShared gives the session of an app server the queue k of its sender. It does not claim before the last session
+// of the queue has given back what it has: that is older, and would be overtaken.
+func (r *Router) AttachShared(ctx context.Context, k store.Key, s SharedSession) (*SharedMailbox, error) {
+	m := &SharedMailbox{session: s, held: make(map[store.ID]*store.Entry)}
+	m.init(r, k, s)
+	for {
+		leaving := r.joinShared(m)
+		if leaving == nil {
+			break
+		}
+		if err := leaving.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.attachNode(ctx, &m.mailbox); err != nil {
+		m.Detach(ctx)
+		return nil, err
+	}
+	return m, nil
+}
+
+// joinShared adds a mailbox to its hub, or returns the last one of the queue that still gives its claims back.
+func (r *Router) joinShared(m *SharedMailbox) (leaving *mailbox) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if leaving := r.leaving[m.key]; leaving != nil {
+		return leaving
+	}
+	h := r.hubs[m.key]
+	if h == nil {
+		h = &hub{shared: &sharedQueue{lease: store.Lease(r.leases.Add(1))}}
+		r.hubs[m.key] = h
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mailboxes = append(h.mailboxes, &m.mailbox)
+	h.shared.members = append(h.shared.members, m)
+	m.hub, m.claims = h, h.shared.lease
+	return nil
+}
+
+// leaveShared takes the mailbox from its hub, and reports whether it was the last. What it leaves behind is dealt to
+// the others.
+func (r *Router) leaveShared(m *SharedMailbox) (last bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := m.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := slices.Index(h.shared.members, m); i >= 0 {
+		h.shared.members = slices.Delete(h.shared.members, i, i+1)
+	}
+	if r.remove(h, &m.mailbox) {
+		r.leaving[m.key] = &m.mailbox
+		return true
+	}
+	h.shared.leaveBehind(m)
+	return false
+}
+
+// Shared reports whether the queue has another session.
+func (m *SharedMailbox) Shared() bool {
+	m.hub.mu.Lock()
+	defer m.hub.mu.Unlock()
+	return len(m.hub.shared.members) > 1
+}
+
+// Claim implements Mailbox.
+func (m *SharedMailbox) Claim(ctx context.Context, max int) ([]store.Entry, error) {
+	claimed, err := m.claimVolatile(max)
+	if err != nil || len(claimed) == max {
+		return claimed, err
+	}
+	stored, err := m.claimStored(ctx, max-len(claimed))
+	return append(claimed, stored...), err
+}
+
+// Open implements Mailbox.
+func (m *SharedMailbox) Open(ctx context.Context, e *store.Entry, d *Delivery) bool {
+	return m.router.open(ctx, m, e, d)
+}
+
+// Ack implements Mailbox.
+func (m *SharedMailbox) Ack(ctx context.Context, ids ...store.ID) error {
+	return m.End(ctx, Acknowledged, ids...)
+}
+
+// End implements Mailbox.
+func (m *SharedMailbox) End(ctx context.Context, how End, ids ...store.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	m.forgetHeld(ids)
+	return m.forget(ctx, how, ids)
+}
+
+// Forget implements Mailbox.
+func (m *SharedMailbox) Forget(ctx context.Context, f *Finished) error {
+	return m.router.finish(ctx, m, f)
+}
+
+// Detach implements Mailbox.
+func (m *SharedMailbox) Detach(ctx context.Context) {
+	ctx, cancel := m.end(ctx)
+	defer cancel()
+	r := m.router
+	if r.leaveShared(m) {
+		m.forgetAll()
+		m.giveBack(ctx)
+		r.mu.Lock()
+		delete(r.leaving, m.key)
+		r.mu.Unlock()
+	}
+	m.left()
+}
+
+var dealSeed = maphash.MakeSeed()
+
+// claimStored takes at most max entries that were dealt to the session, or that the store has.
+func (m *SharedMailbox) claimStored(ctx context.Context, max int) (mine []store.Entry, err error) {
+	h, q := m.hub, m.hub.shared
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := min(max, len(m.handed))
+	mine = append(mine, m.handed[:n]...)
+	m.handed = slices.Delete(m.handed, 0, n)
+	for len(mine) < max {
+		if q.claiming {
+			q.again = true // the one that claims looks once more
+			return mine, nil
+		}
+		q.claiming, q.again = true, false
+		want := max - len(mine)
+		h.mu.Unlock()
+		entries, err := m.router.store.Claim(ctx, m.key, q.lease, want, m.router.clock.Now())
+		h.mu.Lock()
+		q.claiming = false
+		if err != nil {
+			q.wakeOther(m)
+			return mine, fmt.Errorf("claim %s: %w", m.key, err)
+		}
+		mine = q.deal(m, entries, mine)
+		if len(entries) < want && !q.again {
+			return mine, nil
+		}
+	}
+	q.wakeOther(m) // there may be more than m has room for
+	return mine, nil
+}
+
+// deal shares entries out, and appends those of m to mine. The caller must hold the hub's mu.
+func (q *sharedQueue) deal(m *SharedMailbox, entries, mine []store.Entry) []store.Entry {
+	if len(q.members) == 1 && len(mine) == 0 {
+		mine = entries[:0]
+	}
+	m.router.tally.claimed(DirectionOf(m.key), len(entries))
+	for i := range entries {
+		t := m
+		if len(q.members) > 1 {
+			t = q.pick(&entries[i], m)
+		}
+		t.held[entries[i].ID] = &entries[i] // mine has it at the same place, or in another array
+		if t == m {
+			mine = append(mine, entries[i])
+			continue
+		}
+		t.handed = append(t.handed, entries[i])
+		t.session.Wake()
+	}
+	return mine
+}
+
+// pick chooses the session for an entry; otherwise is who gets it if no better one has room. The caller must hold
+// the hub's mu.
+func (q *sharedQueue) pick(e *store.Entry, otherwise *SharedMailbox) *SharedMailbox {
+	var msg Message
+	if msg.Decode(e.Body) != nil {
+		return otherwise // which says so in its log, and drops it
+	}
+	best, bestScore := otherwise, uint64(0)
+	for _, t := range q.members {
+		if t != otherwise && t.session.Room() <= len(t.handed) {
+			continue
+		}
+		if msg.Kind == ReceiptNote {
+			if t.Lease() == msg.Origin {
+				return t
+			}
+			continue
+		}
+		// Rendezvous hashing: when a session comes or goes, only its own share moves.
+		score := maphash.Comparable(dealSeed, struct {
+			token string
+			lease store.Lease
+		}{msg.From, t.Lease()})
+		if score >= bestScore {
+			best, bestScore = t, score
+		}
+	}
+	return best
+}
+
+// leaveBehind deals what m has and is not acknowledged to the other sessions. The caller must hold the hub's mu,
+// and m must no longer be among them, or must have no room.
+func (q *sharedQueue) leaveBehind(m *SharedMailbox) {
+	rest := slices.SortedFunc(maps.Values(m.held), func(a, b *store.Entry) int { return cmp.Compare(a.ID, b.ID) })
+	clear(m.held)
+	m.handed = nil
+	for _, e := range rest {
+		otherwise := q.members[0]
+		if otherwise == m {
+			otherwise = q.members[len(q.members)-1]
+		}
+		t := q.pick(e, otherwise)
+		t.held[e.ID] = e
+		t.handed = append(t.handed, *e)
+		t.session.Wake()
+	}
+	for _, t := range q.members {
+		// What is older goes first, also where newer messages of the same device were dealt already.
+		slices.SortFunc(t.handed, func(a, b store.Entry) int { return cmp.Compare(a.ID, b.ID) })
+	}
+}
+
+// wakeOther has another session than m claim, if one can. The caller must hold the hub's mu.
+func (q *sharedQueue) wakeOther(m *SharedMailbox) {
+	for _, t := range q.members {
+		if t != m && t.session.Room() > 0 && t.session.Wake() {
+			return
+		}
+	}
+}
+
+// forgetHeld notes that entries were acknowledged.
+func (m *SharedMailbox) forgetHeld(ids []store.ID) {
+	m.hub.mu.Lock()
+	defer m.hub.mu.Unlock()
+	before := len(m.held)
+	for _, id := range ids {
+		delete(m.held, id)
+	}
+	m.router.tally.claimed(DirectionOf(m.key), len(m.held)-before)
+}
+
+// forgetAll notes that the last session of the queue leaves what it had.
+func (m *SharedMailbox) forgetAll() {
+	m.hub.mu.Lock()
+	defer m.hub.mu.Unlock()
+	m.router.tally.claimed(DirectionOf(m.key), -len(m.held))
+	clear(m.held)
+}
+
+// Yield leaves what the session has and did not acknowledge to the other sessions of the queue. The session
+// goes on, and must have no room.
+func (m *SharedMailbox) Yield() {
+	m.hub.mu.Lock()
+	others := len(m.hub.shared.members) > 1
+	if others {
+		m.hub.shared.leaveBehind(m)
+	}
+	m.hub.mu.Unlock()
+	if others {
+		m.router.tellReleased(&m.mailbox, CodePhantom)
+	}
+}
