@@ -143,13 +143,16 @@ func (f *Finished) Add(id store.ID, owed *Receipt) {
 	}
 }
 
+// Expired adds an entry whose TTL passed before the peer acknowledged it. It owes no receipt.
+func (f *Finished) Expired(id store.ID) { f.expired = append(f.expired, id) }
+
 // GivenUp adds a delivery that the peer has not acknowledged, and that is not offered again. It owes no receipt. now is
 // the time by the clock of the router.
 func (f *Finished) GivenUp(d *Delivery, now time.Time) {
 	switch {
 	case !d.Stored():
 	case d.Expired(now):
-		f.expired = append(f.expired, d.Entry.ID)
+		f.Expired(d.Entry.ID)
 	default:
 		f.givenUp = append(f.givenUp, d.Entry.ID)
 	}

@@ -116,15 +116,15 @@ func (s *session) process() {
 }
 
 // forgetAsync has the store forget what is done, and waits for nothing: the device hears of it with the next frame that
-// is for it. It returns false, and does nothing, if there is nothing to forget, if a receipt must be stored first,
-// while an earlier call is under way, or if the store cannot do it.
+// is for it. It returns false, and does nothing, if there is nothing to forget, if a receipt must be stored first, if
+// something has expired, while an earlier call is under way, or if the store cannot do it.
 func (s *session) forgetAsync() bool {
 	if len(s.done) == 0 {
 		return false
 	}
 	ids := make([]store.ID, 0, len(s.done))
 	for i := range s.done {
-		if s.done[i].owed() != nil {
+		if s.done[i].owed() != nil || s.done[i].aside == expired {
 			return false
 		}
 		if s.done[i].id != 0 {
@@ -236,13 +236,13 @@ func (s *session) takeExpired() {
 	acked := len(s.done)
 	s.take(func(o offered) bool { return o.expires != 0 && int64(o.expires) <= now.Unix() })
 	for i := range s.done[acked:] {
-		s.done[acked+i].aside = nil
+		s.done[acked+i].aside = expired
 	}
 }
 
 var finished = sync.Pool{New: func() any { return new(ccs.Finished) }}
 
-// forget ends the life of messages that the device has.
+// forget ends the life of messages that the device has, or that have expired.
 func (s *session) forget(has []offered) error {
 	if len(has) == 0 {
 		return nil
@@ -253,7 +253,11 @@ func (s *session) forget(has []offered) error {
 		finished.Put(f)
 	}()
 	for i := range has {
-		f.Add(has[i].id, has[i].owed())
+		if has[i].aside == expired {
+			f.Expired(has[i].id)
+		} else {
+			f.Add(has[i].id, has[i].owed())
+		}
 	}
 	return s.box.Forget(s.srv.ctx, f)
 }

@@ -23,6 +23,9 @@ type aside struct {
 	receipt *ccs.Receipt // nil if nobody wants one
 }
 
+// expired is the aside of messages that have expired: they owe no receipt, and nobody has acknowledged them.
+var expired = &aside{}
+
 func offer(e *store.Entry) offered {
 	o := offered{id: e.ID, micros: e.Accepted.UnixMicro()}
 	if e.ID != 0 {

@@ -38,6 +38,7 @@ func (s *session) appendEntry(b []byte, del *ccs.Delivery, o *offered, processed
 		d.PersistentID, o.aside = m.ID, &aside{name: m.ID}
 	}
 	if del.Expired(now) {
+		o.aside = expired
 		return nil
 	}
 	if o.owe(del) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
 
@@ -34,6 +35,7 @@ const (
 type world struct {
 	t        *testing.T
 	router   *ccs.Router
+	observed observed
 	store    *ledger
 	server   *mcsserver.Server
 	connect  func() (net.Conn, error) // plain, TLS is spoken on it
@@ -94,11 +96,13 @@ func newWorldOn(t *testing.T, l net.Listener, connect func() (net.Conn, error), 
 	ctx := context.Background()
 	st := &ledger{Store: memstore.New(), kept: map[store.ID]bool{}}
 	require.NoError(t, st.CreateProject(ctx, &store.Project{Sender: string(testSender)}))
+	w := &world{t: t, store: st, connect: connect, patience: patience}
+	ro.Observer = ccs.Observers(&w.observed, ro.Observer)
 	router, err := ccs.New(ctx, st, ro)
 	require.NoError(t, err)
 	id, token, err := router.CheckIn(ctx, 0, 0)
 	require.NoError(t, err)
-	w := &world{t: t, router: router, store: st, device: ccs.DeviceID(id), security: token, connect: connect, patience: patience}
+	w.router, w.device, w.security = router, ccs.DeviceID(id), token
 	w.token = w.register(store.Registration{App: testApp})
 	pair, err := devcert.New([]string{"mtalk.google.com"}, time.Now())
 	require.NoError(t, err)
@@ -145,6 +149,40 @@ func (w *world) waiting() int {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
 	return len(w.store.kept)
+}
+
+// ended checks in which ways messages for devices have ended, in the Tally and in the events.
+func (w *world) ended(ways ...ccs.End) {
+	w.t.Helper()
+	var want ccs.Counts
+	var names []string
+	for _, how := range ways {
+		want.Ended[how]++
+		names = append(names, how.String())
+	}
+	assert.Equal(w.t, want.Ended, w.router.Tally().Counts(ccs.Down).Ended)
+	w.observed.mu.Lock()
+	defer w.observed.mu.Unlock()
+	assert.Equal(w.t, names, w.observed.ends)
+}
+
+// observed is an observer that keeps how messages for devices have ended, a name for each.
+type observed struct {
+	mu   sync.Mutex
+	ends []string
+}
+
+// Observe implements ccs.Observer.
+func (o *observed) Observe(events []ccs.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range events {
+		if e := &events[i]; e.Kind == ccs.EventEnded && e.Dir == ccs.Down {
+			for range e.Entries {
+				o.ends = append(o.ends, e.Code)
+			}
+		}
+	}
 }
 
 // ledger is a store that knows what it has for devices. Its tests use no collapse keys.

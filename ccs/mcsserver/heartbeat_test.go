@@ -16,6 +16,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
 	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/store"
 )
 
 // silentFor checks that nothing comes for a time, and that the connection lives on.
@@ -113,6 +114,10 @@ func TestAPingFetchesAcknowledgements(t *testing.T) {
 func TestADeviceThatNeverAcknowledges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, mcsserver.Options{})
+		w.store.ackAsync = func([]store.ID, func(error)) bool {
+			t.Error("AckAsync ends it as acknowledged")
+			return false
+		}
 		p := w.login()
 		w.sendMessage(ccs.Downstream{To: w.token, ID: "short", TTL: time.Minute, ReceiptRequested: true, Data: payload.Data{}.Append("id", "short")})
 		w.send("long")
@@ -122,6 +127,7 @@ func TestADeviceThatNeverAcknowledges(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, 1, w.waiting())
 		assert.Empty(t, w.receipts(), "it was not acknowledged")
+		w.ended(ccs.EndExpired)
 		p.nc.Close()
 		p = w.login()
 		ids, _ := p.ids(1)

@@ -158,5 +158,6 @@ func TestWhatExpiresWhileItIsHeldIsGone(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, 1, w.waiting())
 		assert.Empty(t, w.receipts(), "it was never delivered")
+		w.ended(ccs.EndExpired)
 	})
 }
