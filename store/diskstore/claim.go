@@ -30,7 +30,7 @@ func (s *Store) Has(ctx context.Context, k store.Key, id store.ID) (bool, error)
 	return true, closer.Close()
 }
 
-// Claim hands entries to a lease. It reads from disk only what is not in memory.
+// Claim gives entries to a lease. It reads from disk only entries that are not in memory.
 func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -74,10 +74,11 @@ type claim struct {
 	entries []store.Entry
 }
 
-// claimBuffered claims what is in memory, and reports whether that is all there is to claim. A device's entry that is not on
-// disk yet stays: if the process died, the device would have it and its sender would send it again. Its Put returns
-// later and wakes the session. An app server gets such an entry at once: it may get a message twice (CCS 4.4). The
-// caller must hold the shard's lock.
+// claimBuffered claims entries in memory, and reports whether no other can be claimed. It leaves a
+// device's entry that is not on disk yet. If the process died, the device would have the entry and
+// its sender would send it again. The Put of the entry returns later and wakes the session. An app
+// server gets such an entry at once, because it may get a message twice (CCS 4.4).
+// The caller must hold sh.mu.
 func (c *claim) claimBuffered(q *queue) bool {
 	for r := range q.lanes {
 		n := &q.lanes[r]
@@ -100,7 +101,8 @@ func (c *claim) claimBuffered(q *queue) bool {
 	return true
 }
 
-// claimFromDisk fills the lanes from disk and claims from them until there is nothing more to claim.
+// claimFromDisk fills the lanes from disk and claims from them until there is nothing more to
+// claim.
 func (s *Store) claimFromDisk(ctx context.Context, c *claim, sh *tableShard, q *queue, k store.Key) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -108,7 +110,7 @@ func (s *Store) claimFromDisk(ctx context.Context, c *claim, sh *tableShard, q *
 		}
 		sh.mu.Lock()
 		if !slices.Contains(q.leases, c.lease) {
-			// Released meanwhile, together with what was claimed before.
+			// The lease was released during the read, together with its earlier claims.
 			sh.mu.Unlock()
 			c.entries = nil
 			return nil
@@ -134,22 +136,22 @@ func (s *Store) claimFromDisk(ctx context.Context, c *claim, sh *tableShard, q *
 type readAhead struct {
 	key   store.Key
 	now   int64
-	count int // entries to read at least, if there are so many
-	bytes int // to read at most beyond that
+	count int // minimum number of entries to read, if there are so many
+	bytes int // limit on the bytes read after that
 	lanes [laneCount]readAheadLane
 }
 
 // readAheadLane is the part of one lane.
 type readAheadLane struct {
 	wanted    bool
-	from, put store.ID // the lane's end and put when the reading began
+	from, put store.ID // end and put of the lane when the reading began
 	entries   []store.Entry
 	end       store.ID // the last ID that was read
-	whole     bool     // there was none behind it
+	whole     bool     // there was none after it
 }
 
-// newReadAhead plans to read from the first lane on that has nothing in memory. It is called under the
-// shard's lock.
+// newReadAhead plans to read from the first lane that has nothing in memory.
+// The caller must hold sh.mu.
 func newReadAhead(q *queue, k store.Key, c *claim) *readAhead {
 	p := &readAhead{
 		key: k, now: c.now, count: c.max - len(c.entries),
@@ -212,8 +214,9 @@ func (p *readAhead) read(db *pebble.DB) error {
 	return it.Close()
 }
 
-// fill puts what was read into the lanes, without what has a mark. A lane that a Release has turned back
-// meanwhile is left to the next read-ahead, and so are those behind it. It is called under the shard's lock.
+// fill puts the entries that were read into the lanes, without those that have a mark. A lane that
+// a Release has turned back during the read is left to the next read-ahead, and so are the lanes
+// after it. The caller must hold sh.mu.
 func (p *readAhead) fill(t *table, q *queue) {
 	for r := range p.lanes {
 		n, read := &q.lanes[r], &p.lanes[r]
@@ -233,7 +236,7 @@ func (p *readAhead) fill(t *table, q *queue) {
 		}
 		n.end = max(n.end, read.end)
 		if read.whole {
-			// All that was put before the reading began was there to be read, or has gone.
+			// Every entry that was put before the reading began was read, or has gone.
 			n.end = max(n.end, read.put)
 			n.whole = n.put <= n.end
 		}

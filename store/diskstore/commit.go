@@ -12,38 +12,39 @@ import (
 	"github.com/openccs/openccs/store/internal/limits"
 )
 
-// The bounds of the group commit (ccs/docs/design/03-committer.md).
+// These are the bounds of the group commit (ccs/docs/design/03-committer.md).
 const (
 	groupEntries   = 1000                 // in one commit, unless a single batch has more
-	groupBytes     = 1 << 20              // the same
-	waitingBytes   = 8 << 20              // of work that nobody waits for and that waits for the committer; its callers wait beyond
-	groupsUnsynced = 4                    // groups whose sync is under way: on a slow disk several share one
+	groupBytes     = 1 << 20              // the same in bytes
+	waitingBytes   = 8 << 20              // queued work without a waiting caller; further callers wait
+	groupsUnsynced = 4                    // groups not synced yet; a slow disk syncs several at once
 	seqBlock       = 1 << 20              // sequence numbers that are reserved on disk at a time
 	lateSync       = 5 * time.Millisecond // how long patient work waits for the sync of other work
 )
 
-// work is something to be done by the committer.
+// work is a task of the committer.
 type work interface {
-	// stage adds what is to be written to a group.
+	// stage adds the writes of the work to a group.
 	stage(g *group) error
-	// size is what the work counts towards the bounds of its group.
+	// size returns the share of the work in the bounds of its group.
 	size() (entries, bytes int)
-	// durable reports whether somebody waits until the work is on disk.
+	// durable reports whether a caller waits until the work is on disk.
 	durable() bool
-	// patient reports whether durable work may wait for the sync of other work, for lateSync at most.
+	// patient reports whether durable work may wait for the sync of other work, for at most
+	// lateSync.
 	patient() bool
-	// finish is called once, when the work is done as far as it has to be.
+	// finish is called once, when the work is applied, and on disk if it must be.
 	finish(err error)
 }
 
-// waiting is the part of work that somebody waits for. It has a capacity of 1.
+// waiting is the part of work for which a caller waits. It has a capacity of 1.
 type waiting chan error
 
 func (w waiting) durable() bool    { return true }
 func (w waiting) patient() bool    { return false }
 func (w waiting) finish(err error) { w <- err }
 
-// wait returns when the work is done, or when nobody will do it any more.
+// wait returns when the work is done, or can no longer be done.
 func (w waiting) wait(s *Store) error {
 	select {
 	case err := <-w:
@@ -53,12 +54,12 @@ func (w waiting) wait(s *Store) error {
 	}
 }
 
-// committer writes to the database, alone: what it decides on can change under nobody's hands. It gathers
-// what has arrived, applies it as one batch, and leaves the waiting for the disk to the finisher, so that
-// the next group gathers meanwhile.
+// committer is the only writer to the database, so nothing that it reads can change under it. It
+// gathers waiting work, applies it as one batch, and leaves the wait for the disk to the finisher.
+// It gathers the next group during that wait.
 type committer struct {
 	s    *Store
-	room *semaphore.Weighted // for work that nobody waits for
+	room *semaphore.Weighted // for work without a waiting caller
 
 	mu      sync.Mutex
 	waiting fairQueue
@@ -69,9 +70,9 @@ type committer struct {
 	done     sync.WaitGroup
 	failed   atomic.Pointer[failure]
 	sealer   sealer
-	durable  atomic.Uint64 // entries up to this sequence number are on disk, as far as they are there; the others are not offered
+	durable  atomic.Uint64 // entries up to this one are on disk; later ones are not offered
 
-	// Owned by run.
+	// The rest is owned by run.
 	seq, reserved uint64
 	summaries     summaries
 	remembered    remembered
@@ -93,7 +94,7 @@ func (c *committer) init(s *Store) {
 	c.lateTimer.Stop()
 }
 
-// start begins to work on a database that was opened, with the first sequence number that is not in use.
+// start starts the committer on an opened database, with the first unused sequence number.
 func (c *committer) start(seq uint64) error {
 	c.ending = false
 	c.unsynced = make(chan *group, groupsUnsynced-1)
@@ -115,7 +116,7 @@ func (c *committer) start(seq uint64) error {
 	return nil
 }
 
-// stop ends the committer after all that waits for it. It returns the failure, if there was one.
+// stop ends the committer after all queued work. It returns the failure, if there was one.
 func (c *committer) stop() error {
 	c.sealer.stop()
 	c.mu.Lock()
@@ -134,13 +135,14 @@ func (c *committer) failure() error {
 	return nil
 }
 
-// fail ends all writing until the database has been opened again.
+// fail ends all writing until the database has been reopened.
 func (c *committer) fail(err error) error {
 	c.s.disk.Load().sever(err)
 	return c.failure()
 }
 
-// do hands over work that the caller of ctx waits for, and waits. It cannot be cut short.
+// do queues work for which the caller of ctx waits, and waits for it. The wait cannot be cut
+// short.
 func (c *committer) do(ctx context.Context, w interface {
 	work
 	wait(*Store) error
@@ -152,7 +154,7 @@ func (c *committer) do(ctx context.Context, w interface {
 	return w.wait(c.s)
 }
 
-// push hands work over.
+// push queues work.
 func (c *committer) push(caller store.Key, w work) {
 	c.mu.Lock()
 	first := c.waiting.empty()
@@ -170,7 +172,7 @@ func (c *committer) signal() {
 	}
 }
 
-// run gathers groups and applies them until the end.
+// run gathers groups and applies them until the committer ends.
 func (c *committer) run() {
 	defer c.done.Done()
 	defer close(c.unsynced)
@@ -199,7 +201,7 @@ func (c *committer) run() {
 	}
 }
 
-// lateLeft returns how long late work may still wait. While there is none that is lateSync.
+// lateLeft returns how long late work may still wait. It returns lateSync while there is none.
 func (c *committer) lateLeft(ending bool) time.Duration {
 	switch {
 	case len(c.late) == 0:
@@ -210,8 +212,8 @@ func (c *committer) lateLeft(ending bool) time.Duration {
 	return lateSync - time.Since(c.lateSince)
 }
 
-// commit applies a group and hands it to the finisher if somebody waits for the disk. Sync says that late work
-// must not wait any longer.
+// commit applies a group and passes it to the finisher if a caller waits for the disk. If sync is
+// set, late work must not wait any longer.
 func (c *committer) commit(works []work, sync bool) {
 	g := newGroup(c, works)
 	g.durable = sync
@@ -242,7 +244,7 @@ func (c *committer) commit(works []work, sync bool) {
 	}
 }
 
-// finish waits for the disk, group by group, and tells those who wait.
+// finish waits for the disk, group by group, and tells the waiting callers.
 func (c *committer) finish() {
 	defer c.done.Done()
 	for g := range c.unsynced {
@@ -261,21 +263,21 @@ func (c *committer) finish() {
 	}
 }
 
-// undo has a store that will be opened again know of work that may not be on disk.
+// undo tells a store that will be reopened of work that may not be on disk.
 func (c *committer) undo(w work) {
 	if w, ok := w.(interface{ undo(*Store) }); ok {
 		w.undo(c.s)
 	}
 }
 
-// reserveSeqs makes room for sequence numbers up to one. They are on disk as reserved before the first is
-// given out, so that none is given out again after a crash. A crash leaves a gap.
+// reserveSeqs reserves sequence numbers up to to. The reservation is on disk before the first of
+// them is given out, so that none is given out again after a crash. A crash leaves a gap.
 func (c *committer) reserveSeqs(to uint64) error {
 	c.reserved = to
 	return c.s.db.Set(metaSeq, number(to), c.s.writeOptions())
 }
 
-// skipSeqs gives none out again up to one that another store has given out.
+// skipSeqs skips the sequence numbers up to one that another store has given out.
 func (c *committer) skipSeqs(to uint64) error {
 	if to <= c.seq {
 		return nil

@@ -13,15 +13,15 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// sweeper walks over all entries and remembered strings, a part of them a call. There is no index of
-// expiry: it would cost every message a second key.
+// sweeper walks over all entries and remembered strings, a part of them in each call. There is no
+// index of expiry, because it would cost every message a second key.
 type sweeper struct {
 	mu   sync.Mutex
 	next []byte // key to go on from; nil at the beginning of a sweep
 }
 
-// Expire forgets what has expired. Remembered strings that it forgets count as looked at, and are not
-// returned. An entry that is claimed is left to its lease.
+// Expire forgets expired entries and strings. Forgotten strings count as looked at, and are not
+// returned. A claimed entry is left to its lease.
 func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []store.Entry, more bool, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, false, err
@@ -41,7 +41,8 @@ func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []s
 	return w.dropped, next != nil, nil
 }
 
-// overdue collects what has expired, looking at no more than max keys, and returns where to go on.
+// overdue collects expired entries and strings, looking at no more than max keys. It returns where
+// to go on.
 func (s *Store) overdue(w *dropWork, from []byte, max int) (next []byte, err error) {
 	if from == nil {
 		from = []byte{prefixEntry}
@@ -77,7 +78,7 @@ func (s *Store) overdue(w *dropWork, from []byte, max int) (next []byte, err err
 	return nil, errors.Join(err, it.Close())
 }
 
-// look takes a key into the work if it has expired.
+// look adds a key to the work if it has expired.
 func (w *dropWork) look(key, value []byte) error {
 	switch {
 	case key[0] == prefixEntry && len(key) == entryKeyLen:

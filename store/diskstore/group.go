@@ -13,7 +13,8 @@ import (
 	"github.com/openccs/openccs/store/internal/limits"
 )
 
-// group is work that is applied as one batch. It belongs to the committer, and after that to the finisher.
+// group is work that is applied as one batch. It belongs to the committer, and after that to the
+// finisher.
 type group struct {
 	c       *committer
 	s       *Store
@@ -22,7 +23,7 @@ type group struct {
 	waiters []waiter
 	broken  error // the batch could not be applied
 
-	// What the batch changes, until it is applied.
+	// The batch makes these changes. They are kept until it is applied.
 	placed  []batchEntry
 	gone    []entryPosition
 	dedups  map[dedupKey]int64
@@ -30,19 +31,19 @@ type group struct {
 	forgot  []string // tokens
 
 	src      source           // the queue that is being judged
-	dedup    dedupKey         // the string that is
-	it       *pebble.Iterator // over all that was applied; nil until it is needed
-	durable  bool             // somebody waits for the disk, and not for the sync of other work
+	dedup    dedupKey         // the string that is being looked up
+	it       *pebble.Iterator // over all applied data; nil until it is needed
+	durable  bool             // a caller waits for the disk, and not for the sync of other work
 	flushed  bool             // a part of the group is applied already
 	unsynced bool             // the batch must be waited for
-	last     uint64           // the highest sequence number that was given out when it was applied
-	seal     bool             // write a sync mark though there is nothing else to write
+	last     uint64           // the highest sequence number given out when it was applied
+	seal     bool             // write a sync mark even without other writes
 }
 
 // waiter is work that waits for the disk.
 type waiter struct {
 	work
-	err error // of the work alone
+	err error // of this work only
 }
 
 // batchEntry is an entry of the batch; it is nil if the same batch removes it again.
@@ -118,7 +119,7 @@ func (g *group) apply() error {
 	return nil
 }
 
-// flush makes all that was staged so far visible to reads of the database, for work that has to look.
+// flush makes all staged writes visible to reads of the database, for work that reads them.
 func (g *group) flush() error {
 	if g.batch.Empty() && len(g.dedups) == 0 {
 		return nil
@@ -132,8 +133,8 @@ func (g *group) flush() error {
 	return batch.Close()
 }
 
-// iter returns an iterator over all that was applied before the group, or by its last flush. It is shared
-// by all that the group looks for; each seeks its own prefix.
+// iter returns an iterator over all that was applied before the group, or by its last flush. All
+// lookups of the group share it, and each seeks its own prefix.
 func (g *group) iter() (*pebble.Iterator, error) {
 	if g.it != nil {
 		return g.it, nil
@@ -152,7 +153,7 @@ func (g *group) closeIter() error {
 	return it.Close()
 }
 
-// dropIter gives the iterator back after it has met damage, which it would report again.
+// dropIter closes the iterator after it has met damage, which it would report again.
 func (g *group) dropIter() {
 	if g.it != nil {
 		_ = g.it.Close()
@@ -160,7 +161,7 @@ func (g *group) dropIter() {
 	}
 }
 
-// flushQueue makes what was staged for a queue visible to reads of the database.
+// flushQueue makes the staged writes of a queue visible to reads of the database.
 func (g *group) flushQueue(k store.Key) error {
 	for i := range g.placed {
 		if e := g.placed[i].entry; e == nil || e.Key == k {
@@ -175,7 +176,7 @@ func (g *group) flushQueue(k store.Key) error {
 	return nil
 }
 
-// finishUnsynced finishes the work that waits for no disk, and keeps the others.
+// finishUnsynced finishes the work that does not wait for the disk, and keeps the rest.
 func (g *group) finishUnsynced() {
 	if g.s.opts.NoSync {
 		for _, w := range g.waiters {
@@ -202,8 +203,8 @@ func (g *group) finishUnsynced() {
 	}
 }
 
-// sync waits until the batch is on disk. Groups are waited for in order: one that wrote nothing answers
-// after those before it, which it may have gone by.
+// sync waits until the batch is on disk. Groups are waited for in order. A group that wrote
+// nothing may have overtaken earlier ones, and is answered after them.
 func (g *group) sync() error {
 	if !g.unsynced {
 		return g.batch.Close()
@@ -215,7 +216,7 @@ func (g *group) sync() error {
 	return errors.Join(err, g.batch.Close())
 }
 
-// publish tells the queues in memory what has been applied.
+// publish reports the applied changes to the queues in memory.
 func (g *group) publish() {
 	g.placed = slices.DeleteFunc(g.placed, func(p batchEntry) bool { return p.entry == nil })
 	for run := range runs(g.placed, func(p batchEntry) store.Key { return p.entry.Key }) {
@@ -262,7 +263,7 @@ func runs[T any](all []T, key func(T) store.Key) iter.Seq[[]T] {
 	}
 }
 
-// place stages an entry under a new ID. The entry must stay as it is until the group is applied.
+// place stages an entry under a new ID. The entry must not change until the group is applied.
 func (g *group) place(e *store.Entry) (store.ID, error) {
 	seq, err := g.c.nextSeq()
 	if err != nil {
@@ -286,7 +287,7 @@ func (g *group) set(e *store.Entry, id store.ID) error {
 	return op.Finish()
 }
 
-// remove stages the removal of an entry that is there, and keeps it from being claimed until then.
+// remove stages the removal of an entry that exists, and keeps it from being claimed until then.
 func (g *group) remove(k store.Key, gone limits.Gone) error {
 	sh := g.s.queues.shard(k)
 	sh.mu.Lock()
@@ -307,8 +308,8 @@ func (g *group) remove(k store.Key, gone limits.Gone) error {
 	return g.erase(k, gone)
 }
 
-// erase stages the removal of an entry that is marked already. An entry's key is written once and erased
-// once, so that the engine may drop both as soon as they meet.
+// erase stages the removal of an entry that is marked already. An entry's key is written once and
+// erased once, so that the engine may drop both as soon as they meet.
 func (g *group) erase(k store.Key, gone limits.Gone) error {
 	key := keyOf(k, gone.ID)
 	if err := g.batch.SingleDelete(key[:], nil); err != nil {
@@ -323,7 +324,7 @@ func (g *group) erase(k store.Key, gone limits.Gone) error {
 	return nil
 }
 
-// read reads an entry that may be there.
+// read reads an entry, if it exists.
 func (g *group) read(k store.Key, id store.ID) (e store.Entry, found bool, err error) {
 	if err := g.flushQueue(k); err != nil {
 		return e, false, err

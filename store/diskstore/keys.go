@@ -8,8 +8,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// The first byte of a key says what it is. Entries and remembered strings lie side by side, so that one
-// sweep walks over both.
+// The first byte of a key is its kind. Entries and remembered strings are side by side, so that
+// one sweep walks over both.
 const (
 	prefixClient    = 'c' // OAuth client ID -> OAuth client
 	prefixClientOf  = 'C' // sender ID, OAuth client ID -> nothing
@@ -40,11 +40,11 @@ const (
 var (
 	metaFormat = []byte{prefixMeta, 'f'} // version of this layout
 	metaSeq    = []byte{prefixMeta, 's'} // no sequence number above this one was given out
-	metaRun    = []byte{prefixMeta, 'r'} // how often the store was opened
+	metaRun    = []byte{prefixMeta, 'r'} // number of times the store was opened
 )
 
-// comparer is bytewise order that knows which entries belong to one queue, so that a queue can be looked
-// for in the tables' filters. Its name is on disk.
+// comparer compares bytes and knows which entries belong to one queue, so that the tables' filters
+// can find a queue. Its name is on disk.
 var comparer = func() *pebble.Comparer {
 	c := *pebble.DefaultComparer
 	c.Name = "openccs.queue.1"
@@ -66,7 +66,7 @@ func putQueueKey(dst []byte, prefix byte, k store.Key) {
 	binary.BigEndian.PutUint64(dst[2:], k.ID)
 }
 
-// keyOf is where an entry is kept. The keys of a queue are in the order of its IDs.
+// keyOf returns the key of an entry. The keys of a queue are in the order of its IDs.
 func keyOf(k store.Key, id store.ID) (key entryKey) {
 	putQueueKey(key[:], prefixEntry, k)
 	binary.BigEndian.PutUint64(key[queueKeyLen:], uint64(id))
@@ -106,7 +106,7 @@ func textKey(prefix byte, text string) []byte {
 	return append([]byte{prefix}, text...)
 }
 
-// pairKey lists second under first, which has no NUL in it.
+// pairKey returns a key that lists second under first. first must not contain a NUL.
 func pairKey(prefix byte, first string, second []byte) []byte {
 	return append(append(textKey(prefix, first), 0), second...)
 }

@@ -15,20 +15,20 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// formatVersion is the version of the layout in keys.go and record.go. A store of a newer one is not
-// opened.
+// formatVersion is the version of the layout in keys.go and record.go. A store with a newer
+// version is not opened.
 const formatVersion = 1
 
 // engineFormat is the version of the engine's files.
 const engineFormat = pebble.FormatTableFormatV6
 
 const (
-	dirMode             = 0o700 // messages are nobody else's business
+	dirMode             = 0o700 // messages are private
 	bloomBitsPerKey     = 10
 	memTablesBeforeStop = 4
 	l0CompactionFiles   = 4
 	l0StopFiles         = 24
-	walBytesPerSync     = 512 << 10 // smooths what NoSync and large groups write
+	walBytesPerSync     = 512 << 10 // smooths the writes of NoSync and of large groups
 	maxManifestBytes    = 16 << 20
 )
 
@@ -45,7 +45,8 @@ func (s *Store) openDir(dir string) error {
 	return nil
 }
 
-// openDatabase checks the files of the directory and opens the database. Again says that it must be there already.
+// openDatabase checks the files of the directory and opens the database. If again is set, the
+// database must exist.
 func (s *Store) openDatabase(again bool) error {
 	s.keeper.init(s, s.dir)
 	s.damage.init(s)
@@ -61,14 +62,14 @@ func (s *Store) openDatabase(again bool) error {
 	return nil
 }
 
-// lockDir locks a directory, and returns its one name.
+// lockDir locks a directory, and returns its absolute name.
 func (s *Store) lockDir(dir string, create bool) (string, error) {
 	if create {
 		if err := s.opts.fs.MkdirAll(dir, dirMode); err != nil {
 			return "", fmt.Errorf("%w; choose a directory that the server may write to", err)
 		}
 	}
-	// The lock knows directories by their names, so there may be one name only.
+	// The lock identifies directories by name, so each may have only one name.
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
@@ -135,24 +136,26 @@ func (s *Store) engineOptions(fsys vfs.FS, logger pebble.Logger) *pebble.Options
 		Logger:                      logger,
 	}
 	o.Experimental.CompactionScheduler = newPausingScheduler(&s.damage)
-	// The entries of a queue are no versions of each other: their values belong beside their keys.
+	// The entries of a queue are not versions of one another, so their values belong beside their
+	// keys.
 	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
 		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
 	}
-	// Queues and remembered strings are looked for one by one, and mostly are not there. The last level
-	// has no filter: it would be larger than the cache.
+	// Queues and remembered strings are looked up one by one, and mostly do not exist. The last
+	// level has no filter, because it would be larger than the cache.
 	for i := range len(o.Levels) - 1 {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
 	}
 	return o
 }
 
-// errHangs says that the engine was left behind while it opened the database: it cannot be ended.
+// errHangs says that the engine could not be ended while it opened the database, and was
+// abandoned.
 var errHangs = errors.New("the storage engine cannot open it")
 
 var errForeign = errors.New("it holds another program's data; give an empty directory")
 
-// explain adds what to do to an error of opening.
+// explain adds advice to an error of opening.
 func explain(err error) error {
 	switch {
 	case fullDisk(err):
@@ -167,7 +170,7 @@ func explain(err error) error {
 	return err
 }
 
-// checkForeign refuses a directory in which something else lives.
+// checkForeign refuses a directory with files of another program.
 func (s *Store) checkForeign(dir string) error {
 	names, err := s.opts.fs.List(dir)
 	if err != nil {
@@ -181,7 +184,7 @@ func (s *Store) checkForeign(dir string) error {
 	return nil
 }
 
-// engineFile reports whether a name is one of those that a store's directory may hold.
+// engineFile reports whether a store's directory may hold a file of this name.
 func engineFile(name string) bool {
 	for _, prefix := range []string{inventoryFile, "MANIFEST-", "OPTIONS-", "CURRENT", "LOCK", "marker.", "temporary.", "lost+found", "."} {
 		if strings.HasPrefix(name, prefix) {
@@ -196,7 +199,8 @@ func engineFile(name string) bool {
 	return false
 }
 
-// readMeta checks the format, counts this run, and returns the sequence number to go on from.
+// readMeta checks the format, counts this run, and returns the sequence number with which to go
+// on.
 func (s *Store) readMeta() (seq uint64, err error) {
 	format, found, err := s.getNumber(metaFormat)
 	if err != nil {
@@ -235,7 +239,7 @@ func (s *Store) readMeta() (seq uint64, err error) {
 	return seq, nil
 }
 
-// checkEmpty refuses a database that has no format but has something in it.
+// checkEmpty refuses a database that has data but no format.
 func (s *Store) checkEmpty() error {
 	it, err := s.db.NewIter(nil)
 	if err != nil {
@@ -280,7 +284,7 @@ func (s *Store) get(key []byte) (value []byte, found bool, err error) {
 	return value, true, closer.Close()
 }
 
-// engineLogger hands the engine's messages on.
+// engineLogger passes on the messages of the engine.
 type engineLogger struct {
 	log   func(format string, args ...any)
 	store *Store
@@ -290,8 +294,8 @@ type engineLogger struct {
 func (l engineLogger) Infof(format string, args ...any)  { l.log(format, args...) }
 func (l engineLogger) Errorf(format string, args ...any) { l.log(format, args...) }
 
-// Fatalf must not return: the engine cannot go on. It may hold locks, so that it cannot be closed either. The store
-// says so to the server, which ends the process in order.
+// Fatalf must not return, because the engine cannot go on. The engine may hold locks, so it cannot
+// be closed either. The store reports this to the server, which ends the process in order.
 func (l engineLogger) Fatalf(format string, args ...any) {
 	l.log(format, args...)
 	err := fmt.Errorf(format, args...)

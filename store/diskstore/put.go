@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	entryWeight = 64 // bytes that an entry counts besides its record
-	ackWeight   = 32 // bytes that an acknowledgement counts
+	entryWeight = 64 // weight of an entry in bytes, besides its record
+	ackWeight   = 32 // weight of an acknowledgement in bytes
 )
 
 // Put stores a batch and returns when it is on disk.
@@ -41,7 +41,7 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 	if err := s.refusesGrowth(); err != nil && !allReceipts(batch) {
 		return nil, fmt.Errorf("put: %w", err)
 	}
-	// The committer reads the batch where it is, so from here on the call cannot be cut short.
+	// The committer reads the batch in place, so from here on the call cannot be cut short.
 	w := &putWork{
 		batch: batch, now: now.UnixMilli(), bytes: bytes, marked: marked,
 		outcomes: make([]store.Outcome, len(batch)), waiting: make(chan error, 1),
@@ -52,8 +52,8 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 	return w.outcomes, nil
 }
 
-// allReceipts reports whether a batch is of receipts alone. They are taken when little space is left, for each comes
-// with the acknowledgement of a message, which takes more.
+// allReceipts reports whether a batch has only receipts. They are accepted when little space is
+// left, because each comes with the acknowledgement of a message, which frees more space.
 func allReceipts(batch []store.Entry) bool {
 	return !slices.ContainsFunc(batch, func(e store.Entry) bool { return e.Key.Kind != store.KindReceipts })
 }
@@ -91,7 +91,7 @@ func (w *putWork) stage(g *group) error {
 	return nil
 }
 
-// put decides what becomes of an entry and stages it.
+// put judges an entry and stages it.
 func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 	if e.Dedup != "" {
 		g.dedup = dedupKeyOf(e.Key, store.SumDedup(e.Dedup))
@@ -100,7 +100,7 @@ func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 		}
 	}
 	g.src = source{g, e.Key}
-	// A queue without limits needs no summary, but one that is there has to stay right.
+	// A queue without limits needs no summary, but an existing summary must stay correct.
 	sum := g.c.summaries.peek(e.Key)
 	switch {
 	case sum == nil && g.c.summaries.tallies.admits(e):
@@ -148,8 +148,8 @@ func (g *group) remember(key *dedupKey, until int64) {
 	g.c.remembered.add(key)
 }
 
-// stageDedups stages what remember has noted, in order and behind the entries: to the engine, a key that comes
-// next to the one before costs the least.
+// stageDedups stages the strings that remember has noted, in order and after the entries. For the
+// engine, a key that follows the one before it costs the least.
 func (g *group) stageDedups() error {
 	for _, key := range slices.SortedFunc(maps.Keys(g.dedups), func(a, b dedupKey) int { return bytes.Compare(a[:], b[:]) }) {
 		op := g.batch.SetDeferred(len(key), 8)

@@ -8,7 +8,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// What is kept in memory of queues that have a lease. The rest of a queue is on disk only.
+// These bound the memory of queues that have a lease. The rest of a queue is on disk only.
 const (
 	tableShards       = 256
 	tableShardBits    = 8
@@ -16,11 +16,11 @@ const (
 	bufferedPerQueue  = 1 << 20  // bytes of entries that wait in memory to be claimed
 	bufferedTotal     = 32 << 20 // the same, of all queues
 	bufferedOverhead  = 128      // of an entry, besides its body and texts
-	bufferCompactFrom = 32       // a buffer shorter than this is not moved to its front
+	bufferCompactFrom = 32       // a shorter buffer is not moved to its front
 )
 
-// table is the queues that have a lease, or an acknowledgement that is not applied yet. Nothing else is
-// done under a shard's lock than to change what is in memory.
+// table holds the queues that have a lease, or an acknowledgement that is not applied yet. Code
+// that holds a shard's lock changes only memory.
 type table struct {
 	shards   [tableShards]tableShard
 	buffered atomic.Int64 // bytes in all lanes
@@ -43,7 +43,7 @@ func (t *table) shard(k store.Key) *tableShard {
 	return &t.shards[h>>(64-tableShardBits)]
 }
 
-// queue is a queue with leases. Its fields belong to whoever holds the shard's lock.
+// queue is a queue with leases. The mu of its shard guards its fields.
 type queue struct {
 	leases []store.Lease
 	marks  marks
@@ -51,24 +51,24 @@ type queue struct {
 
 	buffered int // bytes in the lanes
 
-	// reading is held by a Claim that reads from disk, so that two do not read the same. It is taken
-	// before the shard's lock.
+	// reading is held by a Claim that reads from disk, so that two do not read the same. It is
+	// taken before the shard's lock.
 	reading sync.Mutex
-	readers int        // how many Claims hold reading or wait for it; the queue is kept while there are any
-	stale   []store.ID // marks to forget when the last of them has ended: it may have read their entries
+	readers int        // Claims that hold reading or wait for it; they keep the queue
+	stale   []store.ID // marks to forget after the last of them, which may have read their entries
 }
 
-// lane is the entries of one rank that nobody has claimed. Those up to end are in buf, unless they have a
-// mark or have expired; those beyond are on disk.
+// lane is the unclaimed entries of one rank. Those up to end are in buf, unless they have a mark
+// or have expired. Those after end are on disk.
 type lane struct {
 	buf   []store.Entry
-	next  int      // of buf: what comes before was handed out
+	next  int      // index in buf; earlier entries were claimed
 	end   store.ID // 0 when nothing was read yet
-	whole bool     // nothing is beyond end
-	put   store.ID // the highest ID that was put since the queue is in memory
+	whole bool     // no entry is after end
+	put   store.ID // the highest ID that was put while the queue is in memory
 }
 
-// open returns a queue, with a lease in it.
+// open returns a queue with a lease in it.
 func (sh *tableShard) open(k store.Key, l store.Lease) *queue {
 	q := sh.queues[k]
 	if q == nil {
@@ -81,7 +81,7 @@ func (sh *tableShard) open(k store.Key, l store.Lease) *queue {
 	return q
 }
 
-// drop forgets a queue that nobody needs in memory any more.
+// drop forgets a queue that is no longer needed in memory.
 func (t *table) drop(sh *tableShard, k store.Key, q *queue) {
 	if len(q.leases) > 0 || !q.marks.empty() || q.readers > 0 || sh.queues[k] != q {
 		return
@@ -90,9 +90,9 @@ func (t *table) drop(sh *tableShard, k store.Key, q *queue) {
 	t.buffered.Add(-int64(q.buffered))
 }
 
-// removed forgets an entry that has gone from the disk, and its mark. The queue may have come into memory only after the
-// removal was staged. Then the entry has no mark, and a Claim may have read it: it must not be claimed from here on, and
-// if a lease holds it, it must not be removed again.
+// removed forgets an entry that is gone from disk, and its mark. The queue may have come into
+// memory after the removal was staged. Then the entry has no mark, and a Claim may have read it.
+// It must not be claimed from now on, and if a lease holds it, it must not be removed again.
 func (t *table) removed(q *queue, id store.ID) {
 	m := q.marks.of(id)
 	if m == nil {
@@ -110,7 +110,7 @@ func (t *table) removed(q *queue, id store.ID) {
 	q.stale = append(q.stale, id)
 }
 
-// endRead is the end of a Claim that read from disk.
+// endRead ends the reading of a Claim.
 func (q *queue) endRead() {
 	if q.readers--; q.readers > 0 {
 		return
@@ -121,7 +121,7 @@ func (q *queue) endRead() {
 	q.stale = nil
 }
 
-// release ends a lease. What it held is read from disk again, at its old place.
+// release ends a lease. Its entries are read from disk again, at their old place.
 func (t *table) release(q *queue, l store.Lease) {
 	i := slices.Index(q.leases, l)
 	if i < 0 {
@@ -143,7 +143,7 @@ func (t *table) release(q *queue, l store.Lease) {
 	})
 }
 
-// turnBack makes a lane begin again at an entry, or before it at the first that waits in memory.
+// turnBack moves the start of a lane back to an entry, or to an earlier one that waits in memory.
 func (t *table) turnBack(q *queue, n *lane, id store.ID) {
 	if !n.empty() {
 		id = min(id, n.buf[n.next].ID)
@@ -199,7 +199,7 @@ func (n *lane) pop() store.Entry {
 	return e
 }
 
-// discard takes an entry out that is being removed.
+// discard takes out an entry that is being removed.
 func (t *table) discard(q *queue, id store.ID) {
 	n := &q.lanes[id.Rank()]
 	i, found := slices.BinarySearchFunc(n.buf[n.next:], id, func(e store.Entry, id store.ID) int {
@@ -218,7 +218,7 @@ func (t *table) discard(q *queue, id store.ID) {
 	n.buf = slices.Delete(n.buf, n.next+i, n.next+i+1)
 }
 
-// cost is about what an entry takes in memory.
+// cost returns the approximate memory of an entry.
 func cost(e *store.Entry) int {
 	return bufferedOverhead + len(e.App) + len(e.Collapse) + len(e.Dedup) + len(e.Body)
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/openccs/openccs/store/internal/limits"
 )
 
-// An entry on disk: flags (1 byte), expiry in milliseconds (8), acceptance in microseconds (8), what a
-// marker counts (uvarint), app, collapse and dedup (each a length and the bytes), and the body.
+// An entry on disk has flags (1 byte), expiry in milliseconds (8), acceptance in microseconds (8),
+// the count of a marker (uvarint), app, collapse and dedup (each a length and the bytes), and the
+// body.
 const (
 	flagAway        = 1 << 0
 	recordFixed     = 1 + 8 + 8
@@ -23,7 +24,7 @@ const (
 
 var errDamaged = errors.New("entry on disk is damaged")
 
-// recordLen is the length of an entry's record.
+// recordLen returns the length of an entry's record.
 func recordLen(e *store.Entry) int {
 	return recordFixed + uvarintLen(uint64(e.Deleted)) + textLen(e.App) + textLen(e.Collapse) + textLen(e.Dedup) +
 		len(e.Body)
@@ -58,7 +59,7 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// record is an entry's record taken apart. Its slices are parts of what was read.
+// record is a parsed entry record. Its slices are parts of the input.
 type record struct {
 	flags                byte
 	expires, accepted    int64
@@ -97,7 +98,7 @@ func cutText(b []byte) (text, rest []byte, err error) {
 	return b[n : n+int(length)], b[n+int(length):], nil
 }
 
-// expiresOf is the expiry of a record that is not taken apart.
+// expiresOf returns the expiry of a record without parsing the rest.
 func expiresOf(b []byte) (int64, error) {
 	if len(b) < recordMinLength {
 		return 0, errDamaged
@@ -105,7 +106,7 @@ func expiresOf(b []byte) (int64, error) {
 	return int64(binary.BigEndian.Uint64(b[offsetExpires:])), nil
 }
 
-// entry makes an entry that shares nothing with what was read.
+// entry makes an entry that shares no memory with the record.
 func (r *record) entry(k store.Key, id store.ID) store.Entry {
 	e := store.Entry{
 		Key: k, ID: id, Rank: id.Rank(),
@@ -115,7 +116,8 @@ func (r *record) entry(k store.Key, id store.ID) store.Entry {
 	return e
 }
 
-// copyOf makes an entry as Claim returns it of one that is being put, sharing nothing with it.
+// copyOf copies an entry that is being put into the form that Claim returns. The copy shares no
+// memory with it.
 func copyOf(e *store.Entry, id store.ID) store.Entry {
 	c := store.Entry{
 		Key: e.Key, ID: id, Rank: id.Rank(),
@@ -125,11 +127,11 @@ func copyOf(e *store.Entry, id store.ID) store.Entry {
 	return c
 }
 
-// fill gives an entry copies of its texts and its body: one allocation for all.
+// fill gives an entry copies of its texts and its body, in one allocation.
 func fill[T string | []byte](e *store.Entry, app, collapse, dedup T, body []byte) {
 	b := make([]byte, 0, len(app)+len(collapse)+len(dedup)+len(body))
 	b = append(append(append(append(b, app...), collapse...), dedup...), body...)
-	text := unsafe.String(unsafe.SliceData(b), len(b)-len(body)) // nobody writes to this part
+	text := unsafe.String(unsafe.SliceData(b), len(b)-len(body)) // this part is never written
 	e.App, e.Collapse, e.Dedup = text[:len(app)], text[len(app):len(app)+len(collapse)], text[len(app)+len(collapse):]
 	e.Body = b[len(text):len(b):len(b)]
 }
@@ -141,7 +143,7 @@ func (r *record) head(id store.ID) limits.Head {
 	}
 }
 
-// entryOf makes an entry of a key and a value that were read.
+// entryOf makes an entry from a key and a value.
 func entryOf(key, value []byte) (store.Entry, error) {
 	k, id := parseEntryKey(key)
 	r, err := parseRecord(value)

@@ -9,11 +9,11 @@ import (
 	"github.com/openccs/openccs/store/internal/limits"
 )
 
-// purgeStep is how many entries of an app instance are removed in one go.
+// purgeStep is how many entries of an app instance are removed at a time.
 const purgeStep = 1000
 
-// Ack forgets entries. What a lease holds is out of sight at once, without a look at the disk; the call
-// returns when it is gone from there too.
+// Ack forgets entries. It hides entries that a lease holds at once, without a read from disk. The
+// call returns when they are gone from disk too.
 func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing []store.ID, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing 
 	}
 	held, others := s.acknowledge(k, ids)
 	if err := s.health.refusal(failed); err != nil {
-		return nil, fmt.Errorf("ack %s: %w", k, err) // what a lease held goes once the database is there again
+		return nil, fmt.Errorf("ack %s: %w", k, err) // claimed entries go after the reopening
 	}
 	var errs [2]error
 	if len(held) > 0 {
@@ -46,8 +46,8 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing 
 	return missing, nil
 }
 
-// AckAsync implements store.AsyncAcker. The removal is on disk with the next sync, or lateSync later: a session that
-// waits for nothing need not cause a sync.
+// AckAsync implements store.AsyncAcker. The removal is on disk with the next sync, or lateSync
+// later. A session that does not wait for it need not cause a sync.
 func (s *Store) AckAsync(k store.Key, ids []store.ID, done func(missing []store.ID, err error)) bool {
 	if err := s.enter(context.Background()); err != nil {
 		return false
@@ -73,7 +73,7 @@ type asyncAck struct {
 	ackWork
 	others    dropWork // entries that no lease held
 	committer *committer
-	weight    int64 // of the committer's room
+	weight    int64 // share of the committer's room
 	done      func(missing []store.ID, err error)
 }
 
@@ -101,7 +101,7 @@ func (w *asyncAck) finish(err error) {
 	w.done(append(w.missing, w.others.missing...), nil)
 }
 
-// acknowledge marks those entries that a lease holds as leaving. The others are not in memory.
+// acknowledge marks the entries that a lease holds as leaving. The others are not in memory.
 func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, others []entryPosition) {
 	sh := s.queues.shard(k)
 	sh.mu.Lock()
@@ -130,7 +130,7 @@ func (s *Store) acknowledge(k store.Key, ids []store.ID) (held []store.ID, other
 type ackWork struct {
 	key     store.Key
 	ids     []store.ID
-	missing []store.ID // those of ids that something else removed before
+	missing []store.ID // those of ids that were removed before by other work
 	waiting
 }
 
@@ -142,7 +142,7 @@ func (w *ackWork) stage(g *group) error {
 	sh.mu.Lock()
 	if q := sh.queues[w.key]; q != nil {
 		for _, id := range w.ids {
-			// Something else, such as a replacement, may have removed it before.
+			// Other work, such as a replacement, may have removed it before.
 			m := q.marks.of(id)
 			if m == nil || m.removed {
 				w.missing = append(w.missing, id)
@@ -179,15 +179,15 @@ func (w *ackWork) undo(s *Store) {
 	}
 }
 
-// dropWork is the removal of entries that may be there.
+// dropWork is the removal of entries that may exist.
 type dropWork struct {
 	places  []entryPosition
-	strings []dedupKey // remembered strings to be forgotten, if they are over
+	strings []dedupKey // remembered strings to forget if they are over
 	now     int64      // for strings
-	sparing bool       // leave alone what a lease holds
+	sparing bool       // spare entries that a lease holds
 
-	dropped []store.Entry // what was there and is removed
-	missing []store.ID    // what was not there
+	dropped []store.Entry // removed entries
+	missing []store.ID    // entries that did not exist
 	waiting
 }
 

@@ -17,32 +17,34 @@ import (
 	"github.com/openccs/openccs/store/internal/projectcache"
 )
 
-// Options for Open. The zero value is what a server uses.
+// Options are the options of Open. The zero value is what a server uses.
 type Options struct {
-	// Logger gets what the storage engine has to say, a line a call; default none.
+	// Logger gets the messages of the storage engine, one line in each call; default none.
 	Logger func(format string, args ...any)
-	// Report gets what an operator has to know: damage, and how far a long verification is. Default: Logger.
+	// Report gets messages for the operator: damage, and the progress of a long verification.
+	// Default: Logger.
 	Report func(format string, args ...any)
-	// NoSync lets Put return before its batch is on disk. For tests and measurements: a crash of the
-	// machine loses messages that were acknowledged.
+	// NoSync lets Put return before its batch is on disk. It is for tests and measurements: a
+	// crash of the machine loses messages that were acknowledged.
 	NoSync bool
 
-	// ServeDamaged opens a store although tables are damaged. Calls that need a damaged part fail, and Put
-	// reports Damaged for its queues. Default: Open verifies all tables, and refuses.
+	// ServeDamaged opens a store although tables are damaged. Calls that need a damaged part fail,
+	// and Put reports Damaged for its queues. Default: Open verifies all tables, and refuses if
+	// one is damaged.
 	ServeDamaged bool
 
-	CacheBytes    int64 // of blocks read from disk; default 16 MiB, of which the tables in memory take their part
-	MemTableBytes int   // gathered in memory before a table is written; default 32 MiB, and less on a disk of less than 1 GiB
+	CacheBytes    int64 // cache for blocks and tables in memory; default 16 MiB
+	MemTableBytes int   // size of a table in memory; default 32 MiB, less on a disk below 1 GiB
 	Registrations int   // records kept in memory for lookups; default 65536
-	SummaryBytes  int   // what is remembered of queues that have limits; default 16 MiB
-	MaxOpenFiles  int   // tables that the engine keeps open, with its other files; default 500, and never below 74
+	SummaryBytes  int   // cache for summaries of queues with limits; default 16 MiB
+	MaxOpenFiles  int   // open tables and other files of the engine; default 500, at least 74
 
 	fs vfs.FS // for tests that break the disk
 
-	// For tests that do not wait.
+	// The rest is for tests that do not wait.
 	patience     time.Duration // how long a write waits for space; default 5 s
 	lookEvery    time.Duration // how often free space is looked at; default 250 ms
-	closeTimeout time.Duration // how long a database that has failed may take to close; default 10 s
+	closeTimeout time.Duration // limit on closing a failed database; default 10 s
 }
 
 // The defaults of Options.
@@ -54,7 +56,7 @@ const (
 	defaultMaxOpenFiles  = 500
 
 	defaultPatience     = 5 * time.Second
-	defaultLookEvery    = 250 * time.Millisecond // a disk that is written at full speed loses some 25 MiB meanwhile
+	defaultLookEvery    = 250 * time.Millisecond // a fast disk fills many MiB in that time
 	defaultCloseTimeout = 10 * time.Second
 )
 
@@ -94,24 +96,24 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Store is a store.Store in a directory. Use Open.
+// Store is a store.Store in a directory. Make one with Open.
 type Store struct {
-	// Static after Open.
+	// These do not change after Open.
 	dir  string
 	lock *pebble.Lock
 	opts Options
 	run  uint64 // how often the store was opened
 
-	// life is read-locked by every call, and locked by those who close or open the database: they wait for the
-	// calls under way.
+	// life is read-locked by every call. Closing or opening the database locks it, and waits for
+	// the running calls.
 	life sync.RWMutex
-	db   *pebble.DB           // under life; nil while there is none
-	disk atomic.Pointer[disk] // that db writes to
+	db   *pebble.DB           // guarded by life; nil while the database is closed
+	disk atomic.Pointer[disk] // the disk of db
 
 	health     health
-	stalledAt  atomic.Int64 // when a write last waited for the disk, in Unix nanoseconds; zero when none does
-	failing    chan error   // capacity 1: why the database must be opened again
-	leaving    []*ackWork   // owned by mend: acknowledged before the database failed, and still there
+	stalledAt  atomic.Int64 // last wait of a write for the disk, in Unix nanoseconds; or zero
+	failing    chan error   // capacity 1: why the database must be reopened
+	leaving    []*ackWork   // owned by mend: acknowledged before the failure, and still there
 	closing    sync.Once
 	stopping   chan struct{} // closed by Close
 	background sync.WaitGroup
@@ -122,7 +124,7 @@ type Store struct {
 	records   recordCache
 	keeper    inventoryWriter
 	damage    damage
-	inventory *inventory // that was there when the store was opened
+	inventory *inventory // the inventory found by Open
 	projects  *projectcache.Cache
 }
 
@@ -135,8 +137,8 @@ var (
 	_ store.Breakable  = (*Store)(nil)
 )
 
-// Open opens the store in a directory, which is made if it is not there. A directory that is in use
-// gives an error that wraps store.ErrLocked.
+// Open opens the store in a directory, and makes the directory if it does not exist. If the
+// directory is in use, Open returns an error that wraps store.ErrLocked.
 func Open(dir string, o Options) (*Store, error) {
 	o.setDefaults()
 	s := &Store{opts: o, projects: projectcache.New(), failing: make(chan error, 1), stopping: make(chan struct{})}
@@ -161,7 +163,8 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// start begins what runs beside the engine. It goes on from the sequence number that prepare returns.
+// start starts the goroutines beside the engine. It goes on from the sequence number that prepare
+// returns.
 func (s *Store) start(prepare func() (seq uint64, err error)) error {
 	seq, err := prepare()
 	if err = cmp.Or(s.committer.failure(), err); err != nil {
@@ -179,7 +182,7 @@ func (s *Store) start(prepare func() (seq uint64, err error)) error {
 	return nil
 }
 
-// Close writes what is under way and closes the directory.
+// Close writes all pending work and closes the directory.
 func (s *Store) Close() (err error) {
 	s.closing.Do(func() {
 		if err = s.close(); err != nil {
@@ -204,7 +207,7 @@ func (s *Store) close() error {
 		return err
 	case <-s.health.broken:
 	}
-	// The engine may hang on to its locks for ever. Both it and the directory are left to the end of the process.
+	// The engine may hold its locks for ever. It keeps the directory until the process ends.
 	err := s.health.refusal(broken)
 	s.health.begin(closed, store.ErrClosed)
 	return err
@@ -218,7 +221,7 @@ func (s *Store) closeDatabase() error {
 	return errors.Join(s.stop(), s.lock.Close())
 }
 
-// stop closes the database and ends what runs beside it. The caller must hold s.life.
+// stop closes the database and ends the goroutines beside it. The caller must hold s.life.
 func (s *Store) stop() error {
 	failed := s.committer.stop()
 	if failed != nil {
@@ -235,7 +238,7 @@ func (s *Store) stop() error {
 	return err
 }
 
-// enter begins a call; the caller ends it with s.life.RUnlock if there is no error.
+// enter begins a call. Without an error, the caller ends it with s.life.RUnlock.
 func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
