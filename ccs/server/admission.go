@@ -13,27 +13,29 @@ import (
 	"github.com/openccs/openccs/store/redisstore"
 )
 
-// What the process needs of the files that it may open besides connections.
+// Limits for the files that the process opens besides connections.
 const (
-	maxOpenFiles   = 1 << 30 // a limit above this is none
-	processFiles   = 48      // standard streams, the poller, listeners and a refused connection of each, the control socket and its connections, certificates, name lookups
-	engineFiles    = 24      // logs, manifest, directories and what compactions write, besides tables
-	minStoreFiles  = 74      // tables that the engine keeps open at least
-	maxStoreFiles  = 500     // more tables than the store has in gigabytes
-	storeFileShare = 4       // the part of all files that tables may take
-	redisConns     = 32      // the pool and the subscription of one Redis
-	clusterConns   = 256     // the same for a cluster of a dozen
-	minConns       = 16      // with fewer there is no service
+	maxOpenFiles = 1 << 30 // a limit above this counts as none
+	// processFiles counts standard streams, the poller, listeners with a refused connection each,
+	// the control socket with its connections, certificates and name lookups.
+	processFiles   = 48
+	engineFiles    = 24  // logs, manifest, directories and output of compactions, besides tables
+	minStoreFiles  = 74  // minimum of tables that the engine keeps open
+	maxStoreFiles  = 500 // more tables than gigabytes in the store
+	storeFileShare = 4   // tables may take one in this many of all files
+	redisConns     = 32  // the pool and the subscription of one Redis
+	clusterConns   = 256 // the same for a cluster of a dozen
+	minConns       = 16  // the server cannot work with fewer connections
 )
 
-// files is how the process shares out the files that it may open.
+// files divides the open-file limit of the process between the store, connections and the rest.
 type files struct {
 	limit int // 0 if there is none
 	store int // tables of the embedded store
 	kept  int // for everything but connections
 }
 
-// shareFiles shares out the files of a process with a limit, for a store.
+// shareFiles divides the open-file limit of a process with the store of storeURL.
 func shareFiles(limit int, storeURL string) files {
 	f := files{limit: limit, store: maxStoreFiles, kept: processFiles}
 	if limit > 0 {
@@ -51,7 +53,7 @@ func shareFiles(limit int, storeURL string) files {
 	return f
 }
 
-// conns is how many connections there is room for.
+// conns returns the number of connections that fit within the limit.
 func (f files) conns() int {
 	if f.limit == 0 {
 		return maxOpenFiles
@@ -59,7 +61,7 @@ func (f files) conns() int {
 	return f.limit - f.kept
 }
 
-// checkConns reports what is wrong with MaxConns where the process may open so many files.
+// checkConns returns an error if the process may not open enough files for MaxConns.
 func (c *Config) checkConns(limit int) error {
 	f := shareFiles(limit, c.Store)
 	bad := func(value int, problem, mend string) error {
@@ -87,7 +89,7 @@ func (c *Config) checkConns(limit int) error {
 	return bad(c.MaxConns, problem, mend)
 }
 
-// filesFor is the smallest limit, roughly, that has room for so many connections.
+// filesFor returns roughly the smallest limit that has room for conns connections.
 func filesFor(conns int, storeURL string) int {
 	limit := conns
 	for f := shareFiles(limit, storeURL); f.conns() < conns; f = shareFiles(limit, storeURL) {
@@ -96,14 +98,14 @@ func filesFor(conns int, storeURL string) int {
 	return limit
 }
 
-// makeGate makes the gate of all listeners, and says in the log how many connections it lets in.
+// makeGate makes the gate of all listeners and logs how many connections it admits.
 func (s *Server) makeGate() *admission.Gate {
 	f := shareFiles(openFiles(), s.conf.Store)
 	o := admission.Options{Logger: s.conf.Logger, MaxConns: s.conf.MaxConns}
 	if o.MaxConns == 0 {
 		o.MaxConns = min(f.conns(), admission.DefaultMaxConns)
 	}
-	// Validate has seen these.
+	// Validate has checked these.
 	o.PerAddress, o.PendingPerAddress, _ = parsePerAddress(s.conf.MaxConnsPerAddress)
 	o.Trusted, _ = parseNetworks(s.conf.TrustedNetworks)
 	o.Proxies, _ = parseNetworks(s.conf.ProxyProtocol)
@@ -114,8 +116,8 @@ func (s *Server) makeGate() *admission.Gate {
 	return g
 }
 
-// parsePerAddress reads N or N:M, how many connections of an address may be logged in, and how many not; zero for
-// what is not said.
+// parsePerAddress parses N or N:M: how many connections of an address may be logged in, and how
+// many may not be. It returns 0 for a missing number.
 func parsePerAddress(s string) (loggedIn, pending int, err error) {
 	if s == "" {
 		return 0, 0, nil
@@ -133,7 +135,7 @@ func parsePerAddress(s string) (loggedIn, pending int, err error) {
 	return loggedIn, pending, nil
 }
 
-// parseNetworks reads networks, and addresses, which are networks of one.
+// parseNetworks parses networks. It takes a single address as a network of one address.
 func parseNetworks(list []string) ([]netip.Prefix, error) {
 	var networks []netip.Prefix
 	for _, text := range list {

@@ -19,64 +19,98 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Config is all that a server may be told. Default has the values that ccs serve starts from.
+// Config is the configuration of a server. Default has the default values of ccs serve.
 type Config struct {
 	DataDir string // certificates, connection card, control socket and the embedded store
-	Store   string // "disk:" for the embedded store in DataDir, "disk:DIR" for one elsewhere, "memory:" for none, or a Redis URL
+	// Store is "disk:" for the embedded store in DataDir, "disk:DIR" for the embedded store in DIR,
+	// "memory:" for no store, or a Redis URL.
+	Store string
 
 	NoFirstProject bool // make no project in a store that never had one
 
-	StoreDamage   string // "refuse", the default, or "serve": what a start does with damaged tables of the embedded store
-	AllowEviction bool   // use a Redis that throws messages away when it is full
-	RedisWait     string // "N" or "N:MS": replicas that must have what is acknowledged, and how long they get; "" for none
-	// RememberRepeats keeps in Redis too, for ten minutes, which messages were accepted; not in a cluster.
+	// StoreDamage says how a start treats damaged tables of the embedded store: "refuse", the
+	// default, or "serve".
+	StoreDamage   string
+	AllowEviction bool // use a Redis that evicts messages when full
+	// RedisWait is "N" or "N:MS": how many replicas must have acknowledged messages, and the time
+	// limit in milliseconds. "" waits for no replica.
+	RedisWait string
+	// RememberRepeats makes Redis remember accepted messages too, for ten minutes. A cluster cannot.
 	RememberRepeats bool
-	NodeHeartbeat   time.Duration // a server on Redis that dies loses what it has claimed within twice this
+	// NodeHeartbeat is the heartbeat of a server on Redis. A server that dies loses its claims
+	// within twice this.
+	NodeHeartbeat time.Duration
 
 	XMPPListen     string // host:port for app servers; port 0 for any (CCS 1.1)
 	XMPPTestListen string // the same for the testing environment, "" for none
 	MCSListen      string // host:port for devices (DEV 1)
 	HTTPListen     string // host:port for check-in and registration, over TLS
-	HTTPPlain      string // the same without TLS, "" for none: some clients can be pointed at it (DEV 13)
+	// HTTPPlain is HTTPListen without TLS, "" for none. Some clients can use it (DEV 13).
+	HTTPPlain string
 
-	Domain             string   // of app servers' addresses on XMPP (CCS 1.7)
-	DeviceDomain       string   // of the addresses of devices that use XMPP
-	MaxConns           int      // connections at a time on all listeners; 0 for what the limit of open files has room for, 100,000 at most
-	MemoryBudget       int64    // bytes of messages that all connections hold; 0 for a quarter of the machine's or the cgroup's memory
-	MaxConnsPerAddress string   // "N" or "N:M": connections of one address that have logged in, and that have not; "" for the defaults
+	Domain       string // domain of the XMPP addresses of app servers (CCS 1.7)
+	DeviceDomain string // domain of the addresses of devices that use XMPP
+	// MaxConns limits the connections on all listeners together. 0 means as many as the limit of
+	// open files allows, at most 100,000.
+	MaxConns int
+	// MemoryBudget limits the messages of all connections together, in bytes. 0 means a quarter of
+	// the memory of the machine or the cgroup.
+	MemoryBudget int64
+	// MaxConnsPerAddress is "N" or "N:M": connections of one address that have logged in, and
+	// connections that have not. "" means the defaults.
+	MaxConnsPerAddress string
 	TrustedNetworks    []string // networks or addresses without limits per address, besides loopback
-	ProxyProtocol      []string // networks or addresses whose connections begin with a PROXY header, version 2
+	// ProxyProtocol lists networks or addresses whose connections begin with a PROXY header,
+	// version 2.
+	ProxyProtocol []string
 
 	TLSCert string // certificate chain, PEM; "" for one of a development CA
 	TLSKey  string // its key, PEM
 
-	// Profile has the limits of an era, as ccs.NamedProfile returns them. The limits below that are above zero replace
-	// those of the profile. The zero value is the default profile.
+	// Profile has the limits of an era, as ccs.NamedProfile returns them. Limits below that are
+	// above zero replace those of the profile. The zero value is the default profile.
 	Profile ccs.Profile
 
-	Window         int           // downstream messages of a connection not yet answered, 0 for the profile's (CCS 4.1)
-	UpstreamWindow int           // messages to an XMPP connection not yet acknowledged, 0 for the profile's (CCS 4.2)
-	DeviceBacklog  int           // messages that may wait for a connected device, 0 for the profile's
-	WindowOverrun  string        // "wait" or "nack": what a client that sends more than its window meets (CCS 4.1)
-	DeviceRate     int           // downstream messages a minute to one device, 0 for the profile's (CCS 5.10)
-	UpstreamRate   int           // upstream messages a minute from one device, 0 for the profile's (CCS 5.10)
-	NoControlID    bool          // leave message_id out of the control message (CCS 3.7)
-	SenderBacklog  int           // upstream messages that may wait for a sender, 0 for the profile's (CCS 4.3)
-	DrainTimeout   time.Duration // for app servers to finish when the server ends (CCS 3.7)
+	// Window limits the unanswered downstream messages of a connection. 0 means the limit of the
+	// profile (CCS 4.1).
+	Window int
+	// UpstreamWindow limits the unacknowledged messages to an XMPP connection. 0 means the limit of
+	// the profile (CCS 4.2).
+	UpstreamWindow int
+	DeviceBacklog  int // messages that may wait for a connected device, 0 for the profile's
+	// WindowOverrun says how the server treats a client that exceeds its window: "wait" or "nack"
+	// (CCS 4.1).
+	WindowOverrun string
+	DeviceRate    int  // downstream messages a minute to one device, 0 for the profile's (CCS 5.10)
+	UpstreamRate  int  // upstream messages a minute from one device, 0 for the profile's (CCS 5.10)
+	NoControlID   bool // leave message_id out of the control message (CCS 3.7)
+	// SenderBacklog limits the upstream messages that wait for a sender. 0 means the limit of the
+	// profile (CCS 4.3).
+	SenderBacklog int
+	DrainTimeout  time.Duration // time for app servers to finish when the server ends (CCS 3.7)
 
-	Heartbeat       time.Duration // that devices are told to keep, 0 for none: they choose (DEV 8)
-	MCSKeepAlive    time.Duration // without traffic until TCP probes a device's connection, 0 for the default, NoKeepAlive for never
-	NewDevices      int           // of one address that register in a day and have not connected, 0 for the default
-	HTTPRate        int           // check-ins and registrations a minute from one address, 0 for the default
-	CheckinSettings []string      // KEY=VALUE each, to hand out at check-in; none to leave devices what they have (DEV 2.5)
+	// Heartbeat is the interval that the server asks devices to keep. 0 means that they choose
+	// (DEV 8).
+	Heartbeat time.Duration
+	// MCSKeepAlive is the idle time after which TCP probes the connection of a device. 0 means the
+	// default, NoKeepAlive means never.
+	MCSKeepAlive time.Duration
+	// NewDevices limits the devices of one address that register in a day and have not connected.
+	// 0 means the default.
+	NewDevices int
+	HTTPRate   int // check-ins and registrations a minute from one address, 0 for the default
+	// CheckinSettings are KEY=VALUE pairs for the answer to a check-in. With none, devices keep
+	// their settings (DEV 2.5).
+	CheckinSettings []string
 
-	// OpenDisk opens the embedded store of a directory; nil for diskstore.Open. Tests have it break the disk.
+	// OpenDisk opens the embedded store of a directory; nil for diskstore.Open. Tests use it to
+	// break the disk.
 	OpenDisk func(dir string) (store.Store, error)
 
-	Network Network // nil for the machine's. Tests have one in memory
-	NoAdmin bool    // no socket for commands in DataDir
+	Network Network // nil for the network of the machine; tests use one in memory
+	NoAdmin bool    // make no control socket in DataDir
 
-	Clock  ccs.Clock   // the time that messages go by; nil for the wall clock
+	Clock  ccs.Clock   // the clock for messages; nil for the wall clock
 	Logger *zap.Logger // nil for none
 }
 
@@ -85,13 +119,13 @@ type Network interface {
 	Listen(network, addr string) (net.Listener, error)
 }
 
-// tcp is the machine's network.
+// tcp is the network of the machine.
 type tcp struct{}
 
 func (tcp) Listen(network, addr string) (net.Listener, error) { return net.Listen(network, addr) }
 
-// Default is the configuration of a server that is told nothing: reachable from this machine alone, since
-// whoever finds a data directory without projects gets one made.
+// Default returns the default configuration. Only this machine can reach such a server, because
+// a start on a data directory without projects makes one.
 func Default() Config {
 	return Config{
 		DataDir:            "data",
@@ -113,43 +147,46 @@ func Default() Config {
 	}
 }
 
-// What Heartbeat may be: less would keep phones awake, more than half an hour no network takes for life.
+// Limits of Heartbeat. Less would keep phones awake. No network keeps a connection that is idle for
+// more than half an hour.
 const (
 	minHeartbeat = 10 * time.Second
 	maxHeartbeat = 30 * time.Minute
 )
 
-// NoKeepAlive is a Config.MCSKeepAlive that has devices' connections never probed.
+// NoKeepAlive is the Config.MCSKeepAlive that turns probes of device connections off.
 const NoKeepAlive time.Duration = -1
 
-// What MCSKeepAlive may be besides: the system counts in seconds, and beyond two hours it finds nobody dead in time.
+// Limits of MCSKeepAlive for other values. The system counts in seconds. Above two hours it does
+// not find a dead connection in time.
 const (
 	minKeepAlive = time.Second
 	maxKeepAlive = 2 * time.Hour
 )
 
-// What StoreDamage may be.
+// Values of StoreDamage.
 const (
 	damageRefuse = "refuse"
 	damageServe  = "serve"
 )
 
-// What WindowOverrun may be.
+// Values of WindowOverrun.
 const (
 	overrunWait = "wait"
 	overrunNack = "nack"
 )
 
-// What NodeHeartbeat may be: rare enough to cost nothing, and often enough for a device not to wait long.
+// Limits of NodeHeartbeat. A heartbeat must be rare enough to cost nothing, and frequent enough that
+// a device does not wait long.
 const (
 	minNodeHeartbeat = 100 * time.Millisecond
 	maxNodeHeartbeat = time.Minute
 )
 
-// maxRate keeps the time between two messages at a microsecond and more.
+// maxRate is the rate at which the time between two messages is one microsecond.
 const maxRate = 60_000_000
 
-// perMinute is a rate as a bucket: a minute's worth at once.
+// perMinute returns n a minute as the rate of a bucket. Its burst is n.
 func perMinute(n int) flowcontrol.Rate {
 	if n == 0 {
 		return flowcontrol.Rate{}
@@ -157,7 +194,7 @@ func perMinute(n int) flowcontrol.Rate {
 	return flowcontrol.Rate{Every: time.Minute / time.Duration(n), Burst: n}
 }
 
-// profile is the profile with the limits that the configuration names.
+// profile returns the profile with the limits that the configuration sets.
 func (c *Config) profile() ccs.Profile {
 	p := c.Profile
 	for _, n := range []struct {
@@ -182,10 +219,10 @@ func (c *Config) profile() ccs.Profile {
 
 // ConfigError is one mistake in a Config.
 type ConfigError struct {
-	Flag    string // as the command line calls it, without dashes; "" if none was given
+	Flag    string // name on the command line, without dashes; "" if none was given
 	Value   string
 	Problem string
-	Mend    string // what to do about it
+	Mend    string // advice for the operator
 }
 
 func (e *ConfigError) Error() string {
@@ -195,7 +232,7 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("--%s %q: %s; %s", e.Flag, e.Value, e.Problem, e.Mend)
 }
 
-// Validate reports every mistake at once: the error joins a *ConfigError each.
+// Validate reports every mistake at once. The error joins one *ConfigError for each mistake.
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(flag, value, problem, mend string) {

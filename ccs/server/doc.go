@@ -1,6 +1,6 @@
-// Package server puts ccs together: a Config in, a running process out. It opens the store, makes
-// certificates and a first project where there are none, starts the endpoints, and ends them in the order
-// that loses nothing.
+// Package server starts a complete ccs server from a Config. It opens the store, makes
+// certificates and a first project if there are none, and starts the doors. It stops them in the
+// order that loses nothing.
 //
 // A Server's methods may be called from any goroutine.
 package server

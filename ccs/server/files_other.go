@@ -2,5 +2,5 @@
 
 package server
 
-// openFiles is how many files the process may have open, 0 if there is no limit.
+// openFiles returns how many files the process may have open, or 0 for no limit.
 func openFiles() int { return 0 }

@@ -15,11 +15,12 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// writeCard writes the card with a project, and with its key where that is known: the one of the last card, or a new
-// one in a store that never had a project.
+// writeCard writes the card with a project and, if known, its key. The project is the one of the
+// last card, or a new one in a store that never had a project.
 //
-// A server that is killed on the way must not leave a project whose key nobody knows. So the key is in a file of its
-// own before the store has the project, and until the card has it. The next start goes on from there.
+// A server that is killed during this must not leave a project whose key nobody knows. So a
+// separate file holds the key from before the store has the project until the card has the key.
+// The next start continues from that file.
 func (s *Server) writeCard(ctx context.Context, projects *admin.Projects) error {
 	old, err := card.Read(s.conf.DataDir)
 	switch {
@@ -54,7 +55,7 @@ func (s *Server) writeCard(ctx context.Context, projects *admin.Projects) error 
 	return s.removeBegun()
 }
 
-// putOnCard puts a project on the card if the store has it, and its key if that is valid.
+// putOnCard adds a project to the card if the store has it, and adds its key if that is valid.
 func (s *Server) putOnCard(ctx context.Context, c *admin.Credentials) (has bool, err error) {
 	if c.SenderID == "" {
 		return false, nil
@@ -73,7 +74,7 @@ func (s *Server) putOnCard(ctx context.Context, c *admin.Credentials) (has bool,
 	return true, nil
 }
 
-// makeFirstProject puts a new project on the card if the store never had one.
+// makeFirstProject makes a project and adds it to the card, if the store never had a project.
 func (s *Server) makeFirstProject(ctx context.Context, projects *admin.Projects) error {
 	made, err := projects.CreateFirst(ctx, "default", s.writeBegun)
 	switch {
@@ -86,11 +87,11 @@ func (s *Server) makeFirstProject(ctx context.Context, projects *admin.Projects)
 	return nil
 }
 
-// begunPath is the file with the credentials of a first project that is being made.
+// begunPath returns the path of the file with the credentials of an unfinished first project.
 func (s *Server) begunPath() string { return filepath.Join(s.conf.DataDir, "first-project.json") }
 
-// readBegun returns the credentials of a first project that an earlier start began to make, empty ones if there are
-// none.
+// readBegun returns the credentials of a first project that an earlier start began to make. They
+// are empty if there is no such project.
 func (s *Server) readBegun() (*admin.Credentials, error) {
 	var c admin.Credentials
 	text, err := os.ReadFile(s.begunPath())

@@ -7,13 +7,14 @@ import (
 	"runtime/metrics"
 )
 
-// heapHeadroom is how much may be allocated between two garbage collections at least, in bytes.
+// heapHeadroom is the minimum allocation between two garbage collections, in bytes.
 const heapHeadroom = 64 << 20
 
-// TuneGC has a process with a small heap collect garbage more seldom: Go collects when the heap has doubled,
-// which for a server of few connections and many messages is ten times a second. Beyond heapHeadroom of living objects
-// nothing changes, so that it costs heapHeadroom of memory at most. Where GOGC is set, its setting stays. It is for
-// main, since it concerns the whole process.
+// TuneGC makes garbage collections rarer in a process with a small heap. Go collects when the heap
+// has doubled, which is too often for a server with few connections and many messages. Nothing
+// changes above heapHeadroom of live objects, so the cost is at most heapHeadroom of memory. TuneGC
+// leaves a GOGC of the environment in force. Only main may call it, since it affects the whole
+// process.
 func TuneGC() {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -22,15 +23,15 @@ func TuneGC() {
 	e.schedule()
 }
 
-// gcTuner follows the size of the heap.
+// gcTuner adapts the GC percentage to the size of the heap.
 type gcTuner struct {
 	percent int
 	live    []metrics.Sample
 }
 
-// schedule has adjust called after the next collection.
+// schedule makes the runtime call adjust after the next collection.
 func (e *gcTuner) schedule() {
-	type marker struct{ _ [4]uintptr } // too large to share its memory with something that lives
+	type marker struct{ _ [4]uintptr } // too large to share its memory with a live object
 	runtime.AddCleanup(new(marker), func(e *gcTuner) { e.adjust(); e.schedule() }, e)
 }
 
@@ -38,7 +39,7 @@ func (e *gcTuner) adjust() {
 	metrics.Read(e.live)
 	percent := max(100, int(heapHeadroom*100/max(e.live[0].Value.Uint64(), 1<<20)))
 	if percent*10 > e.percent*9 && percent*9 < e.percent*10 {
-		return // near enough: to set it stops the world for a moment
+		return // near enough; a change would stop the world for a moment
 	}
 	e.percent = percent
 	debug.SetGCPercent(percent)

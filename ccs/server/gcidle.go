@@ -9,20 +9,21 @@ import (
 	"go.uber.org/zap"
 )
 
-// What counts as a storm of logins, after which memory is given back.
+// Limits of a storm of logins. The server returns memory to the system after each storm.
 const (
-	stormLogins = 500             // in all, at least
-	stormEnd    = 5 * time.Second // of few logins, after which it is over
+	stormLogins = 500             // minimum number of logins in a storm
+	stormEnd    = 5 * time.Second // time of few logins that ends a storm
 	stormTick   = time.Second
 )
 
-// storm watches logins and says when many have come and no more come.
+// storm counts logins and detects the end of a burst.
 type storm struct {
 	last, since, peak int64
 	quiet             time.Duration
 }
 
-// over is called every stormTick with the number of logins since the start. It reports true once after each storm.
+// over reports whether a storm has just ended. The caller calls it every stormTick with the number
+// of logins since the start. It returns true once after each storm.
 func (s *storm) over(total int64) bool {
 	n := total - s.last
 	s.last = total
@@ -40,8 +41,9 @@ func (s *storm) over(total int64) bool {
 	return many
 }
 
-// giveBack returns memory to the system after each storm of logins, until ctx ends. What handshakes needed is garbage
-// by then, of a heap that may be quiet for hours, and the runtime would keep its pages.
+// giveBack returns memory to the system after each storm of logins, until ctx ends. The memory of
+// the handshakes is garbage by then. The heap may be quiet for hours, and the runtime would keep
+// its pages.
 func (s *Server) giveBack(ctx context.Context) error {
 	tick := time.NewTicker(stormTick)
 	defer tick.Stop()
@@ -54,7 +56,7 @@ func (s *Server) giveBack(ctx context.Context) error {
 		}
 		if w.over(s.mcs.Logins() + s.xmpp.Logins()) {
 			start := time.Now()
-			runtime.GC() // empties the pools with the next one
+			runtime.GC() // the next collection, in FreeOSMemory, empties the pools
 			debug.FreeOSMemory()
 			s.log.Info("memory given back after many logins", zap.Duration("took", time.Since(start)))
 		}

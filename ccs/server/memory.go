@@ -7,14 +7,15 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// MinMemoryBudget is the least that Config.MemoryBudget may be: a few connections with large messages fit into it.
+// MinMemoryBudget is the minimum of Config.MemoryBudget, in bytes. It has room for a few
+// connections with large messages.
 const MinMemoryBudget = 16 << 20
 
-// unknownMemory is taken for the machine's memory where the system does not say how much that is.
+// unknownMemory is the assumed memory of the machine, in bytes, if the system does not report it.
 const unknownMemory = 1 << 30
 
-// memoryBudget is Config.MemoryBudget, or its default: a quarter of the memory of the machine, or of what the cgroup
-// may use where that is less.
+// memoryBudget returns Config.MemoryBudget or its default. The default is a quarter of the memory
+// of the machine, or of the cgroup's limit if that is less.
 func memoryBudget(conf Config) int64 {
 	machine, err := memlimit.FromSystem()
 	if err != nil || machine == 0 {

@@ -10,18 +10,21 @@ import (
 )
 
 const (
-	memoryLook  = 250 * time.Millisecond // between two looks at the budget
-	memoryShare = 1 << 20                // what a connection may hold; reading pauses earlier if its share is less
-	memoryCalm  = 10 * time.Second       // for which the share must suffice before the log says that memory is free again
+	memoryLook = 250 * time.Millisecond // interval between two checks of the budget
+	// memoryShare is the limit of a connection, in bytes. Reading pauses earlier if its share is
+	// less.
+	memoryShare = 1 << 20
+	// memoryCalm is the time of sufficient shares before the log says that memory is free again.
+	memoryCalm = 10 * time.Second
 )
 
-// watchMemory logs when connections are held back because the memory for messages is used up, and when that is over,
-// until ctx ends.
+// watchMemory logs when connections wait because the memory for messages is used up, and when the
+// shortage is over. It runs until ctx ends.
 func watchMemory(ctx context.Context, log *zap.Logger, memory *flowcontrol.Budget) error {
 	tick := time.NewTicker(memoryLook)
 	defer tick.Stop()
-	var began, last time.Time // of the shortage; zero while there is none
-	var most int64            // bytes used in it
+	var began, last time.Time // start and end of the shortage; zero without one
+	var most int64            // maximum bytes in use during the shortage
 	for {
 		var now time.Time
 		select {

@@ -31,11 +31,11 @@ import (
 
 // Server is a running ccs.
 type Server struct {
-	// Static after Start.
+	// These fields do not change after Start.
 	conf    Config
 	log     *zap.Logger
 	store   store.Store
-	cluster *cluster.Cluster // nil: this process has the store for itself
+	cluster *cluster.Cluster // nil if no other process shares the store
 	turns   *turns
 	router  *ccs.Router
 	gate    *admission.Gate
@@ -46,16 +46,17 @@ type Server struct {
 	memory  *flowcontrol.Budget
 	card    card.Card
 
-	stop    context.CancelFunc // ends the router's own work
-	running *errgroup.Group    // everything that Start started
-	failed  context.Context    // ends when the first of that has
+	stop    context.CancelFunc // ends the background work of the router
+	running *errgroup.Group    // all goroutines that Start started
+	failed  context.Context    // ends when the first of these ends
 	once    sync.Once
 
-	draining atomic.Bool // since Drain or Shutdown
+	draining atomic.Bool // true after Drain or Shutdown was called
 	ended    error
 }
 
-// certificates loads the given certificate or makes a development one, and says what clients have to trust.
+// certificates loads the given certificate or makes a development one. It also returns the path of
+// the CA that clients must trust, or "" for the given certificate.
 func (s *Server) certificates() (*tls.Config, string, error) {
 	cert, key, ca := s.conf.TLSCert, s.conf.TLSKey, ""
 	if cert == "" {
@@ -98,7 +99,7 @@ func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	})
 }
 
-// keysChanged ends what a revoked key has opened, here and on other nodes.
+// keysChanged closes the connections of revoked keys on this node and on other nodes.
 func (s *Server) keysChanged(sender string) {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
@@ -114,11 +115,11 @@ func (s *Server) endRevoked(ctx context.Context, sender ccs.SenderID) {
 	}
 }
 
-// recheckKeys is how often the keys of all connections are looked at, in case nobody told that they changed: a
-// hint of another node got lost, or a command changed the store itself.
+// recheckKeys is the interval at which the server checks the keys of all connections. A check
+// finds changes without a hint: the hint of another node got lost, or a command changed the store.
 const recheckKeys = 10 * time.Second
 
-// watchKeys ends what was revoked on other nodes, until ctx ends.
+// watchKeys closes connections whose keys were revoked on other nodes, until ctx ends.
 func (s *Server) watchKeys(ctx context.Context) error {
 	tick := time.NewTicker(recheckKeys)
 	defer tick.Stop()
@@ -136,8 +137,9 @@ func (s *Server) watchKeys(ctx context.Context) error {
 	}
 }
 
-// DrainConnections starts to drain the app servers' connections of a sender, "" for any, with a bound
-// address or resource, "" for any, and returns how many those are (CCS 3.7). It does not wait for them.
+// DrainConnections starts to drain connections of app servers and returns their number (CCS 3.7).
+// sender and conn, a bound address or resource, select them; "" selects all. DrainConnections does
+// not wait for them.
 func (s *Server) DrainConnections(sender, conn string) int {
 	return s.xmpp.DrainSome(ccs.SenderID(sender), conn)
 }
@@ -186,42 +188,44 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 	}
 }
 
-// XMPPAddr is where app servers connect.
+// XMPPAddr returns the address for app servers.
 func (s *Server) XMPPAddr() string { return s.card.XMPP }
 
-// XMPPTestAddr is where app servers under test connect, "" for nowhere.
+// XMPPTestAddr returns the address for app servers under test, or "" for none.
 func (s *Server) XMPPTestAddr() string { return s.card.XMPPTest }
 
-// MCSAddr is where devices connect.
+// MCSAddr returns the address to which devices connect.
 func (s *Server) MCSAddr() string { return s.card.MCS }
 
-// HTTPURL is where devices check in and register.
+// HTTPURL returns the URL at which devices check in and register.
 func (s *Server) HTTPURL() string { return s.card.HTTP }
 
-// CAFile is the CA that clients have to trust, "" for the system's.
+// CAFile returns the path of the CA that clients must trust, or "" for the CAs of the system.
 func (s *Server) CAFile() string { return s.card.CAFile }
 
-// Card is all of that and a project to log in with.
+// Card returns the connection card: all these addresses, and a project for logins.
 func (s *Server) Card() *card.Card {
 	c := s.card
 	return &c
 }
 
-// Drain lets app servers finish: they are told, get their last answers, and are closed when nothing is
-// outstanding (CCS 3.7). It returns when the last has gone or ctx ends; Shutdown is still needed.
+// Drain drains the connections of all app servers: each gets the control message and its last
+// answers, and is closed when nothing is in flight (CCS 3.7). Drain returns when the last one is
+// closed or ctx ends. The caller must still call Shutdown.
 func (s *Server) Drain(ctx context.Context) error {
 	s.draining.Store(true)
 	s.router.Stop()
 	return s.xmpp.Drain(ctx)
 }
 
-// Why a server shall not be used now, as a health check reads. The log has more.
+// Errors of Health, in the words that a health check shows. The log has the details.
 var (
 	errDraining         = errors.New("draining")
 	errStoreUnavailable = errors.New("store unavailable")
 )
 
-// Health returns why the server shall not be used now, or nil. It asks nobody and returns at once.
+// Health returns the reason why clients must not use the server now, or nil. It makes no call to
+// the store and returns at once.
 func (s *Server) Health() error {
 	switch {
 	case s.draining.Load():
@@ -232,10 +236,10 @@ func (s *Server) Health() error {
 	return nil
 }
 
-// shutdownTimeout bounds what Shutdown waits for where the caller's context does not.
+// shutdownTimeout limits the wait of Shutdown if the context of the caller does not.
 const shutdownTimeout = 10 * time.Second
 
-// Shutdown ends everything. What was acknowledged is stored.
+// Shutdown stops the server. All acknowledged messages are stored.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.once.Do(func() {
 		ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
@@ -267,7 +271,7 @@ func (s *Server) stopAdmin(ctx context.Context) error {
 	return s.admin.Shutdown(ctx)
 }
 
-// Wait returns when a part of the server has failed, with its error, or after Shutdown, with none.
+// Wait waits until a part of the server fails and returns its error. After Shutdown it returns nil.
 func (s *Server) Wait() error {
 	<-s.failed.Done()
 	if err := context.Cause(s.failed); !errors.Is(err, context.Canceled) {

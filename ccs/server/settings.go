@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// knownSettings are those that Chromium obeys. It drops all settings when one of these has a value that it cannot use
-// (DEV 2.5).
+// knownSettings are the settings that Chromium obeys. Chromium drops all settings if one of these
+// has a value that it cannot use (DEV 2.5).
 var knownSettings = map[string]func(value string) bool{
 	"checkin_interval":     func(v string) bool { return isNumber(v, 1, 1<<31) },
 	"checkin_url":          isURL,
@@ -28,7 +28,7 @@ func isURL(v string) bool {
 	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
-// parseSettings reads settings of check-ins, each as KEY=VALUE.
+// parseSettings parses settings for check-ins, each of the form KEY=VALUE.
 func parseSettings(list []string) (map[string]string, error) {
 	settings := make(map[string]string, len(list))
 	for _, text := range list {

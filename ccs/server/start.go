@@ -19,8 +19,8 @@ import (
 	"github.com/openccs/openccs/store/redisstore"
 )
 
-// Start opens everything and returns once all listeners accept. A port that is busy, a directory that
-// cannot be used, a second server on one directory: each is an error that says which and what to do.
+// Start starts a server and returns when all listeners accept. A busy port, an unusable directory
+// and a second server on the same directory are errors. Each error names it and says what to do.
 func Start(ctx context.Context, conf Config) (*Server, error) {
 	if err := conf.Validate(); err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func Start(ctx context.Context, conf Config) (*Server, error) {
 		s.openListeners,
 		s.makeEndpoints,
 		s.startAdmin,
-		s.publishCard, // no other server runs on the directory now
+		s.publishCard, // from here on no other server runs on the directory
 	} {
 		if err := step(ctx); err != nil {
 			s.undo.run()
@@ -54,7 +54,7 @@ func Start(ctx context.Context, conf Config) (*Server, error) {
 	return s.Server, nil
 }
 
-// cleanups undo the steps of a start that fails, the last one first.
+// cleanups undo the steps of a failed start, the last one first.
 type cleanups []func()
 
 func (c *cleanups) push(f func()) { *c = append(*c, f) }
@@ -65,7 +65,8 @@ func (c cleanups) run() {
 	}
 }
 
-// starter is a Server that is being started. Each step uses what those before it have made, and pushes what undoes it.
+// starter is a Server during its start. Each step uses the results of earlier steps and pushes a
+// function that undoes the step.
 type starter struct {
 	*Server
 	undo cleanups

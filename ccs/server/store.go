@@ -16,14 +16,14 @@ import (
 	"github.com/openccs/openccs/store/redisstore"
 )
 
-// The kinds of store, as the scheme of a store URL; those in Redis have several schemes.
+// These are the kinds of store, each the scheme of a store URL. Redis stores have several schemes.
 const (
 	storeDisk   = "disk"
 	storeMemory = "memory"
 	storeRedis  = "redis"
 )
 
-// parseStore says which kind of store a URL means, and what it says beside: a directory, or all of a Redis URL.
+// parseStore returns the kind of store that a URL names, with a directory or the whole Redis URL.
 // The error is a *ConfigError.
 func parseStore(url string) (kind, rest string, err error) {
 	if redisstore.IsURL(url) {
@@ -56,7 +56,7 @@ func checkRedis(url string) error {
 	return err
 }
 
-// OpenStore opens the store of a configuration, as Start does. Commands use it when no server runs.
+// OpenStore opens the store of a configuration, like Start. Commands use it when no server runs.
 func OpenStore(ctx context.Context, conf Config) (store.Store, error) {
 	kind, rest, err := parseStore(conf.Store)
 	if err != nil {
@@ -80,7 +80,7 @@ func OpenStore(ctx context.Context, conf Config) (store.Store, error) {
 	return st, err
 }
 
-// diskOptions are the options of the embedded store.
+// diskOptions returns the options of the embedded store.
 func diskOptions(conf Config) diskstore.Options {
 	o := diskstore.Options{MaxOpenFiles: shareFiles(openFiles(), conf.Store).store, ServeDamaged: conf.StoreDamage == damageServe}
 	if conf.Logger != nil {
@@ -91,7 +91,7 @@ func diskOptions(conf Config) diskstore.Options {
 
 func storeDir(dataDir, dir string) string { return cmp.Or(dir, filepath.Join(dataDir, "store")) }
 
-// StoreDir is the directory that OpenStore keeps the embedded store in, "" for a store of another kind.
+// StoreDir returns the directory of the embedded store, or "" for a store of another kind.
 func StoreDir(conf Config) string {
 	if kind, dir, err := parseStore(conf.Store); err == nil && kind == storeDisk {
 		return storeDir(conf.DataDir, dir)
@@ -114,8 +114,8 @@ func openRedis(ctx context.Context, conf Config) (store.Store, error) {
 	})
 }
 
-// parseWait reads N or N:MS, how many replicas have to answer and in how many milliseconds; zero for what is
-// not said.
+// parseWait parses N or N:MS: how many replicas must answer, and in how many milliseconds. It
+// returns 0 for a missing number.
 func parseWait(s string) (replicas int, timeout time.Duration, err error) {
 	if s == "" {
 		return 0, 0, nil

@@ -7,15 +7,16 @@ import (
 	"github.com/openccs/openccs/ccs"
 )
 
-// turns gives each processor's worth of long work its turn, and lets all short work go first.
+// turns limits long work to one turn for each processor, and lets all short work go first.
 //
-// The Go scheduler looks for data on connections only when a processor has nothing else to run, or after ten
-// milliseconds. A goroutine that yields, or wakes another, leaves its processor something to run. With enough long
-// work, a connection with little traffic would so wait ten milliseconds for each read. A turn is therefore handed
-// over through a pipe: its other end is ready only when the scheduler looks for data, and then so is all the rest.
+// The Go scheduler polls connections only when a processor has nothing else to run, or after ten
+// milliseconds. A goroutine that yields or wakes another one keeps its processor busy. With enough
+// long work, a connection with little traffic would wait ten milliseconds for each read. Therefore
+// turns passes each turn on through a pipe. The other end becomes ready only when the scheduler
+// polls, and the scheduler then finds all other ready connections too.
 type turns struct {
 	*ccs.Turns
-	in, out *os.File // nil on a network in memory, which the scheduler need not look at
+	in, out *os.File // nil on a network in memory, which the scheduler does not poll
 	ended   chan struct{}
 }
 
@@ -33,7 +34,7 @@ func newTurns(n Network) (*turns, error) {
 	return t, nil
 }
 
-// handOff has run begin the next turn. The pipe has room for a byte for each turn that there is.
+// handOff makes run begin the next turn. The pipe has room for one byte per turn.
 func (t *turns) handOff() {
 	if _, err := t.out.Write([]byte{0}); err != nil {
 		t.Next() // after close
@@ -54,13 +55,13 @@ func (t *turns) run() {
 	}
 }
 
-// close ends handing over through the pipe; turns go on without it.
+// close closes the pipe. Turns continue without it.
 func (t *turns) close() error {
 	if t.out == nil {
 		return nil
 	}
 	err := t.out.Close()
-	<-t.ended // the rest of the pipe is read first
+	<-t.ended // run reads the rest of the pipe first
 	t.in.Close()
 	return err
 }
