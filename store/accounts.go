@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// RestoreAccounts is the part of Restore that every store can do alike: the secrets, projects, OAuth clients and
-// refresh tokens of a page.
+// RestoreAccounts restores the secrets, projects, OAuth clients and refresh tokens of a page. This
+// part of Restore is the same in every store.
 func RestoreAccounts(ctx context.Context, s Store, p *Page) error {
 	for _, x := range p.Secrets {
 		kept, err := s.Secret(ctx, x.Name, x.Value)
@@ -40,7 +40,8 @@ func RestoreAccounts(ctx context.Context, s Store, p *Page) error {
 	return nil
 }
 
-// restore judges the error of creating a record: that the same one is there already is none.
+// restore creates a record and judges the error: if the same record exists already, that is no
+// error.
 func restore[T any](r T, err error, read func() (T, error)) error {
 	if !errors.Is(err, ErrExists) {
 		return err

@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// Digest is a sum over records that does not depend on their order, so that stores can be compared that list
-// them differently. It is made for accidents: whoever chooses the records can make two that are the same.
+// Digest is a sum over records that does not depend on their order, so stores that list them
+// differently can be compared. It detects accidents only: a party that chooses the records can make
+// two with the same sum.
 type Digest [sha256.Size]byte
 
-// Add takes the records of a page in.
+// Add adds the records of a page to the sum.
 func (d *Digest) Add(p *Page) {
 	addAll(d, p.Secrets)
 	addAll(d, p.Projects)
@@ -32,11 +33,11 @@ func addAll[T any](d *Digest, records []T) {
 	}
 }
 
-// Alike reports whether two records of the same type say the same, in whatever zone their times are and
-// however precisely a store has kept them.
+// Alike reports whether two records of the same type are equal. It ignores the time zone and the
+// precision with which a store keeps times.
 func Alike[T any](a, b T) bool { return bytes.Equal(canonical(a), canonical(b)) }
 
-// canonical is a record as JSON that is the same whichever store it comes from.
+// canonical returns a record as JSON that is the same from every store.
 func canonical(record any) []byte {
 	switch r := record.(type) {
 	case *Project:
@@ -69,10 +70,10 @@ func canonical(record any) []byte {
 	}
 	b, err := json.Marshal(record)
 	if err != nil {
-		panic(err) // records hold nothing that has no JSON
+		panic(err) // every record has a JSON form
 	}
 	return b
 }
 
-// canonicalTime is as precise as every store keeps times.
+// canonicalTime truncates a time to the precision that every store keeps.
 func canonicalTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

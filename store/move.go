@@ -7,28 +7,29 @@ import (
 	"time"
 )
 
-// Movable is an optional ability of a store: all that it remembers can be carried into another one. Nobody
-// else uses either of the two meanwhile: ErrLocked from both calls if a store knows of somebody.
+// Movable is an optional ability of a store: all its data can be moved to another store. During the
+// move no other process uses either store. Both calls return ErrLocked if a store knows of one.
 type Movable interface {
-	// Dump reads everything that has not expired, claimed entries as well, in pages: first secrets, then
-	// projects, OAuth clients and refresh tokens, then the rest, an entry next to the others of its queue. from
-	// is "", or the Next of an earlier page: then the dump begins behind that page, or somewhere before. There is
-	// one page at least. The store can only be closed when the last page has been read. After an error there are
-	// no more pages.
+	// Dump reads everything that has not expired, claimed entries as well, in pages. Secrets come
+	// first, then projects, OAuth clients and refresh tokens, then the rest. An entry is next to
+	// the others of its queue. from is "" or the Next of an earlier page: the dump then begins
+	// after that page, or somewhere before. There is at least one page. The store can only be
+	// closed after the last page has been read. After an error there are no more pages.
 	Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*Page, error]
-	// Restore keeps what a page holds, as it is: IDs are not given out anew, and no limit is judged. What is
-	// there already is left alone, so that a page may be restored again; ErrExists if something else is there
-	// in its place. When it returns nil, all of the page survives kill -9.
+	// Restore keeps the records of a page unchanged: it gives out no new IDs and applies no limit.
+	// It leaves existing records as they are, so a page may be restored again. It returns ErrExists
+	// if a different record is in the place of one. When it returns nil, all of the page survives
+	// kill -9.
 	Restore(ctx context.Context, p *Page, now time.Time) error
 }
 
-// PageSize is how many records a page holds at most.
+// PageSize is the greatest number of records in a page.
 const PageSize = 1000
 
-// Page is a part of what a store remembers. Nobody changes the records of a page.
+// Page is a part of the data of a store. The records of a page must not be changed.
 type Page struct {
 	Seq  uint64 // no sequence number above it was ever given out
-	Next string // what to give Dump to go on behind this page; means nothing to another store
+	Next string // Dump continues after this page with it; means nothing to another store
 
 	Secrets       []Secret
 	Projects      []*Project
@@ -36,18 +37,19 @@ type Page struct {
 	RefreshTokens []*RefreshToken
 	Registrations []*Registration
 	Remembered    []Remembered
-	// Entries have their IDs. Where Limit.Overflow is Discard, the entry counts as put while its device was
-	// away; nothing else is in Limit, and DedupFor is zero.
+	// Entries have their IDs. Where Limit.Overflow is Discard, the entry counts as put while its
+	// device was away; nothing else is in Limit, and DedupFor is zero.
 	Entries []Entry
 }
 
-// Len is how many records the page holds.
+// Len returns the number of records in the page.
 func (p *Page) Len() int {
 	return len(p.Secrets) + len(p.Projects) + len(p.Clients) + len(p.RefreshTokens) + len(p.Registrations) +
 		len(p.Remembered) + len(p.Entries)
 }
 
-// HighestSeq is the sequence number that the IDs of a store go on from once it has the page.
+// HighestSeq returns the sequence number from which a store continues its IDs after it has the
+// page.
 func (p *Page) HighestSeq() uint64 {
 	seq := p.Seq
 	for i := range p.Entries {
@@ -62,18 +64,19 @@ type Secret struct {
 	Value []byte
 }
 
-// Remembered is the Dedup of an entry that was put once: while it is known, a second one is a Duplicate.
+// Remembered is the Dedup of an entry that was put. While the store knows it, a second one is a
+// Duplicate.
 type Remembered struct {
 	Key   Key
 	Sum   DedupSum
 	Until time.Time // to the millisecond
 }
 
-// DedupSum is what stores keep of an Entry's Dedup: half a SHA-256, so that nobody finds two strings with
-// the same.
+// DedupSum is the sum that stores keep of an Entry's Dedup: half a SHA-256, so that nobody finds
+// two strings with the same sum.
 type DedupSum [sha256.Size / 2]byte
 
-// SumDedup is the sum of a Dedup.
+// SumDedup returns the sum of a Dedup.
 func SumDedup(dedup string) (s DedupSum) {
 	var buf [256]byte // on the stack for all but long strings
 	sum := sha256.Sum256(append(buf[:0], dedup...))

@@ -2,13 +2,14 @@ package store
 
 import "fmt"
 
-// PartialError says that a store, which keeps its records in several places, did a part of what it was asked and
-// failed at the rest. A caller that does not know the type takes all of the call for failed.
+// PartialError says that a store did a part of a call and failed at the rest, because it keeps its
+// records in several places. A caller that does not know the type must treat the whole call as
+// failed.
 type PartialError struct {
-	Errs []error // by the index that the item had in the call; nil for an item that was dealt with
+	Errs []error // by the index of the item in the call; nil for an item that succeeded
 }
 
-// Of is the error of an item. That of no PartialError is nil.
+// Of returns the error of an item. For a nil PartialError it returns nil.
 func (e *PartialError) Of(i int) error {
 	if e == nil {
 		return nil
@@ -16,7 +17,7 @@ func (e *PartialError) Of(i int) error {
 	return e.Errs[i]
 }
 
-// Error counts the items that failed and says why the first did.
+// Error returns the number of failed items and the first error.
 func (e *PartialError) Error() string {
 	n := 0
 	for _, err := range e.Errs {
@@ -27,7 +28,7 @@ func (e *PartialError) Error() string {
 	return fmt.Sprintf("%d of %d failed: %v", n, len(e.Errs), e.Unwrap())
 }
 
-// Unwrap is the error of the first item that failed.
+// Unwrap returns the error of the first failed item.
 func (e *PartialError) Unwrap() error {
 	for _, err := range e.Errs {
 		if err != nil {

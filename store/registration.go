@@ -8,27 +8,28 @@ import (
 	"time"
 )
 
-// Registration is the device and app that a registration token stands for (DEV 3.5). Records that a
-// store hands out are shared: nobody changes one.
+// Registration is the device and app that a registration token stands for (DEV 3.5). Callers share
+// the records of a store and must not change them.
 type Registration struct {
-	Token      string
-	Device     uint64   // android id
-	App        string   // extension id or package; the category of a data message
-	Subtype    string   // X-subtype, "" for none
-	Senders    []string // who may send to it: sender IDs, or one authorised entity; sorted
-	Scope      string   // Instance ID scope, "" for a classic registration
-	InstanceID string   // appid, "" for a classic registration
+	Token   string
+	Device  uint64 // android id
+	App     string // extension id or package; the category of a data message
+	Subtype string // X-subtype, "" for none
+	// Senders may send to it. It holds sender IDs, or one authorised entity, sorted.
+	Senders    []string
+	Scope      string // Instance ID scope, "" for a classic registration
+	InstanceID string // appid, "" for a classic registration
 	Created    time.Time
 
 	// Canonical is the newer token of the same slot, "" while this is the newest (CCS 5.6).
 	Canonical  string
 	Superseded time.Time
-	// Unregistered is not zero once the app instance has gone (CCS 5.7).
+	// Unregistered is not zero after the app instance was removed (CCS 5.7).
 	Unregistered time.Time
 }
 
-// Instance names the app instance on its device: the unit that collapse keys and the 100-message limit
-// count by.
+// Instance names the app instance on its device. Collapse keys and the limit of 100 messages count
+// per instance.
 func (r *Registration) Instance() string {
 	if r.Subtype == "" {
 		return r.App
@@ -42,17 +43,18 @@ func CutInstance(instance string) (app, subtype string) {
 	return app, subtype
 }
 
-// Key is the queue of the registration's device.
+// Key returns the key of the device's queue.
 func (r *Registration) Key() Key { return Key{Kind: KindDevice, ID: r.Device} }
 
-// Living reports whether the registration is the newest of its slot, and its app instance has not gone.
+// Living reports whether the registration is the newest of its slot and is not unregistered.
 func (r *Registration) Living() bool { return r.Canonical == "" && r.Unregistered.IsZero() }
 
 // MaySend reports whether the sender is among the registration's senders (CCS 5.8).
 func (r *Registration) MaySend(sender string) bool { return slices.Contains(r.Senders, sender) }
 
-// Slot names what a newer registration supersedes: for a classic registration the app on the device,
-// for an Instance ID token also its authorised entity and scope.
+// Slot names the slot in which a newer registration supersedes this one. For a classic registration
+// it is the app on the device. For an Instance ID token it also has the authorised entity and the
+// scope.
 func (r *Registration) Slot() string {
 	parts := []string{strconv.FormatUint(r.Device, 10), r.App, r.Subtype}
 	if r.InstanceID != "" {
@@ -61,12 +63,12 @@ func (r *Registration) Slot() string {
 	return strings.Join(parts, "\x00")
 }
 
-// Same reports whether a registration asks for what r already is, so that r's token is the answer.
+// Same reports whether registration o asks for the same as r, so that r's token is the answer.
 func (r *Registration) Same(o *Registration) bool {
 	return r.Slot() == o.Slot() && r.InstanceID == o.InstanceID && slices.Equal(r.Senders, o.Senders)
 }
 
-// Fresh is the record that a store keeps of a new registration. It shares nothing with r.
+// Fresh returns the record that a store keeps of a new registration. It shares nothing with r.
 func (r *Registration) Fresh(now time.Time) *Registration {
 	c := *r
 	c.Senders = slices.Clone(r.Senders)
@@ -77,8 +79,8 @@ func (r *Registration) Fresh(now time.Time) *Registration {
 	return &c
 }
 
-// SupersededBy is the record of r once its slot has a newer token. Superseded is when r stopped being
-// the newest; Canonical is always the newest token of the slot (CCS 5.6).
+// SupersededBy returns the record of r after its slot has a newer token. Superseded is the time at
+// which r stopped being the newest. Canonical is always the newest token of the slot (CCS 5.6).
 func (r *Registration) SupersededBy(token string, now time.Time) *Registration {
 	c := *r
 	if c.Canonical == "" {
@@ -88,25 +90,27 @@ func (r *Registration) SupersededBy(token string, now time.Time) *Registration {
 	return &c
 }
 
-// Registrations remembers which token stands for what.
+// Registrations maps tokens to registrations.
 type Registrations interface {
-	// Register returns the living registration that is the Same as r, or keeps r, with its Token, and
-	// marks those before it in its slot as superseded: the Canonical of each becomes the new token.
-	// Unregistered ones stay as they are. ErrExists if the token is taken.
+	// Register returns the living registration that is the Same as r, or else keeps r with its
+	// Token. Then it marks the earlier ones in the slot as superseded: the Canonical of each
+	// becomes the new token. Unregistered ones stay as they are. Register returns ErrExists if the
+	// token is taken.
 	Register(ctx context.Context, r Registration, now time.Time) (*Registration, error)
-	// Registrations looks tokens up and appends one record a token to dst, nil for an unknown one. A *PartialError
-	// concerns those tokens alone for which it has an error; the others are looked up, and dst has all.
+	// Registrations looks tokens up and appends one record per token to dst, nil for an unknown
+	// one. A *PartialError concerns only the tokens for which it has an error. The others are
+	// looked up, and dst has all.
 	Registrations(ctx context.Context, dst []*Registration, tokens []string) ([]*Registration, error)
 	// DeviceRegistrations lists every registration of a device, unregistered ones included.
 	DeviceRegistrations(ctx context.Context, device uint64) ([]*Registration, error)
-	// Unregister marks tokens as unregistered. Unknown tokens are passed over.
+	// Unregister marks tokens as unregistered. It skips unknown tokens.
 	Unregister(ctx context.Context, now time.Time, tokens ...string) error
 }
 
-// Forgetter is an optional ability of a store: to lose registrations for good, so that a device that registers again
-// and again does not fill it.
+// Forgetter is an optional ability of a store: it forgets registrations for good. Otherwise a
+// device that registers again and again would fill the store.
 type Forgetter interface {
-	// ForgetRegistrations forgets tokens that are superseded or unregistered: they are unknown then. One that is
-	// living is left alone, an unknown one passed over.
+	// ForgetRegistrations forgets superseded or unregistered tokens, which are unknown after that.
+	// It leaves living tokens as they are and skips unknown ones.
 	ForgetRegistrations(ctx context.Context, tokens ...string) error
 }

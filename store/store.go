@@ -12,51 +12,56 @@ var (
 	ErrClosed   = errors.New("store is closed")
 	ErrLocked   = errors.New("in use by another process")
 
-	// ErrTakenOver says that the lease which claims does not have the queue, or has lost it (see Coordinator).
+	// ErrTakenOver says that the claiming lease does not have the queue, or has lost it (see
+	// Coordinator).
 	ErrTakenOver = errors.New("the queue belongs to another session")
 
-	// ErrUnavailable says that the store can not do this now, and that the caller shall try again later: the
-	// disk is full, the server that keeps the data does not answer. A store wraps it around the cause. A call
-	// that fails so has the same meaning as any that fails: an entry may or may not have been kept.
+	// ErrUnavailable says that the store cannot do this now, and that the caller should try again
+	// later. The disk is full, or the server of the data does not answer. A store wraps it around
+	// the cause. As after any error, an entry may or may not have been kept.
 	ErrUnavailable = errors.New("store is unavailable")
 )
 
-// Unavailable reports whether a call that failed may succeed later, here or on another connection. Besides
-// ErrUnavailable that is the end of the store (the server is stopping) and the end of the call's context.
+// Unavailable reports whether a failed call may succeed later, here or on another connection. The
+// cause is ErrUnavailable, the end of the store (the server is stopping) or the end of the call's
+// context.
 func Unavailable(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// Breakable is an optional ability of a store: to fail in a way that only a new process can mend.
+// Breakable is an optional ability of a store: it can fail in a way that only a new process
+// repairs.
 type Breakable interface {
 	Health
-	// Broken is closed when that has happened. Health then says what, and calls fail.
+	// Broken returns a channel that is closed when that has happened. Then Health says why, and
+	// calls fail.
 	Broken() <-chan struct{}
 }
 
-// Health is an optional ability of a store: to say whether it can do its work now.
+// Health is an optional ability of a store: it says whether the store can work now.
 type Health interface {
-	// Health returns nil, or why calls are refused: an error that wraps ErrUnavailable and reads as a reason for
-	// an operator. It returns at once: it tells what the store knows and asks nobody, neither disk nor network.
+	// Health returns nil, or an error that says why calls are refused. The error wraps
+	// ErrUnavailable and reads as a reason for an operator. Health returns at once, from known
+	// state; it uses neither disk nor network.
 	Health() error
 }
 
-// Store is everything that ccs remembers.
+// Store keeps all data of ccs.
 type Store interface {
 	Queue
 	Registrations
 	Projects
 	OAuth
 	Secrets
-	// Close flushes and gives everything back. Calls under way end with ErrClosed or as if the store
-	// were still open.
+	// Close flushes and frees everything. Running calls end with ErrClosed or as if the store were
+	// still open.
 	Close() error
 }
 
 // Secrets keeps the server's own random keys.
 type Secrets interface {
-	// Secret returns the secret of that name, which is fresh if there was none. Two callers at once
-	// get the same.
+	// Secret returns the secret of that name. It keeps fresh as the secret if there was none. Two
+	// callers at once get the same.
 	Secret(ctx context.Context, name string, fresh []byte) ([]byte, error)
 }
