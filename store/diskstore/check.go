@@ -6,15 +6,15 @@ import (
 	"fmt"
 )
 
-// check looks at all files before the engine does, because the engine takes some damage for the end of a file
-// and deletes what it does not know.
+// check reads all files before the engine does, because the engine takes some damage for the end
+// of a file and deletes files that it does not know.
 func (s *Store) check(dir string) error {
 	in, err := inspect(s.opts.fs, dir)
 	if err != nil {
 		return err
 	}
 	if err := in.err(); err != nil {
-		return err // the engine would delete what it cannot read
+		return err // the engine would delete files that it cannot read
 	}
 	if err := in.verifyTables(context.Background(), s.opts.Report); err != nil {
 		return err
@@ -33,8 +33,8 @@ func (s *Store) check(dir string) error {
 	return nil
 }
 
-// cutTorn empties a log that holds nothing but a torn first record. The engine flushes no memtable for it, so it
-// would still be there, and no longer the newest, when the next crash comes.
+// cutTorn empties a log that has only a torn first record. The engine flushes no memtable for it.
+// Otherwise the log would still be there at the next crash, and no longer be the newest.
 func (in *inspection) cutTorn() error {
 	name := logName(in.logs[len(in.logs)-1])
 	f, err := in.fs.Create(in.fs.PathJoin(in.dir, name), "pebble-wal")

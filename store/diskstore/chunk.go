@@ -10,10 +10,10 @@ import (
 	"math/bits"
 )
 
-// The engine keeps logs and manifests as chunks in blocks. A chunk is a checksum (4 bytes), a length (2), a
-// type (1), in logs the low half of the log's number (4) and perhaps an offset up to which the log was on
-// disk (8), and a part of a record. The engine takes an invalid chunk for the end of the file. This reader
-// tells the end from damage.
+// The engine keeps logs and manifests as chunks in blocks. A chunk has a checksum (4 bytes), a
+// length (2), a type (1) and a part of a record. In logs, the low half of the log's number (4)
+// follows the type, and perhaps an offset up to which the log was on disk (8). The engine takes an
+// invalid chunk for the end of the file. This reader distinguishes the end from damage.
 const (
 	chunkBlock        = 32 << 10
 	chunkHeader       = 7
@@ -25,7 +25,7 @@ const (
 	chunkOffLog    = 7
 	chunkOffSynced = 11
 
-	// Types, the first of four: a whole record, its first, middle and last part.
+	// These are the first of four types: a whole record, and its first, middle and last part.
 	chunkPlain  = 1
 	chunkLog    = 5
 	chunkSynced = 9
@@ -36,7 +36,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// maskSum is the form in which the engine stores a checksum.
+// maskSum returns a checksum in the form in which the engine stores it.
 func maskSum(sum uint32) uint32 { return bits.RotateLeft32(sum, -15) + 0xa282ead8 }
 
 func unmaskSum(sum uint32) uint32 { return bits.RotateLeft32(sum-0xa282ead8, 15) }
@@ -112,8 +112,8 @@ func (f chunkFormat) parse(b []byte) (c chunk, err error) {
 	return c, nil
 }
 
-// flipped reports whether one bit of the chunk at the start of b differs from what was written. No write that
-// was cut short looks like that.
+// flipped reports whether one bit of the chunk at the start of b differs from the written chunk. A
+// write that was cut short never looks like that.
 func (f chunkFormat) flipped(b []byte) bool {
 	trial := bytes.Clone(b)
 	for bit := range min(maxFlipHeader, len(b)*8) {
@@ -126,7 +126,8 @@ func (f chunkFormat) flipped(b []byte) bool {
 	if _, err := f.parse(b); err != errChunkSum {
 		return false
 	}
-	// The checksum is linear: a bit changes it by what depends only on the bit's distance from the end.
+	// The checksum is linear. The change by one bit depends only on the distance of the bit from
+	// the end.
 	header := chunkHeader
 	switch kind := b[chunkOffType]; {
 	case kind >= chunkSynced:
@@ -159,7 +160,7 @@ type chunkReader struct {
 
 	buf   [chunkBlock]byte
 	block []byte // the current block
-	start int64  // its offset
+	start int64  // offset of the block
 	pos   int    // in the block
 	rec   []byte
 }
@@ -168,10 +169,10 @@ func newChunkReader(r io.ReaderAt, size int64, format chunkFormat) *chunkReader 
 	return &chunkReader{chunkFormat: format, r: r, size: size}
 }
 
-// offset is where the reader is.
+// offset returns the offset of the reader in the file.
 func (r *chunkReader) offset() int64 { return r.start + int64(r.pos) }
 
-// load reads the block that begins at an offset. It returns io.EOF beyond the file's end.
+// load reads the block that begins at an offset. It returns io.EOF after the end of the file.
 func (r *chunkReader) load(start int64) error {
 	r.start, r.pos = start, 0
 	n := min(chunkBlock, r.size-start)
@@ -185,18 +186,19 @@ func (r *chunkReader) load(start int64) error {
 	return nil
 }
 
-// badChunk says where a file cannot be read on.
+// badChunk says where the reader cannot read on.
 type badChunk struct {
 	offset int64
-	record int64 // where the record begins that the chunk is part of
+	record int64 // start of the record that the chunk is part of
 	err    error
 }
 
 func (e *badChunk) Error() string { return fmt.Sprintf("%v at offset %d", e.err, e.offset) }
 func (e *badChunk) Unwrap() error { return e.err }
 
-// next returns the next record, valid until the next call, and its offset. It returns io.EOF at the end of a
-// file that ends with a whole record, errLogTrailer at a log's trailer, and *badChunk where it cannot read on.
+// next returns the next record, valid until the next call, and its offset. It returns io.EOF at
+// the end of a file that ends with a whole record, errLogTrailer at a log's trailer, and *badChunk
+// where it cannot read on.
 func (r *chunkReader) next() (rec []byte, at int64, err error) {
 	r.rec = r.rec[:0]
 	if r.block == nil {
@@ -250,7 +252,7 @@ func (r *chunkReader) bad(err error, inside bool, record int64) error {
 	return b
 }
 
-// follow calls fn with each valid chunk after the reader's place, wherever it begins.
+// follow calls fn with each valid chunk after the reader's place, at any offset.
 func (r *chunkReader) follow(fn func(c chunk, at int64)) error {
 	for pos := r.pos + 1; ; pos = 0 {
 		for pos+chunkHeader <= len(r.block) {

@@ -5,20 +5,22 @@ import (
 	"github.com/openccs/openccs/store/internal/limits"
 )
 
-// maxTallies bounds the queues that have an entry count. Beyond it a count is dropped at random.
+// maxTallies bounds the queues that have an entry count. At the bound, a new count replaces a
+// random one.
 const maxTallies = 1 << 18
 
-// entryCount is what is left of a queue's summary that had to make way: enough to know that the queue is far from
-// full, in a tenth of the memory. Only a collapse key, or a queue that may be full, needs the summary again.
+// entryCount is kept of an evicted summary. It is enough to know that the queue is far from full,
+// in a tenth of the memory. Only a collapse key, or a queue that may be full, needs the summary
+// again.
 type entryCount struct {
-	total int   // entries, at most
-	asOf  int64 // ones that expired up to here are not counted
+	total int   // upper bound of the entries
+	asOf  int64 // entries that expired up to here are not counted
 }
 
-// entryCounts are those of queues that have no summary in memory.
+// entryCounts holds the entry counts of queues that have no summary in memory.
 type entryCounts map[store.Key]entryCount
 
-// keep notes what a summary that leaves memory knew.
+// keep keeps the entry count of a summary that leaves memory.
 func (t entryCounts) keep(k store.Key, s *limits.Summary) {
 	if len(t) >= maxTallies {
 		for any := range t {
@@ -31,7 +33,8 @@ func (t entryCounts) keep(k store.Key, s *limits.Summary) {
 	t[k] = n
 }
 
-// admits reports whether a queue has room for an entry under its limit, as far as is known, and counts it then.
+// admits reports whether a queue is known to have room for an entry under its limit. If so, it
+// counts the entry.
 func (t entryCounts) admits(e *store.Entry) bool {
 	n, known := t[e.Key]
 	if !known || e.Collapse != "" || e.Limit.Messages > 0 && n.total >= e.Limit.Messages {

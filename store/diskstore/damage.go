@@ -18,20 +18,20 @@ import (
 )
 
 const (
-	maxDamaged       = 1000            // parts of tables that are known to be damaged at a time
-	maxFailedCompact = 3               // compactions that fail one after the other before they pause
-	compactPause     = 5 * time.Minute // as long as the engine keeps away from a damaged table that is not new
-	damagedQueue     = 64              // reports of the engine that wait to be looked at
+	maxDamaged       = 1000            // known damaged parts of tables at a time
+	maxFailedCompact = 3               // failed compactions in a row, before a pause
+	compactPause     = 5 * time.Minute // pause of the engine before a damaged old table
+	damagedQueue     = 64              // reports of the engine that wait for look
 
-	// Reports that name no table.
+	// These reports name no table.
 	flushedTable = "flushed"
 	pausedTable  = "paused"
 )
 
-// damage knows the parts of tables that cannot be read while the store is used. Reads of them fail in the
-// engine; writes to their queues are refused.
+// damage holds the parts of tables that cannot be read while the store is used. Reads of them fail
+// in the engine. Writes to their queues are refused.
 type damage struct {
-	spans atomic.Pointer[[]span] // nil while nothing is damaged
+	spans atomic.Pointer[[]span] // nil without damage
 
 	s       *Store
 	reports chan string // names of tables
@@ -39,11 +39,11 @@ type damage struct {
 	done    sync.WaitGroup
 
 	mu    sync.Mutex
-	files map[string]bool // that are reported
+	files map[string]bool // files that are reported
 
 	scheduler *pausingScheduler
 	compactor pausingDB
-	failed    atomic.Int32 // compactions, one after the other
+	failed    atomic.Int32 // failed compactions in a row
 	resting   atomic.Bool  // compactions pause
 }
 
@@ -55,7 +55,7 @@ func (d *damage) init(s *Store) {
 	d.resting.Store(false)
 }
 
-// start begins to look at what the engine reports.
+// start starts the goroutine that handles reports of the engine.
 func (d *damage) start() {
 	d.done.Go(func() {
 		pause := time.NewTimer(compactPause)
@@ -78,14 +78,14 @@ func (d *damage) start() {
 	})
 }
 
-// stop ends that, before the engine is closed.
+// stop ends that goroutine, before the engine is closed.
 func (d *damage) stop() {
 	close(d.ending)
 	d.done.Wait()
 }
 
-// listen makes the engine tell of damage. It may hold its locks meanwhile. Without a listener the engine ends
-// the process.
+// listen makes the engine report damage. The engine may hold its locks during a report. Without a
+// listener the engine ends the process.
 func (d *damage) listen(l *pebble.EventListener) {
 	l.DataCorruption = func(info pebble.DataCorruptionInfo) { d.report(filepath.Base(info.Path)) }
 	l.BackgroundError = func(err error) {
@@ -116,8 +116,9 @@ func (d *damage) listen(l *pebble.EventListener) {
 	}
 }
 
-// pausingScheduler is the engine's scheduler of compactions, which can pause. The constructor for tests leaves out
-// only a ticker that matters where the number of compactions at a time may grow; here it is one.
+// pausingScheduler is the engine's scheduler of compactions, with a pause. The constructor for
+// tests lacks only a ticker, which matters where the number of concurrent compactions may grow.
+// Here it is one.
 type pausingScheduler struct {
 	*pebble.ConcurrencyLimitScheduler
 	d *damage
@@ -159,7 +160,8 @@ func (d *damage) resume() {
 	}
 }
 
-// report hands on a table that the engine could not read. If too many wait, the engine reports it again.
+// report queues a table that the engine could not read. If too many wait, the engine reports it
+// again.
 func (d *damage) report(name string) (taken bool) {
 	d.mu.Lock()
 	known := d.files[name]
@@ -175,7 +177,7 @@ func (d *damage) report(name string) (taken bool) {
 	}
 }
 
-// look finds out what is damaged in a table.
+// look finds the damage in a table.
 func (d *damage) look(name string) {
 	if name == flushedTable {
 		if d.s.db.Metrics().Levels[0].Sublevels >= l0StopFiles-memTablesBeforeStop {
@@ -191,7 +193,7 @@ func (d *damage) look(name string) {
 	}
 	t, err := d.s.tableNamed(name)
 	if err != nil || t == nil {
-		return // it has gone meanwhile
+		return // the table was removed in the meantime
 	}
 	v := tableVerifier{fs: d.s.opts.fs, dir: d.s.keeper.dir, opts: readerOptions(d.s.opts.fs), window: make([]byte, verifyWindow)}
 	found, err := v.verify(t)
@@ -227,7 +229,7 @@ func (d *damage) note(f Damage) (isNew bool) {
 	return true
 }
 
-// tableNamed returns what the engine knows of a table, or nil.
+// tableNamed returns the engine's description of a table, or nil.
 func (s *Store) tableNamed(name string) (*tableInfo, error) {
 	levels, err := s.db.SSTables()
 	if err != nil {
@@ -247,7 +249,7 @@ func (s *Store) tableNamed(name string) (*tableInfo, error) {
 
 var errStuck = errors.New("the storage engine cannot go on beside a damaged file")
 
-// giveUp ends the store in order, before writes wait for compactions that can not be done.
+// giveUp ends the store in order, before writes wait for compactions that cannot be done.
 func (d *damage) giveUp() {
 	d.mu.Lock()
 	names := slices.Sorted(maps.Keys(d.files))
@@ -268,7 +270,7 @@ func (d *damage) hits(k store.Key) bool {
 		var first [queueKeyLen]byte
 		putQueueKey(first[:], prefix, k)
 		for _, s := range *spans {
-			// The last key below the span counts too: what comes after it may be missing.
+			// The last key below the span counts too, because keys after it may be missing.
 			if bytes.Compare(s.high, first[:]) >= 0 && (bytes.Compare(s.low, first[:]) <= 0 || bytes.HasPrefix(s.low, first[:])) {
 				return true
 			}

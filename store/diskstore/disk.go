@@ -13,33 +13,36 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// disk is the file system as one opening of the database sees it. The engine cannot go on after an error from its
-// log or its manifest: it calls Fatalf, or panics with its locks held. So it is not given one:
+// disk is the file system for one opening of the database. The engine cannot go on after an error
+// from its log or its manifest: it calls Fatalf, or panics with its locks held. So it gets no error:
 //
-//   - What fails for want of space or descriptors waits and is tried again, for the patience of the store at most.
-//   - What fails otherwise, or for longer, severs the engine from the disk. From then on its log and manifest seem to
-//     take everything and nothing reaches the files, which stay as they are; tables are neither written nor removed.
+//   - A write that fails for lack of space or descriptors waits and is tried again, at most for the
+//     patience of the store.
+//   - A write that fails otherwise, or for longer, severs the engine from the disk. From then on
+//     writes to its log and manifest seem to succeed, but the files stay as they are. Tables are
+//     neither written nor removed.
 //
-// The store is told before a severed write returns, and acknowledges nothing from then on. A severed engine can still
-// be read and be closed; another opening of the database then reads what is really there.
+// The store is told before a severed write returns, and acknowledges nothing from then on. A
+// severed engine can still be read and be closed. The next opening of the database then reads the
+// true contents of the disk.
 type disk struct {
 	vfs.FS
 	fail     func(error) // told before the engine is severed
 	waits    func(error) // told of a failure that is tried again
 	patience time.Duration
 
-	opening  atomic.Bool // errors are passed on: the engine handles them, but for those of tables
+	opening  atomic.Bool // errors are passed on, since the engine handles them, except those of tables
 	gaveUp   chan error  // capacity 1: why the database cannot be opened
 	severed  atomic.Bool
 	severing sync.Mutex
-	parted   chan struct{} // closed when nobody wants to read any more: tables fail now
+	parted   chan struct{} // closed when reads have ended: tables fail now
 	part     sync.Once
 
 	mu   sync.Mutex
-	open map[*diskFile]struct{} // files that are no tables: the engine waits for each write to them
+	open map[*diskFile]struct{} // files other than tables: the engine waits for each write to them
 }
 
-// retryEvery is how often an operation that waits is tried again.
+// retryEvery is the pause between two attempts of a waiting operation.
 const retryEvery = 50 * time.Millisecond
 
 var errSevered = errors.New("the engine is severed from the disk")
@@ -53,7 +56,7 @@ func newDisk(s *Store) *disk {
 	return d
 }
 
-// sever parts the engine from the disk because of an error.
+// sever severs the engine from the disk because of an error.
 func (d *disk) sever(err error) {
 	d.severing.Lock()
 	defer d.severing.Unlock()
@@ -74,10 +77,10 @@ func (d *disk) giveUp(err error) {
 	select {}
 }
 
-// letGo ends what the engine has under way after it was severed, so that it can be closed.
+// letGo ends the engine's running operations after it was severed, so that it can be closed.
 func (d *disk) letGo() { d.part.Do(func() { close(d.parted) }) }
 
-// passes reports whether an operation that failed may succeed later without anything else done.
+// passes reports whether a failed operation may succeed later without a change by the store.
 func passes(err error) bool {
 	return fullDisk(err) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
@@ -86,8 +89,8 @@ func fullDisk(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// rescue decides about a write that failed, or that must not be done at all since the engine is severed. What it
-// returns is for the engine.
+// rescue handles a write that failed, or that must not be done since the engine is severed. The
+// engine gets the returned error.
 func (d *disk) rescue(op *operation, err error) error {
 	if d.opening.Load() && !d.severed.Load() {
 		if op.table { // the engine would try it for ever
@@ -98,7 +101,7 @@ func (d *disk) rescue(op *operation, err error) error {
 	if err != nil && !d.severed.Load() && passes(err) && op.again != nil {
 		err = d.wait(op, err)
 		if err == nil || op.table && !d.severed.Load() {
-			return err // the engine gives a table up, which frees its space, and begins it again
+			return err // the engine drops the table, which frees its space, and begins it again
 		}
 	}
 	if err != nil {
@@ -112,13 +115,14 @@ func (d *disk) rescue(op *operation, err error) error {
 	return errSevered
 }
 
-// operation is a write of the engine's.
+// operation is a write by the engine.
 type operation struct {
-	table bool         // it is for a table, which the engine can do without
+	table bool         // it is for a table; the engine survives its failure
 	again func() error // tries it once more; nil if that must not be done
 }
 
-// wait tries an operation again until it succeeds, fails for another reason, or has failed for too long.
+// wait tries an operation again until it succeeds, fails for another reason, or has failed for too
+// long.
 func (d *disk) wait(op *operation, err error) error {
 	for late := time.Now().Add(d.patience); passes(err) && time.Now().Before(late) && !d.severed.Load(); {
 		d.waits(err)
@@ -161,7 +165,7 @@ func (d *disk) openFile(name string, do func() (vfs.File, error)) (vfs.File, err
 	return f, nil
 }
 
-// slowest is how long the write has gone on that the engine has waited for the longest.
+// slowest returns the duration of the longest write for which the engine waits.
 func (d *disk) slowest(now time.Time) (longest time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -173,7 +177,7 @@ func (d *disk) slowest(now time.Time) (longest time.Duration) {
 	return longest
 }
 
-// synced is how many bytes of an open file are known to be on disk.
+// synced returns how many bytes of an open file are known to be on disk.
 func (d *disk) synced(name string) int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -211,7 +215,7 @@ func (d *disk) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCate
 	return d.openFile(newname, func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, category) })
 }
 
-// OpenDir implements vfs.FS. A directory is opened to be synced.
+// OpenDir implements vfs.FS. The engine opens a directory only to sync it.
 func (d *disk) OpenDir(name string) (vfs.File, error) {
 	return d.openFile(name, func() (vfs.File, error) { return d.FS.OpenDir(name) })
 }
@@ -231,7 +235,7 @@ func (d *disk) MkdirAll(dir string, perm fs.FileMode) error {
 	return d.alter(func() error { return d.FS.MkdirAll(dir, perm) })
 }
 
-// Remove implements vfs.FS. The engine can do with a file that it could not remove.
+// Remove implements vfs.FS. The engine goes on even if a file could not be removed.
 func (d *disk) Remove(name string) error {
 	if d.severed.Load() {
 		return nil
@@ -256,9 +260,9 @@ type diskFile struct {
 	disk   *disk
 	name   string
 	table  bool
-	bytes  atomic.Int64 // written in order
-	synced atomic.Int64 // of those, how many were on disk at the last sync
-	since  atomic.Int64 // when the write under way began, in Unix nanoseconds; zero while there is none
+	bytes  atomic.Int64 // bytes written in order
+	synced atomic.Int64 // bytes of those that were on disk at the last sync
+	since  atomic.Int64 // start of the running write, in Unix nanoseconds; zero without one
 }
 
 // begin notes that the engine waits for a write. The caller must call end.
@@ -270,7 +274,8 @@ func (f *diskFile) begin() {
 
 func (f *diskFile) end() { f.since.Store(0) }
 
-// Write implements vfs.File. What is left of a write that the disk took in part is written once there is space.
+// Write implements vfs.File. If the disk takes only a part, Write writes the rest once there is
+// space.
 func (f *diskFile) Write(p []byte) (n int, err error) {
 	f.begin()
 	defer f.end()
@@ -310,14 +315,14 @@ func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
 	return len(p), nil
 }
 
-// Sync implements vfs.File. One that failed is never tried again: the system may have dropped what was to be synced,
-// and say next time that all is well.
+// Sync implements vfs.File. A failed sync is never tried again. The system may have dropped the
+// data, and report success next time.
 func (f *diskFile) Sync() error { return f.syncAll(f.File.Sync) }
 
 // SyncData implements vfs.File.
 func (f *diskFile) SyncData() error { return f.syncAll(f.File.SyncData) }
 
-// syncAll is a sync of all that was written before.
+// syncAll syncs all data that was written before.
 func (f *diskFile) syncAll(do func() error) error {
 	bytes := f.bytes.Load()
 	err := f.sync(do)
@@ -360,7 +365,7 @@ func (f *diskFile) Close() error {
 	return f.disk.rescue(&operation{table: f.table}, err)
 }
 
-// nullFile is what a severed engine gets for a new file.
+// nullFile is the new file that a severed engine gets.
 type nullFile struct{ name string }
 
 func (nullFile) Close() error                           { return nil }

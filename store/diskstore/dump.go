@@ -19,10 +19,11 @@ import (
 
 var _ store.Movable = (*Store)(nil)
 
-// dumped is what a dump reads, in its order. The other keys follow from these, or belong to this store alone.
+// dumped lists what a dump reads, in its order. The other keys follow from these, or belong to
+// this store only.
 var dumped = []byte{prefixSecret, prefixProject, prefixClient, prefixRefresh, prefixToken, prefixDedup, prefixEntry}
 
-// Dump reads everything as it is at its beginning. A page's Next is its last key.
+// Dump reads the whole store as it is at the beginning of the dump. A page's Next is its last key.
 func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*store.Page, error] {
 	return pages.Of(ctx, func(w *pages.Writer) error {
 		if err := s.enter(ctx); err != nil {
@@ -40,7 +41,7 @@ func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[
 // dump is a call of Dump.
 type dump struct {
 	*pages.Writer
-	last []byte // the key that was read last, empty before the first
+	last []byte // the last key that was read, empty before the first
 	now  int64
 }
 
@@ -62,7 +63,7 @@ func (s *Store) dump(d *dump) (err error) {
 	return nil
 }
 
-// section reads what has one prefix, behind the key that was read last.
+// section reads the keys with one prefix, after the last key that was read.
 func (d *dump) section(snapshot *pebble.Snapshot, prefix byte) (err error) {
 	first := []byte{prefix}
 	if len(d.last) > 0 && d.last[0] == prefix {
@@ -90,7 +91,7 @@ func (d *dump) section(snapshot *pebble.Snapshot, prefix byte) (err error) {
 	return it.Error()
 }
 
-// add takes a record into the page, unless it has expired.
+// add adds a record to the page, unless it has expired.
 func (d *dump) add(key, value []byte) error {
 	p := d.Page
 	switch key[0] {

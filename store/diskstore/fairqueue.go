@@ -2,28 +2,28 @@ package diskstore
 
 import "github.com/openccs/openccs/store"
 
-// fairQueue is the work that waits for the committer, in a line for each caller. It is bounded by its callers, each of
-// which waits until its work is done; SetPresent, which does not, waits for room. Groups are filled by deficit round
-// robin: each line in turn may spend turnBytes more. A caller with little to do is in the next group, however much
-// the others have.
+// fairQueue holds the work that waits for the committer, in a line for each caller. Its callers
+// bound it: each waits until its work is done. SetPresent does not wait for that, but for room.
+// Groups are filled by deficit round robin: each line in turn may spend turnBytes more. A caller
+// with little work is in the next group, however much work the others have.
 type fairQueue struct {
 	lines map[store.Key]*callerQueue // those with work
-	order []*callerQueue             // the same, the next to be served first
-	spare []*callerQueue             // empty ones, to be used again
+	order []*callerQueue             // the same, in the order in which they are served
+	spare []*callerQueue             // empty ones, for reuse
 }
 
 // callerQueue is the work of one caller, in order.
 type callerQueue struct {
 	caller store.Key
 	works  []work
-	next   int // of works: those before were taken
+	next   int // index in works; earlier ones were taken
 	credit int // bytes that it may still spend
 }
 
 const (
 	turnBytes  = 16 << 10
-	spareLines = 64 // that are kept
-	spareWorks = 64 // that the memory of a kept line is for
+	spareLines = 64 // kept empty lines
+	spareWorks = 64 // capacity of a kept line
 )
 
 func (t *fairQueue) init() { t.lines = map[store.Key]*callerQueue{} }
@@ -65,7 +65,7 @@ func (t *fairQueue) next(dst []work) []work {
 				break
 			}
 			if len(dst) > 0 && (entries+e > groupEntries || bytes+b > groupBytes) {
-				return dst // it goes on here
+				return dst // the next call goes on here
 			}
 			entries, bytes = entries+e, bytes+b
 			l.credit = max(0, l.credit-b)
@@ -83,7 +83,7 @@ func (t *fairQueue) next(dst []work) []work {
 	return dst
 }
 
-// retire forgets a line that is empty.
+// retire removes an empty line.
 func (t *fairQueue) retire(l *callerQueue) {
 	delete(t.lines, l.caller)
 	if len(t.spare) < spareLines && cap(l.works) <= spareWorks {

@@ -8,22 +8,22 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// condition is a state of the store in which it refuses calls. Each refuses what those before it do, and more.
+// condition is a state in which the store refuses calls. Each refuses more than the one before it.
 type condition int
 
 const (
-	low     condition = iota // little space is left: what takes more is refused
+	low     condition = iota // little space is left: calls that need more are refused
 	stalled                  // a write waits for the disk: writes are refused
-	failed                   // a write has failed: the database must be opened again. Reads go on
-	down                     // it is being opened again: all calls are refused
+	failed                   // a write has failed: the database must be reopened. Reads go on
+	down                     // the database is being reopened: all calls are refused
 	broken                   // only a new process can open it
 	closed
 	conditions
 )
 
-// health is the conditions that hold now. Reading it costs an atomic load.
+// health holds the current conditions. Reading it costs an atomic load.
 type health struct {
-	gravest atomic.Pointer[verdict] // nil while none holds
+	gravest atomic.Pointer[verdict] // nil without a condition
 
 	mu     sync.Mutex
 	holds  [conditions]error
@@ -37,7 +37,7 @@ type verdict struct {
 
 func (h *health) init() { h.broken = make(chan struct{}) }
 
-// refusal is the error of a call that is refused from a condition on, or nil.
+// refusal returns the error of a call that is refused from a condition on, or nil.
 func (h *health) refusal(from condition) error {
 	if v := h.gravest.Load(); v != nil && v.condition >= from {
 		return v.err
@@ -45,7 +45,7 @@ func (h *health) refusal(from condition) error {
 	return nil
 }
 
-// begin notes that a condition holds. The first reason stays.
+// begin notes that a condition holds. Its first reason stays.
 func (h *health) begin(c condition, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,7 +59,7 @@ func (h *health) begin(c condition, err error) {
 	h.judge()
 }
 
-// end notes that conditions hold no longer.
+// end notes that conditions no longer hold.
 func (h *health) end(over ...condition) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -80,12 +80,12 @@ func (h *health) judge() {
 	h.gravest.Store(nil)
 }
 
-// unavailable makes a reason an error that callers know as store.ErrUnavailable.
+// unavailable makes an error that wraps store.ErrUnavailable from a reason.
 func unavailable(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, fmt.Errorf(format, args...))
 }
 
-// refusesGrowth returns why the store takes nothing that needs more space, or nil.
+// refusesGrowth returns why the store refuses calls that need more space, or nil.
 func (s *Store) refusesGrowth() error { return s.health.refusal(low) }
 
 // Health implements store.Health.

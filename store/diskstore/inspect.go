@@ -12,25 +12,25 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Damage is what is wrong with one file of a store.
+// Damage describes the damage of one file of a store.
 type Damage struct {
 	File    string `json:"file"`
-	Offset  int64  `json:"offset"`            // of what cannot be read, -1 if the file as a whole is wrong
+	Offset  int64  `json:"offset"`            // of the damage; -1 if the whole file is wrong
 	Problem string `json:"problem"`           // in words
-	Follows string `json:"follows,omitempty"` // what can be read after it, of a log or manifest
+	Follows string `json:"follows,omitempty"` // readable rest of a log or manifest
 
-	// Of a table, what its unreadable part holds.
+	// The unreadable part of a table holds these.
 	Keys    string `json:"keys,omitempty"`    // range of keys
 	Queues  string `json:"queues,omitempty"`  // range of queues
-	Entries int64  `json:"entries,omitempty"` // keys that cannot be read
+	Entries int64  `json:"entries,omitempty"` // number of keys that cannot be read
 
-	table *tableInfo // nil if it is no table
+	table *tableInfo // nil if the file is no table
 	log   uint64     // number of the log, 0 if it is none
 	span  span
 	rest  bool // only blocks of data are damaged: the other ones can be saved
 }
 
-// String names the file and says what is wrong with it.
+// String names the file and its problem.
 func (d Damage) String() string {
 	var b strings.Builder
 	b.WriteString(d.File)
@@ -81,7 +81,7 @@ func (e *DamageError) Error() string {
 	return b.String()
 }
 
-// inspection is what is known of a store's files without the engine.
+// inspection holds the state of a store's files, read without the engine.
 type inspection struct {
 	fs   vfs.FS
 	dir  string
@@ -91,8 +91,8 @@ type inspection struct {
 	inventory    *inventory
 	manifestName string
 	manifest     *manifestRead
-	unsure       bool     // the manifest does not say for sure which tables and logs there are
-	logs         []uint64 // that the engine will read, in order
+	unsure       bool     // the manifest does not list the tables and logs reliably
+	logs         []uint64 // logs that the engine will read, in order
 	torn         *logRead // the newest log, if its tail is torn
 	damages      []Damage
 }
@@ -111,7 +111,8 @@ func (in *inspection) wrong(file, format string, args ...any) {
 	in.add(Damage{File: file, Offset: -1, Problem: fmt.Sprintf(format, args...)})
 }
 
-// inspect looks at a store's files, except into the tables. It changes nothing. Damage is no error.
+// inspect reads a store's files, except the contents of tables. It changes nothing. Damage is no
+// error.
 func inspect(fsys vfs.FS, dir string) (*inspection, error) {
 	in := &inspection{fs: fsys, dir: dir}
 	var err error
@@ -145,7 +146,7 @@ func inspect(fsys vfs.FS, dir string) (*inspection, error) {
 	return in, in.checkLogs()
 }
 
-// checkOptions looks whether the engine can read the options that it wrote last.
+// checkOptions checks whether the engine can read the options that it wrote last.
 func (in *inspection) checkOptions() error {
 	newest := ""
 	for _, name := range in.list {
@@ -166,7 +167,7 @@ func (in *inspection) checkOptions() error {
 	return nil
 }
 
-// data returns a file that shows that the directory holds data, or "".
+// data returns the name of a file that proves that the directory holds data, or "".
 func (in *inspection) data() string {
 	for _, name := range in.list {
 		if strings.HasSuffix(name, ".sst") || name == inventoryFile {
@@ -181,7 +182,7 @@ func (in *inspection) data() string {
 	return ""
 }
 
-// findManifest finds out which manifest the engine will read.
+// findManifest finds the manifest that the engine will read.
 func (in *inspection) findManifest() (ok bool, err error) {
 	desc, err := pebble.Peek(in.dir, in.fs)
 	if err != nil {
@@ -193,7 +194,7 @@ func (in *inspection) findManifest() (ok bool, err error) {
 		in.manifestName = in.fs.PathBase(desc.ManifestFilename)
 		return true, nil
 	case in.data() == "":
-		in.empty = true // or was being made when the machine crashed
+		in.empty = true // or the store was being made when the machine crashed
 		return false, nil
 	case !desc.Exists:
 		in.wrong("marker.manifest", "it is missing, but %s shows that there is a store", in.data())
@@ -203,7 +204,7 @@ func (in *inspection) findManifest() (ok bool, err error) {
 	return false, nil
 }
 
-// checkManifest reads the manifest and holds it against the inventory.
+// checkManifest reads the manifest and compares it with the inventory.
 func (in *inspection) checkManifest() (ok bool, err error) {
 	name := in.manifestName
 	f, size, err := openSized(in.fs, in.fs.PathJoin(in.dir, name))
@@ -251,7 +252,7 @@ func (in *inspection) checkManifest() (ok bool, err error) {
 	}
 }
 
-// checkTables looks whether all tables are there.
+// checkTables checks whether all tables exist.
 func (in *inspection) checkTables() error {
 	for _, number := range slices.Sorted(maps.Keys(in.manifest.tables)) {
 		t := in.manifest.tables[number]

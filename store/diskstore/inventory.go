@@ -13,8 +13,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// The inventory is a small file beside the engine's. It says that the store exists and which files it had, so
-// that a missing or older file is told from an empty store. The copy of the manifest lets Repair restore it.
+// The inventory is a small file beside the engine's files. It says that the store exists and lists
+// its files, so that a missing or older file differs from an empty store. The copy of the manifest
+// lets Repair restore it.
 const (
 	inventoryFile   = "INVENTORY"
 	inventoryTemp   = "INVENTORY.dbtmp"
@@ -30,17 +31,18 @@ type inventory struct {
 	Store    string         `json:"store"` // random name of the store
 	Manifest inventoryPart  `json:"manifest"`
 	Logs     []inventoryLog `json:"logs"`
-	Damaged  []string       `json:"damaged,omitempty"` // files that the engine could not go on beside
+	Damaged  []string       `json:"damaged,omitempty"` // files with damage that stops the engine
 }
 
-// inventoryPart is a file whose first bytes stay as they are.
+// inventoryPart is a file whose first bytes do not change.
 type inventoryPart struct {
 	Name string `json:"name"`
 	Size int64  `json:"size"`
 	Sum  uint32 `json:"sum"`
 }
 
-// inventoryLog is a log. If it is closed, it has exactly this size and checksum, else at least this size.
+// inventoryLog is a log. If it is closed, it has exactly this size and checksum. Otherwise it has
+// at least this size.
 type inventoryLog struct {
 	Number uint64 `json:"number"`
 	Closed bool   `json:"closed,omitempty"`
@@ -54,7 +56,8 @@ func newInventory() *inventory {
 
 var errInventory = errors.New("its checksum is wrong")
 
-// readInventory returns nil if there is none, and an error that wraps errInventory if it cannot be trusted.
+// readInventory reads the inventory. It returns nil if there is none, and an error that wraps
+// errInventory if it cannot be trusted.
 func readInventory(fsys vfs.FS, dir string) (*inventory, error) {
 	b, err := readFile(fsys, fsys.PathJoin(dir, inventoryFile), maxInventory)
 	if errors.Is(err, fs.ErrNotExist) {

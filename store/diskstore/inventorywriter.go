@@ -15,7 +15,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// inventoryWriter keeps the inventory current. The engine tells it of new files; a goroutine of its own writes.
+// inventoryWriter keeps the inventory current. The engine reports new files to it, and its own
+// goroutine writes.
 type inventoryWriter struct {
 	fs  vfs.FS
 	dir string
@@ -30,7 +31,7 @@ type inventoryWriter struct {
 	wake chan struct{} // capacity 1
 	done sync.WaitGroup
 
-	// Owned by the goroutine while it runs.
+	// The goroutine owns these while it runs.
 	inv    *inventory
 	failed bool // the last write failed, which was logged
 }
@@ -41,8 +42,8 @@ func (k *inventoryWriter) init(s *Store, dir string) {
 	k.wake = make(chan struct{}, 1)
 }
 
-// listen makes the engine tell the keeper what changes. The engine may hold its locks meanwhile. What it does while
-// it is severed from the disk is not true.
+// listen makes the engine report changes to the writer. The engine may hold its locks during a
+// report. Reports of a severed engine are not true.
 func (k *inventoryWriter) listen(l *pebble.EventListener, severed *atomic.Bool) {
 	l.ManifestCreated = func(info pebble.ManifestCreateInfo) {
 		if info.Err != nil || severed.Load() {
@@ -74,7 +75,7 @@ func (k *inventoryWriter) forget(number uint64) {
 	k.logs = slices.DeleteFunc(k.logs, func(n uint64) bool { return n == number })
 }
 
-// damage notes a file that the engine could not go on beside.
+// damage notes a file with damage that stops the engine.
 func (k *inventoryWriter) damage(name string) {
 	k.change(func() {
 		if !slices.Contains(k.damaged, name) {
@@ -93,8 +94,8 @@ func (k *inventoryWriter) change(what func()) {
 	}
 }
 
-// start writes the inventory of a store that has just been opened, and then whenever it changes. synced says that
-// all that is in the log now is on disk.
+// start writes the inventory of a store that has just been opened, and then whenever it changes.
+// synced says that the log is on disk as it is now.
 func (k *inventoryWriter) start(old *inventory, synced bool) error {
 	if k.inv = old; old == nil {
 		k.inv = newInventory()
@@ -120,7 +121,7 @@ func (k *inventoryWriter) start(old *inventory, synced bool) error {
 	return nil
 }
 
-// measure notes the size of the log that the store began with.
+// measure notes the size of the log with which the store began.
 func (k *inventoryWriter) measure() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -132,11 +133,11 @@ func (k *inventoryWriter) measure() error {
 	return err
 }
 
-// sealed notes how much of the newest log is on disk. Its last record is a sync mark, which may be missing: the
-// engine may have padded the block instead of ending with it.
+// sealed notes how much of the newest log is on disk. Its last record is a sync mark, which may be
+// missing: the engine may have padded the block instead of ending with it.
 func (k *inventoryWriter) sealed(d *disk) {
 	k.mu.Lock()
-	number := uint64(0) // no log is called that
+	number := uint64(0) // no log has this number
 	if n := len(k.logs); n > 0 {
 		number = k.logs[n-1]
 	}
@@ -158,7 +159,7 @@ func (k *inventoryWriter) stop() {
 	k.done.Wait()
 }
 
-// closed writes the inventory of a store whose engine has been closed: all its logs are complete.
+// closed writes the inventory of a store whose engine has been closed. All its logs are complete.
 func (k *inventoryWriter) closed() error {
 	k.stop()
 	if err := k.refresh(); err != nil {
@@ -186,7 +187,7 @@ func (k *inventoryWriter) update() error {
 	return k.inv.write(k.fs, k.dir)
 }
 
-// refresh brings the inventory in memory, and the copy of the manifest, up to date.
+// refresh updates the inventory in memory, and the copy of the manifest.
 func (k *inventoryWriter) refresh() error {
 	k.mu.Lock()
 	name := k.manifest
@@ -203,8 +204,8 @@ func (k *inventoryWriter) refresh() error {
 	return k.copyManifest(name)
 }
 
-// copyManifest appends to the copy of the manifest what the manifest has gained. What the engine is just writing
-// is copied with the next change.
+// copyManifest appends the new part of the manifest to its copy. An edit that the engine is
+// writing now is copied with the next change.
 func (k *inventoryWriter) copyManifest(name string) error {
 	part := inventoryPart{Name: name}
 	if part.Name == k.inv.Manifest.Name {
@@ -212,7 +213,7 @@ func (k *inventoryWriter) copyManifest(name string) error {
 	}
 	from, size, err := openSized(k.fs, k.fs.PathJoin(k.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the next one has taken its place, which the inventory writer is about to hear
+		return nil // a newer manifest replaced it; the writer will be told soon
 	}
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
@@ -221,7 +222,8 @@ func (k *inventoryWriter) copyManifest(name string) error {
 	if size == part.Size && part.Size > 0 {
 		return nil
 	}
-	// The inventory promises these bytes, so they must be on disk. Windows syncs no file that was opened to read.
+	// The inventory promises these bytes, so they must be on disk. Windows does not sync a file
+	// opened for reading.
 	if err := from.Sync(); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("copy %s: %w", name, err)
 	}
