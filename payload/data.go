@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// Data is the pairs of a message as ccs keeps them: key and value after key and value, each as its
-// length (a uvarint) and its bytes. The zero value has no pairs.
+// Data holds the key-value pairs of a message in the core's format. Keys and values alternate,
+// each as its length (a uvarint) and its bytes. The zero value has no pairs.
 type Data []byte
 
 // Append adds a pair.
@@ -18,10 +18,10 @@ func (d Data) Append(key, value string) Data {
 	return append(d, value...)
 }
 
-// All yields the pairs in order. The strings share d's memory. It stops at the first byte that is no
-// Data; Valid tells.
+// All yields the pairs in order. The strings share d's memory. It stops at the first malformed
+// byte; Valid reports whether there is one.
 func (d Data) All() iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) { d.each(yield) } // small enough for a loop to cost no allocation
+	return func(yield func(string, string) bool) { d.each(yield) } // inlined: no allocation
 }
 
 func (d Data) each(yield func(string, string) bool) {
@@ -40,7 +40,7 @@ func (d Data) each(yield func(string, string) bool) {
 	}
 }
 
-// Valid reports whether d is whole pairs and nothing else.
+// Valid reports whether d consists of whole pairs and nothing else.
 func (d Data) Valid() bool {
 	fields, ok := 0, true
 	for rest := d; len(rest) > 0; fields++ {
@@ -51,7 +51,8 @@ func (d Data) Valid() bool {
 	return fields%2 == 0
 }
 
-// Size is what counts towards the payload limit: the bytes of all keys and values (CCS 2.6).
+// Size returns the number of bytes that count towards the payload limit: those of all keys and
+// values (CCS 2.6).
 func (d Data) Size() int {
 	n := 0
 	for k, v := range d.All() {

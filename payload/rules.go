@@ -8,8 +8,8 @@ import (
 // MaxTTL is the longest and the default time_to_live of a downstream message (CCS 2.3).
 const MaxTTL = 2419200 * time.Second
 
-// ParseTTL returns the lifetime that a time_to_live names: a decimal number of seconds from 0 to MaxTTL. A fraction
-// or an exponent is out of range. It is for the caller to check that s is a number.
+// ParseTTL returns the lifetime that a time_to_live names: a decimal number of seconds from 0 to
+// MaxTTL. A fraction or an exponent is out of range. The caller must check that s is a number.
 func ParseTTL(s string) (_ time.Duration, ok bool) {
 	digits := strings.TrimPrefix(s, "-")
 	seconds := time.Duration(0)
@@ -25,17 +25,17 @@ func ParseTTL(s string) (_ time.Duration, ok bool) {
 	return seconds * time.Second, true
 }
 
-// Priority is how soon a device should get a message.
+// Priority says how soon a device should get a message.
 type Priority uint8
 
-// The priorities of CCS 2.3. PriorityDefault is what a message has that names none.
+// These are the priorities of CCS 2.3. A message that names no priority has PriorityDefault.
 const (
 	PriorityDefault Priority = iota
 	PriorityNormal
 	PriorityHigh
 )
 
-// ParsePriority returns the priority that a word names, or the number that APNs has for it (CCS 2.3).
+// ParsePriority returns the priority of a word, or of the number that APNs uses for it (CCS 2.3).
 func ParsePriority(s string) (_ Priority, ok bool) {
 	switch {
 	case s == "5" || strings.EqualFold(s, "normal"):
@@ -46,19 +46,19 @@ func ParsePriority(s string) (_ Priority, ok bool) {
 	return 0, false
 }
 
-// MaxCollapseKey is how many bytes a collapse key may have (CCS 2.3).
+// MaxCollapseKey is the maximum length of a collapse key in bytes (CCS 2.3).
 const MaxCollapseKey = 256
 
-// TopicPrefix is how the address of a topic begins.
+// TopicPrefix is the start of a topic's address.
 const TopicPrefix = "/topics/"
 
-// Rules are what the content of a message must keep to where eras of the protocol differ. The zero value is the
-// protocol's usual.
+// Rules are the rules for a message's content that differ between eras of the protocol. The zero
+// value is the usual protocol.
 type Rules struct {
-	MaxPayload      int  // bytes of data and notification to a token or group (CCS 2.6); default 4096
+	MaxPayload      int  // data and notification to a token or group in bytes (CCS 2.6); default 4096
 	MaxTopicPayload int  // to a topic or condition; default 2048
-	StrictDataKeys  bool // data keys as GCM 3.0 had them: none that begins with google or gcm (CCS 2.4)
-	LenientBooleans bool // "true" and "false" for true and false (CCS 2.3)
+	StrictDataKeys  bool // refuse data keys that begin with google or gcm, as GCM 3.0 did (CCS 2.4)
+	LenientBooleans bool // accept "true" and "false" for true and false (CCS 2.3)
 }
 
 const (
@@ -66,8 +66,8 @@ const (
 	defaultMaxTopicPayload = 2048
 )
 
-// Limit returns how many bytes the data and the notification of a message may have: of one to a topic or a condition,
-// or of one to a registration.
+// Limit returns the maximum size in bytes of the data and notification of a message: to a topic or
+// condition if toTopic is set, otherwise to a registration.
 func (r *Rules) Limit(toTopic bool) int {
 	if toTopic {
 		return orDefault(r.MaxTopicPayload, defaultMaxTopicPayload)
@@ -82,12 +82,12 @@ func orDefault(n, usual int) int {
 	return n
 }
 
-// MaxReservedKey is the length of the longest key that is reserved as a whole; a longer one is reserved only for its
-// beginning.
+// MaxReservedKey is the length of the longest key that is reserved as a whole. A longer key is
+// reserved only if its beginning is.
 const MaxReservedKey = len("message_type")
 
-// ReservedKey reports whether a key may not be in data. Devices would take it for one of the protocol's
-// (CCS 2.4). strict is Rules.StrictDataKeys.
+// ReservedKey reports whether a key is forbidden in data. Devices would mistake it for one of the
+// protocol's keys (CCS 2.4). strict is Rules.StrictDataKeys.
 func ReservedKey(key string, strict bool) bool {
 	switch key {
 	case "from", "message_type", "google", "gcm":

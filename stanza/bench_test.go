@@ -12,7 +12,8 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// payload returns the JSON text of a message of about size bytes, with pairs of data of 60 bytes each.
+// payload returns the JSON text of a message of about size bytes, with pairs of data of 60 bytes
+// each.
 func payload(size int) string {
 	var b strings.Builder
 	b.WriteString(`{"to":"` + strings.Repeat("APA91bH_x-", 14) + `","message_id":"m-1234567890","time_to_live":600,"data":{"k":"v"`)
@@ -27,7 +28,7 @@ func message(json string) string {
 	return `<message id=""><gcm xmlns="google:mobile:data">` + json + `</gcm></message>`
 }
 
-// loop yields the header once and a message for ever, as much as a read takes.
+// loop yields the header once and then a message forever, as much as fits into a read.
 type loop struct {
 	rest, message string
 }
@@ -82,7 +83,7 @@ func BenchmarkReadDecodeAck(b *testing.B) {
 	}
 }
 
-// The stages of BenchmarkReadDecodeAck one by one.
+// BenchmarkHeader and the others below measure the stages of BenchmarkReadDecodeAck one by one.
 
 func BenchmarkNext(b *testing.B) {
 	for _, m := range messages {

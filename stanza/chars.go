@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Classes of bytes. Which of the characters beyond ASCII may stand in a name is not checked: no name that
-// CCS knows has any.
+// These tables classify bytes. The Reader does not check which characters beyond ASCII may be in a
+// name, because no name that CCS uses has any.
 var spaces, nameStart, nameByte [256]bool
 
 func init() {
@@ -23,17 +23,17 @@ func init() {
 	}
 }
 
-// Words of eight bytes, each byte the same.
+// These words of eight bytes have the same value in each byte.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// controls has the high bit of each byte of x set that is below 0x20. Bytes above the first such may be
-// marked falsely; those from 0x80 on are not marked.
+// controls returns a word with the high bit of each byte of x set that is below 0x20. Bytes above
+// the first such byte may be marked falsely. Bytes from 0x80 on are not marked.
 func controls(x uint64) uint64 { return (x - 0x20*ones) &^ x & highs }
 
-// zeros marks the bytes of x that are 0, as controls does.
+// zeros marks the bytes of x that are 0, in the same way as controls.
 func zeros(x uint64) uint64 { return (x - ones) &^ x & highs }
 
 // checkCharacters refuses bytes in the finished header or element that XML 1.0 cannot carry.
@@ -51,12 +51,12 @@ func (r *Reader) checkCharacters() bool {
 	return false
 }
 
-// badCharacter returns the offset of the first byte in b that is no part of an XML character in UTF-8, or
-// -1. Code points that are no characters are U+FFFE and U+FFFF, surrogates are no UTF-8 anyway.
+// badCharacter returns the offset of the first byte in b that is not part of an XML character in
+// UTF-8, or -1. U+FFFE and U+FFFF are not characters. Surrogates are not valid UTF-8 anyway.
 func badCharacter(b []byte) int {
 	all := uint64(0)
 	i := 0
-	for ; i+32 <= len(b); i += 32 { // four words a turn, as this looks at every byte that comes in
+	for ; i+32 <= len(b); i += 32 { // four words each, for speed
 		p := (*[32]byte)(b[i:])
 		w, x := binary.LittleEndian.Uint64(p[:]), binary.LittleEndian.Uint64(p[8:])
 		y, z := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
@@ -88,8 +88,8 @@ func badControl(b []byte) int {
 	return -1
 }
 
-// firstBad looks in b for what is no UTF-8 or no character, up to the control character at the given
-// offset, which is the answer otherwise.
+// firstBad returns the offset of the first invalid UTF-8 or invalid character in b before the
+// control character. If there is none, it returns the offset of the control character.
 func firstBad(b []byte, control int) int {
 	if control >= 0 {
 		b = b[:control]
@@ -122,7 +122,8 @@ func noCharacter(b []byte) bool {
 
 const badReference = "& without a predefined entity or a character behind it"
 
-// checkReferences returns the offset of the first & in b that starts no valid reference, or -1.
+// checkReferences returns the offset of the first & in b that does not start a valid reference, or
+// -1.
 func checkReferences(b []byte) int {
 	for i := 0; ; {
 		n := bytes.IndexByte(b[i:], '&')
@@ -138,9 +139,9 @@ func checkReferences(b []byte) int {
 	}
 }
 
-// unescape copies src to dst with its references replaced, and returns the length of the result, or the
-// offset in src of what is no valid reference, else -1. dst may be the same memory as src, or start before
-// it.
+// unescape copies src to dst with its references replaced, and returns the length of the result.
+// bad is the offset in src of the first invalid reference, or -1. dst may be the same memory as
+// src, or start before it.
 func unescape(dst, src []byte) (n, bad int) {
 	for i := 0; ; {
 		amp := bytes.IndexByte(src[i:], '&')
@@ -163,12 +164,12 @@ func unescape(dst, src []byte) (n, bad int) {
 	}
 }
 
-// maxReference is longer than any reference somebody writes in earnest, leading zeros allowed for.
+// maxReference is longer than any reference that a client writes, even with leading zeros.
 const maxReference = 24
 
-// reference decodes the reference that b starts with. The size is 0 if there is none.
+// reference decodes the reference at the start of b. The size is 0 if there is none.
 func reference(b []byte) (c rune, size int) {
-	if len(b) >= 6 && string(b[:6]) == "&quot;" { // what JSON text is full of
+	if len(b) >= 6 && string(b[:6]) == "&quot;" { // JSON text has many of these
 		return '"', 6
 	}
 	b = b[:min(len(b), maxReference)]
@@ -210,5 +211,5 @@ func isCharacter(c rune) bool {
 		c >= 0xE000 && c < 0xFFFE || c >= 0x10000 && c <= utf8.MaxRune
 }
 
-// firstMark returns the index in its word of the lowest byte that a mark is on.
+// firstMark returns the index in its word of the lowest marked byte.
 func firstMark(marks uint64) int { return bits.TrailingZeros64(marks) / 8 }

@@ -2,17 +2,17 @@ package stanza
 
 import "github.com/openccs/openccs/payload"
 
-// What a payload says, apart from how it is written, is in package payload.
+// Package payload defines the content of a payload, independent of the wire format.
 type (
-	// Data is the pairs of a message as ccs keeps them.
+	// Data holds the key-value pairs of a message as the core keeps them.
 	Data = payload.Data
-	// Priority is how soon a device should get a message.
+	// Priority says how soon a device should get a message.
 	Priority = payload.Priority
-	// Rules are what DecodeInbound may be told to do otherwise. The zero value is the protocol's usual.
+	// Rules are options of DecodeInbound. The zero value is the usual protocol.
 	Rules = payload.Rules
 )
 
-// The priorities of CCS 2.3. PriorityDefault is what a message has that names none.
+// These are the priorities of CCS 2.3. A message that names no priority has PriorityDefault.
 const (
 	PriorityDefault = payload.PriorityDefault
 	PriorityNormal  = payload.PriorityNormal
@@ -22,5 +22,5 @@ const (
 // MaxTTL is the longest and the default time_to_live of a downstream message (CCS 2.3).
 const MaxTTL = payload.MaxTTL
 
-// Object is the text of a JSON object, as it was sent and found valid.
+// Object is the text of a valid JSON object, as the peer sent it.
 type Object string

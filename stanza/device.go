@@ -2,11 +2,11 @@ package stanza
 
 import "time"
 
-// What a device says and is told when it uses XMPP instead of MCS is no part of GCM. It is made of the forms of
-// CCS 3: a message has those of an upstream message (CCS 3.6), whichever way it goes, and an ack or nack those of
-// every ack and nack.
+// GCM does not define how a device uses XMPP instead of MCS. This package uses the forms of CCS 3.
+// A message in either direction has the form of an upstream message (CCS 3.6). An ack or nack has
+// the form of every ack and nack.
 
-// The message types of DEV 9.3.
+// These are the message types of DEV 9.3.
 const (
 	DeletedMessages = "deleted_messages" // data has total_deleted
 	SendError       = "send_error"       // data has original_message_id, error and error_description
@@ -16,7 +16,7 @@ const (
 type ToDevice struct {
 	MessageType string // "" for an app server's message, DeletedMessages or SendError
 	From        string // sender ID or authorised entity
-	MessageID   string // what the device acknowledges
+	MessageID   string // the device acknowledges this ID
 	Category    string // the app
 	Subtype     string // of the app's registration, "" for none
 	CollapseKey string // "" for none
@@ -44,7 +44,7 @@ func AppendToDevice(b []byte, to string, m *ToDevice) []byte {
 	return append(b, `}`+closeGCM...)
 }
 
-// appendField appends a field that may be left out.
+// appendField appends an optional field. It appends nothing for the value "".
 func appendField(b []byte, name, value string) []byte {
 	if value == "" {
 		return b
@@ -52,18 +52,20 @@ func appendField(b []byte, name, value string) []byte {
 	return AppendJSONString(append(b, name...), value)
 }
 
-// FromDevice is what a device on XMPP said: an upstream message, or an ack or nack of something sent to it.
+// FromDevice is a payload from a device on XMPP: an upstream message, or an ack or nack of a
+// message to it.
 type FromDevice struct {
 	Type     Type     // TypeUpstream, TypeAck or TypeNack
 	HasTo    bool     // an ack without to is malformed (CCS 3.4)
-	To       string   // the address of the sender; of an ack, the from of what it is for
+	To       string   // the address of the sender; in an ack, the from of the acknowledged message
 	HasTTL   bool     // the message names a time_to_live
-	Upstream Upstream // From is "" unless the message names it; of an ack or nack there is only the MessageID
+	Upstream Upstream // From is "" unless the message names it; an ack or nack has only the MessageID
 }
 
-// DecodeFromDevice decodes the payload of a message from a device on XMPP. Its error is always an *Error, and
-// what in still holds then is as for DecodeInbound. in is overwritten, and its strings share the payload's memory,
-// but Data is its own. Whether data is too large, and whether to is a sender, is not looked at.
+// DecodeFromDevice decodes the payload of a message from a device on XMPP. Its error is always an
+// *Error; with an error, in holds the same fields as after DecodeInbound. DecodeFromDevice
+// overwrites in. The strings share the payload's memory, but Data is a copy. It checks neither the
+// size of data nor whether to is a sender.
 func DecodeFromDevice(payload []byte, in *FromDevice) error {
 	var d document
 	err := d.parse(payload, false)
@@ -112,8 +114,8 @@ func DecodeFromDevice(payload []byte, in *FromDevice) error {
 	return nil
 }
 
-// AppendFromDevice appends a message as a device writes it. to is the address of the sender; without From the
-// server finds the registration itself.
+// AppendFromDevice appends a message in the form that a device writes. to is the address of the
+// sender. Without From the server finds the registration itself.
 func AppendFromDevice(b []byte, to string, m *Upstream) []byte {
 	b = append(b, openRequest+`{"to":`...)
 	b = AppendJSONString(b, to)

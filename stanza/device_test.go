@@ -22,7 +22,7 @@ func TestVectorsFromDevices(t *testing.T) {
 	}
 }
 
-// decodedFromDevice tells what DecodeFromDevice makes of a payload.
+// decodedFromDevice describes the result of DecodeFromDevice for a payload.
 func decodedFromDevice(data []byte) string {
 	var in stanza.FromDevice
 	err := stanza.DecodeFromDevice(data, &in)

@@ -7,7 +7,7 @@ import (
 	"github.com/openccs/openccs/payload"
 )
 
-// field is a top-level key of a payload that means something, in one direction or the other.
+// field is a top-level key of a payload that has a meaning in at least one direction.
 type field uint8
 
 const (
@@ -38,7 +38,7 @@ const (
 	fieldCount
 )
 
-// fieldOf returns the field of a key, which is as exact about case as GCM was.
+// fieldOf returns the field of a key. Keys are case-sensitive, as in GCM.
 func fieldOf(key string) field {
 	switch key {
 	case "to":
@@ -91,7 +91,8 @@ func fieldOf(key string) field {
 	return unknownField
 }
 
-// document is a payload whose syntax was checked: where the fields are, not yet what is in them.
+// document is a payload with checked syntax. It has the positions of the fields; their values are
+// not checked yet.
 type document struct {
 	lexer
 	fields [fieldCount]value
@@ -99,12 +100,12 @@ type document struct {
 	size    int // of the pairs in data and notification, as CCS 2.6 counts
 	badKey  value
 	hasBad  bool
-	badText bool // the payload is no UTF-8
+	badText bool // the payload is not valid UTF-8
 	scratch [32]byte
 }
 
-// parse walks over the payload. The error is nil or says why it is no JSON object; the fields before the
-// fault are there all the same.
+// parse scans the payload. The error is nil or says why the payload is not a JSON object. With an
+// error, d has the fields before the fault.
 func (d *document) parse(payload []byte, strictKeys bool) error {
 	d.b = payload
 	ok := d.members(strictKeys)
@@ -157,8 +158,7 @@ func (d *document) members(strictKeys bool) bool {
 	}
 }
 
-// pairs walks over data or notification, counts what is in it, and remembers the first key of data that
-// is forbidden.
+// pairs scans data or notification, counts its size, and records the first forbidden key of data.
 func (d *document) pairs(data, strictKeys bool) bool {
 	d.i++
 	for first := true; ; first = false {
@@ -179,8 +179,9 @@ func (d *document) pairs(data, strictKeys bool) bool {
 	}
 }
 
-// prefix returns the key, or enough of it to see that it is forbidden, without allocating where that is
-// in the client's hand: of a key with escapes it decodes the first few characters into a small array.
+// prefix returns the key, or enough of it to see that it is forbidden. It allocates no memory
+// whose size the client controls: it decodes only the first characters of a key with escapes, into
+// a small array.
 func (d *document) prefix(key value) string {
 	raw := d.b[key.start:key.end]
 	if !key.escaped {
@@ -200,7 +201,8 @@ func (d *document) prefix(key value) string {
 	return stringOf(short)
 }
 
-// text returns the string in a field, "" if it holds none or one that may not be echoed.
+// text returns the string in a field. It returns "" if the field is not a string, or is one that
+// may not be echoed.
 func (d *document) text(f field) string {
 	v := d.fields[f]
 	if v.kind != kindString {
@@ -213,7 +215,7 @@ func (d *document) text(f field) string {
 	return s
 }
 
-// messageID returns the message_id: a string, or a number as it is written (CCS 2.3).
+// messageID returns the message_id, which is a string, or a number as it is written (CCS 2.3).
 func (d *document) messageID() string {
 	if v := d.fields[fieldMessageID]; v.kind == kindNumber {
 		return d.string(v)
@@ -221,11 +223,11 @@ func (d *document) messageID() string {
 	return d.text(fieldMessageID)
 }
 
-// has reports whether a field is there; null counts as absent (CCS 2.3).
+// has reports whether a field is present. null counts as absent (CCS 2.3).
 func (d *document) has(f field) bool { return d.fields[f].kind > kindNull }
 
-// excerpt returns a value as the documented error texts quote it: a string without quotes, anything else
-// as it is, and no more of it than a log line wants.
+// excerpt returns a value as the documented error texts quote it: a string without quotes, any
+// other value as it is. It cuts the value to the length of a log line.
 func (d *document) excerpt(v value) string {
 	s := stringOf(d.b[v.start:v.end])
 	if v.kind == kindString {

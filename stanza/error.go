@@ -3,8 +3,8 @@ package stanza
 // Code is the error of a nack (CCS 3.3).
 type Code string
 
-// The codes that ccs emits. Clients take an unknown code for INTERNAL_SERVER_ERROR and retry, so there
-// are no others.
+// The package emits only these codes, because clients treat an unknown code as
+// INTERNAL_SERVER_ERROR and retry.
 const (
 	InvalidJSON               Code = "INVALID_JSON"
 	BadRegistration           Code = "BAD_REGISTRATION"
@@ -17,7 +17,8 @@ const (
 	ConnectionDraining        Code = "CONNECTION_DRAINING"
 )
 
-// Error is a refusal that the peer may be told: Code and Description go into the nack, Err is for the log.
+// Error is a refusal that the peer may see. Code and Description go into the nack, Err into the
+// log.
 type Error struct {
 	Code        Code
 	Description string

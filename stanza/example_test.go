@@ -8,7 +8,7 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// A server without devices: it accepts what is well-formed.
+// This example is a server without devices. It accepts every well-formed message.
 func Example() {
 	connection := strings.NewReader(`<stream:stream to='gcm.googleapis.com' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>` +
 		`<message id=""><gcm xmlns="google:mobile:data">{"to":"T","message_id":"m-1","data":{"k":"v"}}</gcm></message>` +

@@ -1,4 +1,4 @@
 package stanza
 
-// Held is the size of the chunk that r holds.
+// Held returns the size of the chunk that r holds.
 func (r *Reader) Held() int { return cap(r.buf) }

@@ -19,7 +19,8 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// FuzzReader compares a Reader with itself byte by byte, and with encoding/xml for what both accept.
+// FuzzReader compares a Reader with itself byte by byte, and with encoding/xml for input that both
+// accept.
 func FuzzReader(f *testing.F) {
 	for _, v := range vectors(f, "stream") {
 		f.Add(v.data)
@@ -34,7 +35,7 @@ func FuzzReader(f *testing.F) {
 
 		r := stanza.NewReader(bytes.NewReader(data), stanza.AfterBind)
 		h, err := r.Header()
-		if err != nil || bytes.IndexByte(data, '\r') >= 0 { // encoding/xml makes it \n, Reader doesn't
+		if err != nil || bytes.IndexByte(data, '\r') >= 0 { // encoding/xml makes it \n, Reader does not
 			return
 		}
 		d := xml.NewDecoder(bytes.NewReader(data))
@@ -77,7 +78,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// nextStart returns the next start tag of the depth d is at, nil if encoding/xml refuses what comes.
+// nextStart returns the next start tag of the depth d is at, or nil if encoding/xml refuses the
+// input.
 func nextStart(d *xml.Decoder) *xml.StartElement {
 	for {
 		tok, err := d.Token()
@@ -99,8 +101,8 @@ func attr(e *xml.StartElement, name string) string {
 	return ""
 }
 
-// FuzzDecodeInbound checks that encoding/json accepts what DecodeInbound accepts, with the same values, and
-// that what is refused can be answered.
+// FuzzDecodeInbound checks that encoding/json accepts what DecodeInbound accepts, with the same
+// values, and that every refused payload can be answered.
 func FuzzDecodeInbound(f *testing.F) {
 	for _, v := range vectors(f, "payload") {
 		f.Add(v.data)
@@ -140,7 +142,7 @@ func FuzzDecodeInbound(f *testing.F) {
 		checkObject(t, all["data"], m.Data)
 		checkObject(t, all["notification"], m.Notification)
 
-		// What a client makes of it is the same message again.
+		// A client that writes the decoded message writes the same message again.
 		again := stanza.AppendDownstream(nil, m)
 		r := open(t, io.MultiReader(strings.NewReader(opening), bytes.NewReader(again)))
 		var e stanza.Element
@@ -153,7 +155,8 @@ func FuzzDecodeInbound(f *testing.F) {
 	})
 }
 
-// checkAnswer sees to it that the answer to a message is a stanza, and JSON, with the same id and to in it.
+// checkAnswer checks that the answer to a message is a stanza, and JSON, with the same id and to
+// in it.
 func checkAnswer(t *testing.T, to, id string, err error) {
 	answer := stanza.AppendAck(nil, to, id, "")
 	var refused *stanza.Error
@@ -182,7 +185,7 @@ func checkObject(t *testing.T, want any, got stanza.Object) {
 	}
 	data := got.AppendData(nil)
 	require.True(t, data.Valid())
-	pairs := map[string]string{} // of duplicates the last, as encoding/json has it
+	pairs := map[string]string{} // the last of duplicates, as in encoding/json
 	n := 0
 	for k, v := range got.All() {
 		pairs[k] = v
@@ -225,7 +228,7 @@ func asText(v any) string {
 	return ""
 }
 
-// FuzzObject checks that any Object can be asked for its pairs, and that Data is whole whatever it is.
+// FuzzObject checks that All works for any Object, and that the Data of any Object is valid.
 func FuzzObject(f *testing.F) {
 	f.Add(`{"a":"b","c":[ 1, {"d": null} ]}`, []byte{1, 'a', 1, 'b'})
 	f.Fuzz(func(t *testing.T, s string, raw []byte) {

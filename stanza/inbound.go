@@ -8,15 +8,17 @@ import (
 	"github.com/openccs/openccs/payload"
 )
 
-// missingMessageID is the documented text with its documented end, a backslash and an n (CCS 3.3).
+// missingMessageID is the documented text. It ends in a backslash and an n, as documented (CCS
+// 3.3).
 const missingMessageID = `Missing Required Field: message_id\n`
 
-// DecodeInbound decodes the payload of a message from an app server (CCS 2.2 to 2.6, 3.4). Its error is
-// always an *Error; rules may be nil. in is overwritten, and its strings share the payload's memory.
+// DecodeInbound decodes the payload of a message from an app server (CCS 2.2 to 2.6, 3.4). Its
+// error is always an *Error. rules may be nil. DecodeInbound overwrites in, and the strings share
+// the payload's memory.
 //
-// With an error, in still holds the type, message_id, to and condition as far as they stand in front of
-// what is no JSON. If the message_id is "", nothing can be answered but a stanza error 400, and otherwise
-// a nack (CCS 3.3). An ack without a to is no error here: it has HasTo false.
+// With an error, in still holds the type, message_id, to and condition if they come before the
+// invalid JSON. If the message_id is "", only a stanza error 400 can answer; otherwise a nack does
+// (CCS 3.3). An ack without a to is no error here; it has HasTo false.
 func DecodeInbound(text []byte, rules *Rules, in *Inbound) error {
 	var usual Rules
 	if rules == nil {
@@ -52,7 +54,8 @@ func DecodeInbound(text []byte, rules *Rules, in *Inbound) error {
 	return d.payload(m, rules)
 }
 
-// messageType is TypeAck or TypeNack if the payload says so, and otherwise that of a message of this peer.
+// messageType returns TypeAck or TypeNack if the payload says so, and otherwise the given type,
+// which is that of a message from this peer.
 func (d *document) messageType(otherwise Type) Type {
 	switch d.text(fieldMessageType) {
 	case "ack":
@@ -63,7 +66,7 @@ func (d *document) messageType(otherwise Type) Type {
 	return otherwise
 }
 
-// noMessageType refuses a message that names a type: only acks and nacks have one.
+// noMessageType refuses a message that names a type. Only acks and nacks have one.
 func (d *document) noMessageType() error {
 	switch {
 	case d.has(fieldMessageType) && d.fields[fieldMessageType].kind != kindString:
@@ -74,7 +77,7 @@ func (d *document) noMessageType() error {
 	return nil
 }
 
-// target checks who the message is for.
+// target checks the recipient of the message.
 func (d *document) target(m *Downstream) error {
 	switch {
 	case d.has(fieldRegistrationIDs):
@@ -91,7 +94,7 @@ func (d *document) target(m *Downstream) error {
 	return nil
 }
 
-// options reads the fields of CCS 2.3 behind the target.
+// options reads the fields of CCS 2.3 that come after the target.
 func (d *document) options(m *Downstream, rules *Rules) error {
 	for _, o := range [...]struct {
 		name  string
@@ -155,7 +158,8 @@ func (d *document) priority(m *Downstream) error {
 	return nil
 }
 
-// ttl reads a number, or a string of digits as Google's own samples have it (CCS 9 row 6).
+// ttl reads time_to_live: a number, or a string of digits as in Google's own samples (CCS 9 row
+// 6).
 func (d *document) ttl() (time.Duration, error) {
 	v := d.fields[fieldTTL]
 	if v.kind <= kindNull {
@@ -211,7 +215,7 @@ func (d *document) object(f field) Object {
 	return Object(stringOf(d.b[v.start:v.end]))
 }
 
-// typeError is the documented refusal of a value of the wrong type.
+// typeError returns the documented refusal of a value of the wrong type.
 func (d *document) typeError(name, javaType string, f field) *Error {
 	pkg := "java.lang."
 	if javaType == "Map" {
@@ -220,7 +224,7 @@ func (d *document) typeError(name, javaType string, f field) *Error {
 	return invalidJSON("JSON_TYPE_ERROR", fmt.Sprintf("Field %q must be a JSON %s%s: %s", name, pkg, javaType, d.excerpt(d.fields[f])))
 }
 
-// invalidJSON is the refusal of a payload, its text in the documented shape (CCS 3.3).
+// invalidJSON returns the refusal of a payload, with a text in the documented form (CCS 3.3).
 func invalidJSON(kind, reason string) *Error {
 	return &Error{Code: InvalidJSON, Description: "InvalidJson: " + kind + " : " + reason}
 }

@@ -8,10 +8,11 @@ import (
 	"unsafe"
 )
 
-// maxNesting is how deep arrays and objects may nest in a payload; the payload itself is 1.
+// maxNesting is the maximum depth of arrays and objects in a payload. The payload itself has depth
+// 1.
 const maxNesting = 64
 
-// kind is what a JSON value is.
+// kind is the kind of a JSON value.
 type kind uint8
 
 const (
@@ -24,7 +25,7 @@ const (
 	kindArray
 )
 
-// value is where a JSON value stands: a string without its quotes, anything else whole.
+// value is the position of a JSON value: of a string without its quotes, of any other value whole.
 type value struct {
 	start, end int32
 	size       int32 // in bytes, as a string of a message's data (CCS 2.4)
@@ -32,12 +33,12 @@ type value struct {
 	escaped    bool // a string that has escapes
 }
 
-// lexer walks over JSON text (RFC 8259), strictly and without allocating. A method that fails returns
-// false and leaves why and where.
+// lexer scans JSON text (RFC 8259) strictly and without allocating. A method that fails returns
+// false and records the reason and the position.
 type lexer struct {
 	b      []byte
 	i      int
-	blank  int  // bytes of white space passed: what compact text is shorter by
+	blank  int  // bytes of white space passed; compact text is shorter by this
 	wide   bool // a byte beyond ASCII was passed; the caller checks for UTF-8
 	reason string
 }
@@ -47,7 +48,7 @@ func (l *lexer) fail(reason string) bool {
 	return false
 }
 
-// unexpected fails at what stands at l.i.
+// unexpected fails at the byte at l.i.
 func (l *lexer) unexpected() bool {
 	if l.i >= len(l.b) {
 		return l.fail("Unexpected end")
@@ -55,7 +56,7 @@ func (l *lexer) unexpected() bool {
 	return l.fail("Unexpected character")
 }
 
-// peek skips white space and returns the byte behind it, 0 at the end.
+// peek skips white space and returns the next byte, or 0 at the end.
 func (l *lexer) peek() byte {
 	for ; l.i < len(l.b); l.i++ {
 		if c := l.b[l.i]; !spaces[c] {
@@ -75,7 +76,8 @@ func (l *lexer) open() bool {
 	return true
 }
 
-// key passes the next key of an object and its colon, up to the value. more is false behind the last one.
+// key passes the next key of an object and its colon, up to the value. more is false after the
+// last key.
 func (l *lexer) key(first bool) (key value, more, ok bool) {
 	c := l.peek()
 	if c == '}' {
@@ -102,7 +104,7 @@ func (l *lexer) key(first bool) (key value, more, ok bool) {
 	return key, true, true
 }
 
-// value passes a value. depth is that of the array or object that it is in.
+// value passes a value. depth is that of the enclosing array or object.
 func (l *lexer) value(v *value, depth int) bool {
 	c := l.peek()
 	start, blank := l.i, l.blank
@@ -206,7 +208,7 @@ func (l *lexer) number() bool {
 	return true
 }
 
-// digits passes one digit or more.
+// digits passes one or more digits.
 func (l *lexer) digits() bool {
 	start := l.i
 	for l.i < len(l.b) && '0' <= l.b[l.i] && l.b[l.i] <= '9' {
@@ -215,8 +217,8 @@ func (l *lexer) digits() bool {
 	return l.i > start || l.unexpected()
 }
 
-// quoted passes the string whose quote is at l.i. It looks at eight bytes at a time for one that ends the
-// string or needs a second look.
+// quoted passes the string whose quote is at l.i. It checks eight bytes at a time for a byte that
+// ends the string or needs special treatment.
 func (l *lexer) quoted(v *value) bool {
 	b, i, saved := l.b, l.i+1, 0
 	v.start, v.kind, v.escaped = int32(i), kindString, false
@@ -263,8 +265,8 @@ func (l *lexer) quoted(v *value) bool {
 	}
 }
 
-// unquote decodes the escape that b starts with, two of them if they are a surrogate pair. A surrogate
-// alone is U+FFFD, as encoding/json has it. n is 0 if there is no valid escape.
+// unquote decodes the escape at the start of b, or two escapes that form a surrogate pair. A
+// single surrogate becomes U+FFFD, as in encoding/json. n is 0 if there is no valid escape.
 func unquote(b []byte) (r rune, n int) {
 	if len(b) < 2 {
 		return 0, 0
@@ -332,7 +334,8 @@ func (l *lexer) appendValue(dst []byte, v value) []byte {
 	return append(dst, raw...)
 }
 
-// string is appendValue without copying where the text says it already.
+// string returns the same as appendValue. It does not copy where the text already contains the
+// result.
 func (l *lexer) string(v value) string {
 	if int(v.size) == int(v.end-v.start) && !v.escaped {
 		return stringOf(l.b[v.start:v.end])
@@ -340,7 +343,7 @@ func (l *lexer) string(v value) string {
 	return stringOf(l.appendValue(make([]byte, 0, v.size), v))
 }
 
-// appendUnquoted appends what a valid JSON string without its quotes stands for.
+// appendUnquoted appends the decoded text of a valid JSON string without its quotes.
 func appendUnquoted(dst, raw []byte) []byte {
 	for i := 0; i < len(raw); {
 		if raw[i] != '\\' {

@@ -5,8 +5,9 @@ import (
 	"iter"
 )
 
-// AppendData appends the object's pairs to d, the values as strings: numbers as they are written, true and
-// false, arrays and objects as compact JSON text; null drops the key (CCS 2.4).
+// AppendData appends the object's pairs to d, with the values as strings: numbers as they are
+// written, true and false, arrays and objects as compact JSON text. A null value drops the key
+// (CCS 2.4).
 func (o Object) AppendData(d Data) Data {
 	l := lexer{b: bytesOf(string(o))}
 	if !l.open() {
@@ -28,7 +29,8 @@ func (o Object) AppendData(d Data) Data {
 	}
 }
 
-// All yields the pairs that AppendData appends. Strings that need no rewriting share the object's memory.
+// All yields the same pairs that AppendData appends. Strings that need no rewriting share the
+// object's memory.
 func (o Object) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		l := lexer{b: bytesOf(string(o))}

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// DecodeOutbound decodes the payload of a message from a server (CCS 3.1 to 3.7; ToDevice), this one or another: it
-// takes numbers for strings, and nacks of 2013, which had all their text in error and no
-// error_description. A message to a device is TypeUpstream as well. out is overwritten; its strings share the payload's memory, but Data is its own.
+// DecodeOutbound decodes the payload of a message from this server or another (CCS 3.1 to 3.7;
+// ToDevice). It accepts numbers for strings. It also accepts the nacks of 2013, which had all
+// their text in error and no error_description. A message to a device is TypeUpstream as well.
+// DecodeOutbound overwrites out. The strings share the payload's memory, but Data is a copy.
 func DecodeOutbound(payload []byte, out *Outbound) error {
 	*out = Outbound{}
 	var d document
@@ -55,8 +56,8 @@ func DecodeOutbound(payload []byte, out *Outbound) error {
 	return nil
 }
 
-// nackError splits what a nack says into code and text. The nacks of 2013 read
-// "InvalidJson : INVALID_TTL : Invalid value ..." in error alone.
+// nackError splits the error of a nack into code and text. The nacks of 2013 have "InvalidJson :
+// INVALID_TTL : Invalid value ..." in error only.
 func nackError(code, description string) (Code, string) {
 	if description == "" && strings.Contains(code, " : ") {
 		description = strings.TrimSpace(code)

@@ -14,14 +14,14 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// script is a connection whose reads each yield one string, and then block for ever: the test fails if it
-// comes to that.
+// script is a connection whose reads each yield one string and then block forever. A test that
+// reaches the end fails.
 type script struct {
 	t     *testing.T
 	reads []string
-	err   error // in place of blocking
+	err   error // instead of blocking
 	held  func() int
-	most  int // that held said when the script was at its end
+	most  int // the result of held at the end of the script
 }
 
 func (s *script) Read(p []byte) (int, error) {
@@ -209,7 +209,7 @@ type nothing struct{}
 
 func (nothing) Read([]byte) (int, error) { return 0, nil }
 
-// Everything that was handed out stays as it was, however far the reader has read on.
+// Returned strings and bytes stay unchanged, however far the reader has read on.
 func TestWhatIsHandedOutIsNeverOverwritten(t *testing.T) {
 	var texts, payloads []string
 	for i := range 400 {

@@ -4,15 +4,15 @@ import (
 	"bytes"
 )
 
-// scanState is where in the syntax Reader.scan stands. A state is all that is kept between reads: the
-// bytes of the unfinished token stay in the chunk.
+// scanState is the position of Reader.scan in the syntax. It is the only state kept between reads:
+// the bytes of the unfinished token stay in the chunk.
 type scanState uint8
 
 const (
 	inText   scanState = iota // between tags
-	inMarkup                  // behind a <
-	inBang                    // behind <!
-	inDecl                    // behind <?
+	inMarkup                  // after a <
+	inBang                    // after <!
+	inDecl                    // after <?
 	inCDATA
 	inTag
 	inQuote // in an attribute value of a tag
@@ -26,8 +26,8 @@ const (
 	closeDecl  = "?>"
 )
 
-// look runs the machine over the bytes that are there, but never past the limit, until it has found
-// something or needs more.
+// look runs the state machine over the available bytes, but never past the limit, until it has a
+// result or needs more bytes.
 func (r *Reader) look() found {
 	if r.found != foundNothing {
 		return r.found
@@ -61,7 +61,7 @@ func (r *Reader) look() found {
 	return r.found
 }
 
-// scanEnd is where the machine must stop: at the end of what was read or at the limit.
+// scanEnd returns where the state machine must stop: at the end of the read bytes or at the limit.
 func (r *Reader) scanEnd() int {
 	return min(len(r.buf), max(r.start-r.skipped+r.limits.Element, r.scan))
 }
@@ -76,7 +76,7 @@ func (r *Reader) scanText(end int) {
 		if i >= 0 {
 			r.finishText(r.token, stop, false)
 		}
-	} else { // skip it, it needn't stay in the chunk
+	} else { // skip it, it need not stay in the chunk
 		skip := stop
 		if r.inHeader {
 			for skip = r.scan; skip < stop && spaces[r.buf[skip]]; skip++ {
@@ -119,7 +119,7 @@ func (r *Reader) scanMarkup() {
 	r.scan++
 }
 
-// scanBang takes one byte of what can only be the start of a CDATA section.
+// scanBang takes one byte of markup that can only be the start of a CDATA section.
 func (r *Reader) scanBang() {
 	i := r.scan - r.token
 	switch c := r.buf[r.scan]; {
@@ -161,8 +161,8 @@ func (r *Reader) scanDecl(end int) {
 	r.token, r.state = r.scan, inText
 }
 
-// scanTag looks for the end of a start tag outside quotes. What can't be one it refuses at once: a JSON text
-// with a bare < would else swallow the stanzas behind it.
+// scanTag looks for the end of a start tag outside quotes. It refuses at once a byte that cannot
+// be in a tag. Otherwise a JSON text with a bare < would swallow the stanzas after it.
 func (r *Reader) scanTag(end int) {
 	for i := r.scan; i < end; i++ {
 		switch c := r.buf[i]; c {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The namespaces that Reader itself has to know.
+// These are the namespaces that Reader itself must recognise.
 const (
 	streamSpace  = "http://etherx.jabber.org/streams"
 	payloadSpace = "google:mobile:data"
@@ -14,20 +14,20 @@ const (
 	xmlnsSpace   = "http://www.w3.org/2000/xmlns/"
 )
 
-// binding is a namespace declaration in scope. The stream header's have depth 0.
+// binding is a namespace declaration in scope. Those of the stream header have depth 0.
 type binding struct {
 	prefix, space string
 	depth         int
 }
 
-// attribute is one of the tag being read.
+// attribute is an attribute of the current tag.
 type attribute struct {
 	prefix, local string
 	value         string // unescaped
 	at            int    // offset in the chunk, for errors
 }
 
-// segment is a piece of the payload, by offsets from the start of the element.
+// segment is a piece of the payload, as offsets from the start of the element.
 type segment struct {
 	start, end int
 	cdata      bool
@@ -85,7 +85,8 @@ func (r *Reader) finishTag() {
 	}
 }
 
-// openStream makes the header from its start tag. It copies, as all of this lives as long as the stream.
+// openStream makes the header from its start tag. It copies the strings, because they live as long
+// as the stream.
 func (r *Reader) openStream(space, local, name string, selfClosed bool) {
 	if space != streamSpace {
 		r.fail("invalid-namespace", r.token, fmt.Sprintf("stream in namespace %q", space))
@@ -154,7 +155,7 @@ func (r *Reader) openChild(space, local string, selfClosed bool) {
 	}
 }
 
-// finishEndTag reads the end tag from r.token to r.scan and closes what it names.
+// finishEndTag reads the end tag from r.token to r.scan and closes the element that it names.
 func (r *Reader) finishEndTag() {
 	name := bytes.TrimRight(r.buf[r.token+2:r.scan-1], " \t\r\n")
 	switch {
@@ -195,7 +196,7 @@ func (r *Reader) finishElement() {
 	r.learn()
 }
 
-// finishText takes character data from start to end.
+// finishText processes the character data from start to end.
 func (r *Reader) finishText(start, end int, cdata bool) {
 	switch {
 	case start == end:
@@ -208,9 +209,10 @@ func (r *Reader) finishText(start, end int, cdata bool) {
 	}
 }
 
-// collectPayload makes one run of the payload's segments. A single segment without references, the usual
-// case, stays where it is. Else the text is moved together over the markup between it, which nobody needs
-// any more once the element is complete; unless it is an error, whose error child the caller decodes.
+// collectPayload joins the payload's segments. A single segment without references, the usual
+// case, stays in place. Otherwise collectPayload moves the text together over the markup between
+// the segments, because nothing reads that markup after the element is complete. The exception is
+// an error, whose error child the caller decodes.
 func (r *Reader) collectPayload() bool {
 	if len(r.segments) == 0 {
 		return true
@@ -242,7 +244,7 @@ func (r *Reader) collectPayload() bool {
 	return true
 }
 
-// readAttributes reads what stands between the name of a tag and its end into r.attrs.
+// readAttributes reads the text between the name of a tag and its end into r.attrs.
 func (r *Reader) readAttributes(i, end int) bool {
 	b := r.buf
 	r.attrs = r.attrs[:0]
@@ -288,7 +290,7 @@ func (r *Reader) readAttributes(i, end int) bool {
 		quote := b[i]
 		i++
 		n := bytes.IndexByte(b[i:end], quote)
-		if n < 0 { // only in an XML declaration; the end of a tag is looked for outside quotes
+		if n < 0 { // only in an XML declaration; a tag's end is only searched for outside quotes
 			r.invalid(i, "malformed tag")
 			return false
 		}
@@ -319,7 +321,7 @@ func (r *Reader) attributeValue(start, end int) (string, bool) {
 	return string(value[:n]), true
 }
 
-// declare puts the namespace declarations among r.attrs into scope.
+// declare brings the namespace declarations among r.attrs into scope.
 func (r *Reader) declare(depth int) bool {
 	for i := range r.attrs {
 		a := &r.attrs[i]
@@ -344,7 +346,7 @@ func (r *Reader) declare(depth int) bool {
 	return true
 }
 
-// resolve returns the namespace that a prefix stands for, or no prefix.
+// resolve returns the namespace of a prefix, which may be empty.
 func (r *Reader) resolve(prefix string) (space string, ok bool) {
 	for i := len(r.scope) - 1; i >= 0; i-- {
 		if b := &r.scope[i]; b.prefix == prefix {
@@ -357,7 +359,7 @@ func (r *Reader) resolve(prefix string) (space string, ok bool) {
 	return "", prefix == ""
 }
 
-// checkAttributes refuses prefixes without a declaration and two attributes of one name.
+// checkAttributes refuses undeclared prefixes and two attributes with the same name.
 func (r *Reader) checkAttributes() bool {
 	for i := range r.attrs {
 		a := &r.attrs[i]
@@ -379,7 +381,8 @@ func (r *Reader) checkAttributes() bool {
 	return true
 }
 
-// sameSpace reports whether an attribute's prefix stands for space. Without a prefix it has no namespace.
+// sameSpace reports whether an attribute's prefix resolves to space. An attribute without a prefix
+// has no namespace.
 func (r *Reader) sameSpace(space, prefix string) bool {
 	if space == "" || prefix == "" {
 		return false
@@ -388,7 +391,7 @@ func (r *Reader) sameSpace(space, prefix string) bool {
 	return other == space
 }
 
-// finishDecl checks the XML declaration from r.token to end, where its ?> stands.
+// finishDecl checks the XML declaration from r.token to end, the position of its ?>.
 func (r *Reader) finishDecl(end int) {
 	i := r.token + len(openDecl)
 	if end <= i || r.text(r.token, i) != openDecl || !spaces[r.buf[i]] {
@@ -414,7 +417,7 @@ func (r *Reader) finishDecl(end int) {
 	}
 }
 
-// endOfName returns where the name at i ends.
+// endOfName returns the end of the name at i.
 func (r *Reader) endOfName(i, end int) int {
 	for i < end && nameByte[r.buf[i]] {
 		i++
@@ -422,7 +425,7 @@ func (r *Reader) endOfName(i, end int) int {
 	return i
 }
 
-// splitName cuts a qualified name at its colon.
+// splitName splits a qualified name at its colon.
 func splitName(name string) (prefix, local string, ok bool) {
 	if i := strings.IndexByte(name, ':'); i >= 0 {
 		prefix, local = name[:i], name[i+1:]

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// template is what comes before the payload of a client's messages. A client writes the same tags around each payload,
-// so a Reader compares bytes where it would parse the tags again: the same bytes, at the same place in the same stream,
-// have the same meaning.
+// template is the text before the payload of a client's messages. A client writes the same tags
+// around each payload, so a Reader compares bytes instead of parsing the tags again. The same
+// bytes at the same place in the same stream have the same meaning.
 type template struct {
-	seen    []byte  // the bytes before the payload of the last message that was parsed
-	head    []byte  // the same of two messages in a row; nil while there was no such pair
-	element Element // the meaning of head, in memory of its own
+	seen    []byte  // the bytes before the payload of the last parsed message
+	head    []byte  // the same for two messages in a row; nil before the first such pair
+	element Element // the meaning of head, in its own memory
 }
 
 const (
-	templateEnd = "</gcm></message>" // comes after the payload of a message that is compared
+	templateEnd = "</gcm></message>" // comes after the payload of a compared message
 	maxTemplate = 256                // bytes of a head
 )
 
-// learn notes what comes before the payload of the element that was just parsed.
+// learn records the text before the payload of the element that was just parsed.
 func (r *Reader) learn() {
 	if len(r.segments) != 1 || r.segments[0].cdata || r.cur.Type == "error" {
 		return
@@ -40,8 +40,8 @@ func (r *Reader) learn() {
 	}
 }
 
-// compare takes the next element if it is like the template, has come whole and ends before end. It leaves every
-// other element to the parser.
+// compare takes the next element if it matches the template, has arrived completely and ends
+// before end. It leaves every other element to the parser.
 func (r *Reader) compare(end int) {
 	head := r.template.head
 	if len(head) == 0 || r.state != inText || r.scan != r.start || len(r.stack) > 0 || r.inHeader {

@@ -12,7 +12,7 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// three is messages whose tags are alike, so that a Reader compares those of the next one.
+// three has messages with the same tags, so that a Reader compares the tags of the next one.
 func three(message string) string { return opening + strings.Repeat(message, 3) }
 
 const plain = `<message id="a"><gcm xmlns="google:mobile:data">{}</gcm></message>`
@@ -39,7 +39,8 @@ var likeStreams = []struct{ name, text string }{
 		strings.Replace(opening, "jabber:client", "jabber:server", 1) + plain + plain},
 }
 
-// What a Reader finds does not depend on whether it compares tags or parses them. Byte by byte it has to parse.
+// The results of a Reader do not depend on whether it compares tags or parses them. Byte by byte
+// it must parse.
 func TestTagsThatAreAlike(t *testing.T) {
 	for _, s := range likeStreams {
 		t.Run(s.name, func(t *testing.T) {
@@ -49,7 +50,7 @@ func TestTagsThatAreAlike(t *testing.T) {
 	}
 }
 
-// A limit holds for messages whose tags are alike too.
+// A limit also holds for messages with the same tags.
 func TestTagsThatAreAlikeAreLimited(t *testing.T) {
 	long := strings.Replace(plain, "{}", strings.Repeat("x", 200), 1)
 	r := stanza.NewReader(strings.NewReader(three(plain)+plain+long), stanza.Limits{Element: 200, Depth: 16, Attrs: 32})

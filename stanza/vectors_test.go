@@ -98,7 +98,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// converse reads a connection as a server does, and tells what came out.
+// converse reads a connection as a server does, and describes the results.
 func converse(src io.Reader) []string {
 	var said []string
 	r := stanza.NewReader(src, stanza.AfterBind)
@@ -177,7 +177,7 @@ func describeEnd(err error) string {
 	return "failed " + err.Error()
 }
 
-// decoded tells what DecodeInbound makes of a payload.
+// decoded describes the result of DecodeInbound for a payload.
 func decoded(data []byte) string {
 	var in stanza.Inbound
 	err := stanza.DecodeInbound(data, nil, &in)

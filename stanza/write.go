@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// What the stanzas of CCS 3 begin and end with, to the byte: clients look for these texts. An ack, nack or
-// control has no attributes and the prefix data; what comes from devices has three and no prefix (3.1).
+// The stanzas of CCS 3 begin and end with exactly these bytes, because clients search for them. An
+// ack, nack or control has no attributes and the prefix data. A message from a device has three
+// attributes and no prefix (3.1).
 const (
 	openReply  = `<message><data:gcm xmlns:data="google:mobile:data">`
 	closeReply = `</data:gcm></message>`
@@ -22,8 +23,8 @@ const (
 	stanzasAttr = ` xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"`
 )
 
-// AppendAck appends the acknowledgement of a downstream message: from is its to, registrationID the
-// canonical token if that is another, else "" (CCS 3.2).
+// AppendAck appends the acknowledgement of a downstream message. from is the to of that message.
+// registrationID is the canonical token if that is another, else "" (CCS 3.2).
 func AppendAck(b []byte, from, messageID, registrationID string) []byte {
 	b = append(b, openReply+`{"message_type":"ack","from":`...)
 	b = AppendJSONString(b, from)
@@ -36,8 +37,8 @@ func AppendAck(b []byte, from, messageID, registrationID string) []byte {
 	return append(b, `}`+closeReply...)
 }
 
-// AppendNack appends the refusal of a message (CCS 3.3). An empty description is written too, as one
-// client requires it.
+// AppendNack appends the refusal of a message (CCS 3.3). It also writes an empty description,
+// because one client requires it.
 func AppendNack(b []byte, from, messageID string, code Code, description string) []byte {
 	b = append(b, openReply+`{"message_type":"nack","from":`...)
 	b = AppendJSONString(b, from)
@@ -50,8 +51,9 @@ func AppendNack(b []byte, from, messageID string, code Code, description string)
 	return append(b, `}`+closeReply...)
 }
 
-// AppendControl appends a control message, whose only known type is CONNECTION_DRAINING. Google sent no
-// message_id, but some clients see nothing without one; "" leaves it out (CCS 3.7).
+// AppendControl appends a control message. Its only known type is CONNECTION_DRAINING. Google sent
+// no message_id, but some clients ignore a control message without one. "" leaves it out (CCS
+// 3.7).
 func AppendControl(b []byte, controlType, messageID string) []byte {
 	b = append(b, openReply+`{"message_type":"control","control_type":`...)
 	b = AppendJSONString(b, controlType)
@@ -78,7 +80,8 @@ func AppendUpstream(b []byte, to string, u *Upstream) []byte {
 	return append(b, `}`+closeGCM...)
 }
 
-// ReceiptPrefix goes before the message_id of a message to make that of its receipt (CCS 3.5).
+// ReceiptPrefix comes before the message_id of a message in the message_id of its receipt (CCS
+// 3.5).
 const ReceiptPrefix = "dr2:"
 
 // AppendReceipt appends a delivery receipt. to is the bare address of the sender (CCS 3.5).
@@ -97,9 +100,9 @@ func AppendReceipt(b []byte, to string, r *Receipt) []byte {
 	return append(b, `,"time_to_live":0}`+closeGCM...)
 }
 
-// StanzaError is the answer to a stanza that names no message_id to nack (CCS 3.3).
+// StanzaError answers a stanza that names no message_id to nack (CCS 3.3).
 type StanzaError struct {
-	ID         string // of the stanza that is answered
+	ID         string // of the answered stanza
 	HasID      bool
 	To         string // the full address of the connection
 	Payload    []byte // echoed, if the stanza had one
@@ -110,8 +113,9 @@ type StanzaError struct {
 	Text       string
 }
 
-// AppendStanzaError appends the error. CCS 3.3 would have an empty id echoed, but 1.11 has seen clients
-// drop the connection on <message id="">, so it is left out.
+// AppendStanzaError appends the error. CCS 3.3 requires an empty id to be echoed.
+// AppendStanzaError leaves it out, because clients drop the connection on <message id=""> (CCS
+// 1.11).
 func AppendStanzaError(b []byte, e *StanzaError) []byte {
 	b = append(b, `<message`...)
 	if e.HasID && e.ID != "" {
@@ -138,9 +142,9 @@ func AppendStanzaError(b []byte, e *StanzaError) []byte {
 	return append(b, `</text></error></message>`...)
 }
 
-// AppendDownstream appends a message as an app server writes it (CCS 2.1, 2.3). Fields with their zero
-// value are left out, as is a TTL of MaxTTL, which is what a message has that names none. Data and
-// Notification are written as they are, in valid JSON text.
+// AppendDownstream appends a message in the form that an app server writes (CCS 2.1, 2.3). It
+// leaves out fields with their zero value. It also leaves out a TTL of MaxTTL, which is the
+// default. Data and Notification must be valid JSON text and are written as they are.
 func AppendDownstream(b []byte, d *Downstream) []byte {
 	b = append(b, openRequest+`{`...)
 	if d.To != "" || d.Condition == "" {
@@ -186,8 +190,8 @@ func AppendDownstream(b []byte, d *Downstream) []byte {
 	return append(b, `}`+closeGCM...)
 }
 
-// AppendClientAck appends an app server's acknowledgement of an upstream message or receipt: to is its
-// from (CCS 3.4).
+// AppendClientAck appends an app server's acknowledgement of an upstream message or receipt. to is
+// the from of that message (CCS 3.4).
 func AppendClientAck(b []byte, to, messageID string) []byte {
 	b = append(b, openRequest+`{"to":`...)
 	b = AppendJSONString(b, to)
@@ -213,14 +217,14 @@ func appendTrue(b []byte, text string, yes bool) []byte {
 	return b
 }
 
-// markup marks the bytes of x that XML escapes, as special does.
+// markup marks the bytes of x that XML escapes, in the same way as special.
 func markup(x uint64) uint64 { return zeros((x|2*ones)^'>'*ones) | zeros(x^'&'*ones) }
 
-// appendObject appends JSON text. What XML would need escaped stands only inside its strings, where JSON
-// can escape it.
+// appendObject appends JSON text. Characters that XML would escape are only inside its strings,
+// where JSON can escape them.
 func appendObject(b []byte, o Object) []byte {
 	s := string(o)
-	done := 0 // of s, up to where it is in b
+	done := 0 // offset in s up to which the text is in b
 	for i := 0; i < len(s); {
 		if i+8 <= len(s) {
 			marks := markup(binary.LittleEndian.Uint64(bytesOf(s[i : i+8])))
@@ -239,23 +243,24 @@ func appendObject(b []byte, o Object) []byte {
 	return append(b, s[done:]...)
 }
 
-// AppendJSONString appends s as a JSON string that needs no XML escaping, as clients exist that don't
-// decode XML's (CCS 1.11 no. 4): <, > and & are written as \u003c, \u003e and \u0026, and so is what XML or
-// JavaScript can't carry. What is no UTF-8 becomes U+FFFD.
+// AppendJSONString appends s as a JSON string that needs no XML escaping, because some clients do
+// not decode XML escapes (CCS 1.11 no. 4). It writes <, > and & as \u003c, \u003e and \u0026. It
+// also escapes characters that XML or JavaScript cannot carry. Invalid UTF-8 becomes U+FFFD.
 func AppendJSONString(b []byte, s string) []byte {
 	b = append(b, '"')
 	b = appendJSON(b, s)
 	return append(b, '"')
 }
 
-// special marks the bytes of x that appendJSON can't simply copy: what JSON or XML escapes, controls, and
-// what is not ASCII. One test finds < and >, which differ in a bit, and one finds " and &.
+// special marks the bytes of x that appendJSON cannot copy unchanged: bytes that JSON or XML
+// escapes, controls, and bytes beyond ASCII. One test finds < and >, which differ in one bit, and
+// one test finds " and &.
 func special(x uint64) uint64 {
 	return zeros(x^'\\'*ones) | zeros((x|2*ones)^'>'*ones) | zeros((x|4*ones)^'&'*ones) | controls(x) | x&highs
 }
 
 func appendJSON(b []byte, s string) []byte {
-	done := 0 // of s, up to where it is in b
+	done := 0 // offset in s up to which the text is in b
 	for i := 0; i < len(s); {
 		if i+8 <= len(s) {
 			marks := special(binary.LittleEndian.Uint64(bytesOf(s[i : i+8])))
@@ -302,11 +307,12 @@ func appendUnicode(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// AppendEscaped appends s as XML text or as an attribute value in double quotes. What XML 1.0 can't carry
-// becomes U+FFFD.
+// AppendEscaped appends s as XML text or as an attribute value in double quotes. Characters that
+// XML 1.0 cannot carry become U+FFFD.
 func AppendEscaped(b []byte, s string) []byte { return appendEscaped(b, s, true) }
 
-// appendEscaped leaves double quotes as they are if not asked to: in text they may stay (CCS 3.1).
+// appendEscaped appends s as AppendEscaped does. It escapes double quotes only if quotes is true,
+// because text may contain them (CCS 3.1).
 func appendEscaped(b []byte, s string, quotes bool) []byte {
 	done := 0
 	for i := 0; i < len(s); {
@@ -324,7 +330,7 @@ func appendEscaped(b []byte, s string, quotes bool) []byte {
 			escape = "&amp;"
 		case r == '"' && quotes:
 			escape = "&quot;"
-		case (r == '\t' || r == '\n') && quotes || r == '\r': // else a parser would make it a space, or \n
+		case (r == '\t' || r == '\n') && quotes || r == '\r': // a parser would make it a space or \n
 			escape = [...]string{'\t': "&#9;", '\n': "&#10;", '\r': "&#13;"}[r]
 		case !isCharacter(r) || r == utf8.RuneError && n == 1:
 			escape = "\uFFFD"

@@ -203,7 +203,7 @@ func TestAnObjectThatIsNoneYieldsNothing(t *testing.T) {
 	assert.Equal(t, `{"a":"1"}`, string(stanza.AppendObject(nil, stanza.Object(`{"a":1,"b":x}`).AppendData(nil))), "up to the fault")
 }
 
-// Wherever it stands, what XML would read is escaped in JSON's way, and nothing else is touched.
+// XML markup is escaped in JSON's way at any position, and nothing else is changed.
 func TestObjectsNeedNoXMLEscaping(t *testing.T) {
 	for _, special := range []string{"<", ">", "&", "<>&", "=", "?", "$", "é"} {
 		for before := range 20 {
