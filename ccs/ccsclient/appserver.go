@@ -17,37 +17,42 @@ import (
 )
 
 const (
-	// stableAfter is the life of a connection after which its loss does not count as a failure.
+	// stableAfter is the minimum life of a connection for its loss not to count as a failure.
 	stableAfter = 10 * time.Second
-	// maxDraining is how many connections may be draining at a time, beside the one that takes messages.
+	// maxDraining is the maximum number of draining connections, not counting the one that takes
+	// messages.
 	maxDraining = 4
-	// defaultDrainTimeout is longer than any server known takes to close a draining connection.
+	// defaultDrainTimeout is longer than any known server takes to close a draining connection.
 	defaultDrainTimeout = 5 * time.Minute
 
 	firstWait   = 500 * time.Millisecond
 	longestWait = 30 * time.Second
 )
 
-// AppServerOptions is how an AppServer behaves. The zero value works. Options.Window bounds the messages that are sent or
-// wait for a connection, and have no answer.
+// AppServerOptions configures an AppServer. The zero value works. Options.Window bounds the
+// unanswered messages: those in flight and those that wait for a connection.
 type AppServerOptions struct {
 	Options
 
-	// OnConnect is called after each login, before what is unanswered is sent again. Default does nothing.
+	// OnConnect is called after each login, before unanswered messages are sent again. Default
+	// does nothing.
 	OnConnect func()
-	// OnDisconnect is called after each failure to connect and each end of a connection that was not draining, with
-	// the reason and the wait before the next try. The reason is nil if the server ended the stream in order. It is not
-	// called for the end that Run's context makes. Default does nothing.
+	// OnDisconnect is called after each failure to connect and each end of a connection that was
+	// not draining. It gets the reason and the wait before the next try. The reason is nil if the
+	// server ended the stream in order. It is not called when Run's context ends the connection.
+	// Default does nothing.
 	OnDisconnect func(reason error, wait time.Duration)
-	// Backoff is the wait after so many failures in a row, from 1; default DefaultBackoff. After a connection that
-	// lasted 10 seconds there is no wait.
+	// Backoff returns the wait after the given number of failures in a row, from 1. Default
+	// DefaultBackoff. After a connection that lasted 10 seconds there is no wait.
 	Backoff func(failures int) time.Duration
-	// DrainTimeout bounds the life of a connection after the server has announced that it will close it; default 5 min.
+	// DrainTimeout bounds the life of a connection after the server has announced that it will
+	// close it. Default 5 min.
 	DrainTimeout time.Duration
 }
 
-// DefaultBackoff waits half a second and twice as long after each further failure, up to 30 s, less up to a third so
-// that many clients do not come back in step.
+// DefaultBackoff returns half a second, doubled after each further failure, up to 30 s. It
+// subtracts a random part of up to a third, so that many clients do not reconnect at the same
+// time.
 func DefaultBackoff(failures int) time.Duration {
 	wait := longestWait
 	if failures < 7 {
@@ -56,10 +61,11 @@ func DefaultBackoff(failures int) time.Duration {
 	return wait - rand.N(wait/3)
 }
 
-// AppServer keeps an app server connected, over one connection after another. A message stays with it until the server
-// has answered it: if the connection ends before that, AppServer sends the message again over the next one, under the
-// same message_id (CCS 4.3). When the server drains a connection, AppServer opens the next one at once and sends
-// there, while the old one gets its answers (CCS 3.7). The callbacks of Options run one at a time.
+// AppServer keeps an app server connected, over one connection after another. It keeps each
+// message until the server has answered it. If the connection ends before that, AppServer sends
+// the message again over the next one, under the same message_id (CCS 4.3). When the server drains
+// a connection, AppServer opens the next one at once and sends new messages there. The old
+// connection stays open for its answers (CCS 3.7). The callbacks of Options run one at a time.
 //
 // Two messages may change places when a connection ends or drains between them.
 type AppServer struct {
@@ -69,28 +75,28 @@ type AppServer struct {
 	log               *zap.Logger
 	window            *flowcontrol.Window // one slot for each message in pending
 	ids               *messageIDs
-	stopped           chan struct{} // closed when Send refuses for good
+	stopped           chan struct{} // closed when Send takes no more messages
 
-	calling sync.Mutex // held while a callback of Options runs
+	calling sync.Mutex // locked during a callback of Options
 
 	// Lock order: mu, Client.mu.
 	mu      sync.Mutex
-	client  *Client             // takes messages; nil if there is none
+	client  *Client             // the connection that takes messages; nil if there is none
 	pending map[string]*message // by message_id
-	sent    uint64              // messages so far
+	sent    uint64              // number of messages so far
 	ended   bool                // stopped is closed
 }
 
-// message is what the server has not answered.
+// message is a message that the server has not answered.
 type message struct {
 	d    stanza.Downstream
-	nth  uint64 // in the order of Send
+	nth  uint64 // its number in the order of Send
 	done func(Reply)
-	on   *Client // the connection that carries it; nil if it is to be sent again
+	on   *Client // the connection that carries it; nil if it must be sent again
 }
 
-// NewAppServer makes an app server that logs in as sender, the sender ID, with key when Run is called. addr is the host
-// and port of a CCS.
+// NewAppServer makes an app server for the CCS at addr, host and port. Run logs in as sender, the
+// sender ID, with key.
 func NewAppServer(addr, sender, key string, o AppServerOptions) *AppServer {
 	o.Options = o.Options.withDefaults()
 	if o.OnConnect == nil {
@@ -116,7 +122,8 @@ func NewAppServer(addr, sender, key string, o AppServerOptions) *AppServer {
 	return a
 }
 
-// oneAtATime makes the callbacks of several connections take turns.
+// oneAtATime wraps the callbacks of o so that those of several connections never run at the same
+// time.
 func (a *AppServer) oneAtATime(o Options) Options {
 	if onUpstream := o.OnUpstream; onUpstream != nil {
 		o.OnUpstream = func(u *Upstream) error {
@@ -139,16 +146,17 @@ func (a *AppServer) oneAtATime(o Options) Options {
 	return o
 }
 
-// Run keeps the app server connected until ctx ends, and then returns the cause of that; or until the server refuses
-// the key, and then returns an error that wraps the *AuthError. When it returns, all connections have ended, and every
-// message has its Reply. It is called once.
+// Run keeps the app server connected until ctx ends or the server refuses the key. In the first
+// case it returns the cause of ctx. In the second case it returns an error that wraps the
+// *AuthError. When it returns, all connections have ended, and every message has its Reply. Call
+// it once.
 func (a *AppServer) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, a.stop)()
 	ctx, cancel := context.WithCancelCause(ctx)
 	var draining sync.WaitGroup
 	defer draining.Wait()
 	defer cancel(nil)
-	defer a.stop() // first of all: a callback may wait for an answer
+	defer a.stop() // before anything else: a callback may wait for an answer
 	places := make(chan struct{}, maxDraining)
 	for failures := 0; ; {
 		lasted, err := a.connectOnce(ctx, func(c *Client) {
@@ -173,7 +181,7 @@ func (a *AppServer) Run(ctx context.Context) error {
 		switch failures++; {
 		case lasted > stableAfter:
 			failures = 0
-		case failures > 1 || !errors.Is(err, ErrDraining): // one drain is no failure, a second one in a row is
+		case failures > 1 || !errors.Is(err, ErrDraining): // only a second drain in a row is a failure
 			wait = a.opts.Backoff(failures)
 		}
 		if !errors.Is(err, ErrDraining) {
@@ -186,7 +194,7 @@ func (a *AppServer) Run(ctx context.Context) error {
 	}
 }
 
-// sleep waits. It returns false if ctx ends first.
+// sleep waits for the given time. It returns false if ctx ends first.
 func sleep(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -198,8 +206,8 @@ func sleep(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// connectOnce sends over one connection until that takes no more, and returns why. The error is ErrDraining for a
-// connection that drain got.
+// connectOnce sends over one connection until that takes no more messages, and returns the reason.
+// The error is ErrDraining if connectOnce has passed the connection to drain.
 func (a *AppServer) connectOnce(ctx context.Context, drain func(*Client)) (lasted time.Duration, err error) {
 	c, err := Dial(ctx, a.addr, a.sender, a.key, a.opts.Options)
 	if err != nil {
@@ -227,8 +235,8 @@ func (a *AppServer) connectOnce(ctx context.Context, drain func(*Client)) (laste
 	return time.Since(began), c.Err()
 }
 
-// finish lets the server answer what is in flight on a draining connection, and close it. What it does not answer goes
-// to the connection there is then.
+// finish waits until the server has answered the messages in flight on a draining connection and
+// has closed it. Unanswered messages then go to the current connection.
 func (a *AppServer) finish(ctx context.Context, c *Client) {
 	timer := time.NewTimer(a.opts.DrainTimeout)
 	defer timer.Stop()
@@ -243,7 +251,8 @@ func (a *AppServer) finish(ctx context.Context, c *Client) {
 	a.sendAgain()
 }
 
-// use makes c the connection that takes messages, and sends what no connection carries.
+// use makes c the connection that takes messages, and sends the messages that no connection
+// carries.
 func (a *AppServer) use(c *Client) {
 	a.mu.Lock()
 	a.client = c
@@ -251,7 +260,7 @@ func (a *AppServer) use(c *Client) {
 	a.sendAgain()
 }
 
-// sendAgain sends what no connection carries, in the order of Send.
+// sendAgain sends the messages that no connection carries, in the order of Send.
 func (a *AppServer) sendAgain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -270,8 +279,9 @@ func (a *AppServer) sendAgain() {
 	}
 }
 
-// post gives a message to the connection, if that takes it. That never waits: each message of the connection has a
-// slot of a.window too, which is as large as the connection's. The caller must hold a.mu.
+// post sends a message over the current connection if that takes it. It never waits: each message
+// of the connection also has a slot of a.window, and the connection's window is as large. The
+// caller must hold a.mu.
 func (a *AppServer) post(m *message) {
 	c := a.client
 	if c == nil || c.window.Take(1) == 0 {
@@ -285,14 +295,14 @@ func (a *AppServer) post(m *message) {
 	}
 }
 
-// answered takes the answer of a connection. It runs on the goroutine that reads it.
+// answered handles the answer to a message of c. It runs on the goroutine that reads c.
 func (a *AppServer) answered(m *message, c *Client, r Reply) {
 	var nack *Nack
 	unanswered := errors.Is(r.Err, ErrClosed) || errors.As(r.Err, &nack) && nack.Code == stanza.ConnectionDraining
 	a.mu.Lock()
 	if unanswered && !a.ended {
 		m.on = nil
-		if a.client != c && nack != nil { // what was in flight when c ended follows in order, by finish
+		if a.client != c && nack != nil { // finish sends the messages in flight of c again, in order
 			a.post(m)
 		}
 		a.mu.Unlock()
@@ -307,7 +317,7 @@ func (a *AppServer) answered(m *message, c *Client, r Reply) {
 	m.done(r)
 }
 
-// stop makes Send refuse, and answers what no connection carries.
+// stop makes Send refuse messages, and answers those that no connection carries.
 func (a *AppServer) stop() {
 	a.mu.Lock()
 	if a.ended {
@@ -330,12 +340,14 @@ func (a *AppServer) stop() {
 	}
 }
 
-// Send sends a message over the connection there is, or over the next one. It waits while the window is full, but not
-// for the answer: done is called with that exactly once, and must not wait for anything. It is an ack, a nack, or
-// ErrClosed after Run has ended, and then the message may have arrived or not. If Send returns an error, it does not call
-// done. The error is ErrClosed, ErrDuplicate or that of ctx.
+// Send sends a message over the current connection, or over the next one. It waits while the
+// window is full, but not for the answer. It calls done with the answer exactly once; done must
+// not wait for anything. The answer is an ack, a nack, or ErrClosed after Run has ended. After
+// ErrClosed the message may have arrived or not. If Send returns an error, it does not call done.
+// The error is ErrClosed, ErrDuplicate or that of ctx.
 //
-// AppServer keeps a copy of the message. A message without a MessageID gets one, which the Reply has.
+// AppServer keeps a copy of the message. It sets the MessageID of a message that has none, and the
+// Reply contains it.
 func (a *AppServer) Send(ctx context.Context, m *Message, done func(Reply)) error {
 	id := m.MessageID
 	if id == "" {
@@ -368,13 +380,14 @@ func (a *AppServer) Send(ctx context.Context, m *Message, done func(Reply)) erro
 	return nil
 }
 
-// SendWait sends a message and waits for its answer. A refusal is an error of type *Nack. If ctx ends first, the message
-// may still be sent.
+// SendWait sends a message and waits for its answer. It returns a refusal as an error of type
+// *Nack. If ctx ends first, the message may still be sent.
 func (a *AppServer) SendWait(ctx context.Context, m *Message) (Ack, error) {
 	return sendWait(ctx, a, m)
 }
 
-// Unanswered is how many messages are sent, or wait for a connection, and have no answer.
+// Unanswered returns the number of messages without an answer: in flight, or waiting for a
+// connection.
 func (a *AppServer) Unanswered() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -22,8 +22,8 @@ import (
 
 var errDown = errors.New("the server is down")
 
-// scripts makes options for which the nth connection meets the nth script after the login, and none a server that is
-// down. The test fails if a script does.
+// scripts makes options for which the nth connection runs the nth script after the login. A
+// connection without a script finds no server. The test fails if a script fails.
 func scripts(t *testing.T, o ccsclient.AppServerOptions, list ...func(p *peer)) ccsclient.AppServerOptions {
 	return manyScripts(t, o, func(n int) func(p *peer) {
 		if n >= len(list) {
@@ -64,7 +64,7 @@ func manyScripts(t *testing.T, o ccsclient.AppServerOptions, script func(n int) 
 	return o
 }
 
-// running is an AppServer that is running, and the end of it.
+// running is an AppServer whose Run is under way.
 type running struct {
 	*ccsclient.AppServer
 	cancel context.CancelFunc
@@ -79,7 +79,7 @@ func runAppServer(t *testing.T, o ccsclient.AppServerOptions) *running {
 	return r
 }
 
-// send sends and returns where the replies come, of which there must be one.
+// send sends a message and returns the channel of its replies. There must be exactly one.
 func (r *running) send(t *testing.T, id string) <-chan ccsclient.Reply {
 	t.Helper()
 	replies := make(chan ccsclient.Reply, 2)
@@ -89,7 +89,8 @@ func (r *running) send(t *testing.T, id string) <-chan ccsclient.Reply {
 
 func draining(p *peer) { p.write(string(stanza.AppendControl(nil, "CONNECTION_DRAINING", "d"))) }
 
-// drained answers, and ends the stream as a server does after it has drained a connection.
+// hangUp ends the stream and reads the end of the client's, as a server does after it has drained
+// a connection.
 func (p *peer) hangUp() {
 	p.write(end)
 	if err := p.in.Next(new(stanza.Element)); err != io.EOF {
@@ -105,7 +106,7 @@ func TestAppServerSendsAgainWhatWasNotAnswered(t *testing.T) {
 		}, func(p *peer) {
 			p.ack(p.message())
 			p.want("2", p.message().Downstream.MessageID)
-			p.want("3", p.message().Downstream.MessageID) // and the connection is lost
+			p.want("3", p.message().Downstream.MessageID) // and then the connection is lost
 		}, func(p *peer) {
 			for _, id := range []string{"2", "3", "4"} {
 				in := p.message()
@@ -296,7 +297,7 @@ func TestAppServerEnds(t *testing.T) {
 	})
 }
 
-// Whatever the server does, each message gets one Reply, and what it acknowledged is told as acknowledged.
+// Whatever the server does, each message gets one Reply. An acknowledged message gets an Ack.
 func TestAppServerAccountsForEveryMessage(t *testing.T) {
 	for seed := range uint64(8) {
 		run(t, fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -328,7 +329,7 @@ func TestAppServerAccountsForEveryMessage(t *testing.T) {
 						received[id]++
 						mu.Unlock()
 						switch dice(20) {
-						case 0: // lost, and everything that waits for its answer
+						case 0: // lost, with everything that waits for its answer
 							return
 						case 1:
 							if !told {

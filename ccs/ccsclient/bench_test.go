@@ -15,8 +15,8 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// BenchmarkSend has a server on the loopback that acknowledges whatever comes: what a client can do at
-// most on this machine, which the server shares.
+// BenchmarkSend sends to a server on the loopback that acknowledges every message. It shows the
+// most that a client can do on this machine, which the server shares.
 func BenchmarkSend(b *testing.B) {
 	certificate, roots := certificate(b)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,7 +56,8 @@ func BenchmarkSend(b *testing.B) {
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
 }
 
-// acknowledge answers messages until the connection ends, what has arrived at once in one write.
+// acknowledge answers messages until the connection ends. It answers all that arrived at once in
+// one write.
 func acknowledge(p *peer) {
 	var e stanza.Element
 	var in stanza.Inbound

@@ -15,24 +15,25 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// Options are what Dial may be told. The zero value works.
+// Options configures Dial. The zero value works.
 type Options struct {
-	TLS          *tls.Config   // nil verifies the server by the system's roots; the name is that of the address if it has none
+	TLS          *tls.Config   // default: system roots, and the host of the address as server name
 	Logger       *zap.Logger   // default none
-	Window       int           // messages sent and not answered; default flowcontrol.DefaultWindow
-	Domain       string        // of the stream and the user name; default gcm.googleapis.com, for a device device.gcm.googleapis.com
+	Window       int           // maximum of messages in flight; default flowcontrol.DefaultWindow
+	Domain       string        // of stream and user name; default (device.)gcm.googleapis.com
 	DialTimeout  time.Duration // from connecting to the session; default 15s
-	WriteTimeout time.Duration // of one write to a server that doesn't read; default 30s
+	WriteTimeout time.Duration // for one write to a server that does not read; default 30s
 	CloseTimeout time.Duration // for the server to end its side of the stream; default 1s
-	OnePerRecord bool          // write each stanza by itself, a TLS record each, as simple clients do; default what has gathered
+	OnePerRecord bool          // one write and TLS record per stanza, as simple clients do
 
-	// Dial makes the connection under TLS; default net.Dialer.
+	// Dial makes the connection below TLS. Default net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// A callback owns what it gets until it returns; strings and data may be kept for ever.
+	// A callback owns its argument until it returns. It may keep strings and data for ever.
 
-	// OnUpstream gets the messages of devices. A message is acknowledged when OnUpstream returns nil for it. Any other
-	// stays with the server, which sends it again here or elsewhere (CCS 4.3). Default all of them stay.
+	// OnUpstream gets the messages of devices. A message is acknowledged when OnUpstream returns
+	// nil for it. Any other message stays with the server, which sends it again here or elsewhere
+	// (CCS 4.3). Default: all of them stay.
 	OnUpstream func(*Upstream) error
 
 	// OnReceipt gets delivery receipts, which are always acknowledged. Default ignores them.
@@ -82,62 +83,64 @@ type Client struct {
 	jid     string
 	ids     *messageIDs
 	window  *flowcontrol.Window
-	receive receiver // of what is no answer
+	receive receiver // called for each stanza that is not an answer
 
-	// Owned by the goroutine that reads.
+	// Owned by the reading goroutine.
 	in    *stanza.Reader
-	early []stanza.Element // came before the session was ready
-	batch []answer         // not yet called back
+	early []stanza.Element // arrived before the session was ready
+	batch []answer         // answers whose callbacks have not run yet
 
-	refusing chan struct{} // closed when Send refuses from now on
-	gathered chan struct{} // capacity 1: there is something in out
-	arrived  chan struct{} // capacity 1: there is something in queue
-	failed   chan struct{} // closed when nothing can be written any more
+	refusing chan struct{} // closed when Send takes no more messages
+	gathered chan struct{} // capacity 1: out is not empty
+	arrived  chan struct{} // capacity 1: queue is not empty
+	failed   chan struct{} // closed when no more writes are possible
 	written  chan struct{} // closed when the writer has ended
-	done     chan struct{} // closed when everything has
+	done     chan struct{} // closed when all goroutines have ended
 
 	mu       sync.Mutex
 	inFlight map[string]func(Reply) // by message_id; each has a slot of the window
 	out      []byte                 // stanzas to write
-	ends     []int                  // of each of them in out, if they are to be written one by one
+	ends     []int                  // end of each stanza in out, if each is written by itself
 	queue    []stanza.Outbound      // for the callbacks of Options; the server's window bounds it
 	draining bool
 	refused  bool // refusing is closed
-	ended    bool // the end tag of the stream is in out, so nothing may come behind it
-	hungUp   bool // Close has stopped waiting for the server, so that no end is an error any more
+	ended    bool // the end tag of the stream is in out; nothing may follow it
+	hungUp   bool // Close no longer waits for the server, so no end is an error from now on
 	isFailed bool // failed is closed
 	err      error
 }
 
-// answer is a Reply and who wants it.
+// answer is a Reply and the callback that gets it.
 type answer struct {
 	done  func(Reply)
 	reply Reply
 }
 
-// JID is the full address that the server bound this connection to.
+// JID returns the full address that the server bound this connection to.
 func (c *Client) JID() string { return c.jid }
 
-// InFlight is how many messages are sent and not answered.
+// InFlight returns the number of messages in flight.
 func (c *Client) InFlight() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.inFlight)
 }
 
-// Draining reports whether the server has announced that it will close the connection (CCS 3.7). New
-// messages are then to be sent on another one. This one goes on with what is in flight and what comes from
-// devices until Done.
+// Draining reports whether the server has announced that it will close the connection (CCS 3.7).
+// New messages must then go over another connection. This one still carries answers and the
+// messages of devices until Done.
 func (c *Client) Draining() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.draining
 }
 
-// Done is closed when the connection has ended and all callbacks have returned.
+// Done returns a channel that is closed when the connection has ended and all callbacks have
+// returned.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err is why the connection ended: nil before Done is closed, and if either side ended the stream in order.
+// Err returns the reason why the connection ended. It is nil before Done is closed, and if either
+// side ended the stream in order.
 func (c *Client) Err() error {
 	select {
 	case <-c.done:
@@ -150,12 +153,14 @@ func (c *Client) Err() error {
 	}
 }
 
-// Send sends a message. It waits until the window has a free slot, but not for the answer to this message: done is
-// called with that once, by the goroutine that reads, so it must not wait for anything, not for another Send either. If
-// Send returns an error, it does not call done. The error is ErrClosed, ErrDraining, ErrDuplicate or that of ctx.
+// Send sends a message. It waits until the window has a free slot, but not for the answer to this
+// message. The reading goroutine calls done once with the answer. So done must not wait for
+// anything, not for another Send either. If Send returns an error, it does not call done. The
+// error is ErrClosed, ErrDraining, ErrDuplicate or that of ctx.
 //
-// The client does not keep m. A message without a MessageID gets one, which the Reply has. A caller that may have to
-// send a message again needs a MessageID of its own (CCS 4.3).
+// The client does not keep m. It sets the MessageID of a message that has none, and the Reply
+// contains it. A caller that may have to send a message again must choose the MessageID itself
+// (CCS 4.3).
 func (c *Client) Send(ctx context.Context, m *Message, done func(Reply)) error {
 	id := m.MessageID
 	if id == "" {
@@ -182,10 +187,11 @@ func (c *Client) send(ctx context.Context, id string, write func([]byte) []byte,
 	return err
 }
 
-// SendWait sends a message and waits for its answer. A refusal is an error of type *Nack.
+// SendWait sends a message and waits for its answer. It returns a refusal as an error of type
+// *Nack.
 func (c *Client) SendWait(ctx context.Context, m *Message) (Ack, error) { return sendWait(ctx, c, m) }
 
-// sendWait is SendWait of a Client or an AppServer.
+// sendWait implements SendWait for Client and AppServer.
 func sendWait(ctx context.Context, by interface {
 	Send(context.Context, *Message, func(Reply)) error
 }, m *Message) (Ack, error) {
@@ -201,7 +207,7 @@ func sendWait(ctx context.Context, by interface {
 	}
 }
 
-// refusal is why Send takes nothing, or nil.
+// refusal returns the reason why Send takes no messages, or nil.
 func (c *Client) refusal() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -218,7 +224,7 @@ func (c *Client) refusalLocked() error {
 	return nil
 }
 
-// put puts a message that has a slot of the window into out.
+// put appends a message that has a slot of the window to out.
 func (c *Client) put(id string, write func([]byte) []byte, done func(Reply)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -233,7 +239,7 @@ func (c *Client) put(id string, write func([]byte) []byte, done func(Reply)) err
 	return nil
 }
 
-// gather replaces out by what it was with more behind it. c.mu is held.
+// gather replaces out with its extended form, and signals the writer. The caller must hold c.mu.
 func (c *Client) gather(out []byte) {
 	if len(c.out) == 0 {
 		signal(c.gathered)
@@ -244,7 +250,7 @@ func (c *Client) gather(out []byte) {
 	}
 }
 
-// signal sends to a channel of capacity 1, unless a signal is waiting there already.
+// signal sends to a channel of capacity 1, unless a signal is already in it.
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
@@ -252,7 +258,7 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// refuse makes Send refuse. c.mu is held.
+// refuse makes Send refuse messages. The caller must hold c.mu.
 func (c *Client) refuse() {
 	if !c.refused {
 		c.refused = true
@@ -260,7 +266,7 @@ func (c *Client) refuse() {
 	}
 }
 
-// end puts the end tag of the stream behind everything else. c.mu is held.
+// end appends the end tag of the stream to out. The caller must hold c.mu.
 func (c *Client) end() {
 	if c.ended || c.isFailed {
 		return
@@ -270,7 +276,8 @@ func (c *Client) end() {
 	c.refuse()
 }
 
-// fail ends the connection for a reason, nil if it is none but the end of the stream. The first one counts.
+// fail ends the connection with a reason, or with nil if the stream just ended. The first reason
+// counts.
 func (c *Client) fail(err error) {
 	c.mu.Lock()
 	if !c.isFailed {
@@ -286,11 +293,13 @@ func (c *Client) fail(err error) {
 	c.conn.Close()
 }
 
-// hangUp closes the connection without the goodbye of TLS, which takes seconds if the server doesn't read.
+// hangUp closes the connection without the closing alert of TLS, which takes seconds if the server
+// does not read.
 func (c *Client) hangUp() { c.conn.NetConn().Close() }
 
-// Close ends the stream, waits a moment for the server to do the same, and closes the connection. What is
-// unanswered then gets ErrClosed. When it returns, no callback runs any more.
+// Close ends the stream, waits up to CloseTimeout for the server to do the same, and closes the
+// connection. Messages without an answer get ErrClosed. When it returns, no callback runs any
+// more.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.end()

@@ -18,7 +18,7 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// run runs each test in a bubble of its own: no waiting, and no goroutine may be left.
+// run runs each test in its own bubble. A test takes no time, and fails if a goroutine is left.
 func run(t *testing.T, name string, f func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
 }
@@ -389,7 +389,8 @@ func TestWhatIsNotUnderstoodIsSkipped(t *testing.T) {
 	})
 }
 
-// A server may send upstream messages as soon as the address is bound, before the session was asked for.
+// A server may send upstream messages as soon as the address is bound, before the client requests
+// the session.
 func TestUpstreamBeforeTheSession(t *testing.T) {
 	early := string(stanza.AppendUpstream(nil, "123@gcm.googleapis.com", &stanza.Upstream{From: "REG", MessageID: "early", Category: "app"}))
 	got := make(chan string, 1)
@@ -413,7 +414,8 @@ func TestUpstreamBeforeTheSession(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// A record is what one Read of a tls.Conn returns. The first message is under way when the others gather.
+// A record is what one Read of a tls.Conn returns. The first message is under way when the others
+// gather.
 func TestOneStanzaPerRecord(t *testing.T) {
 	ids := []string{"m-1", "m-2", "m-3"}
 	sent := make(chan struct{})

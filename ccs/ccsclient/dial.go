@@ -25,20 +25,22 @@ const (
 	sessionSpace = "urn:ietf:params:xml:ns:xmpp-session"
 )
 
-// Dial connects to a CCS at addr, host and port, over TLS, and logs in as sender, the sender ID, with key
-// (CCS 1.2 to 1.7). A login that is refused is an *AuthError, a stream that the server ends a *StreamError.
+// Dial connects over TLS to a CCS at addr, host and port, and logs in as sender, the sender ID,
+// with key (CCS 1.2 to 1.7). It returns an *AuthError if the server refuses the login, and a
+// *StreamError if the server ends the stream.
 func Dial(ctx context.Context, addr, sender, key string, o Options) (*Client, error) {
 	o = o.withDefaults()
 	return start(ctx, addr, sender, key, o, appServer(o))
 }
 
-// start connects, and starts the goroutines of the connection. It needs options with defaults.
+// start connects, and starts the goroutines of the connection. The options must have their
+// defaults set.
 func start(ctx context.Context, addr, sender, key string, o Options, receive receivers) (*Client, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, fmt.Errorf("no session within %s", o.DialTimeout))
 	defer cancel()
 	c, err := dial(ctx, addr, sender, key, o)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) { // err says but what it interrupted
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) { // err is only its result
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
 		return nil, fmt.Errorf("ccsclient: dial %s: %w", addr, err)
@@ -108,15 +110,15 @@ func connect(ctx context.Context, addr string, o Options) (*tls.Conn, error) {
 	return conn, nil
 }
 
-// login is the negotiation of a stream up to the session.
+// login negotiates a stream up to the session.
 type login struct {
 	conn   net.Conn
 	in     *stanza.Reader
 	domain string
-	early  []stanza.Element // came between a request and its result: a server need not wait for the session
+	early  []stanza.Element // came before a result: a server need not wait for the session
 }
 
-// features are what the server offers (CCS 1.5, 1.7).
+// features are the stream features that the server offers (CCS 1.5, 1.7).
 type features struct {
 	Mechanisms []string  `xml:"mechanisms>mechanism"`
 	Bind       *struct{} `xml:"bind"`
@@ -155,11 +157,12 @@ func (l *login) run(sender, key string) (jid string, err error) {
 			return "", err
 		}
 	}
-	// Only now: a server may take it for the word that messages will be handled, as ours does (CCS 1.7, 1.8).
+	// Not earlier: a server may take presence as a promise that messages will be handled, as ours
+	// does (CCS 1.7, 1.8).
 	return content.JID, l.write([]byte(`<presence/>`))
 }
 
-// open opens the stream, or opens it anew, and returns what the server offers on it.
+// open opens the stream, or restarts it, and returns the features that the server offers on it.
 func (l *login) open() (f features, err error) {
 	b := []byte(`<stream:stream to="`)
 	b = stanza.AppendEscaped(b, l.domain)
@@ -183,8 +186,8 @@ func (l *login) open() (f features, err error) {
 	return f, nil
 }
 
-// authenticate logs in with PLAIN: the user name is the sender's address, which tells the server the domain
-// as well (CCS 1.6).
+// authenticate logs in with PLAIN. The user name is the sender's address, which also names the
+// domain to the server (CCS 1.6).
 func (l *login) authenticate(sender, key string) error {
 	username := sender
 	if !strings.Contains(sender, "@") {
@@ -251,7 +254,8 @@ func (l *login) write(b []byte) error {
 	return nil
 }
 
-// connectionEnd makes an error of the end of the stream, which is none to a Reader.
+// connectionEnd turns the end of the stream, which a Reader does not report as an error, into an
+// error.
 func connectionEnd(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return fmt.Errorf("the server closed the connection: %w", io.ErrUnexpectedEOF)

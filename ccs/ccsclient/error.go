@@ -6,23 +6,23 @@ import (
 )
 
 var (
-	// ErrClosed is the answer to what was sent or would be sent on a connection that has ended or is
-	// being closed. What was in flight may have arrived or not: send it again (CCS 4.3).
+	// ErrClosed answers a message on a connection that has ended or is being closed. A message in
+	// flight may have arrived or not: send it again (CCS 4.3).
 	ErrClosed = errors.New("ccsclient: connection closed")
 
-	// ErrDraining refuses a message on a connection that the server is about to close. It is to be sent
-	// on another one, while this one is kept until the server ends it (CCS 3.7).
+	// ErrDraining refuses a message on a connection that the server is about to close. Send it
+	// over another connection, and keep this one until the server ends it (CCS 3.7).
 	ErrDraining = errors.New("ccsclient: connection is draining, send on another one")
 
-	// ErrDuplicate refuses a message whose message_id is in flight already: one answer couldn't be told
-	// from the other.
+	// ErrDuplicate refuses a message whose message_id is already in flight, because the two
+	// answers could not be told apart.
 	ErrDuplicate = errors.New("ccsclient: message_id is in flight already")
 )
 
-// AuthError is a login that the server refused (CCS 1.6). The errors of Dial wrap it.
+// AuthError says that the server refused a login (CCS 1.6). The errors of Dial wrap it.
 type AuthError struct {
 	Condition string // not-authorized, temporary-auth-failure, ...
-	Username  string // as it was sent
+	Username  string // the user name as sent
 }
 
 // Temporary reports whether the same login may succeed later.
@@ -41,7 +41,7 @@ func (e *AuthError) Error() string {
 	return fmt.Sprintf("login of %s refused: %s: %s", e.Username, e.Condition, hint)
 }
 
-// StreamError is why the server ended the stream (CCS 1.10). The errors of Dial and Err wrap it.
+// StreamError says why the server ended the stream (CCS 1.10). The errors of Dial and Err wrap it.
 type StreamError struct {
 	Condition string // policy-violation, system-shutdown, ...
 	Text      string

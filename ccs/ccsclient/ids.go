@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// messageIDs makes the message_ids of messages that have none. No two of them make the same.
+// messageIDs makes message_ids for messages without one. Two messageIDs never make the same ID.
 type messageIDs struct {
 	prefix string
 	last   atomic.Uint64

@@ -13,36 +13,37 @@ import (
 // NowOrNever is the TTL of a message that the server delivers at once or not at all (CCS 5.2).
 const NowOrNever = stanza.NowOrNever
 
-// Priority is how soon a device should get a message. The zero value names none.
+// Priority says how soon a device should get a message. The zero value names none.
 type Priority = stanza.Priority
 
-// The priorities of CCS 2.3.
+// These are the priorities of CCS 2.3.
 const (
 	Normal = stanza.PriorityNormal
 	High   = stanza.PriorityHigh
 )
 
-// Message is a downstream message, from an app server to a device (CCS 2.3). The zero value of a field leaves it out.
+// Message is a downstream message, from an app server to a device (CCS 2.3). A field with the zero
+// value is left out.
 type Message struct {
 	To        string // the registration token of the app on the device, or a topic
-	Condition string // instead of To: topics that the receiver must have
+	Condition string // instead of To: the topics that the receiver must have
 
-	// MessageID names the message in its answer. The client makes one if it is empty.
+	// MessageID identifies the message in its answer. The client makes one if it is empty.
 	MessageID string
 
-	// Data is the payload. The keys go out in alphabetical order.
+	// Data is the payload. The keys are written in alphabetical order.
 	Data map[string]string
-	// Ordered is the payload instead of Data, in an order of its own.
+	// Ordered is the payload instead of Data, with its keys in the given order.
 	Ordered stanza.Data
-	// Object is the payload instead of Data, as JSON text that is valid and written as it is.
+	// Object is the payload instead of Data, as valid JSON text. It is written unchanged.
 	Object stanza.Object
 
-	// Notification is what the device shows, as valid JSON text.
+	// Notification is shown by the device. It must be valid JSON text.
 	Notification stanza.Object
 
 	CollapseKey       string
 	Priority          Priority
-	TTL               time.Duration // whole seconds; 0 for four weeks, the longest; NowOrNever for none
+	TTL               time.Duration // whole seconds; 0: four weeks, the longest; NowOrNever: none
 	DelayWhileIdle    bool
 	ReceiptRequested  bool // OnReceipt is called when the device has the message
 	DryRun            bool
@@ -51,7 +52,8 @@ type Message struct {
 	RestrictedPackage string
 }
 
-// downstream is the message as it goes over the wire. The error is for a Data or Ordered that is none.
+// downstream returns the message in its wire form. It returns an error if Data or Ordered is no
+// valid payload.
 func (m *Message) downstream(id string) (stanza.Downstream, error) {
 	d := stanza.Downstream{
 		To: m.To, Condition: m.Condition, MessageID: id, CollapseKey: m.CollapseKey, Priority: m.Priority, TTL: m.TTL,
@@ -76,10 +78,10 @@ func (m *Message) downstream(id string) (stanza.Downstream, error) {
 	return d, nil
 }
 
-// Ack is the server's word that it has a message (CCS 3.2).
+// Ack is the server's answer that it has accepted a message (CCS 3.2).
 type Ack struct {
 	MessageID      string
-	RegistrationID string // the canonical token, if the message's is superseded: use that one from now on
+	RegistrationID string // the canonical ID if the message's token is superseded: use it from now on
 }
 
 // Nack is the server's refusal of a message (CCS 3.3).
@@ -89,7 +91,7 @@ type Nack struct {
 	Description string
 }
 
-// Error gives the code and the server's words.
+// Error returns the code and the server's description.
 func (n *Nack) Error() string {
 	text := "ccsclient: message " + strconv.Quote(n.MessageID) + " refused: " + string(n.Code)
 	if n.Description != "" {
@@ -98,8 +100,8 @@ func (n *Nack) Error() string {
 	return text
 }
 
-// Temporary reports whether the same message may be accepted later (CCS 3.3). The caller should wait before it sends
-// the message again, longer each time.
+// Temporary reports whether the same message may be accepted later (CCS 3.3). The caller should
+// wait before it sends the message again, longer each time.
 func (n *Nack) Temporary() bool {
 	switch n.Code {
 	case stanza.ServiceUnavailable, stanza.InternalServerError, stanza.ConnectionDraining,
@@ -109,9 +111,9 @@ func (n *Nack) Temporary() bool {
 	return false
 }
 
-// Reply is what became of a message that was sent.
+// Reply is the result of a message that was sent.
 type Reply struct {
-	Ack       // MessageID is set in any case
+	Ack       // MessageID is always set
 	Err error // nil for an ack; a *Nack; or ErrClosed if the connection ended before an answer
 }
 
@@ -126,19 +128,19 @@ type Upstream struct {
 
 // Receipt tells an app server that a device has a message (CCS 3.5).
 type Receipt struct {
-	MessageID  string // of the receipt
+	MessageID  string // message_id of the receipt itself
 	OriginalID string // message_id of the message that the device has
 	Token      string // registration token of the device
 	Category   string // the app
 	Status     string // MESSAGE_SENT_TO_DEVICE
 	Sent       time.Time
 	From       string      // gcm.googleapis.com
-	Data       stanza.Data // all that the receipt says; the fields above are made of it
+	Data       stanza.Data // the complete data of the receipt; the fields above are taken from it
 }
 
 // Control is a message about the connection itself (CCS 3.7).
 type Control struct {
-	Type      string // CONNECTION_DRAINING is the only one known
+	Type      string // CONNECTION_DRAINING is the only known type
 	MessageID string // "" if the server sends none
 }
 
@@ -150,30 +152,31 @@ type Delivery struct {
 	From        string // sender ID
 	MessageID   string
 	Category    string // the app
-	Subtype     string // of the app's registration, "" for none
+	Subtype     string // subtype of the app's registration, "" for none
 	CollapseKey string
 	TTL         time.Duration
 	Data        stanza.Data
 }
 
-// Deleted tells a device that the server threw messages away, so that the app has to synchronise (DEV 9.3).
+// Deleted tells a device that the server has discarded messages, so that the app must synchronise
+// (DEV 9.3).
 type Deleted struct {
 	From      string
 	MessageID string
 	Category  string // the app
 	Subtype   string
-	Total     int // how many messages
+	Total     int // number of messages
 }
 
-// SendError tells a device that a message of its own reaches nobody (DEV 9.3).
+// SendError tells a device that one of its messages cannot be delivered (DEV 9.3).
 type SendError struct {
-	From        string // where the message was to go
+	From        string // the address that the message was sent to
 	MessageID   string // of the SendError
 	OriginalID  string // message_id of the message
 	Category    string // the app
 	Code        string
 	Description string
-	Data        stanza.Data // all that the server says; the fields above are made of it
+	Data        stanza.Data // the complete data of the error; the fields above are taken from it
 }
 
 func upstreamOf(o *stanza.Outbound) Upstream {

@@ -22,8 +22,8 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// peer is the server's end of a connection, as a test scripts it. Its methods panic with an error that
-// ends the script.
+// peer is the server's end of a connection, scripted by a test. Its methods panic with an error
+// that ends the script.
 type peer struct {
 	conn net.Conn
 	in   *stanza.Reader
@@ -56,7 +56,7 @@ func (p *peer) ack(in stanza.Inbound) {
 	p.write(string(stanza.AppendAck(nil, in.Downstream.To, in.Downstream.MessageID, "")))
 }
 
-// want panics if the client wrote something else.
+// want panics if got is not what the test expects.
 func (p *peer) want(what, got string) {
 	if what != got {
 		panic(fmt.Errorf("got %q, want %q", got, what))
@@ -80,7 +80,7 @@ func (p *peer) header() {
 	}
 }
 
-// login lets the client in, as CCS 11 has it.
+// login lets the client log in, as in CCS 11.
 func (p *peer) login() {
 	p.loginAs(`<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">ADEyM0BnY20uZ29vZ2xlYXBpcy5jb20AS0VZ</auth>`)
 }
@@ -108,7 +108,7 @@ func (p *peer) goodbye() {
 	p.write(end)
 }
 
-// dial starts a scripted server and dials it. The script's error fails the test at its end.
+// dial starts a scripted server and dials it. An error of the script fails the test at its end.
 func dial(t *testing.T, o ccsclient.Options, script func(p *peer)) (*ccsclient.Client, error) {
 	return dialWith(t, script, func(ctx context.Context, net func(o *ccsclient.Options)) (*ccsclient.Client, error) {
 		net(&o)
@@ -153,7 +153,8 @@ func dialWith(t *testing.T, script func(p *peer), dial func(context.Context, fun
 	return c, err
 }
 
-// mustDial is dial where the login is no subject; the script begins behind it.
+// mustDial does the same as dial for tests that are not about the login. The script begins after
+// the login.
 func mustDial(t *testing.T, o ccsclient.Options, script func(p *peer)) *ccsclient.Client {
 	c, err := dial(t, o, func(p *peer) {
 		p.login()

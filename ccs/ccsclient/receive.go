@@ -6,17 +6,17 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// receiver calls back for what comes and is no answer, and reports whether that is to be acknowledged. One goroutine
-// calls it.
+// receiver calls back for a stanza that is not an answer, and reports whether the client must
+// acknowledge it. One goroutine calls it.
 type receiver func(*stanza.Outbound) (ack bool)
 
 // receivers makes the receiver of one connection.
 type receivers func(log *zap.Logger) receiver
 
-// appServer calls what an app server has given.
+// appServer makes receivers that call the callbacks of an app server.
 func appServer(o Options) receivers {
 	return func(log *zap.Logger) receiver {
-		var given struct { // to the callbacks: the same memory each time
+		var given struct { // arguments of the callbacks: the same memory each time
 			upstream Upstream
 			receipt  Receipt
 			control  Control
@@ -42,7 +42,7 @@ func appServer(o Options) receivers {
 	}
 }
 
-// xmppDevice calls what a device has given.
+// xmppDevice makes receivers that call the callbacks of a device.
 func xmppDevice(o DeviceOptions) receivers {
 	return func(log *zap.Logger) receiver {
 		return func(out *stanza.Outbound) bool {

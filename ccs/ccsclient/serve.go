@@ -11,11 +11,11 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// maxBatch is how many answers are taken off the window at once at most.
+// maxBatch is the maximum number of answers that leave the window at once.
 const maxBatch = 256
 
-// serve runs the connection until it ends. When it returns, its goroutines have ended and every message
-// has been answered.
+// serve runs the connection until it ends. When it returns, its goroutines have ended and every
+// message has been answered.
 func (c *Client) serve() {
 	var loops sync.WaitGroup
 	loops.Go(c.writeLoop)
@@ -28,7 +28,7 @@ func (c *Client) serve() {
 		err = nil // some servers answer the end of the stream by closing the connection
 	}
 	c.mu.Unlock()
-	if err == io.EOF { // the server's end of the stream gets ours, if it wasn't the answer to it
+	if err == io.EOF { // answer the server's end of the stream, unless it was the answer to ours
 		err = nil
 		c.mu.Lock()
 		c.end()
@@ -68,7 +68,7 @@ func (c *Client) readLoop() error {
 	}
 }
 
-// handle deals with one element. An error ends the connection.
+// handle processes one element. An error ends the connection.
 func (c *Client) handle(e *stanza.Element) error {
 	switch {
 	case e.Local == "message" && e.Type == "error":
@@ -83,7 +83,7 @@ func (c *Client) handle(e *stanza.Element) error {
 	return nil
 }
 
-// message takes an answer, or what comes from a device or the server itself.
+// message processes an answer, or a message from a device or the server itself.
 func (c *Client) message(payload []byte) {
 	var o stanza.Outbound
 	if err := stanza.DecodeOutbound(payload, &o); err != nil {
@@ -99,7 +99,7 @@ func (c *Client) message(payload []byte) {
 		}
 		c.answered(Reply{Ack: Ack{MessageID: o.MessageID}, Err: &Nack{MessageID: o.MessageID, Code: o.Error, Description: o.Description}})
 	default:
-		// Answers that came first are called back first.
+		// Answers that arrived first are called back first.
 		c.flushAnswers()
 		if o.Type == stanza.TypeControl && o.ControlType == string(stanza.ConnectionDraining) {
 			c.drain()
@@ -119,7 +119,7 @@ func (c *Client) drain() {
 	c.refuse()
 }
 
-// answered notes an answer for flushAnswers: under load one lock serves many.
+// answered stores an answer for flushAnswers, so that under load one lock serves many.
 func (c *Client) answered(r Reply) {
 	c.batch = append(c.batch, answer{reply: r})
 	if len(c.batch) == maxBatch {
@@ -127,7 +127,7 @@ func (c *Client) answered(r Reply) {
 	}
 }
 
-// flushAnswers frees the slots of the messages that were answered, then calls back.
+// flushAnswers frees the slots of the answered messages, then calls back.
 func (c *Client) flushAnswers() {
 	if len(c.batch) == 0 {
 		return
@@ -154,7 +154,7 @@ func (c *Client) flushAnswers() {
 	c.batch = c.batch[:0]
 }
 
-// answerRest tells what is in flight that there will be no answer.
+// answerRest answers each message in flight with the error that no answer will come.
 func (c *Client) answerRest() {
 	c.mu.Lock()
 	rest := c.inFlight
@@ -170,8 +170,8 @@ func (c *Client) answerRest() {
 	}
 }
 
-// stanzaError takes the server's complaint about something that it couldn't attribute to a message_id; if
-// there is one in what it echoes, then it was the answer to that message (CCS 3.3).
+// stanzaError handles a stanza error, which the server sends if it could not attribute a problem
+// to a message_id. If the echoed stanza contains one, the error answers that message (CCS 3.3).
 func (c *Client) stanzaError(e *stanza.Element) {
 	var content struct {
 		Error struct {
@@ -184,7 +184,7 @@ func (c *Client) stanzaError(e *stanza.Element) {
 		return
 	}
 	var in stanza.Inbound
-	_ = stanza.DecodeInbound(e.Payload, nil, &in) // the error is what the server complains about
+	_ = stanza.DecodeInbound(e.Payload, nil, &in) // the server complains about this very error
 	id := in.Downstream.MessageID
 	c.log.Warn("stanza error", zap.String("message_id", id), zap.String("code", content.Error.Code), zap.String("text", content.Error.Text))
 	if in.Type == stanza.TypeDownstream && id != "" {
@@ -192,7 +192,7 @@ func (c *Client) stanzaError(e *stanza.Element) {
 	}
 }
 
-// answerIQ answers a ping, and refuses anything else, as RFC 6120 8.2.3 wants.
+// answerIQ answers a ping, and refuses anything else, as RFC 6120 8.2.3 requires.
 func (c *Client) answerIQ(e *stanza.Element) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -213,7 +213,7 @@ func (c *Client) answerIQ(e *stanza.Element) {
 	c.gather(b)
 }
 
-// callbackLoop calls the callbacks of Options and acknowledges.
+// callbackLoop calls the callbacks of Options and acknowledges messages.
 func (c *Client) callbackLoop() {
 	var batch []stanza.Outbound
 	for {
@@ -240,7 +240,8 @@ func (c *Client) callbackLoop() {
 	}
 }
 
-// writeLoop writes what has gathered until the end tag of the stream is written or the connection fails.
+// writeLoop writes the gathered stanzas until the end tag of the stream is written or the
+// connection fails.
 func (c *Client) writeLoop() {
 	defer close(c.written)
 	var b []byte
@@ -266,7 +267,7 @@ func (c *Client) writeLoop() {
 	}
 }
 
-// write writes stanzas at once, or one by one if it is told where they end.
+// write writes stanzas at once, or one by one if ends lists their ends.
 func (c *Client) write(b []byte, ends []int) error {
 	if err := c.conn.SetWriteDeadline(time.Now().Add(c.options.WriteTimeout)); err != nil {
 		return fmt.Errorf("set write deadline: %w", err)
@@ -288,7 +289,8 @@ func isStreamError(e *stanza.Element) bool {
 	return e.Local == "error" && e.Space == "http://etherx.jabber.org/streams"
 }
 
-// decodeStreamError makes an error of the server's; a text that can't be read is no text.
+// decodeStreamError turns a stream error of the server into a Go error. It ignores a text that it
+// cannot read.
 func decodeStreamError(e *stanza.Element) error {
 	var content struct {
 		Text string `xml:"text"`
