@@ -12,18 +12,18 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// ErrUnknownDevice means that the server does not know the identity: the device has to enrol again, and
-// its tokens are lost (DEV 2.1).
+// ErrUnknownDevice says that the server does not know the identity. The device must enrol again,
+// and its tokens are lost (DEV 2.1).
 var ErrUnknownDevice = errors.New("unknown device or wrong security token")
 
-// maxAnswer bounds what an HTTP answer may make a device read.
+// maxAnswer is the maximum size of an HTTP answer.
 const maxAnswer = 1 << 20
 
-// browser is what this client says to be.
+// browser is the Chrome build that this client claims to be.
 var browser = mcs.ChromeBuild{Platform: 3, Version: "156.0.8078.79", Channel: 5}
 
-// CheckIn enrols a device whose identity is zero, and confirms one that has an identity. It posts to
-// baseURL + "/checkin". A nil hc stands for http.DefaultClient.
+// CheckIn enrols a device whose identity is zero, and confirms one that has an identity. It posts
+// to baseURL + "/checkin". If hc is nil, it uses http.DefaultClient.
 func CheckIn(ctx context.Context, hc *http.Client, baseURL string, id Identity) (Identity, error) {
 	body := (&mcs.CheckinRequest{
 		AndroidID:     id.AndroidID,
@@ -59,7 +59,7 @@ func CheckIn(ctx context.Context, hc *http.Client, baseURL string, id Identity) 
 
 func endpoint(baseURL, path string) string { return strings.TrimSuffix(baseURL, "/") + path }
 
-// do sends a request and reads the bounded answer.
+// do sends a request and reads the answer, up to maxAnswer bytes.
 func do(hc *http.Client, req *http.Request) (status int, body []byte, err error) {
 	if hc == nil {
 		hc = http.DefaultClient

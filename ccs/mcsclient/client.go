@@ -15,38 +15,38 @@ import (
 )
 
 var (
-	// ErrClosed is the end that Close makes.
+	// ErrClosed says that Close ended the connection.
 	ErrClosed = errors.New("mcsclient: client closed")
-	// ErrClosedByServer is the end that the server announced with a Close frame.
+	// ErrClosedByServer says that the server ended the connection with a Close frame.
 	ErrClosedByServer = errors.New("mcsclient: closed by the server")
-	// ErrHeartbeat means that the server left a ping unanswered.
+	// ErrHeartbeat says that the server did not answer a ping.
 	ErrHeartbeat = errors.New("mcsclient: no answer to a heartbeat")
 )
 
-// Client is one connection of a device, logged in.
+// Client is one connection of a device, after login.
 type Client struct {
 	// Static after start.
 	opts     Options
 	conn     net.Conn
 	log      *zap.Logger
 	android  bool
-	interval time.Duration       // of heartbeats; 0 for none
+	interval time.Duration       // of heartbeats; 0 means none
 	window   *flowcontrol.Window // one slot for each unacknowledged upstream message
 	ended    chan struct{}       // closed when everything has ended
 
 	// Owned by readLoop.
 	in    *mcs.Reader
 	acked []*outgoing
-	frame mcs.DataMessage // the two are used again and again if Options.Reuse says so
+	frame mcs.DataMessage // reused for each message if Options.Reuse is set
 	given Message
 
 	mu        sync.Mutex // guards the rest
 	stream    stream
-	out       *buffer       // frames that wait for the writer; nil if none do
-	writer    chan struct{} // closed when the writer ends; nil while there is none
-	err       error         // why the connection ended
-	lastFrame time.Time     // when the server was heard last
-	pinged    bool          // since lastFrame
+	out       *buffer       // frames that wait for the writer; nil if there are none
+	writer    chan struct{} // closed when the writer ends; nil without a writer
+	err       error         // the reason why the connection ended
+	lastFrame time.Time     // time of the last frame from the server
+	pinged    bool          // a ping was sent after lastFrame
 	heartbeat *time.Timer
 }
 
@@ -58,12 +58,12 @@ func newClient(conn net.Conn, o Options) *Client {
 		android: isAndroid(o.ClientID),
 		window:  flowcontrol.NewWindow(o.Window),
 		ended:   make(chan struct{}),
-		// The server may send what it likes: only memory is at stake, and only ours.
+		// The server may send frames of any size: they only cost memory of this process.
 		in: mcs.NewReader(conn, mcs.MaxLogin),
 	}
 }
 
-// start begins the life after the login.
+// start starts the goroutines and the heartbeat after the login.
 func (c *Client) start(resp *mcs.LoginResponse) {
 	c.opts.Received = nil
 	c.interval = c.opts.HeartbeatInterval
@@ -82,9 +82,10 @@ func (c *Client) start(resp *mcs.LoginResponse) {
 	go c.readLoop()
 }
 
-// Send sends a message, and waits while the window is full. It returns once the message is on its way;
-// done, which may be nil, is called once when the server has acknowledged it or the connection has ended
-// without that, in the latter case with the connection's error. The caller must not change m until then.
+// Send sends a message, and waits while the window is full. It returns when the message is in the
+// write buffer. done, which may be nil, is called once: when the server has acknowledged the
+// message, or with the connection's error when the connection has ended without that. The caller
+// must not change m until then.
 func (c *Client) Send(ctx context.Context, m *Upstream, done func(error)) error {
 	if err := c.window.Acquire(ctx, c.ended); err != nil {
 		if errors.Is(err, flowcontrol.ErrStopped) {
@@ -106,8 +107,8 @@ func (c *Client) Send(ctx context.Context, m *Upstream, done func(error)) error 
 	return nil
 }
 
-// Received lists the persistent ids of messages that were received, and of which the server may not know
-// that they were: for the next Dial.
+// Received returns the persistent ids of received messages whose acknowledgement the server may
+// not have. Pass them to the next Dial.
 func (c *Client) Received() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,8 +119,8 @@ func (c *Client) Received() []string {
 	return ids
 }
 
-// Unacked lists the messages that were sent and are not acknowledged, oldest first, without those that
-// are NowOrNever. To be sent again over the next connection, as they are.
+// Unacked returns the messages that were sent and are not acknowledged, oldest first, without
+// those that are NowOrNever. Send them again unchanged over the next connection.
 func (c *Client) Unacked() []*Upstream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,11 +133,11 @@ func (c *Client) Unacked() []*Upstream {
 	return ms
 }
 
-// closeTimeout is how long Close tries to get its last frames out.
+// closeTimeout bounds how long Close waits for its last frames to be written.
 const closeTimeout = 5 * time.Second
 
-// Close acknowledges what was received, says goodbye and returns when the connection has ended. It must
-// not be called from OnMessage or a done function.
+// Close acknowledges the received messages, sends a Close frame and returns when the connection
+// has ended. It must not be called from OnMessage or a done function.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	var writer chan struct{}
@@ -160,10 +161,12 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Done is closed when the connection has ended and every done function has been called.
+// Done returns a channel that is closed when the connection has ended and every done function has
+// been called.
 func (c *Client) Done() <-chan struct{} { return c.ended }
 
-// Err is why the connection ended: ErrClosed after Close; nil while it lives.
+// Err returns the reason why the connection ended. It is ErrClosed after Close, and nil before the
+// end.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,7 +183,7 @@ func (c *Client) fail(err error) {
 	_ = c.conn.Close()
 }
 
-// sendHeartbeat pings a silent server and gives up on one that stays silent (DEV 8).
+// sendHeartbeat pings a silent server, and ends the connection if the server stays silent (DEV 8).
 func (c *Client) sendHeartbeat() {
 	c.mu.Lock()
 	if c.err != nil {

@@ -154,7 +154,7 @@ func TestMessagesWithoutPersistentIDAreNotAcknowledged(t *testing.T) {
 	})
 }
 
-// The numbers of DEV 7.2 and 7.4, as Chromium was watched.
+// These are the numbers of DEV 7.2 and 7.4, as observed in Chromium.
 func TestEveryTenthMessageIsAcknowledged(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		_, p := n.connected(mcsclient.Options{Ack: 10})
@@ -325,7 +325,8 @@ func TestAServerThatDoesNotReadIsLeft(t *testing.T) {
 	})
 }
 
-// With Reuse a message is gone with the next one, and yet the client remembers what it received.
+// With Reuse a message is overwritten by the next one, but the client remembers which ones it
+// received.
 func TestMessagesInTheSameMemory(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		var kept []*mcsclient.Message

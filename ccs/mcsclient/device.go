@@ -15,40 +15,41 @@ import (
 )
 
 var (
-	// ErrNotConnected is the failure of a NowOrNever message while there is no connection.
+	// ErrNotConnected says that a NowOrNever message found no connection.
 	ErrNotConnected = errors.New("mcsclient: not connected")
-	// ErrExpired is the failure of a message that found no connection within its TTL (DEV 10).
+	// ErrExpired says that a message found no connection within its TTL (DEV 10).
 	ErrExpired = errors.New("mcsclient: time-to-live exceeded")
 )
 
-// stableAfter is the life of a connection after which its loss does not count as a failure (DEV 11).
+// stableAfter is the minimum life of a connection for its loss not to count as a failure (DEV 11).
 const stableAfter = 10 * time.Second
 
-// DeviceOptions is how a Device behaves. The zero value works.
+// DeviceOptions configures a Device. The zero value works.
 type DeviceOptions struct {
 	Options
 
-	// Unacked are messages that an earlier run sent or meant to send, from Device.Unacked.
+	// Unacked holds messages that an earlier run has not delivered, from Device.Unacked.
 	Unacked []*Upstream
-	// OnConnect is called after each login, before what is unacknowledged is sent again.
+	// OnConnect is called after each login, before unacknowledged messages are sent again.
 	OnConnect func()
-	// OnDisconnect is called after each failure to connect and each end of a connection, with the
-	// reason and the wait before the next try. It is not called for the end that Run's context makes.
+	// OnDisconnect is called after each failure to connect and each end of a connection. It gets
+	// the reason and the wait before the next try. It is not called when Run's context ends the
+	// connection.
 	OnDisconnect func(reason error, wait time.Duration)
-	// Backoff is the wait after so many failures in a row, from 1; default DefaultBackoff. After a
-	// connection that lasted there is no wait.
+	// Backoff returns the wait after the given number of failures in a row, from 1. Default
+	// DefaultBackoff. After a connection that lasted there is no wait.
 	Backoff func(failures int) time.Duration
 }
 
-// DefaultBackoff waits 1 s, 2 s and so on up to 15 s, less up to a third so that many devices do not come
-// back in step (DEV 11).
+// DefaultBackoff returns 1 s, 2 s and so on up to 15 s. It subtracts a random part of up to a
+// third, so that many devices do not reconnect at the same time (DEV 11).
 func DefaultBackoff(failures int) time.Duration {
 	const most = 15
 	wait := time.Duration(min(failures, most)) * time.Second
 	return wait - rand.N(wait/3)
 }
 
-// Device keeps a device connected. The order of its locks is Device.mu, Client.mu.
+// Device keeps a device connected. Lock order: Device.mu, Client.mu.
 type Device struct {
 	// Static after NewDevice.
 	addr   string
@@ -59,18 +60,18 @@ type Device struct {
 
 	mu       sync.Mutex // guards the rest
 	client   *Client    // nil while there is no connection
-	received []string   // what the connection before left
+	received []string   // persistent ids from the last connection
 	pending  []*pending // in the order of Send
 }
 
-// pending is a message that the server has not acknowledged, on whichever connection.
+// pending is a message that the server has not acknowledged, on any connection.
 type pending struct {
 	m    *Upstream
 	done func(error)
 }
 
-// NewDevice makes a device that connects when Run is called. Options.Received and Unacked are where an
-// earlier run left off.
+// NewDevice makes a device that connects when Run is called. Options.Received and Unacked continue
+// an earlier run.
 func NewDevice(addr string, id Identity, o DeviceOptions) *Device {
 	o.Options = o.Options.withDefaults()
 	if o.OnConnect == nil {
@@ -99,8 +100,8 @@ func NewDevice(addr string, id Identity, o DeviceOptions) *Device {
 	return d
 }
 
-// Run keeps the device connected until the context ends, and then returns the context's error; or until
-// the server refuses the identity, and then returns the *LoginError. It is called once.
+// Run keeps the device connected until the context ends or the server refuses the identity. In the
+// first case it returns the context's error, in the second the *LoginError. Call it once.
 func (d *Device) Run(ctx context.Context) error {
 	failures := 0
 	for {
@@ -130,7 +131,7 @@ func (d *Device) Run(ctx context.Context) error {
 	}
 }
 
-// connectOnce lives one connection through and returns why it ended.
+// connectOnce runs one connection until it ends and returns the reason.
 func (d *Device) connectOnce(ctx context.Context) (lasted time.Duration, err error) {
 	o := d.opts.Options
 	o.Received = d.Received()
@@ -154,7 +155,7 @@ func (d *Device) connectOnce(ctx context.Context) (lasted time.Duration, err err
 	return time.Since(start), c.Err()
 }
 
-// attach sends what is unacknowledged again and lets Send use the connection.
+// attach sends unacknowledged messages again and lets Send use the connection.
 func (d *Device) attach(c *Client) {
 	now := time.Now()
 	var expired []*pending
@@ -164,7 +165,7 @@ func (d *Device) attach(c *Client) {
 			expired = append(expired, p)
 			continue
 		}
-		_ = d.send(c, p) // it stays pending if this connection has ended already
+		_ = d.send(c, p) // it stays pending if this connection has already ended
 	}
 	d.client = c
 	d.mu.Unlock()
@@ -173,11 +174,11 @@ func (d *Device) attach(c *Client) {
 	}
 }
 
-// Send sends a message over the connection there is, or over the next one. It waits while the window is
-// full. done, which may be nil, is called once: with nil when the server has acknowledged the message, or
-// with ErrExpired. A NowOrNever message needs a connection, and its done may get that connection's error.
-// When Run has ended done is not called any more, and Unacked has the message. The caller must not change
-// m until then.
+// Send sends a message over the current connection, or over the next one. It waits while the
+// window is full. done, which may be nil, is called once: with nil when the server has
+// acknowledged the message, or with ErrExpired. A NowOrNever message needs a connection, and its
+// done may get that connection's error. After Run has ended, done is no longer called, and Unacked
+// has the message. The caller must not change m until then.
 func (d *Device) Send(ctx context.Context, m *Upstream, done func(error)) error {
 	if err := d.window.Acquire(ctx, nil); err != nil {
 		return fmt.Errorf("mcsclient: wait for a slot of the window: %w", err)
@@ -198,8 +199,8 @@ func (d *Device) Send(ctx context.Context, m *Upstream, done func(error)) error 
 	return nil
 }
 
-// send hands a message to a connection. That never waits: the connection's window is as large as the
-// device's, in which the message has its place. Needs mu.
+// send sends a message over a connection. It never waits: the message has a slot in the device's
+// window, and the connection's window is as large. The caller must hold d.mu.
 func (d *Device) send(c *Client, p *pending) error {
 	return c.Send(context.Background(), p.m, func(err error) {
 		if err == nil || p.m.TTL == NowOrNever {
@@ -208,7 +209,7 @@ func (d *Device) send(c *Client, p *pending) error {
 	})
 }
 
-// complete forgets a message and tells its sender.
+// complete forgets a message and calls its done.
 func (d *Device) complete(p *pending, err error) {
 	d.mu.Lock()
 	if i := slices.Index(d.pending, p); i >= 0 {
@@ -221,7 +222,7 @@ func (d *Device) complete(p *pending, err error) {
 	}
 }
 
-// Received lists the persistent ids that the next login has to name; see Client.Received.
+// Received returns the persistent ids that the next login must name; see Client.Received.
 func (d *Device) Received() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -231,8 +232,8 @@ func (d *Device) Received() []string {
 	return d.received
 }
 
-// Unacked lists the messages that the server has not acknowledged, oldest first, without those that are
-// NowOrNever.
+// Unacked returns the messages that the server has not acknowledged, oldest first, without those
+// that are NowOrNever.
 func (d *Device) Unacked() []*Upstream {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -51,7 +51,7 @@ func TestDeviceComesBackAndCarriesOver(t *testing.T) {
 		first := p.expectData()
 		second := p.expectData()
 		p.expectData()
-		p.write(mcs.AppendStreamAck(nil, 3)) // u1; our frames are login, ack, u1
+		p.write(mcs.AppendStreamAck(nil, 3)) // u1; the client's frames are login, ack, u1
 		synctest.Wait()
 		assert.EqualValues(t, split("u1"), told)
 		time.Sleep(11 * time.Second) // of the bubble's time: the connection counts as stable

@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// A device from nothing to a connection that is kept. ccstest stands for a server somewhere.
+// A device enrols, registers and stays connected. ccstest stands for a server somewhere.
 func Example() {
 	err := ccstest.Run(func(server *ccstest.Server) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

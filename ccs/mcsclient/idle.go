@@ -6,8 +6,9 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// SetIdle tells the server whether the device is idle: messages with delay_while_idle wait until it is not (CCS 5.4,
-// DEV 9.4). It holds for this connection; a new one begins as not idle.
+// SetIdle tells the server whether the device is idle. Messages with delay_while_idle wait until
+// it is not (CCS 5.4, DEV 9.4). The setting is valid for this connection; a new connection begins
+// as not idle.
 func (c *Client) SetIdle(idle bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// The stanza is the one that Chromium sends (DEV 9.4).
+// Chromium sends this stanza (DEV 9.4).
 func TestSetIdle(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		c, p := n.connected(mcsclient.Options{})

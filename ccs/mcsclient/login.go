@@ -13,20 +13,21 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// LoginError is the server's refusal of a login. With Code 401 the identity is wrong (DEV 6). The errors of Dial wrap it.
+// LoginError says that the server refused a login. With Code 401 the identity is wrong (DEV 6).
+// The errors of Dial wrap it.
 type LoginError struct {
 	Code    int
 	Message string
 }
 
-// Error gives the server's words.
+// Error returns the code and the server's description.
 func (e *LoginError) Error() string { return fmt.Sprintf("login refused: %d %s", e.Code, e.Message) }
 
-// oldVersion is what some servers answer instead of mcs.Version (DEV 4).
+// oldVersion is the version that some servers answer instead of mcs.Version (DEV 4).
 const oldVersion = 38
 
-// Dial connects to a server, such as "mtalk.example.org:5228", and logs in. The context ends with the
-// login: the Client lives until Close or the end of the connection.
+// Dial connects to a server, such as "mtalk.example.org:5228", and logs in. The context is only
+// for the login: the Client lives until Close or the end of the connection.
 func Dial(ctx context.Context, addr string, id Identity, o Options) (*Client, error) {
 	c, resp, err := dial(ctx, addr, id, o.withDefaults())
 	if err != nil {
@@ -36,7 +37,8 @@ func Dial(ctx context.Context, addr string, id Identity, o Options) (*Client, er
 	return c, nil
 }
 
-// dial is Dial without the reading, which start begins. It needs options with defaults.
+// dial implements Dial without the reading, which start begins. The options must have their
+// defaults set.
 func dial(ctx context.Context, addr string, id Identity, o Options) (*Client, *mcs.LoginResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.LoginTimeout)
 	defer cancel()
@@ -65,7 +67,7 @@ func dial(ctx context.Context, addr string, id Identity, o Options) (*Client, *m
 	return c, resp, nil
 }
 
-// longAgo as a deadline ends a read or write at once.
+// longAgo, as a deadline, ends a read or write at once.
 var longAgo = time.Unix(1, 0)
 
 func tlsConfig(c *tls.Config, addr string) *tls.Config {
@@ -84,7 +86,7 @@ func tlsConfig(c *tls.Config, addr string) *tls.Config {
 	return c
 }
 
-// login sends the first frame and reads the server's.
+// login sends the first frame and reads the server's answer.
 func (c *Client) login(id Identity) (*mcs.LoginResponse, error) {
 	req := mcs.LoginRequest{
 		ID:                    c.opts.ClientID,
@@ -99,7 +101,7 @@ func (c *Client) login(id Identity) (*mcs.LoginResponse, error) {
 		AuthService:           mcs.AuthServiceAndroidID,
 		NetworkType:           1,
 	}
-	if c.opts.HeartbeatInterval > 0 { // the wish of a client that has one (DEV 8)
+	if c.opts.HeartbeatInterval > 0 { // the interval that the client asks for (DEV 8)
 		req.Settings = append(req.Settings, mcs.Setting{
 			Name: "hbping", Value: strconv.FormatInt(c.opts.HeartbeatInterval.Milliseconds(), 10)})
 	}

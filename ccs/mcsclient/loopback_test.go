@@ -16,7 +16,8 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// A real connection with traffic in both directions at once: nothing is lost, doubled or out of order.
+// A real connection has traffic in both directions at once. Nothing is lost, duplicated or out of
+// order.
 func TestBothDirectionsAtOnceOverTCP(t *testing.T) {
 	const total = 5000
 	l, err := tls.Listen("tcp", "127.0.0.1:0", serverTLS())
@@ -57,7 +58,8 @@ func TestBothDirectionsAtOnceOverTCP(t *testing.T) {
 	require.NoError(t, <-server)
 }
 
-// echoServer sends every data message back, with the acknowledgement in it, until the client closes.
+// echoServer sends every data message back, with the acknowledgement in it, until the client
+// closes.
 func echoServer(l net.Listener, total int) error {
 	conn, err := l.Accept()
 	if err != nil {

@@ -13,20 +13,20 @@ import (
 // Pair is a key and a value of a message's data.
 type Pair = mcs.KV
 
-// The types of a Message (DEV 9.3). One that an app server sent has none.
+// These are the types of a Message (DEV 9.3). A message of an app server has none.
 const (
-	TypeDeletedMessages = "deleted_messages" // the server threw messages away; total_deleted says how many
+	TypeDeletedMessages = "deleted_messages" // total_deleted messages were discarded
 	TypeSendError       = "send_error"       // an upstream message failed; PersistentID is its id
 )
 
-// Message is what the server sent down.
+// Message is a message from the server.
 type Message struct {
-	Type         string // "" for an app server's, TypeDeletedMessages, TypeSendError, or one unknown here
+	Type         string // "" from an app server; TypeDeletedMessages, TypeSendError or another
 	ID           string
-	PersistentID string // "" if nobody waits for an acknowledgement
+	PersistentID string // "" if no acknowledgement is expected
 	From         string // sender id or authorised entity
 	Category     string // the app
-	Subtype      string // the app's registration subtype, "" for none
+	Subtype      string // subtype of the app's registration, "" for none
 	CollapseKey  string
 	Data         []Pair // in the order of the stanza, without subtype and message_type
 	RawData      []byte // Web Push body; nil if absent
@@ -45,7 +45,7 @@ func (m *Message) Get(key string) (string, bool) {
 	return "", false
 }
 
-// set makes m the message that d is, and takes over d's memory.
+// set fills m from d, and takes over d's memory.
 func (m *Message) set(d *mcs.DataMessage) {
 	*m = Message{
 		ID: d.ID, PersistentID: d.PersistentID, From: d.From, Category: d.Category, CollapseKey: d.Token,
@@ -70,7 +70,7 @@ func (m *Message) set(d *mcs.DataMessage) {
 	}
 }
 
-// NowOrNever is the TTL of a message that is worth sending only on the connection there is.
+// NowOrNever is the TTL of a message that is sent over the current connection or not at all.
 const NowOrNever = -1 * time.Second
 
 // MaxUpstreamTTL is the longest and the default TTL of an upstream message (DEV 10).
@@ -87,18 +87,18 @@ type Upstream struct {
 	Data           []Pair
 	TTL            time.Duration // default and at most MaxUpstreamTTL; NowOrNever
 
-	// PersistentID is how the server recognises a message that is sent again. Send sets it if it is
-	// empty, but not for NowOrNever.
+	// PersistentID is the ID by which the server recognises a message that is sent again. Send
+	// sets it if it is empty, unless the message is NowOrNever.
 	PersistentID string
-	// Sent is when the message was made. Send sets it if it is zero.
+	// Sent is the time at which the message was made. Send sets it if it is zero.
 	Sent time.Time
 }
 
-// lastPersistentID keeps ids of one process apart.
+// lastPersistentID makes the ids of one process differ.
 var lastPersistentID atomic.Int64
 
-// prepare fills what Send promises to set. An Android client puts its message id where Chromium puts a
-// number of its own (DEV 10).
+// prepare sets the fields that Send promises to set. An Android client puts its message id where
+// Chromium puts a number that it chose (DEV 10).
 func (m *Upstream) prepare(android bool) {
 	if m.Sent.IsZero() {
 		m.Sent = time.Now()
@@ -132,7 +132,8 @@ func (m *Upstream) ttl() time.Duration {
 
 func (m *Upstream) expired(now time.Time) bool { return now.Sub(m.Sent) > m.ttl() }
 
-// secondsTo1970 lies between the two epochs that upstream messages count from (DEV 10).
+// secondsTo1970 is the difference between the two epochs that upstream messages count from (DEV
+// 10).
 const secondsTo1970 = 11644473600
 
 func (m *Upstream) append(b []byte, android bool, last int32, now time.Time) []byte {

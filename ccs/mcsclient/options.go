@@ -9,27 +9,28 @@ import (
 	"go.uber.org/zap"
 )
 
-// AckMode says when a client acknowledges by itself: AckBatch, AckNever, or a number n above zero, which
-// is a StreamAck each time n more messages are unacknowledged. Chromium does that with n = 10 (DEV 7.2).
+// AckMode says when a client acknowledges without being asked. It is AckBatch, AckNever, or a
+// number n above zero: a StreamAck each time n more messages are unacknowledged. Chromium does
+// that with n = 10 (DEV 7.2).
 type AckMode int
 
 const (
-	// AckBatch sends one StreamAck after everything that one read brought has been handled.
+	// AckBatch sends one StreamAck after all messages of one read have been handled.
 	AckBatch AckMode = 0
-	// AckNever tells the server what was received at the next login only, as the npm clients do.
+	// AckNever reports received messages only at the next login, as the npm clients do.
 	AckNever AckMode = -1
 )
 
-// Defaults of Options.
+// These are the defaults of Options.
 const (
 	DefaultClientID          = "chrome-156.0.8078.79"
 	DefaultWindow            = 1000
-	DefaultHeartbeatInterval = 28 * time.Minute // Chromium's on a mobile network (DEV 8)
+	DefaultHeartbeatInterval = 28 * time.Minute // as Chromium on a mobile network (DEV 8)
 	DefaultHeartbeatTimeout  = 60 * time.Second // DEV 8
 	DefaultLoginTimeout      = 30 * time.Second // DEV 4
 )
 
-// Options is how a Client behaves. The zero value works.
+// Options configures a Client. The zero value works.
 type Options struct {
 	// TLS defaults to the system's roots and the host of the address as server name.
 	TLS    *tls.Config
@@ -38,26 +39,27 @@ type Options struct {
 	// OnMessage gets the messages in order, one at a time. When it returns, the message counts as
 	// received.
 	OnMessage func(*Message)
-	// Reuse has every message in the same memory: what OnMessage gets is its own until it returns, and no
-	// longer. For those who count many messages and keep none. Default they are the receiver's for ever.
+	// Reuse reuses the same memory for every message: the argument of OnMessage is valid only
+	// until it returns. It is for programs that count many messages and keep none. By default a
+	// message is never reused.
 	Reuse bool
-	// Received is what Client.Received returned at the end of the connection before.
+	// Received is the result of Client.Received at the end of the last connection.
 	Received []string
-	// ClientID is the login's id. The server takes the message id of an upstream message from the
-	// stanza's id for "chrome-…", and from its persistent id for "android-…" (DEV 10). Default
-	// DefaultClientID.
+	// ClientID is the id of the login. For "chrome-…" the server takes the message id of an
+	// upstream message from the stanza's id. For "android-…" it takes it from the persistent id
+	// (DEV 10). Default DefaultClientID.
 	ClientID string
 
 	Ack    AckMode
-	Window int // upstream messages that may be unacknowledged; default DefaultWindow
+	Window int // maximum of unacknowledged upstream messages; default DefaultWindow
 
-	// HeartbeatInterval is the quiet after which the client pings; the server's wish wins over it.
-	// Default DefaultHeartbeatInterval, below zero never.
+	// HeartbeatInterval is the silence after which the client pings. The server's interval has
+	// precedence. Default DefaultHeartbeatInterval; below zero the client never pings.
 	HeartbeatInterval time.Duration
-	HeartbeatTimeout  time.Duration // from a ping to giving up; default DefaultHeartbeatTimeout
+	HeartbeatTimeout  time.Duration // from a ping to the end; default DefaultHeartbeatTimeout
 	LoginTimeout      time.Duration // from dialling to the answer; default DefaultLoginTimeout
 
-	// DialContext opens the connection under TLS; default a net.Dialer's.
+	// DialContext opens the connection below TLS. Default: that of a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 

@@ -24,8 +24,8 @@ import (
 
 var identity = mcsclient.Identity{AndroidID: 0x4000000000000001, SecurityToken: 77}
 
-// serverTLS and clientTLS belong together. The server sends no session tickets: over a pipe without any
-// buffer nobody would read them in time.
+// serverTLS and clientTLS belong together. The server sends no session tickets, because over a
+// pipe without a buffer no client would read them in time.
 var serverTLS, clientTLS = sync.OnceValue(func() *tls.Config {
 	cert, _ := certificate()
 	return &tls.Config{Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: true}
@@ -58,7 +58,7 @@ var certificate = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 })
 
-// network is where clients meet the test, which plays the server.
+// network connects clients with the test, which is the server.
 type network struct {
 	t     *testing.T
 	conns chan net.Conn
@@ -66,7 +66,7 @@ type network struct {
 
 func newNetwork(t *testing.T) *network { return &network{t: t, conns: make(chan net.Conn, 10)} }
 
-// options are o on this network.
+// options returns o for this network.
 func (n *network) options(o mcsclient.Options) mcsclient.Options {
 	o.TLS = clientTLS()
 	o.DialContext = func(context.Context, string, string) (net.Conn, error) {
@@ -84,7 +84,7 @@ type peer struct {
 	in   *mcs.Reader
 }
 
-// accept takes the next connection, up to TLS.
+// accept accepts the next connection and completes its TLS handshake.
 func (n *network) accept() *peer {
 	n.t.Helper()
 	conn := tls.Server(<-n.conns, serverTLS())
@@ -93,7 +93,7 @@ func (n *network) accept() *peer {
 	return &peer{t: n.t, conn: conn, in: mcs.NewReader(conn, mcs.MaxLogin)}
 }
 
-// login reads a login and answers it well.
+// login reads a login and accepts it.
 func (p *peer) login() mcs.LoginRequest {
 	p.t.Helper()
 	req := p.readLogin()
@@ -128,7 +128,7 @@ func (p *peer) goodbye() {
 	_ = p.conn.NetConn().Close()
 }
 
-// expect reads a frame with the tag and returns a payload that stays.
+// expect reads a frame with the tag and returns a copy of its payload.
 func (p *peer) expect(tag mcs.Tag) []byte {
 	p.t.Helper()
 	got, payload, err := p.in.Next()
@@ -153,7 +153,7 @@ func (p *peer) expectData() (m mcs.DataMessage) {
 	return m
 }
 
-// quiet makes sure that the client has nothing to say.
+// quiet checks that the client sends nothing.
 func (p *peer) quiet() {
 	p.t.Helper()
 	require.NoError(p.t, p.conn.SetReadDeadline(time.Now().Add(time.Second)))
@@ -164,13 +164,13 @@ func (p *peer) quiet() {
 	require.NoError(p.t, p.conn.SetReadDeadline(time.Time{}))
 }
 
-// dialed is what Dial returned.
+// dialed is the result of Dial.
 type dialed struct {
 	client *mcsclient.Client
 	err    error
 }
 
-// dial begins a Dial, which needs accept and login to end.
+// dial begins a Dial. It ends only after accept and login.
 func (n *network) dial(ctx context.Context, o mcsclient.Options) <-chan dialed {
 	result := make(chan dialed, 1)
 	go func() {
@@ -180,7 +180,7 @@ func (n *network) dial(ctx context.Context, o mcsclient.Options) <-chan dialed {
 	return result
 }
 
-// connected is a client that is logged in, and its peer. Both end with the test.
+// connected returns a client that is logged in, and its peer. Both end with the test.
 func (n *network) connected(o mcsclient.Options) (*mcsclient.Client, *peer) {
 	n.t.Helper()
 	result := n.dial(context.Background(), o)
@@ -192,7 +192,7 @@ func (n *network) connected(o mcsclient.Options) (*mcsclient.Client, *peer) {
 	return d.client, p
 }
 
-// bubble runs a test in fake time, and fails it if a goroutine is left over.
+// bubble runs a test in fake time, and fails it if a goroutine is left.
 func bubble(t *testing.T, f func(t *testing.T, n *network)) {
 	t.Helper()
 	serverTLS()

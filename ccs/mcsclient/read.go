@@ -12,7 +12,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// readLoop handles the server's frames until the connection ends, and then winds the client up.
+// readLoop handles the server's frames until the connection ends, and then cleans up.
 func (c *Client) readLoop() {
 	defer close(c.ended)
 	for {
@@ -32,8 +32,8 @@ func (c *Client) readLoop() {
 	}
 }
 
-// handle deals with one frame. The frame counts as handled when OnMessage has returned, so that no
-// acknowledgement is ahead of it.
+// handle processes one frame. The frame counts as handled when OnMessage has returned, so no
+// acknowledgement is sent before that.
 func (c *Client) handle(tag mcs.Tag, payload []byte) error {
 	c.mu.Lock()
 	c.lastFrame, c.pinged = time.Now(), false
@@ -82,7 +82,8 @@ func (c *Client) handleData(payload []byte) error {
 	if c.opts.Reuse {
 		id = strings.Clone(id)
 	}
-	if entry := c.log.Check(zap.DebugLevel, "message"); entry != nil { // Debug would allocate for nothing
+	// Debug would allocate even when disabled.
+	if entry := c.log.Check(zap.DebugLevel, "message"); entry != nil {
 		entry.Write(zap.String("message_id", id), zap.String("category", m.Category))
 	}
 	c.opts.OnMessage(m)
@@ -120,7 +121,7 @@ func (c *Client) handleIq(payload []byte) error {
 		return err
 	}
 	if iq.ExtensionID != mcs.ExtensionSelectiveAck {
-		return nil // a StreamAck has said it all with its last_stream_id_received
+		return nil // a StreamAck has no content but its last_stream_id_received
 	}
 	var ack mcs.SelectiveAck
 	if err := ack.Unmarshal(iq.ExtensionData); err != nil {
@@ -133,7 +134,7 @@ func (c *Client) handleIq(payload []byte) error {
 	return nil
 }
 
-// completeAcked makes room in the window for what c.acked lists, and calls its done functions.
+// completeAcked frees the slots of the messages in c.acked, and calls their done functions.
 func (c *Client) completeAcked(err error) {
 	for _, o := range c.acked {
 		c.window.Give(1)
@@ -144,10 +145,10 @@ func (c *Client) completeAcked(err error) {
 	clear(c.acked)
 }
 
-// finish ends the writer and the heartbeat and tells the senders whose messages are not acknowledged.
+// finish ends the writer and the heartbeat, and calls done for unacknowledged messages.
 func (c *Client) finish(err error) {
 	if err == io.EOF {
-		err = io.ErrUnexpectedEOF // the server went without a Close
+		err = io.ErrUnexpectedEOF // the server ended the connection without a Close
 	}
 	if err != ErrClosedByServer {
 		err = fmt.Errorf("mcsclient: read: %w", err)
@@ -159,7 +160,7 @@ func (c *Client) finish(err error) {
 		c.heartbeat.Stop()
 	}
 	writer := c.writer
-	// What is left stays in the stream, for Unacked.
+	// The unacknowledged messages stay in the stream, for Unacked.
 	c.acked = append(c.acked[:0], c.stream.upstream.all()...)
 	c.mu.Unlock()
 	if writer != nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Registration says for whom a token is. One with an InstanceID is an Instance ID token, one without a
-// classic registration (DEV 3.2).
+// Registration describes the registration that a token is for. With an InstanceID the token is an
+// Instance ID token, without one it is a classic registration (DEV 3.2).
 type Registration struct {
 	App        string   // extension id, package, or product name
 	Subtype    string   // X-subtype, "" for none
@@ -18,21 +18,21 @@ type Registration struct {
 	Scope      string   // default "GCM"; Instance ID only
 }
 
-// all is what an Instance ID removal puts for sender and scope to mean every token (DEV 3.3).
+// all is the sender and scope that mean every token when an Instance ID is removed (DEV 3.3).
 const all = "*"
 
-// RegisterError is an answer that says Error=, such as INVALID_SENDER (DEV 3.4). The errors of Register and Unregister
-// wrap it.
+// RegisterError is an answer with Error=, such as INVALID_SENDER (DEV 3.4). The errors of Register
+// and Unregister wrap it.
 type RegisterError struct {
 	Code   string
 	Status int // HTTP status
 }
 
-// Error names the code.
+// Error returns a text with the code.
 func (e *RegisterError) Error() string { return "registration refused: " + e.Code }
 
-// Register asks for the token of r. It posts to baseURL + "/c2dm/register3" what Chromium would. A nil hc
-// stands for http.DefaultClient.
+// Register asks for the token of r. It posts the form that Chromium posts to baseURL +
+// "/c2dm/register3". If hc is nil, it uses http.DefaultClient.
 func Register(ctx context.Context, hc *http.Client, baseURL string, id Identity, r Registration) (token string, err error) {
 	form := r.form(id)
 	form.Set("sender", strings.Join(r.Senders, ","))
@@ -47,12 +47,12 @@ func Register(ctx context.Context, hc *http.Client, baseURL string, id Identity,
 	return token, nil
 }
 
-// Unregister removes the token of r, or of every sender and scope of its Instance ID if it names no
-// sender. A classic registration is removed for all its senders.
+// Unregister removes the token of r. If r names no sender, it removes the tokens of every sender
+// and scope of its Instance ID. A classic registration is removed for all its senders.
 func Unregister(ctx context.Context, hc *http.Client, baseURL string, id Identity, r Registration) error {
 	want := "deleted=" + r.App
 	if r.InstanceID != "" {
-		want = "token=" // the value means nothing (DEV 3.3)
+		want = "token=" // the value has no meaning (DEV 3.3)
 		if len(r.Senders) == 0 {
 			r.Senders, r.Scope = []string{all}, all
 		}
@@ -74,7 +74,7 @@ func Unregister(ctx context.Context, hc *http.Client, baseURL string, id Identit
 	return nil
 }
 
-// form has what registration and removal have in common.
+// form returns the fields that registration and removal have in common.
 func (r Registration) form(id Identity) url.Values {
 	form := url.Values{"app": {r.App}, "device": {id.String()}}
 	if r.Subtype != "" {
@@ -106,7 +106,7 @@ func post(ctx context.Context, hc *http.Client, baseURL string, id Identity, for
 		return "", err
 	}
 	answer := string(body)
-	// Error words count before the status does (DEV 3.4).
+	// An error in the body has precedence over the status (DEV 3.4).
 	if _, code, ok := strings.Cut(answer, "Error="); ok {
 		return "", &RegisterError{Code: strings.TrimSpace(code), Status: status}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// outcomes collects what done functions were told. It is read when the bubble is quiet.
+// outcomes collects the arguments of done functions. Read it only when the bubble is quiet.
 type outcomes []string
 
 func (o *outcomes) done(id string) func(error) {
@@ -114,7 +114,7 @@ func TestDoneFollowsTheServersCount(t *testing.T) {
 		synctest.Wait()
 		assert.Empty(t, told)
 		p.write(messages("down")) // any frame counts; this one says 1 again
-		p.expectAck(3)            // which is our frame 6
+		p.expectAck(3)            // that is the client's frame 6
 		p.write(mcs.AppendHeartbeat(nil, mcs.TagHeartbeatAck, 3))
 		synctest.Wait()
 		assert.EqualValues(t, split("a b"), told)
@@ -123,7 +123,7 @@ func TestDoneFollowsTheServersCount(t *testing.T) {
 		synctest.Wait()
 		assert.EqualValues(t, split("a b d"), told)
 		assert.Equal(t, sent[2:3], c.Unacked())
-		p.write(mcs.AppendStreamAck(nil, 1000)) // more than we sent
+		p.write(mcs.AppendStreamAck(nil, 1000)) // more than the client sent
 		synctest.Wait()
 		assert.EqualValues(t, split("a b d c"), told)
 		assert.Empty(t, c.Unacked())

@@ -1,30 +1,31 @@
 package mcsclient
 
-// stream does a connection's counting (DEV 7.1). It has no lock and does no I/O.
+// stream counts the frames of a connection (DEV 7.1). It has no lock and does no I/O.
 //
-// Both sides number every frame they send, the login being number 1. A frame of ours that carries
-// "handled" reports what we received; once the server says that it has that frame, the persistent ids it
-// covered need not be kept any longer.
+// Both sides number every frame they send; the login has number 1. A frame from this side with
+// "handled" reports the frames that it received. Once the server has confirmed that frame, the
+// persistent ids covered by it are no longer needed.
 type stream struct {
-	sent     int32 // our frames
-	handled  int32 // the server's frames, and we are done with them
-	reported int32 // the greatest handled number in a frame of ours
+	sent     int32 // number of frames from this side
+	handled  int32 // number of the server's frames that are handled
+	reported int32 // the greatest handled number in a frame from this side
 
 	received queue[receipt]
 	reports  queue[report]
 	upstream queue[*outgoing]
 
-	// unreported counts the receipts that no report covers yet.
+	// unreported is the number of receipts that no report covers yet.
 	unreported int
 }
 
-// receipt is a persistent id that we received in the server's frame number n; 0 came from Options.
+// receipt is a persistent id that arrived in the server's frame number n; n is 0 for ids from
+// Options.
 type receipt struct {
 	id string
 	n  int32
 }
 
-// report is a frame of ours that told the server how many of its frames we handled.
+// report is a frame from this side that told the server how many of its frames are handled.
 type report struct {
 	sent    int32
 	handled int32
@@ -33,7 +34,7 @@ type report struct {
 // outgoing is an upstream message that was sent and is not acknowledged.
 type outgoing struct {
 	m    *Upstream
-	n    int32 // its frame
+	n    int32 // number of its frame
 	done func(error)
 }
 
@@ -46,7 +47,7 @@ func (s *stream) login(received []string) {
 	s.reports.push(report{sent: 1})
 }
 
-// send counts a frame of ours that carries last, and returns its number.
+// send counts a frame from this side that carries last, and returns its number.
 func (s *stream) send(last int32) int32 {
 	s.sent++
 	if last > s.reported {
@@ -59,7 +60,7 @@ func (s *stream) send(last int32) int32 {
 	return s.sent
 }
 
-// handle counts a frame of the server's that was dealt with, and its persistent id if it has one.
+// handle counts a handled frame of the server, and keeps its persistent id if it has one.
 func (s *stream) handle(id string) {
 	s.handled++
 	if id != "" {
@@ -68,8 +69,8 @@ func (s *stream) handle(id string) {
 	}
 }
 
-// confirm takes the server's word that it has our frames 1 to last, and appends the messages that are
-// thereby acknowledged.
+// confirm processes the server's confirmation of the frames 1 to last from this side. It appends
+// the messages that are acknowledged by that to acked.
 func (s *stream) confirm(last int32, acked []*outgoing) []*outgoing {
 	last = min(last, s.sent)
 	covered := int32(-1)
@@ -85,7 +86,7 @@ func (s *stream) confirm(last int32, acked []*outgoing) []*outgoing {
 	return acked
 }
 
-// confirmIDs is confirm for a SelectiveAck.
+// confirmIDs does the same as confirm for a SelectiveAck.
 func (s *stream) confirmIDs(ids []string, acked []*outgoing) []*outgoing {
 	listed := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -101,7 +102,7 @@ func (s *stream) confirmIDs(ids []string, acked []*outgoing) []*outgoing {
 	return acked
 }
 
-// queue is first in, first out.
+// queue is a first-in, first-out queue.
 type queue[T any] struct {
 	items []T
 	head  int

@@ -9,29 +9,29 @@ import (
 )
 
 const (
-	// writeTimeout is how long a server may leave what we write unread.
+	// writeTimeout is the time that the server has to read written frames.
 	writeTimeout = 30 * time.Second
 	// keptBuffer is the largest buffer that connections share.
 	keptBuffer = 64 << 10
 )
 
-// buffer holds frames on their way out. A connection that has nothing to say has none.
+// buffer holds frames that are not written yet. A connection without such frames has no buffer.
 type buffer struct{ b []byte }
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-// ackLocked sends a StreamAck if a message waits for it. Needs mu.
+// ackLocked sends a StreamAck if a received message is unacknowledged. The caller must hold c.mu.
 func (c *Client) ackLocked() {
 	if c.err == nil && c.opts.Ack != AckNever && c.stream.unreported > 0 {
 		c.writeLocked(mcs.AppendStreamAck)
 	}
 }
 
-// writeLocked counts a frame, leaves it to the writer and returns its number. Needs mu, and a connection
-// that has not ended.
+// writeLocked counts a frame, leaves it to the writer and returns its number. The connection must
+// not have ended. The caller must hold c.mu.
 func (c *Client) writeLocked(frame func(b []byte, last int32) []byte) int32 {
 	last := c.stream.handled
-	if c.opts.Ack == AckNever { // as the npm clients, which never say what they have (DEV 7.1)
+	if c.opts.Ack == AckNever { // the npm clients never report what they received (DEV 7.1)
 		last = 0
 	}
 	if c.out == nil {
@@ -45,7 +45,8 @@ func (c *Client) writeLocked(frame func(b []byte, last int32) []byte) int32 {
 	return c.stream.send(last)
 }
 
-// writeLoop writes until nothing is left: what gathers during one write goes out with the next.
+// writeLoop writes until no frames are left. Frames that gather during one write are written with
+// the next.
 func (c *Client) writeLoop(ended chan struct{}) {
 	defer close(ended)
 	for {
