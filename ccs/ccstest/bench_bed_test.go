@@ -30,21 +30,21 @@ import (
 	core "github.com/openccs/openccs/ccs"
 )
 
-// maxProjects is how many senders a registration may name. More app servers share them.
+// maxProjects is the maximum number of senders of a registration. More app servers share them.
 const maxProjects = 50
 
 const benchApp = "com.example.app"
 
-// bed is a server process with what a shape needs in its store.
+// bed is a server process whose store holds the projects and devices of a shape.
 type bed struct {
 	victim
 	card    card.Card
 	trust   *tls.Config
 	senders []admin.Credentials
-	devices []mcsclient.Identity // that connect, ...
-	idle    []mcsclient.Identity // or connect and get nothing
-	tokens  []string             // that are sent to
-	started time.Duration        // from exec to where all listeners accept
+	devices []mcsclient.Identity // devices that connect and send or receive
+	idle    []mcsclient.Identity // devices that connect and receive nothing
+	tokens  []string             // registration tokens that receive messages
+	started time.Duration        // from exec until all listeners accept
 }
 
 func (s *shape) makeBed(b testing.TB) *bed {
@@ -82,7 +82,7 @@ func (s *shape) makeBed(b testing.TB) *bed {
 	return bed
 }
 
-// senderIDs are those of the projects.
+// senderIDs returns the sender IDs of the projects.
 func (d *bed) senderIDs() (ids []string) {
 	for _, s := range d.senders {
 		ids = append(ids, s.SenderID)
@@ -103,14 +103,15 @@ func (d *bed) enrol(b testing.TB, n int) {
 	}
 }
 
-// checkIn makes devices that are nobody's.
+// checkIn makes devices without a registration.
 func (d *bed) checkIn(b testing.TB, n int) {
 	hc := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: d.trust}}
 	defer hc.CloseIdleConnections()
 	d.idle = enrol(b, hc, d.card, n)
 }
 
-// fill puts devices that never connect into the store of a server that does not run, and messages that wait.
+// fill fills the store of a stopped server with devices that never connect, and with messages that
+// wait.
 func (d *bed) fill(b testing.TB, s *shape) {
 	conf := server.Default()
 	conf.DataDir, conf.Store = d.dir, "disk:"
@@ -153,7 +154,7 @@ func (d *bed) fill(b testing.TB, s *shape) {
 	require.NoError(b, st.Close())
 }
 
-// connect connects the clients, which begin to work.
+// connect connects the clients, which start to work.
 func (s *shape) connect(b testing.TB, d *bed, l *load) {
 	var g errgroup.Group
 	run := func(e *endpoint, read func()) {
@@ -185,7 +186,7 @@ func (s *shape) connect(b testing.TB, d *bed, l *load) {
 	}
 }
 
-// cpu is the CPU time that the server has used.
+// cpu returns the CPU time that the server has used.
 func (d *bed) cpu(b testing.TB) time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
 	require.NoError(b, err)
@@ -198,7 +199,7 @@ func (d *bed) cpu(b testing.TB) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-// allocs is how often the server has allocated memory.
+// allocs returns the number of memory allocations of the server.
 func (d *bed) allocs(b testing.TB) (n int) {
 	text, err := d.control("/debug/pprof/allocs?debug=1")
 	require.NoError(b, err)
@@ -208,7 +209,7 @@ func (d *bed) allocs(b testing.TB) (n int) {
 	return n
 }
 
-// resident is the memory of the server in MiB.
+// resident returns the memory of the server in MiB.
 func (d *bed) resident(b testing.TB) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", d.cmd.Process.Pid))
 	require.NoError(b, err)
@@ -218,7 +219,7 @@ func (d *bed) resident(b testing.TB) float64 {
 	return pages * float64(os.Getpagesize()) / (1 << 20)
 }
 
-// control asks the server's control socket for a path.
+// control requests a path from the server's control socket.
 func (d *bed) control(path string) ([]byte, error) {
 	hc := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		text, err := os.ReadFile(filepath.Join(d.dir, "control.json"))

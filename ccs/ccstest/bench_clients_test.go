@@ -17,20 +17,20 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// The clients here do as little as they can, so that the machine is the server's.
+// These clients do as little work as possible, so that most of the CPU time is the server's.
 
 var benchValue = strings.Repeat("x", 255) // with the key, 256 bytes
 
-// maxBehind is how many messages a far end may be behind before the senders wait for it: fewer than the server
-// lets wait for a device.
+// maxBehind is the maximum number of undelivered messages per device. Senders wait at that number.
+// It is smaller than the server's limit for the messages of a device.
 const maxBehind = 2000
 
-// endpoint is what both kinds of client have.
+// endpoint is the common part of both kinds of client.
 type endpoint struct {
 	*load
 	nc     *tls.Conn
 	window *flowcontrol.Window
-	due    []time.Time // of the messages in flight, by number modulo its length
+	due    []time.Time // of the messages in flight, by number modulo the length of due
 	next   int         // number of the next message
 }
 
@@ -40,7 +40,7 @@ func (l *load) endpoint(b testing.TB, trust *tls.Config, addr string) endpoint {
 	return endpoint{load: l, nc: nc, window: flowcontrol.NewWindow(l.window), due: make([]time.Time, l.window)}
 }
 
-// send sends what there is to do. write appends message number n.
+// send sends the messages that e.work asks for. write appends message number n.
 func (e *endpoint) send(write func(out []byte, n int) []byte) {
 	defer e.sending.Done()
 	var out []byte
@@ -61,7 +61,8 @@ func (e *endpoint) send(write func(out []byte, n int) []byte) {
 			}
 			now := time.Now()
 			if e.rate > 0 {
-				// Due is when the schedule says, however late the window or the machine lets it go.
+				// A message is due when the schedule says, even if the window or the machine
+				// delays it.
 				free, now = e.pace(began, free)
 			}
 			out = out[:0]
@@ -87,7 +88,7 @@ func (e *endpoint) send(write func(out []byte, n int) []byte) {
 	}
 }
 
-// answered notes that messages were answered, each so long after it was due.
+// answered records answers to messages. Each took so long from the time when its message was due.
 func (e *endpoint) answered(took []time.Duration) {
 	if len(took) > 0 {
 		e.mu.Lock()
@@ -97,7 +98,8 @@ func (e *endpoint) answered(took []time.Duration) {
 	}
 }
 
-// pace waits until messages are due by the rate, and returns how many of them may go and since when.
+// pace waits until messages are due by the rate. It returns how many of them may be sent, and when
+// the first was due.
 func (e *endpoint) pace(began time.Time, free int) (int, time.Time) {
 	const tick = time.Millisecond
 	each := time.Second / time.Duration(e.rate/e.senders)
@@ -113,7 +115,7 @@ type benchAppServer struct {
 	endpoint
 	in     *stanza.Reader
 	tokens []string
-	number int // among those of the run: no two messages have the same id
+	number int // its number in the run, so that no two messages have the same id
 }
 
 func (l *load) appServer(b testing.TB, bed *bed, sender, key string) *benchAppServer {
@@ -138,7 +140,7 @@ func (l *load) appServer(b testing.TB, bed *bed, sender, key string) *benchAppSe
 	return a
 }
 
-// message appends message number n, for one device after the other.
+// message appends message number n. The messages go to one device after the other.
 func (a *benchAppServer) message(out []byte, n int) []byte {
 	const head, id, tail = `<message><gcm xmlns="google:mobile:data">{"to":"`, `","message_id":"m-`, `","time_to_live":3600,"data":{"k":"`
 	if out = append(out, head...); !a.bad {
@@ -149,11 +151,11 @@ func (a *benchAppServer) message(out []byte, n int) []byte {
 	if !a.perRecord {
 		return out
 	}
-	_, _ = a.nc.Write(out) // an error comes again
+	_, _ = a.nc.Write(out) // the next write returns the error again
 	return out[:0]
 }
 
-// read takes answers, and acknowledges what comes from devices.
+// read reads answers, and acknowledges messages of devices.
 func (a *benchAppServer) read() {
 	var took []time.Duration
 	var e stanza.Element
@@ -186,7 +188,7 @@ func (a *benchAppServer) read() {
 	}
 }
 
-// benchDevice is a device. It acknowledges what one read has brought.
+// benchDevice is a device. It acknowledges the messages of one read together.
 type benchDevice struct {
 	endpoint
 	in     *mcs.Reader

@@ -21,8 +21,8 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// neighbours are what a quiet sender has beside it: each of their senders has a connection, a project and a device
-// of its own.
+// neighbours are the shapes that a quiet sender shares the server with. Each of their senders has
+// its own connection, project and device.
 var neighbours = []shape{
 	{name: "One", senders: 1},
 	{name: "TenOf1000Bytes", senders: 10, value: strings.Repeat("x", 999)},
@@ -35,10 +35,11 @@ const (
 	quietFor  = 3 * time.Second
 )
 
-// BenchmarkFairness measures how long the answers to a sender of few messages take alone, and in the same run beside
-// neighbours that send as fast as their windows let them. The server, the neighbours and the quiet client are three
-// processes, so none waits in the Go scheduler of another. The neighbours give way to the server. The quiet client
-// does wait for a processor: its part of the p99 is up to 5 ms beside TenOf1000Bytes on two processors.
+// BenchmarkFairness measures how long the answers to a sender of few messages take without
+// neighbours. In the same run it measures that with neighbours that send as fast as their windows
+// let them. The server, the neighbours and the quiet client are three processes, so none waits in
+// the Go scheduler of another. The neighbours have a lower priority than the server. The quiet
+// client does wait for a processor, and that wait is part of the result.
 func BenchmarkFairness(b *testing.B) {
 	for _, n := range neighbours {
 		b.Run(n.name, func(b *testing.B) {
@@ -92,7 +93,7 @@ func (s shape) measureBeside(b *testing.B) {
 	b.ReportMetric(rate, "neighbours-msg/s")
 }
 
-// during is how long the answers took that came within a time.
+// during returns how long the answers took that arrived in the next d.
 func (l *load) during(d time.Duration) []time.Duration {
 	count := func() int {
 		l.mu.Lock()
@@ -115,10 +116,10 @@ func percentile(took []time.Duration, p float64) float64 {
 	return float64(took[int(p*float64(len(took)-1))].Microseconds()) / 1000
 }
 
-// neighboursEnv tells the test binary to be neighbours.
+// neighboursEnv makes the test binary run the neighbours.
 const neighboursEnv = "CCSTEST_NEIGHBOURS"
 
-// neighbourhood is what the neighbours' process must know.
+// neighbourhood is the input of the neighbours' process.
 type neighbourhood struct {
 	Name    string
 	Card    card.Card
@@ -151,7 +152,7 @@ func (d *bed) startNeighbours(b testing.TB, name string) *neighbourProcess {
 	return p
 }
 
-// stop ends the neighbours, and returns how many of their messages were answered a second.
+// stop ends the neighbours, and returns the rate of their answered messages per second.
 func (p *neighbourProcess) stop(b testing.TB) (rate float64) {
 	p.in.Close()
 	text, err := p.out.ReadString('\n')
@@ -161,7 +162,7 @@ func (p *neighbourProcess) stop(b testing.TB) (rate float64) {
 	return rate
 }
 
-// TestNeighbours is the process of the neighbours; by itself it does nothing.
+// TestNeighbours is the process of the neighbours. Without neighboursEnv it does nothing.
 func TestNeighbours(t *testing.T) {
 	text := os.Getenv(neighboursEnv)
 	if text == "" {
@@ -174,7 +175,7 @@ func TestNeighbours(t *testing.T) {
 	s := neighbours[i]
 	s.devices, s.window = len(about.Devices), 1000
 	d := &bed{card: about.Card, senders: about.Senders, devices: about.Devices, tokens: about.Tokens,
-		trust: &tls.Config{InsecureSkipVerify: true}} // its own server, on loopback
+		trust: &tls.Config{InsecureSkipVerify: true}} // a server of this benchmark, on loopback
 	l := &load{shape: &s, work: make(chan int), failed: make(chan struct{})}
 	s.connect(t, d, l)
 	l.hand(chunk)

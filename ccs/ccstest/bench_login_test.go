@@ -5,9 +5,10 @@ import (
 	"testing"
 )
 
-// BenchmarkLogin measures what a login costs the server, from the TCP connection to the answer, TLS with a full
-// handshake included: of an app server (SASL, bind), and of a device. Go's own client has the keys agreed on
-// with ML-KEM too; the clients that there are for this protocol know X25519 alone.
+// BenchmarkLogin measures the cost of a login for the server, from the TCP connection to the
+// answer, with a full TLS handshake. It measures the login of an app server (SASL, bind) and that
+// of a device. Go's own client also agrees on keys with ML-KEM. The existing clients of this
+// protocol only know X25519.
 func BenchmarkLogin(b *testing.B) {
 	appServer := func(l *load, bed *bed) *endpoint {
 		return &l.appServer(b, bed, bed.card.SenderID, bed.card.APIKey).endpoint

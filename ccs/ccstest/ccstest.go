@@ -15,31 +15,31 @@ import (
 	"github.com/openccs/openccs/ccs/server"
 )
 
-// Server is a running server and what clients need of it.
+// Server is a running server with everything that clients need to use it.
 type Server struct {
 	*server.Server
-	Sender string // the first project
+	Sender string // sender ID of the first project
 	Key    string
 
 	t       TB
 	conf    server.Config
-	network *Network // nil for the machine's
+	network *Network // nil for the machine's network
 	roots   *x509.CertPool
 }
 
 // Option changes the configuration of a server before it starts.
 type Option func(*server.Config)
 
-// Disk has the server use the embedded store instead of memory.
+// Disk makes the server use the embedded store instead of memory.
 func Disk(c *server.Config) { c.Store = "disk:" }
 
-// Store has the server use the store at a URL.
+// Store makes the server use the store at a URL.
 func Store(url string) Option { return func(c *server.Config) { c.Store = url } }
 
-// Clock makes messages go by a clock, such as one of clock.NewManual, which a test moves.
+// Clock sets the clock of messages, such as one of clock.NewManual, which a test moves.
 func Clock(clock ccs.Clock) Option { return func(c *server.Config) { c.Clock = clock } }
 
-// Profile makes the server keep to the limits of an era of the protocol, such as one of ccs.NamedProfile.
+// Profile sets the limits of an era of the protocol, such as one of ccs.NamedProfile.
 func Profile(p ccs.Profile) Option { return func(c *server.Config) { c.Profile = p } }
 
 // Start starts a server that ends with the test.
@@ -59,7 +59,8 @@ func Start(t TB, opts ...Option) *Server {
 	return s
 }
 
-// Another starts another node on the server's store. It has the same first project, and its own certificate.
+// Another starts another node on the server's store. It has the same first project, and its own
+// certificate.
 func (s *Server) Another(opts ...Option) *Server {
 	s.t.Helper()
 	other := Start(s.t, append([]Option{Store(s.conf.Store)}, opts...)...)
@@ -79,7 +80,7 @@ func (s *Server) start() {
 	if !s.roots.AppendCertsFromPEM(pem) {
 		s.t.Fatalf("ccstest: no certificate in %s", s.CAFile())
 	}
-	// A restart comes back to where its clients look for it.
+	// After a restart the server listens on the same ports, where its clients look for it.
 	s.conf.XMPPListen, s.conf.MCSListen = s.XMPPAddr(), s.MCSAddr()
 	s.conf.HTTPListen = s.HTTPURL()[len("https://"):]
 }
@@ -92,10 +93,10 @@ func (s *Server) must(err error, doing string) {
 	}
 }
 
-// patience bounds what a test waits for.
+// patience bounds the waits of a test.
 const patience = 20 * time.Second
 
-// Stop ends the server. To stop it twice is harmless.
+// Stop ends the server. A second call does nothing.
 func (s *Server) Stop() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -110,7 +111,7 @@ func (s *Server) Restart() {
 	s.start()
 }
 
-// TLS is a client's configuration that trusts the server.
+// TLS returns a client configuration that trusts the server.
 func (s *Server) TLS() *tls.Config { return &tls.Config{RootCAs: s.roots} }
 
 // Dial connects to the server as net.Dialer.DialContext does, on the server's network.
@@ -121,12 +122,12 @@ func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return new(net.Dialer).DialContext(ctx, network, addr)
 }
 
-// HTTP is a client that trusts the server.
+// HTTP returns a client that trusts the server.
 func (s *Server) HTTP() *http.Client {
 	return &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: s.TLS(), DialContext: s.Dial, DisableKeepAlives: true}}
 }
 
-// xmppOptions completes what a client over XMPP is told.
+// xmppOptions completes the options of a client over XMPP.
 func (s *Server) xmppOptions(o *ccsclient.Options) {
 	o.TLS = s.TLS()
 	if o.Dial == nil {
@@ -134,7 +135,7 @@ func (s *Server) xmppOptions(o *ccsclient.Options) {
 	}
 }
 
-// mcsOptions completes what a device is told.
+// mcsOptions completes the options of a device.
 func (s *Server) mcsOptions(o *mcsclient.Options) {
 	o.TLS = s.TLS()
 	if o.DialContext == nil {
@@ -169,7 +170,7 @@ func (s *Server) run(f func(context.Context) error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = f(ctx) // the context's end, or what the test sees by itself
+		_ = f(ctx) // the end of ctx, or an error that the test notices itself
 	}()
 	s.t.Cleanup(func() { cancel(); <-ended })
 }
@@ -226,5 +227,5 @@ func (s *Server) ConnectXMPP(d *Device, o ccsclient.DeviceOptions) *ccsclient.Cl
 	return c
 }
 
-// Dir is the data directory.
+// Dir returns the data directory.
 func (s *Server) Dir() string { return s.conf.DataDir }

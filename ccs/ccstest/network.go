@@ -10,28 +10,30 @@ import (
 	"github.com/openccs/openccs/ccs/server"
 )
 
-// InMemory makes the server listen on a Network of its own instead of the machine's loopback. No packet leaves the
-// process, and a testing/synctest bubble can hold server and clients, so that hours of heartbeats, resends and TTLs
-// pass at once. The methods of Server dial there. The store must be in memory too, and the control socket is off.
+// InMemory makes the server listen on its own Network instead of the machine's loopback. No packet
+// leaves the process. A testing/synctest bubble can contain server and clients, so that hours of
+// heartbeats, resends and TTLs pass at once. The methods of Server dial there. The store must be
+// in memory too, and the control socket is off.
 func InMemory(c *server.Config) {
 	c.Network = &Network{}
 	c.NoAdmin = true
 }
 
-// maxWaiting is how many connections may wait to be accepted at a listener.
+// maxWaiting is the maximum number of connections that wait to be accepted at a listener.
 const maxWaiting = 128
 
-// firstPort is the first port that a Network gives to a listener that wants any.
+// firstPort is the first port that a Network chooses for a listener without a port.
 const firstPort = 10_000
 
-// Network is a network in memory, on which every address is the same machine's. The zero value is empty.
+// Network is a network in memory. Every address on it belongs to the same machine. The zero value
+// is empty.
 type Network struct {
 	mu        sync.Mutex
 	listeners map[int]*listener // by port
-	lastPort  int               // of those that Listen chose, and of the dialing ends
+	lastPort  int               // the last port chosen for a listener or a dialing end
 }
 
-// listener takes the connections of one port.
+// listener accepts the connections of one port.
 type listener struct {
 	network *Network
 	addr    *net.TCPAddr
@@ -40,7 +42,7 @@ type listener struct {
 	once    sync.Once
 }
 
-// Listen implements server.Network. Port 0 is any free one.
+// Listen implements server.Network. Port 0 means any free port.
 func (n *Network) Listen(network, addr string) (net.Listener, error) {
 	at, err := n.resolve(addr)
 	if err != nil {
@@ -62,7 +64,7 @@ func (n *Network) Listen(network, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// freePort is a port that nobody has. The caller must hold n.mu.
+// freePort returns a free port. The caller must hold n.mu.
 func (n *Network) freePort() int {
 	for {
 		n.lastPort = n.lastPort%(65_535-firstPort) + 1
@@ -86,7 +88,7 @@ func (n *Network) resolve(addr string) (*net.TCPAddr, error) {
 
 func loopback(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 
-// DialContext connects to whatever listens on the port of addr.
+// DialContext connects to the listener on the port of addr.
 func (n *Network) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	at, err := n.resolve(addr)
 	if err != nil {

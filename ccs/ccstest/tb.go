@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// TB is what a Server needs of a test. *testing.T and *testing.B have it.
+// TB is the part of a test that a Server needs. *testing.T and *testing.B implement it.
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -13,8 +13,8 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Run starts a server outside of a test, calls f, and stops the server. Its error says what the server or a method of
-// Server could not do. Do not call Server's methods from other goroutines than f's.
+// Run starts a server outside of a test, calls f, and stops the server. It returns an error if the
+// server or a method of Server failed. Only the goroutine of f may call the methods of Server.
 func Run(f func(*Server), opts ...Option) (err error) {
 	t := &noTest{}
 	defer func() {
@@ -25,10 +25,10 @@ func Run(f func(*Server), opts ...Option) (err error) {
 	return nil
 }
 
-// noTest is a TB where there is no test.
+// noTest is a TB for use outside of a test.
 type noTest struct{ cleanups []func() }
 
-// fatal is what Fatalf panics with.
+// fatal is the value with which Fatalf panics.
 type fatal struct {
 	text  string
 	cause error // the last error among the arguments, if any
@@ -59,7 +59,7 @@ func (t *noTest) TempDir() string {
 	return dir
 }
 
-// recover turns the panic of Fatalf into an error, unless there is one already.
+// recover turns the panic of Fatalf into an error, unless there is already one.
 func (t *noTest) recover(err *error) {
 	switch r := recover().(type) {
 	case nil:
