@@ -14,7 +14,7 @@ import (
 	"github.com/openccs/openccs/ccs/ccsclient"
 )
 
-// appServer is one app server's connection, over however many connections that takes.
+// appServer sends over one connection at a time and replaces it when it ends.
 type appServer struct {
 	// Static after newAppServer.
 	run     *run
@@ -24,10 +24,10 @@ type appServer struct {
 	streams []*stream // it sends to each in turn
 	log     *zap.Logger
 
-	free    chan *inFlight // places that are not taken; as long as there are places
-	settled chan struct{}  // closed when all is sent and answered
+	free    chan *inFlight // slots that are not taken; as long as there are slots
+	settled chan struct{}  // closed when all messages are sent and answered
 	settle  sync.Once
-	online  atomic.Int32 // connections, a draining one beside its successor
+	online  atomic.Int32 // number of connections, including a draining one
 	left    bool         // no connection when the run ended; set before its goroutines end
 	old     sync.WaitGroup
 	wire    cuttableConn
@@ -40,12 +40,12 @@ type appServer struct {
 	// Owned by serve.
 	client *ccsclient.Client
 	text   composer
-	made   int64 // messages
-	back   int   // places that are free for good, once sending is over
+	made   int64 // number of messages made
+	back   int   // slots that stay free because sending is over
 	times  punctuality
 }
 
-// How long an app server or device may take to log in, and how long it pauses after a failure.
+// These bound a login of an app server or device, and the pause after a failure.
 const (
 	loginTimeout = 30 * time.Second
 	firstPause   = 10 * time.Millisecond
@@ -82,7 +82,8 @@ func (a *appServer) connect(ctx context.Context) error {
 	return err
 }
 
-// serve sends until all is sent and answered, and stays connected until ctx ends. connect has succeeded.
+// serve sends until all messages are sent and answered, and stays connected until ctx ends.
+// connect must have succeeded.
 func (a *appServer) serve(ctx context.Context) error {
 	defer a.old.Wait()
 	for {
@@ -106,8 +107,9 @@ func (a *appServer) serve(ctx context.Context) error {
 	}
 }
 
-// leave waits until a connection that takes no more has answered everything, as a stream has an order over one
-// connection only (CCS 5 no. 11). It may have messages for the app server until it ends.
+// leave waits until a connection that takes no more messages has answered everything, because a
+// stream has an order only within one connection (CCS 5 no. 11). The connection may still carry
+// messages for the app server until it ends.
 func (a *appServer) leave(ctx context.Context, c *ccsclient.Client) {
 	a.old.Go(func() {
 		select {
@@ -133,7 +135,7 @@ func (a *appServer) leave(ctx context.Context, c *ccsclient.Client) {
 	slices.SortFunc(a.again, func(f, g *inFlight) int { return cmp.Compare(f.nth, g.nth) })
 }
 
-// reconnect tries until it works, ctx ends or the server refuses the key for good.
+// reconnect tries to connect until it succeeds, ctx ends or the server refuses the key for good.
 func (a *appServer) reconnect(ctx context.Context) error {
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestPause) {
 		err := a.connect(ctx)
@@ -156,13 +158,13 @@ func (a *appServer) reconnect(ctx context.Context) error {
 	return nil
 }
 
-// isRefused reports whether the server will not let a client in over XMPP however often it tries (CCS 1.6).
+// isRefused reports whether the server will refuse every login of a client over XMPP (CCS 1.6).
 func isRefused(err error) bool {
 	var refused *ccsclient.AuthError
 	return errors.As(err, &refused) && !refused.Temporary()
 }
 
-// feed sends over a connection until that takes no more or ctx ends.
+// feed sends over a connection until that takes no more messages or ctx ends.
 func (a *appServer) feed(ctx context.Context, c *ccsclient.Client) {
 	for {
 		f := a.next(ctx, c)
@@ -181,7 +183,8 @@ func (a *appServer) feed(ctx context.Context, c *ccsclient.Client) {
 	}
 }
 
-// next is the message to send next, a new one or one that was sent before. It is nil if c or ctx has ended.
+// next returns the message to send next, a new one or one that was sent before. It returns nil if
+// c or ctx has ended.
 func (a *appServer) next(ctx context.Context, c *ccsclient.Client) *inFlight {
 	for {
 		if f := a.nextRetry(); f != nil {
@@ -215,8 +218,8 @@ func (a *appServer) next(ctx context.Context, c *ccsclient.Client) *inFlight {
 	}
 }
 
-// due waits until the next message is due; in a closed loop it is at once. It is false if sending is over,
-// or c or ctx has ended.
+// due waits until the next message is due; in a closed loop that is at once. It returns false if
+// sending is over, or if c or ctx has ended.
 func (a *appServer) due(ctx context.Context, c *ccsclient.Client) (due time.Duration, ok bool) {
 	if !a.run.sending() {
 		return 0, false
@@ -238,8 +241,8 @@ func (a *appServer) due(ctx context.Context, c *ccsclient.Client) (due time.Dura
 	return due, true
 }
 
-// wait collects the places of messages that are answered, when no new ones are made. It reports whether
-// there is something to send again over c; if not, c or ctx has ended.
+// wait collects the slots of answered messages when no new messages are made. It reports whether a
+// message must be sent again over c. If not, c or ctx has ended.
 func (a *appServer) wait(ctx context.Context, c *ccsclient.Client) bool {
 	for a.waiting.Load() == 0 {
 		if a.back == cap(a.free) {

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// clockTick is the unit of CPU times in /proc: USER_HZ is 100 on all that Go runs on.
+// clockTick is the unit of CPU times in /proc. USER_HZ is 100 on every platform of Go.
 const clockTick = 10 * time.Millisecond
 
-// processCPU is what a process of this machine has used, user and system time together.
+// processCPU returns the CPU time of a process of this machine, user and system time together.
 func processCPU(pid int) (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	// The second field is the program's name, in parentheses, and may have spaces; utime and stime are the
-	// 14th and 15th.
+	// The second field is the program's name in parentheses, and may contain spaces. utime and
+	// stime are the 14th and 15th.
 	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	const utime, stime = 14 - 3, 15 - 3
 	if len(fields) <= stime {

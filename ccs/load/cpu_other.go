@@ -4,5 +4,5 @@ package load
 
 import "time"
 
-// ownCPU is not known here.
+// ownCPU returns 0, because the CPU time is not known here.
 func ownCPU() time.Duration { return 0 }

@@ -2,22 +2,23 @@ package load
 
 import "time"
 
-// verdict is what an arrival is.
+// verdict classifies an arrival.
 type verdict uint8
 
 const (
 	inOrder   verdict = iota
-	late              // its first arrival, behind a later message of its stream
-	duplicate         // it was here already
+	late              // its first arrival, after a later message of its stream
+	duplicate         // it has arrived before
 )
 
-// deliveredNumbers knows which messages of a stream have come. A stream in order costs it nothing; each gap is a range.
+// deliveredNumbers records which messages of a stream have arrived. A stream in order needs no
+// memory; each gap is a range.
 type deliveredNumbers struct {
-	next int64 // every message before it has come, if it is not in gaps
+	next int64 // every message before it has arrived, if it is not in gaps
 	gaps numberRanges
 }
 
-// add takes note of an arrival. due is when that message was due.
+// add records an arrival. due is the time at which that message was due.
 func (t *deliveredNumbers) add(seq int64, due time.Duration) verdict {
 	switch {
 	case seq == t.next:
@@ -33,7 +34,8 @@ func (t *deliveredNumbers) add(seq int64, due time.Duration) verdict {
 	return duplicate
 }
 
-// missing yields what of a stream of so many messages, the last one due then, has not come.
+// missing yields the ranges that have not arrived, of a stream of sent messages whose last one was
+// due at lastDue.
 func (t *deliveredNumbers) missing(sent int64, lastDue time.Duration) func(yield func(numberRange) bool) {
 	return func(yield func(numberRange) bool) {
 		for _, gap := range t.gaps.list {

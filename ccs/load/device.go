@@ -14,15 +14,17 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// link keeps a device connected, by whichever protocol it speaks.
+// link keeps a device connected, over either protocol.
 type link interface {
 	// Run returns when ctx ends or the server refuses the device.
 	Run(ctx context.Context) error
-	// Send sends upstream, over the next connection if need be; done gets the acknowledgement.
+	// Send sends an upstream message, if necessary over the next connection. done gets the
+	// acknowledgement.
 	Send(ctx context.Context, m *mcsclient.Upstream, done func(error)) error
 }
 
-// totalKey is the key of how many messages a deleted_messages message stands for (DEV 9.3).
+// totalKey is the key of the number of messages that a deleted_messages message stands for (DEV
+// 9.3).
 const totalKey = "total_deleted"
 
 // device is a device that receives and acknowledges at once.
@@ -35,8 +37,8 @@ type device struct {
 	link    link
 	wire    cuttableConn
 	entered chan struct{} // closed at the first login
-	up      stream        // what it sends
-	dropped atomic.Int64  // messages that the server said it threw away
+	up      stream        // the messages that it sends
+	dropped atomic.Int64  // messages that the server reported as discarded
 
 	// Owned by the goroutine that connects.
 	dialled  time.Time
@@ -44,7 +46,7 @@ type device struct {
 	isOnline bool
 }
 
-// open makes the device ready to run.
+// open prepares the device to run.
 func (d *device) open() {
 	d.entered = make(chan struct{})
 	if d.run.plan.DeviceProtocol == ProtocolXMPP {
@@ -54,7 +56,7 @@ func (d *device) open() {
 	}
 }
 
-// backoff is the pause after so many failures in a row, from 1.
+// backoff returns the pause after the given number of failures in a row, from 1.
 func backoff(failures int) time.Duration { return min(firstPause<<min(failures-1, 10), longestPause) }
 
 func (d *device) connected() {
@@ -87,7 +89,7 @@ func (d *device) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return d.wire.dial(ctx, network, addr)
 }
 
-// isForgotten reports whether the server doesn't know the device any more (DEV 6).
+// isForgotten reports whether the server no longer knows the device (DEV 6).
 func isForgotten(err error) bool {
 	var overMCS *mcsclient.LoginError
 	var overXMPP *ccsclient.AuthError
@@ -95,10 +97,10 @@ func isForgotten(err error) bool {
 		errors.As(err, &overXMPP) && overXMPP.Condition == "not-authorized"
 }
 
-// deleted counts what the server says that it threw away (DEV 9.3).
+// deleted counts the messages that the server reported as discarded (DEV 9.3).
 func (d *device) deleted(total int64) { d.dropped.Add(total) }
 
-// received counts a message by its sequence. It runs on a goroutine of the connection's.
+// received counts a message by its sequence. It runs on a goroutine of the connection.
 func (d *device) received(text string) {
 	now := d.run.now()
 	at, ok := parseSequence(text)

@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 )
 
-// compared are the metrics that Diff shows, if a run has them.
+// compared lists the metrics that Diff shows, if a run has them.
 var compared = []string{
 	"sent", "acked", "nacked", "unanswered", "delivered", "lost", "expired", "collapsed", "deleted", "waiting",
 	"duplicated", "out_of_order", "misdelivered", "resent", "reconnects", "login_failures",
@@ -21,8 +21,9 @@ var compared = []string{
 	"generator.late_ms.p99", "generator.unsent", "generator.stalled_s",
 }
 
-// Diff is a table of two results for a person: what each has, and by how much the second differs. The warnings of
-// both come with it: what a run with an outage took is not compared with one without as if nothing had been.
+// Diff returns a table of two results for a person, with both values and the difference. It
+// includes the warnings of both, because a run with an outage must not be compared silently with a
+// run without one.
 func Diff(a, b *Result) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -52,7 +53,7 @@ func Diff(a, b *Result) string {
 	return text.String()
 }
 
-// figure is a count as it is, and what is measured to three places.
+// figure formats a count exactly, and a measured value to three decimal places.
 func figure(v float64, known bool) string {
 	switch {
 	case !known:

@@ -16,11 +16,12 @@ type Expectation struct {
 	value            float64
 }
 
-// expectation has a metric, a comparison and a number or duration.
+// expectation matches a metric, a comparison and a number or duration.
 var expectation = regexp.MustCompile(`^\s*([a-z0-9_.]+)\s*(<=|>=|!=|<|>|=)\s*([0-9][0-9a-zµ.]*)\s*$`)
 
-// ParseExpectations reads what --expect says: "ack.p99<10ms,lost=0". A metric is a number of the result's JSON by
-// its path, where ack.p99 is short for ack_ms.p99; latencies are durations or milliseconds.
+// ParseExpectations parses the value of --expect: "ack.p99<10ms,lost=0". A metric is the path of a
+// number in the result's JSON, where ack.p99 is short for ack_ms.p99. Latencies are durations or
+// milliseconds.
 func ParseExpectations(text string) ([]Expectation, error) {
 	var list []Expectation
 	known := numbers(&Result{ServerCPU: new(float64)})
@@ -46,7 +47,8 @@ func ParseExpectations(text string) ([]Expectation, error) {
 	return list, nil
 }
 
-// Miss says how a result misses the expectation, "" if it doesn't. A figure that the result lacks is a miss.
+// Miss describes how a result misses the expectation. It returns "" if it does not. A metric that
+// the result lacks is a miss.
 func (e Expectation) Miss(r *Result) string {
 	v, ok := metrics(r)[e.metric]
 	if !ok {
@@ -61,11 +63,12 @@ func (e Expectation) Miss(r *Result) string {
 	return fmt.Sprintf("%s: it is %s", e.text, strconv.FormatFloat(v, 'f', -1, 64))
 }
 
-// quantiles are the shares of the values that percentiles stand for.
+// quantiles maps percentiles to shares of the values.
 var quantiles = map[string]float64{"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1}
 
-// missing says how a latency misses the expectation to be low though it has the value: too many messages have no
-// latency at all, because they were never sent, answered or delivered. They count as slower than all others.
+// missing describes how a latency misses an upper limit although its value is below that. That
+// happens if too many messages have no latency, because they were never sent, answered or
+// delivered. They count as slower than all others.
 func (e Expectation) missing(r *Result) string {
 	if e.op != "<" && e.op != "<=" {
 		return ""
@@ -91,7 +94,8 @@ func (e Expectation) missing(r *Result) string {
 	return ""
 }
 
-// fullName is the path of a metric: ack.p99 is ack_ms.p99, upstream.ack.p99 is upstream.ack_ms.p99.
+// fullName returns the path of a metric: ack.p99 is ack_ms.p99, upstream.ack.p99 is
+// upstream.ack_ms.p99.
 func fullName(name string) string {
 	parts := strings.Split(name, ".")
 	if n := len(parts); n >= 2 && slices.Contains([]string{"ack", "delivery", "login", "late"}, parts[n-2]) {
@@ -100,7 +104,8 @@ func fullName(name string) string {
 	return strings.Join(parts, ".")
 }
 
-// metrics is every number that a result has by its path in JSON: a latency without values has none.
+// metrics returns every number of a result by its path in JSON. It leaves out latencies without
+// values.
 func metrics(r *Result) map[string]float64 {
 	found := numbers(r)
 	for path, l := range map[string]Latency{
@@ -116,13 +121,14 @@ func metrics(r *Result) map[string]float64 {
 	return found
 }
 
-// numbers is every number of a result by its path in JSON, but for those of the plan and in lists.
+// numbers returns every number of a result by its path in JSON, except those of the plan and in
+// lists.
 func numbers(r *Result) map[string]float64 {
 	short := *r
 	short.Plan = DefaultPlan()
 	b, err := json.Marshal(&short)
 	if err != nil {
-		panic(err) // a result is nothing but numbers, texts and lists of them
+		panic(err) // a result contains only numbers, texts and lists of them
 	}
 	var fields map[string]any
 	if err := json.Unmarshal(b, &fields); err != nil {

@@ -19,20 +19,22 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// app is what every device of a fleet has registered.
+// app is the app that every device of a fleet has registered.
 const app = "org.openccs.load"
 
-// atOnce is how many requests or logins are under way while a run is set up, but for a connect storm.
+// atOnce bounds the concurrent requests or logins during the set-up of a run, except in a connect
+// storm.
 const atOnce = 32
 
-// fleet is devices that are registered, as a file keeps them for the next run. It holds their secrets.
+// fleet is a set of registered devices, as saved in a file for the next run. It contains their
+// secrets.
 type fleet struct {
 	Server  string       `json:"server"`
 	Senders []string     `json:"senders"` // all may send to each device
 	Devices []enrolled   `json:"devices"`
 	path    string       // "" if there is no file
 	http    *http.Client // for check-in and registration
-	saved   int          // devices in the file
+	saved   int          // number of devices in the file
 }
 
 // enrolled is a device that has an identity and a token.
@@ -41,8 +43,8 @@ type enrolled struct {
 	Token string `json:"token"`
 }
 
-// openFleet reads the devices of an earlier run, if they are of this server and for these senders, and if the
-// server still knows them.
+// openFleet reads the devices of an earlier run. It uses them if they belong to this server and
+// these senders, and if the server still knows them.
 func openFleet(ctx context.Context, path, server string, senders []string, conf *tls.Config) (*fleet, error) {
 	f := &fleet{path: path, http: &http.Client{
 		Timeout:   loginTimeout,
@@ -71,7 +73,7 @@ func openFleet(ctx context.Context, path, server string, senders []string, conf 
 	return f, nil
 }
 
-// grow enrols devices until there are n. progress is told how many there are.
+// grow enrols devices until there are n. It reports the number of devices to progress.
 func (f *fleet) grow(ctx context.Context, n int, progress func(done int)) error {
 	first := len(f.Devices)
 	if first >= n {
@@ -96,7 +98,7 @@ func (f *fleet) grow(ctx context.Context, n int, progress func(done int)) error 
 	return err
 }
 
-// enrol makes a device.
+// enrol enrols one device.
 func (f *fleet) enrol(ctx context.Context) (e enrolled, err error) {
 	if e.Identity, err = mcsclient.CheckIn(ctx, f.http, f.Server, mcsclient.Identity{}); err != nil {
 		return e, err
@@ -105,7 +107,7 @@ func (f *fleet) enrol(ctx context.Context) (e enrolled, err error) {
 	return e, err
 }
 
-// save keeps the devices for the next run, readable by their owner alone.
+// save writes the devices to a file for the next run, readable only by its owner.
 func (f *fleet) save() error {
 	if f.path == "" || len(f.Devices) == f.saved {
 		return nil
@@ -130,8 +132,8 @@ func (f *fleet) save() error {
 	return nil
 }
 
-// close gives the connections for registration back.
+// close closes the connections for registration.
 func (f *fleet) close() { f.http.CloseIdleConnections() }
 
-// progressEvery is how often a set-up says how far it is.
+// progressEvery is the interval between two progress reports of a set-up.
 const progressEvery = 250 * time.Millisecond

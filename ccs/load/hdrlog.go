@@ -7,15 +7,15 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// HistogramLog writes a histogram log (HdrHistogram log format 1.3): for each sample one tagged ack and one tagged
-// delivery, in microseconds.
+// HistogramLog writes a histogram log (HdrHistogram log format 1.3). Each sample has one line
+// tagged ack and one tagged delivery, in microseconds.
 type HistogramLog struct {
 	w    *hdrhistogram.HistogramLogWriter
-	base time.Time // of the log; zero before its first line
+	base time.Time // start of the log; zero before its first line
 	last time.Time // end of the last sample
 }
 
-// NewHistogramLog writes to w, which its caller closes.
+// NewHistogramLog makes a log that writes to w. The caller closes w.
 func NewHistogramLog(w io.Writer) *HistogramLog {
 	return &HistogramLog{w: hdrhistogram.NewHistogramLogWriter(w)}
 }

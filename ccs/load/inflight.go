@@ -9,17 +9,17 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// inFlight is a place in a connection's window, and the message that takes it.
+// inFlight is a slot in a connection's window, and the message in it.
 type inFlight struct {
 	stream   *stream
 	seq      int64
 	due      time.Duration // since the start of the run
-	nth      int64         // message of the connection
+	nth      int64         // number of the message on the connection
 	again    bool          // it was sent before
 	answered func(ccsclient.Reply)
 }
 
-// make makes the next message, with its place. full says that there was none at first.
+// make makes the next message in the slot f. full says that there was no free slot at first.
 func (a *appServer) make(f *inFlight, due time.Duration, full bool) *inFlight {
 	r := a.run
 	now := r.now()
@@ -40,7 +40,7 @@ func (a *appServer) make(f *inFlight, due time.Duration, full bool) *inFlight {
 	return f
 }
 
-// message is what is sent.
+// message returns the message to send.
 func (a *appServer) message(f *inFlight) ccsclient.Message {
 	p, s := a.run.plan, sequence{run: a.run.id, stream: f.stream.id, seq: f.seq, due: f.due, again: f.again}
 	m := ccsclient.Message{
@@ -57,7 +57,7 @@ func (a *appServer) message(f *inFlight) ccsclient.Message {
 	return m
 }
 
-// grow gives the connection room for so many messages in flight in all, or for as many as it can have.
+// grow sets the connection's slots for messages in flight to the given number, or to its maximum.
 func (a *appServer) grow(places int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -68,7 +68,8 @@ func (a *appServer) grow(places int) {
 	}
 }
 
-// answer takes the server's answer, or that there was none. It runs on the client's reading goroutine.
+// answer handles the server's answer, or the lack of one. It runs on the client's reading
+// goroutine.
 func (a *appServer) answer(f *inFlight, r ccsclient.Reply) {
 	if r.Err != nil {
 		a.refused(f, r.Err)
@@ -79,7 +80,7 @@ func (a *appServer) answer(f *inFlight, r ccsclient.Reply) {
 	a.free <- f
 }
 
-// refused takes a nack, or that the connection ended, or ends soon (CCS 3.7), without an answer.
+// refused handles a nack, or the end or draining of the connection without an answer (CCS 3.7).
 func (a *appServer) refused(f *inFlight, reason error) {
 	var nack *ccsclient.Nack
 	if !errors.As(reason, &nack) || nack.Code == stanza.ConnectionDraining {
@@ -112,7 +113,7 @@ func (a *appServer) nextRetry() *inFlight {
 	return f
 }
 
-// countUnanswered counts what was never answered. serve has ended.
+// countUnanswered returns the number of messages that were never answered. serve must have ended.
 func (a *appServer) countUnanswered() (unanswered int64) {
 	for f := a.nextRetry(); f != nil; f = a.nextRetry() {
 		f.stream.refuse(f.seq, f.due)

@@ -6,7 +6,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// newMCSLink makes a device that speaks MCS, which mcsclient keeps connected.
+// newMCSLink makes a link over MCS, which mcsclient keeps connected.
 func newMCSLink(d *device) link {
 	addrs := d.run.target.MCS
 	return mcsclient.NewDevice(addrs[d.number%len(addrs)], d.id, mcsclient.DeviceOptions{

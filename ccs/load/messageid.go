@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// stampKey is the key of the data under which a payload carries its sequence, and what fills it up.
+// stampKey is the data key under which a payload carries its sequence and its padding.
 const stampKey = "load"
 
-// The widths of a sequence's fields in hexadecimal digits.
+// These are the widths of a sequence's fields in hexadecimal digits.
 const (
 	runDigits    = 8
 	streamDigits = 8
@@ -19,22 +19,23 @@ const (
 	sequenceSize = runDigits + streamDigits + seqDigits + dueDigits + againDigits
 )
 
-// The bytes of keys and values that a payload may have: room for a sequence, and what CCS allows (CCS 2.6).
+// These bound the bytes of keys and values in a payload: room for a sequence, and the limit of CCS
+// (CCS 2.6).
 const (
 	MinPayload = len(stampKey) + sequenceSize
 	MaxPayload = 4096
 )
 
-// sequence says which message a payload is.
+// sequence identifies the message of a payload.
 type sequence struct {
 	run    uint32
 	stream int
-	seq    int64         // in its stream, from 0
+	seq    int64         // number in its stream, from 0
 	due    time.Duration // since the start of the run
-	again  bool          // not sent for the first time
+	again  bool          // this is not the first attempt
 }
 
-// text fills b.
+// text writes the sequence to b.
 func (s sequence) text(b *[sequenceSize]byte) {
 	rest := b[:]
 	fill := func(digits int, v uint64) {
@@ -55,7 +56,7 @@ func (s sequence) text(b *[sequenceSize]byte) {
 	fill(againDigits, again)
 }
 
-// parseSequence reads what a payload begins with; false if it is no sequence.
+// parseSequence reads the sequence at the start of a payload. It returns false if there is none.
 func parseSequence(text string) (s sequence, ok bool) {
 	if len(text) < sequenceSize {
 		return s, false
@@ -83,7 +84,8 @@ func parseSequence(text string) (s sequence, ok bool) {
 	return s, ok
 }
 
-// messageID is the same whenever a message is sent (CCS 4.3), and no other's.
+// messageID appends the message_id. It is the same each time the message is sent (CCS 4.3), and
+// unique to it.
 func (s sequence) messageID(b []byte) []byte {
 	b = strconv.AppendUint(b, uint64(s.run), 36)
 	b = append(b, '-')
@@ -92,7 +94,7 @@ func (s sequence) messageID(b []byte) []byte {
 	return strconv.AppendInt(b, s.seq, 36)
 }
 
-// parseMessageID reads what messageID has written.
+// parseMessageID parses the output of messageID.
 func parseMessageID(text string) (s sequence, ok bool) {
 	run, rest, _ := strings.Cut(text, "-")
 	stream, seq, _ := strings.Cut(rest, "-")
@@ -109,33 +111,34 @@ func parseMessageID(text string) (s sequence, ok bool) {
 	return s, err == nil
 }
 
-// chunkSize is how much text a composer makes room for at once.
+// chunkSize is the amount of text for which a composer allocates memory at once.
 const chunkSize = 64 << 10
 
 var padding = strings.Repeat("x", MaxPayload)
 
-// composer writes the texts of messages. They are cut from large chunks, so that none costs an allocation.
+// composer makes the texts of messages. It cuts them from large chunks, so that no message costs
+// an allocation.
 type composer struct {
 	chunk strings.Builder
 	id    [64]byte
 	stamp [sequenceSize]byte
 }
 
-// messageID is that of s.
+// messageID returns the message_id of s.
 func (c *composer) messageID(s sequence) string {
 	from := c.begin(len(c.id))
 	c.chunk.Write(s.messageID(c.id[:0]))
 	return c.chunk.String()[from:]
 }
 
-// value is what a payload of size bytes has under stampKey.
+// value returns the value under stampKey in a payload of size bytes.
 func (c *composer) value(s sequence, size int) string {
 	from := c.begin(size)
 	c.appendValue(s, size)
 	return c.chunk.String()[from:]
 }
 
-// object is a payload of size bytes as JSON.
+// object returns a payload of size bytes as JSON.
 func (c *composer) object(s sequence, size int) string {
 	const open, end = `{"` + stampKey + `":"`, `"}`
 	from := c.begin(len(open) + size + len(end))
@@ -151,10 +154,10 @@ func (c *composer) appendValue(s sequence, size int) {
 	c.chunk.WriteString(padding[:size-MinPayload])
 }
 
-// begin makes room for n bytes and returns where they will start.
+// begin makes room for n bytes and returns their start.
 func (c *composer) begin(n int) int {
 	if c.chunk.Cap()-c.chunk.Len() < n {
-		c.chunk.Reset() // those who have strings of the old chunk keep it
+		c.chunk.Reset() // strings of the old chunk keep it alive
 		c.chunk.Grow(chunkSize)
 	}
 	return c.chunk.Len()

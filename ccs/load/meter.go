@@ -7,7 +7,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// A histogram has microseconds, to three digits, up to five minutes; what takes longer counts as that.
+// A histogram records microseconds, to three digits, up to five minutes. Longer times count as
+// five minutes.
 const (
 	longest = int64(5 * time.Minute / time.Microsecond)
 	digits  = 3
@@ -15,7 +16,7 @@ const (
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, digits) }
 
-// maxShards bounds how many locks a meter has: goroutines beyond that share one.
+// maxShards bounds the number of locks in a meter. More goroutines share them.
 const maxShards = 8
 
 // meter collects latencies of one kind from many goroutines.
@@ -24,7 +25,7 @@ type meter struct{ shards []shard }
 type shard struct {
 	mu sync.Mutex
 	h  *hdrhistogram.Histogram // since the last take
-	_  [40]byte                // keeps neighbours out of each other's cache line
+	_  [40]byte                // keeps neighbours out of the same cache line
 }
 
 func newMeter(recorders int) *meter {
@@ -35,7 +36,7 @@ func newMeter(recorders int) *meter {
 	return m
 }
 
-// record notes a latency, for the recorder of that number.
+// record records a latency for the recorder with that number.
 func (m *meter) record(recorder int, took time.Duration) {
 	s := &m.shards[recorder%len(m.shards)]
 	v := min(max(took.Microseconds(), 0), longest)
@@ -44,7 +45,7 @@ func (m *meter) record(recorder int, took time.Duration) {
 	s.mu.Unlock()
 }
 
-// drainInto moves what was recorded since the last call into h.
+// drainInto moves the latencies recorded since the last call into h.
 func (m *meter) drainInto(h *hdrhistogram.Histogram) {
 	for i := range m.shards {
 		s := &m.shards[i]
@@ -57,8 +58,8 @@ func (m *meter) drainInto(h *hdrhistogram.Histogram) {
 	}
 }
 
-// Latency is a distribution in milliseconds. Without values its percentiles mean nothing; with fewer than 100 the
-// 99th is the greatest value, and so on.
+// Latency is a distribution in milliseconds. Without values its percentiles have no meaning. With
+// fewer than 100 values the 99th is the greatest value, and so on.
 type Latency struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50"`
@@ -80,7 +81,8 @@ type Point struct {
 	MS         float64 `json:"ms"`
 }
 
-// curve has more points the nearer it comes to 100 percent, as far as there are values for them.
+// curve returns a percentile curve. It has more points the nearer it gets to 100 percent, as far
+// as there are values for them.
 func curve(h *hdrhistogram.Histogram) []Point {
 	points := []Point{}
 	if h.TotalCount() == 0 {

@@ -9,25 +9,25 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// maxCycle bounds the weights of a mix in all.
+// maxCycle bounds the sum of the weights of a mix.
 const maxCycle = 1000
 
-// mix is values that messages take turns with, so that a message's number in its stream says which is its.
-// As text it is "256", or "64*7,1024*2,4000" for seven, two and one message of ten.
+// mix is a cycle of values: a message's number in its stream selects its value. As text it is
+// "256", or "64*7,1024*2,4000" for seven, two and one message of ten.
 type mix[T any] struct {
 	words string
 	cycle []T
 }
 
-// At is the value of a message by its number.
+// At returns the value of a message by its number.
 func (m mix[T]) At(seq int64) T { return m.cycle[seq%int64(len(m.cycle))] }
 
-// All lists the values, each as often as its weight says.
+// All returns the values, each as often as its weight says.
 func (m mix[T]) All() []T { return m.cycle }
 
 func (m mix[T]) String() string { return m.words }
 
-// MarshalText gives the text that the mix was read from.
+// MarshalText returns the text that the mix was read from.
 func (m mix[T]) MarshalText() ([]byte, error) { return []byte(m.words), nil }
 
 func (m *mix[T]) parse(text string, value func(string) (T, error)) error {
@@ -56,7 +56,8 @@ func (m *mix[T]) parse(text string, value func(string) (T, error)) error {
 	if total > maxCycle {
 		return fmt.Errorf("%q: the weights make %d, at most %d are allowed", text, total, maxCycle)
 	}
-	// Each value as evenly spread as its weight allows: whose share is furthest behind is next.
+	// Each value is spread as evenly as its weight allows: the value furthest below its share is
+	// next.
 	used := make([]int, len(parts))
 	for n := 1; n <= total; n++ {
 		next := 0
@@ -102,7 +103,7 @@ func (t *TTLs) UnmarshalText(text []byte) error {
 	})
 }
 
-// Priorities are how soon devices should get messages.
+// Priorities are the priorities of messages.
 type Priorities struct{ mix[stanza.Priority] }
 
 // UnmarshalText reads "normal", or "normal*9,high".

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// cuttableConn is the connection under somebody's TLS, so that a storm can cut it.
+// cuttableConn is the connection below a TLS connection, so that a storm can cut it.
 type cuttableConn struct {
 	mu   sync.Mutex
 	conn net.Conn
@@ -21,7 +21,7 @@ func (w *cuttableConn) dial(ctx context.Context, network, addr string) (net.Conn
 	return conn, err
 }
 
-// closeAbruptly closes the connection without a word, as a cable does that somebody trips over.
+// closeAbruptly closes the connection without notice, like a cable that is pulled.
 func (w *cuttableConn) closeAbruptly() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -30,7 +30,7 @@ func (w *cuttableConn) closeAbruptly() {
 	}
 }
 
-// connectGate is open, or closed for those who want to connect.
+// connectGate is open, or closed for clients that want to connect.
 type connectGate struct {
 	mu   sync.Mutex
 	open chan struct{} // closed when the gate is open
@@ -55,7 +55,7 @@ func (g *connectGate) wait(ctx context.Context) error {
 	}
 }
 
-// block closes the gate until the function that it returns is called.
+// block closes the gate until the returned function is called.
 func (g *connectGate) block() (reopen func()) {
 	open := make(chan struct{})
 	g.mu.Lock()

@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// OutageKind is what was missing in an outage.
+// OutageKind says what was missing in an outage.
 type OutageKind string
 
-// The kinds of outages.
+// These are the kinds of outages.
 const (
 	NoConnection     OutageKind = "no_connection"      // no app server was connected
-	NoAnswer         OutageKind = "no_answer"          // app servers were connected and waited, and no answer came
+	NoAnswer         OutageKind = "no_answer"          // app servers waited, and no answer came
 	NoDevice         OutageKind = "no_device"          // no device was connected
-	NoDelivery       OutageKind = "no_delivery"        // devices were connected, messages were acked, and none was delivered
-	NoUpstreamAnswer OutageKind = "no_upstream_answer" // devices were connected and waited for acks of upstream messages, and none came
+	NoDelivery       OutageKind = "no_delivery"        // messages were acked, and none was delivered
+	NoUpstreamAnswer OutageKind = "no_upstream_answer" // devices waited for upstream acks, and none came
 )
 
-// kinds lists them, the most telling one first.
+// kinds lists the kinds, the most significant one first.
 var kinds = []OutageKind{NoConnection, NoAnswer, NoDevice, NoDelivery, NoUpstreamAnswer}
 
-// String says it to a person.
+// String returns a description for a person.
 func (k OutageKind) String() string {
 	return map[OutageKind]string{
 		NoConnection: "no app server connected", NoAnswer: "no answer to app servers", NoDevice: "no device connected",
@@ -32,21 +32,21 @@ func (k OutageKind) String() string {
 	}[k]
 }
 
-// Outage is a time in which the server did not do its part. From and To are seconds since the start
-// of the ramp, as in a Sample.
+// Outage is a time in which the server did not do its part. From and To are seconds since the
+// start of the ramp, as in a Sample.
 type Outage struct {
 	Kind  OutageKind `json:"kind"`
 	From  float64    `json:"from"`
 	To    float64    `json:"to"`
 	Storm bool       `json:"storm"` // the run's own storm caused it
-	Open  bool       `json:"open"`  // it lasted when the run ended
+	Open  bool       `json:"open"`  // it was not over when the run ended
 }
 
-// Seconds is how long it lasted.
+// Seconds returns the duration of the outage.
 func (o Outage) Seconds() float64 { return o.To - o.From }
 
-// Outages are all outages of a run, its ramp and drain included. Those of a storm are in the list
-// only.
+// Outages are all outages of a run, including its ramp and drain. Outages of a storm are only in
+// the list.
 type Outages struct {
 	Count             int      `json:"count"`   // those of several kinds that overlap are one
 	Seconds           float64  `json:"seconds"` // with at least one of them
@@ -55,27 +55,27 @@ type Outages struct {
 	NoDeviceS         float64  `json:"no_device_s"`
 	NoDeliveryS       float64  `json:"no_delivery_s"`
 	NoUpstreamAnswerS float64  `json:"no_upstream_answer_s"`
-	MeasuredS         float64  `json:"measured_s"`      // of Seconds, what is in the measured part
-	AckedPerS         float64  `json:"acked_per_s"`     // by the measured time without outages; what is caught up afterwards counts
+	MeasuredS         float64  `json:"measured_s"`      // the part of Seconds in the measured part
+	AckedPerS         float64  `json:"acked_per_s"`     // rate without outages; messages caught up later count
 	DeliveredPerS     float64  `json:"delivered_per_s"` // likewise
 	List              []Outage `json:"list"`
-	Unlisted          int      `json:"unlisted"` // counted, and left out of the list because it was full
+	Unlisted          int      `json:"unlisted"` // counted, but not listed because the list was full
 }
 
 const (
-	// shortestGap is how long everybody has to be disconnected for an outage: what is shorter is a
+	// shortestGap is the minimum time without any connection for an outage. A shorter one is a
 	// reconnect.
 	shortestGap = 100 * time.Millisecond
-	// shortestSilence is how long nothing has to come for an outage.
+	// shortestSilence is the minimum time without arrivals for an outage.
 	shortestSilence = time.Second
-	// watchEvery is how often the counters are looked at for silence.
+	// watchEvery is the interval at which the counters are checked for silence.
 	watchEvery = 50 * time.Millisecond
-	// longestWatch is how late the next look may be. A later one means that the load tool stood
-	// still itself, and says nothing about the server.
+	// longestWatch is the maximum time between two checks. If a check is later, the load tool
+	// stood still itself, and the check says nothing about the server.
 	longestWatch = 10 * watchEvery
 	// maxOutages bounds the list.
 	maxOutages = 200
-	// afterStorm is how long after a storm its consequences may begin, or end.
+	// afterStorm is the time after a storm in which its consequences may begin, or end.
 	afterStorm = time.Second
 )
 
@@ -88,10 +88,10 @@ func (i interval) seconds() float64 { return (i.to - i.from).Seconds() }
 type outageLog struct {
 	mu       sync.Mutex // guards the rest
 	ended    bool
-	list     []outage // by the time they ended
+	list     []outage // in the order of their ends
 	since    map[OutageKind]time.Duration
 	unlisted int
-	extra    map[OutageKind]time.Duration // of the unlisted ones
+	extra    map[OutageKind]time.Duration // duration of the unlisted outages
 	storm    interval                     // zero until there is one
 }
 
@@ -101,7 +101,7 @@ type outage struct {
 	open bool
 }
 
-// shortest is how long it has to last.
+// shortest returns the minimum duration of an outage of the kind.
 func (k OutageKind) shortest() time.Duration {
 	if k == NoConnection || k == NoDevice {
 		return shortestGap
@@ -109,7 +109,8 @@ func (k OutageKind) shortest() time.Duration {
 	return shortestSilence
 }
 
-// begin notes that an outage of a kind began, unless one lasts. What proves too short is none.
+// begin records that an outage of a kind began, unless one is in progress. An outage that turns
+// out too short does not count.
 func (l *outageLog) begin(kind OutageKind, at time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,7 +122,7 @@ func (l *outageLog) begin(kind OutageKind, at time.Duration) {
 	}
 }
 
-// end notes that an outage of a kind is over, if one lasts.
+// end records that an outage of a kind is over, if one is in progress.
 func (l *outageLog) end(kind OutageKind, at time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,7 +131,7 @@ func (l *outageLog) end(kind OutageKind, at time.Duration) {
 	}
 }
 
-// add needs mu.
+// add adds an outage that is over to the list, if it is long enough. The caller must hold l.mu.
 func (l *outageLog) add(kind OutageKind, to time.Duration, open bool) {
 	from, lasts := l.since[kind]
 	delete(l.since, kind)
@@ -144,8 +145,8 @@ func (l *outageLog) add(kind OutageKind, to time.Duration, open bool) {
 	}
 }
 
-// endAll ends what lasts: the run is over, and what happens to connections from now on is its own
-// doing.
+// endAll ends all outages in progress. The run is over and closes its connections itself from now
+// on.
 func (l *outageLog) endAll(at time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,8 +156,7 @@ func (l *outageLog) endAll(at time.Duration) {
 	}
 }
 
-// during returns the most telling kind of outage in a part of a run that is just over, "" if there
-// was none.
+// during returns the most significant kind of outage in a part of a run that is just over, or "".
 func (l *outageLog) during(i interval) OutageKind {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,21 +176,21 @@ func (l *outageLog) during(i interval) OutageKind {
 	return ""
 }
 
-// stormed notes when a storm of the run's own was.
+// stormed records the time of a storm that the run itself caused.
 func (l *outageLog) stormed(from, to time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.storm = interval{from, to + afterStorm}
 }
 
-// ofStorm reports whether an outage is what a storm did, and not that the server took longer to
+// ofStorm reports whether a storm caused an outage. It does not if the server took longer to
 // recover.
 func (l *outageLog) ofStorm(o outage) bool {
 	return l.storm.to > 0 && o.from >= l.storm.from && o.to <= l.storm.to
 }
 
-// result adds the outages up. began is the start of the ramp, measured the measured part; endAll
-// was called.
+// result adds the outages up. began is the start of the ramp, measured the measured part. endAll
+// must have been called.
 func (l *outageLog) result(began time.Duration, measured interval, acked, delivered int64) Outages {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,7 +200,7 @@ func (l *outageLog) result(began time.Duration, measured interval, acked, delive
 		NoConnection: &res.NoConnectionS, NoAnswer: &res.NoAnswerS, NoDevice: &res.NoDeviceS,
 		NoDelivery: &res.NoDeliveryS, NoUpstreamAnswer: &res.NoUpstreamAnswerS,
 	}
-	var all, ours []interval // ours are not of a storm
+	var all, ours []interval // ours are the outages that are not of a storm
 	for _, o := range l.list {
 		storm := l.ofStorm(o)
 		res.List = append(res.List, Outage{
@@ -238,7 +238,7 @@ func union(list []interval) []interval {
 	return joined
 }
 
-// within is how many seconds of a union are in a part of the run.
+// within returns the seconds of a union in a part of the run.
 func within(list []interval, part interval) (sum float64) {
 	for _, i := range list {
 		if i = (interval{max(i.from, part.from), min(i.to, part.to)}); i.from < i.to {
@@ -248,7 +248,7 @@ func within(list []interval, part interval) (sum float64) {
 	return sum
 }
 
-// presence counts the connections of one side, and notes in a log when there is none.
+// presence counts the connections of one side, and logs an outage when there is none.
 type presence struct {
 	kind OutageKind
 	log  *outageLog
@@ -279,21 +279,21 @@ func (p *presence) count() int {
 	return p.n
 }
 
-// silence watches whether something that is waited for comes.
+// silence checks whether expected events arrive.
 type silence struct {
 	kind    OutageKind
-	waits   func() bool  // somebody is connected, and something has to come
-	arrived func() int64 // how much has come
+	waits   func() bool  // somebody is connected, and an arrival is expected
+	arrived func() int64 // number of arrivals
 	last    int64
 }
 
-// look notes what has happened since the look before, which was at before. blind says that the load
-// tool stood still in between.
+// look records what has happened since the last check, which was at before. blind says that the
+// load tool stood still in between.
 func (s *silence) look(l *outageLog, before, now time.Duration, blind bool) {
 	n, waits := s.arrived(), s.waits()
 	switch {
 	case n != s.last || !waits:
-		l.end(s.kind, before) // something came after it, or nobody waited any more
+		l.end(s.kind, before) // there was an arrival after before, or nobody waits any more
 	case blind:
 		l.end(s.kind, before)
 		fallthrough
@@ -303,7 +303,7 @@ func (s *silence) look(l *outageLog, before, now time.Duration, blind bool) {
 	s.last = n
 }
 
-// silences are what a run watches.
+// silences returns the silences that a run watches.
 func (r *run) silences() []*silence {
 	down, up := &r.down, &r.up
 	answered := func() int64 { return down.acked.Load() + down.nacked.Load() }
@@ -319,14 +319,14 @@ func (r *run) silences() []*silence {
 		kind: NoUpstreamAnswer, arrived: upAnswered,
 		waits: func() bool { return r.online.count() > 0 && up.sent.Load() > upAnswered() },
 	})
-	if !slices.Contains(r.plan.TTLs.All(), 0) { // what is for now or never need not be delivered
+	if !slices.Contains(r.plan.TTLs.All(), 0) { // messages with TTL 0 need not be delivered
 		var delivered, acked int64 // at the last delivery, and soon after it
 		settled := true
 		list = append(list, &silence{
 			kind: NoDelivery, arrived: down.delivered.Load,
 			waits: func() bool {
 				n := down.delivered.Load()
-				if n != delivered || !settled { // the acks of what is delivered may come after it
+				if n != delivered || !settled { // the acks of delivered messages may follow later
 					settled = n == delivered
 					delivered, acked = n, down.acked.Load()
 				}
@@ -360,7 +360,7 @@ func (r *run) watch(stop <-chan struct{}) {
 	}
 }
 
-// String says it to a person.
+// String returns a description for a person.
 func (o *Outage) String() string {
 	text := fmt.Sprintf("%s for %.1f s, from %.1f to %.1f", o.Kind, o.Seconds(), o.From, o.To)
 	switch {
@@ -372,7 +372,8 @@ func (o *Outage) String() string {
 	return text
 }
 
-// text says it to a person: how many there were, and what was missing for how long.
+// text returns a description for a person: how many outages there were, and what was missing for
+// how long.
 func (o *Outages) text() string {
 	plural := "s"
 	if o.Count == 1 {

@@ -6,30 +6,32 @@ import (
 	"time"
 )
 
-// tick is the step in which messages are due: those of one tick are due together, and wake their sender once.
+// tick is the granularity of due times. Messages of one tick are due together, and wake their
+// sender once.
 const tick = time.Millisecond
 
-// pacer says when messages are due in an open loop: at a rate that grows from nothing during the ramp.
+// pacer says when messages are due in an open loop. The rate grows from zero during the ramp.
 type pacer struct {
-	rate float64 // a second, after the ramp
+	rate float64 // messages a second, after the ramp
 	ramp time.Duration
 }
 
-// due is when message i is due, from 0, since the start.
+// due returns the time at which message i, from 0, is due, since the start.
 func (p pacer) due(i int64) time.Duration {
 	n, ramp := float64(i), p.ramp.Seconds()
 	at := ramp/2 + n/p.rate
-	if n < p.rate*ramp/2 { // the rate so far is rate*t/ramp, and so the messages rate*t²/(2*ramp)
+	if n < p.rate*ramp/2 { // rate so far rate*t/ramp, so messages so far rate*t²/(2*ramp)
 		at = math.Sqrt(2 * n * ramp / p.rate)
 	}
 	due := time.Duration(at * float64(time.Second))
 	return (due + tick - 1) / tick * tick
 }
 
-// schedule wakes senders when messages of theirs are due. Sender k of n has messages k, k+n, k+2n and so on.
+// schedule wakes senders when their messages are due. Sender k of n has the messages k, k+n, k+2n
+// and so on.
 type schedule struct {
 	pacer
-	base time.Duration   // when it begins, on the run's clock
+	base time.Duration   // start of the schedule, on the run's clock
 	wake []chan struct{} // capacity 1
 }
 
@@ -41,12 +43,12 @@ func newSchedule(p pacer, senders int) *schedule {
 	return s
 }
 
-// dueOf is when sender's message i is due.
+// dueOf returns the time at which the sender's message i is due.
 func (s *schedule) dueOf(sender int, i int64) time.Duration {
 	return s.base + s.due(i*int64(len(s.wake))+int64(sender))
 }
 
-// dueBefore is how many of a sender's messages from first on are due before a time.
+// dueBefore returns how many of a sender's messages from first on are due before t.
 func (s *schedule) dueBefore(sender int, first int64, t time.Duration) int64 {
 	n := 1
 	for s.dueOf(sender, first+int64(n)-1) < t {
@@ -55,7 +57,7 @@ func (s *schedule) dueBefore(sender int, first int64, t time.Duration) int64 {
 	return int64(sort.Search(n, func(i int) bool { return s.dueOf(sender, first+int64(i)) >= t }))
 }
 
-// run wakes senders until stop is closed. start is that of the run's clock.
+// run wakes senders until stop is closed. start is the start of the run's clock.
 func (s *schedule) run(start time.Time, stop <-chan struct{}) {
 	for i := int64(0); ; {
 		sleepUntil(start.Add(s.base+s.due(i)), stop)
@@ -66,7 +68,7 @@ func (s *schedule) run(start time.Time, stop <-chan struct{}) {
 		}
 		now := time.Since(start) - s.base
 		for woken := 0; s.due(i) <= now; i++ {
-			if woken < len(s.wake) { // one signal stands for all that is due
+			if woken < len(s.wake) { // one signal stands for all due messages
 				woken++
 				signal(s.wake[i%int64(len(s.wake))])
 			}
@@ -74,7 +76,7 @@ func (s *schedule) run(start time.Time, stop <-chan struct{}) {
 	}
 }
 
-// signal sends to a channel of capacity 1, unless a signal is waiting there already.
+// signal sends to a channel of capacity 1, unless a signal is already in it.
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
@@ -82,11 +84,11 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// finest is the longest sleep that is made precise: the runtime's timers may be a millisecond late when
-// nothing else runs.
+// finest is the longest precise sleep. The runtime's timers may be a millisecond late when nothing
+// else runs.
 const finest = 5 * time.Millisecond
 
-// sleepUntil returns at a time, or when stop is closed, which it notices late if the time is near.
+// sleepUntil waits until t, or until stop is closed. It notices that late if t is near.
 func sleepUntil(t time.Time, stop <-chan struct{}) {
 	if wait := time.Until(t); wait > finest {
 		timer := time.NewTimer(wait - finest)

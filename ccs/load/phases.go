@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// The steps of a run's own work.
+// These are the steps of a run itself.
 const (
 	sampleEvery = time.Second
 	widenEvery  = 10 * time.Millisecond
 	settleEvery = 50 * time.Millisecond
 )
 
-// runPhases runs the phases. setUp has succeeded.
+// runPhases runs the phases. setUp must have succeeded.
 func (r *run) runPhases(ctx, life context.Context, die context.CancelCauseFunc, goroutines *sync.WaitGroup) (*Result, error) {
 	b := newTotals(r.now())
 	started := time.Now()
@@ -39,7 +39,7 @@ func (r *run) runPhases(ctx, life context.Context, die context.CancelCauseFunc, 
 	sending.Go(r.openWindows)
 	sending.Go(func() { r.sendUpstream(life) })
 
-	until, cancel := context.WithCancelCause(ctx) // of the load: the user, or an error, may end it early
+	until, cancel := context.WithCancelCause(ctx) // for the load: the user, or an error, may end it early
 	defer cancel(nil)
 	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
 	failure := r.phase(until, b, PhaseRamp, r.plan.Ramp)
@@ -59,7 +59,7 @@ func (r *run) runPhases(ctx, life context.Context, die context.CancelCauseFunc, 
 	if failure == nil && life.Err() != nil {
 		failure = context.Cause(life)
 	}
-	counted := r.now() // before everybody leaves, which takes a moment
+	counted := r.now() // before the clients disconnect, which takes a moment
 	for _, a := range r.servers {
 		a.left = a.online.Load() == 0
 	}
@@ -75,14 +75,14 @@ func (r *run) runPhases(ctx, life context.Context, die context.CancelCauseFunc, 
 	result.Started = started
 	result.Interrupted = interrupted
 	result.warn()
-	for _, reporter := range r.options.Reporters { // that one fails does not keep the result from the others
+	for _, reporter := range r.options.Reporters { // the other reporters get the result even if one fails
 		failure = errors.Join(failure, reporter.Result(result))
 	}
 	return result, failure
 }
 
-// openWindows gives the connections their places: at once in an open loop, one by one during the ramp of a
-// closed one.
+// openWindows gives the connections their slots: at once in an open loop, one by one during the
+// ramp of a closed loop.
 func (r *run) openWindows() {
 	if r.plan.Rate == 0 && r.plan.Ramp > 0 {
 		began := time.Now()
@@ -100,8 +100,8 @@ func (r *run) openWindows() {
 	r.widen(r.plan.InFlight)
 }
 
-// phase takes samples for a while. It returns an error if a reporter fails or the run does; that ctx has ended
-// for another reason is none.
+// phase takes samples for the given time. It returns an error if a reporter or the run fails, but
+// not if ctx has ended for another reason.
 func (r *run) phase(ctx context.Context, b *totals, name Phase, length time.Duration) error {
 	end := r.now() + length
 	for r.now() < end && ctx.Err() == nil {
@@ -118,7 +118,7 @@ func (r *run) phase(ctx context.Context, b *totals, name Phase, length time.Dura
 	return nil
 }
 
-// drain waits for what is outstanding: answers first, then what they promised.
+// drain waits for outstanding messages: for the answers first, then for the deliveries.
 func (r *run) drain(ctx context.Context, b *totals, interrupted bool) error {
 	limit := r.plan.Drain
 	if interrupted {
@@ -141,7 +141,7 @@ func (r *run) drain(ctx context.Context, b *totals, interrupted bool) error {
 	return r.sample(b, PhaseDrain)
 }
 
-// idle reports whether nothing is outstanding any more.
+// idle reports whether nothing is outstanding.
 func (r *run) idle() bool {
 	for _, a := range r.servers {
 		select {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Plan is what a run does. The tags are the flags of "ccs load", whose defaults DefaultPlan has too.
+// Plan describes a run. The tags are the flags of "ccs load". DefaultPlan has the same defaults.
 type Plan struct {
 	Senders     int `json:"senders" default:"1" placeholder:"N" help:"Projects that send."`
 	Connections int `json:"connections" default:"1" placeholder:"N" help:"App servers' connections of each project."`
@@ -35,29 +35,29 @@ type Plan struct {
 	StormFor time.Duration `json:"storm_for_ns" default:"2s" placeholder:"TIME" help:"How long devices stay away in a mass-offline storm."`
 }
 
-// Protocol is how a device is connected.
+// Protocol is the protocol of a device.
 type Protocol string
 
-// The protocols.
+// These are the protocols.
 const (
 	ProtocolMCS  Protocol = "mcs"
 	ProtocolXMPP Protocol = "xmpp"
 )
 
-// Storm is something violent that happens in a run.
+// Storm is a disruption that a run causes.
 type Storm string
 
-// The storms.
+// These are the storms.
 const (
 	StormNone        Storm = ""
 	StormConnect     Storm = "connect"      // all devices log in at once
-	StormReconnect   Storm = "reconnect"    // every connection is cut, and everybody comes back at once
+	StormReconnect   Storm = "reconnect"    // all connections are cut, and all clients reconnect at once
 	StormDrain       Storm = "drain"        // the server drains its app servers' connections (CCS 3.7)
-	StormMassOffline Storm = "mass-offline" // all devices leave, and come back later
+	StormMassOffline Storm = "mass-offline" // all devices disconnect, and reconnect later
 	StormOverrun     Storm = "overrun"      // connections send twice their window (CCS 4.1)
 )
 
-// DefaultPlan is four devices, one connection and ten seconds.
+// DefaultPlan returns a plan with four devices, one connection and ten seconds.
 func DefaultPlan() Plan {
 	p := Plan{
 		Senders: 1, Connections: 1, Devices: 4, DeviceProtocol: ProtocolMCS, InFlight: 1000,
@@ -67,13 +67,13 @@ func DefaultPlan() Plan {
 		"256": &p.Payload, "1h": &p.TTLs, "none": &p.Priorities,
 	} {
 		if err := m.UnmarshalText([]byte(text)); err != nil {
-			panic(err) // the texts are above
+			panic(err) // the texts above are valid
 		}
 	}
 	return p
 }
 
-// The most that a plan may ask for: what one machine can be made to hold.
+// These are the maxima of a plan: the load that one machine can hold.
 const (
 	maxSenders     = 100 // a registration names no more of them
 	maxConnections = 10_000
@@ -81,10 +81,10 @@ const (
 	maxInFlight    = 1_000_000
 	maxRate        = 10_000_000
 
-	maxCollapseKeys = 4 // of which a server keeps messages for one device (CCS 5 no. 3)
+	maxCollapseKeys = 4 // a server keeps messages of four per device (CCS 5 no. 3)
 )
 
-// Validate finds everything that makes no sense, by the names of the flags.
+// Validate reports everything that is invalid, by the names of the flags.
 func (p *Plan) Validate() error {
 	var problems []error
 	check := func(ok bool, format string, args ...any) {
@@ -114,16 +114,16 @@ func (p *Plan) Validate() error {
 	return errors.Join(problems...)
 }
 
-// connections is how many there are in all.
+// connections returns the number of connections of all senders.
 func (p *Plan) connections() int { return p.Senders * p.Connections }
 
 // wantsReceipt reports whether a message asks for a receipt.
 func (p *Plan) wantsReceipt(seq int64) bool { return seq*int64(p.Receipts)%100 < int64(p.Receipts) }
 
-// receipt is the number of a message among those of its stream that ask for a receipt.
+// receipt returns the number of a message among those of its stream that ask for a receipt.
 func (p *Plan) receipt(seq int64) int64 { return seq * int64(p.Receipts) / 100 }
 
-// String says in a line what the load is.
+// String describes the load in one line.
 func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d × %d connections, %d devices", p.Senders, p.Connections, p.Devices)

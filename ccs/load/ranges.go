@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// maxSpans bounds what is remembered of one stream's exceptions.
+// maxSpans bounds the exceptions that are recorded for one stream.
 const maxSpans = 1024
 
-// numberRange is the messages of a stream from from up to, not including, to.
+// numberRange contains the messages of a stream from from up to, not including, to.
 type numberRange struct {
 	from, to int64
 	due      time.Duration // none of them was due later
 }
 
-// numberRanges is a set of message numbers, cheap if they are few or come in runs. It holds maxSpans runs; beyond
-// that it forgets the oldest and counts what was in them.
+// numberRanges is a set of message numbers. It is cheap if the numbers are few or consecutive. It
+// holds maxSpans ranges; beyond that it forgets the oldest and counts its numbers.
 type numberRanges struct {
-	list      []numberRange // ascending, apart
+	list      []numberRange // ascending, not adjacent
 	forgotten int64
 }
 
-// add adds the numbers of a range that the set has none of.
+// add adds the numbers of a range. The set must contain none of them.
 func (s *numberRanges) add(new numberRange) {
 	i, _ := slices.BinarySearchFunc(s.list, new.from, func(e numberRange, from int64) int { return int(e.from - from) })
 	joinsLeft := i > 0 && s.list[i-1].to == new.from
@@ -40,7 +40,7 @@ func (s *numberRanges) add(new numberRange) {
 	}
 }
 
-// remove takes a number out and reports whether it was in.
+// remove removes a number and reports whether the set contained it.
 func (s *numberRanges) remove(n int64) bool {
 	i := s.find(n)
 	if i < 0 {
@@ -64,7 +64,7 @@ func (s *numberRanges) remove(n int64) bool {
 
 func (s *numberRanges) has(n int64) bool { return s.find(n) >= 0 }
 
-// find returns which range has n, or -1.
+// find returns the index of the range that contains n, or -1.
 func (s *numberRanges) find(n int64) int {
 	i, found := slices.BinarySearchFunc(s.list, n, func(e numberRange, n int64) int { return int(e.from - n) })
 	if found {

@@ -1,11 +1,11 @@
 package load
 
-// Reporter is told how a run goes, by one goroutine. An error ends the run.
+// Reporter gets the progress and results of a run, from one goroutine. An error ends the run.
 type Reporter interface {
-	// Progress says how far the set-up is, a few times a second at most.
+	// Progress is called with the progress of the set-up, a few times a second at most.
 	Progress(what string, done, total int) error
-	// Sample comes about once a second, from the ramp to the drain.
+	// Sample is called about once a second, from the ramp to the drain.
 	Sample(*Sample) error
-	// Result comes at the end, also of a run that was interrupted, and if another reporter failed.
+	// Result is called at the end, also if the run was interrupted or another reporter failed.
 	Result(*Result) error
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Result is what a run came to. As JSON it is what "ccs load --json" prints; result.schema.json describes it.
-// Counts are of the whole run, the ramp included; rates, latencies and CPU time are of the measured part,
-// and latencies also of what was answered or delivered after it.
+// Result is the result of a run. "ccs load --json" prints it as JSON; result.schema.json describes
+// that. Counts are of the whole run, including the ramp. Rates, latencies and CPU time are of the
+// measured part. Latencies also include messages that were answered or delivered after it.
 type Result struct {
 	Run         string    `json:"run"`
 	Started     time.Time `json:"started"`
@@ -19,19 +19,19 @@ type Result struct {
 	Sent         int64 `json:"sent"`
 	Acked        int64 `json:"acked"`
 	Nacked       int64 `json:"nacked"`
-	Unanswered   int64 `json:"unanswered"`   // neither, until the end of the drain
+	Unanswered   int64 `json:"unanswered"`   // neither acked nor nacked until the end of the drain
 	Delivered    int64 `json:"delivered"`    // at least once
 	Lost         int64 `json:"lost"`         // acked, not delivered, and none of the next four
-	Expired      int64 `json:"expired"`      // acked, not delivered, their time to live over
-	Collapsed    int64 `json:"collapsed"`    // acked, not delivered, a later one with their collapse key accepted
-	Deleted      int64 `json:"deleted"`      // acked, not delivered, and the server told the device so (DEV 9.3)
-	Waiting      int64 `json:"waiting"`      // acked, for devices that were away, or not connected in the end
-	Duplicated   int64 `json:"duplicated"`   // deliveries of what was delivered already
-	OutOfOrder   int64 `json:"out_of_order"` // delivered behind a later one of their connection, though sent once; what has a TTL of 0 overtakes by right (CCS 5 no. 2)
-	Resent       int64 `json:"resent"`       // sent again after their connection ended without an answer
-	Misdelivered int64 `json:"misdelivered"` // deliveries to another device than the one they were for
+	Expired      int64 `json:"expired"`      // acked, not delivered, TTL over
+	Collapsed    int64 `json:"collapsed"`    // acked, not delivered, later collapse key accepted
+	Deleted      int64 `json:"deleted"`      // acked, not delivered, reported as deleted (DEV 9.3)
+	Waiting      int64 `json:"waiting"`      // acked, for devices away or not connected in the end
+	Duplicated   int64 `json:"duplicated"`   // deliveries of messages that were delivered before
+	OutOfOrder   int64 `json:"out_of_order"` // delivered after a later one, though sent once and with a TTL (CCS 5 no. 2)
+	Resent       int64 `json:"resent"`       // sent again: their connection ended without an answer
+	Misdelivered int64 `json:"misdelivered"` // deliveries to the wrong device
 	Strays       int64 `json:"strays"`       // deliveries and receipts of earlier runs
-	Untracked    int64 `json:"untracked"`    // of lost to collapsed, so many may be wrong; see the package's documentation
+	Untracked    int64 `json:"untracked"`    // of lost to collapsed, so many may be wrong; see package doc
 
 	Nacks map[string]int64 `json:"nacks"` // by code
 
@@ -40,8 +40,8 @@ type Result struct {
 
 	AckedPerS     float64 `json:"acked_per_s"`
 	DeliveredPerS float64 `json:"delivered_per_s"`
-	AckMS         Latency `json:"ack_ms"`      // from when a message was due, or sent in a closed loop, to its ack
-	DeliveryMS    Latency `json:"delivery_ms"` // from then to its first arrival at the device
+	AckMS         Latency `json:"ack_ms"`      // from due (or sent, in a closed loop) to the ack
+	DeliveryMS    Latency `json:"delivery_ms"` // from the same time to the first arrival at the device
 
 	Receipts Receipts `json:"receipts"`
 	Upstream Upstream `json:"upstream"`
@@ -49,10 +49,11 @@ type Result struct {
 	Logins        int64   `json:"logins"` // of devices
 	LoginMS       Latency `json:"login_ms"`
 	Reconnects    int64   `json:"reconnects"`     // of devices and app servers
-	LoginFailures int64   `json:"login_failures"` // attempts of them to reconnect that failed
+	LoginFailures int64   `json:"login_failures"` // failed attempts to reconnect
 
-	// ServerCPU is the CPU time of the server per acked message, upstream ones included; absent if the server is no
-	// process of this machine, or not the same one at both ends of the measured part.
+	// ServerCPU is the CPU time of the server per acked message, upstream messages included. It is
+	// absent if the server is not a process of this machine, or not the same one at both ends of
+	// the measured part.
 	ServerCPU *float64  `json:"server_cpu_us_per_message,omitempty"`
 	Generator Generator `json:"generator"`
 	Warnings  []string  `json:"warnings"`
@@ -70,39 +71,40 @@ type Receipts struct {
 	Duplicated int64 `json:"duplicated"`
 }
 
-// Upstream is what a Result has for the other direction.
+// Upstream is the part of a Result for the other direction.
 type Upstream struct {
 	Sent          int64   `json:"sent"`
 	Unsent        int64   `json:"unsent"` // due, and never sent because devices got no acks
 	Acked         int64   `json:"acked"`
 	Nacked        int64   `json:"nacked"`
-	Unanswered    int64   `json:"unanswered"` // neither, until the end of the drain
+	Unanswered    int64   `json:"unanswered"` // neither acked nor nacked until the end of the drain
 	Delivered     int64   `json:"delivered"`
 	Lost          int64   `json:"lost"`    // acked and not delivered, nor waiting
-	Waiting       int64   `json:"waiting"` // acked, for senders that were not connected in the end
+	Waiting       int64   `json:"waiting"` // acked, for senders not connected in the end
 	Duplicated    int64   `json:"duplicated"`
-	OutOfOrder    int64   `json:"out_of_order"` // over several connections of a sender there is no order
+	OutOfOrder    int64   `json:"out_of_order"` // there is no order over several connections of a sender
 	DeliveredPerS float64 `json:"delivered_per_s"`
 	AckMS         Latency `json:"ack_ms"`
 	DeliveryMS    Latency `json:"delivery_ms"`
 }
 
-// Generator is how the load tool itself did.
+// Generator describes the load tool itself.
 type Generator struct {
 	CPUCores float64 `json:"cpu_cores"` // used on average while measuring
 	CPUUS    float64 `json:"cpu_us_per_message"`
-	LateMS   Latency `json:"late_ms"`   // sent after they were due, by no fault of the server; open loop only
-	Unsent   int64   `json:"unsent"`    // due and never sent, by no fault of the server
-	StalledS float64 `json:"stalled_s"` // it stood still itself, which says nothing about the server
+	LateMS   Latency `json:"late_ms"`   // sent late, not by fault of the server; open loop only
+	Unsent   int64   `json:"unsent"`    // due and never sent, not by fault of the server
+	StalledS float64 `json:"stalled_s"` // the tool stood still, which says nothing about the server
 }
 
-// The generator is suspected of being the limit when it uses such a share of the machine, or is so late.
+// The generator is suspected of being the limit when it exceeds this share of the machine, or this
+// delay.
 const (
 	suspectShare  = 0.5
 	suspectLateMS = 2.0
 )
 
-// warn notes what makes the figures less than they seem.
+// warn adds warnings about the validity of the figures.
 func (r *Result) warn() {
 	r.Warnings = []string{}
 	add := func(when bool, format string, args ...any) {

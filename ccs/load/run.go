@@ -17,22 +17,22 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// Options are what Run may be told besides the plan. The zero value works.
+// Options configures Run, in addition to the plan. The zero value works.
 type Options struct {
 	Logger      *zap.Logger
 	Reporters   []Reporter
-	DevicesFile string                      // keeps the devices for the next run; default they are made anew
-	ServerPID   int                         // the server, if it is a process of this machine; default unknown
-	Drain       func(context.Context) error // makes the server drain its connections; needed for StormDrain alone
+	DevicesFile string                      // keeps devices for the next run; default new ones
+	ServerPID   int                         // if the server is a process of this machine; default unknown
+	Drain       func(context.Context) error // makes the server drain; needed only for StormDrain
 }
 
 // ErrNoDrain says that a drain storm needs a way to make the server drain.
 var ErrNoDrain = errors.New("a drain storm needs the server's data directory")
 
-// interruptedDrain is how long an interrupted run waits at most for what is outstanding.
+// interruptedDrain bounds the wait for outstanding messages in an interrupted run.
 const interruptedDrain = 5 * time.Second
 
-// receiptPrefix makes of a message's ID that of its receipt (CCS 3.5).
+// receiptPrefix and a message's ID make the ID of its receipt (CCS 3.5).
 const receiptPrefix = "dr2:"
 
 // run is one run of a plan.
@@ -51,8 +51,8 @@ type run struct {
 	servers      []*appServer
 	streams      []*stream
 
-	devicesMay *connectGate  // connect
-	stop       chan struct{} // closed when nothing new is sent
+	devicesMay *connectGate  // devices may connect
+	stop       chan struct{} // closed when no new messages are sent
 	stopped    atomic.Bool
 
 	down, up                     tally
@@ -67,15 +67,15 @@ type run struct {
 	stalled           time.Duration // owned by watch: how long the load tool itself stood still
 	stoppedAt         time.Duration // set before stopped
 
-	upUnsent, ownUnsent int64 // owned by sendUpstream: due upstream and never sent, by the server's fault and the load tool's
+	upUnsent, ownUnsent int64 // owned by sendUpstream: unsent, by fault of the server or the tool
 
 	mu    sync.Mutex
 	nacks map[stanza.Code]int64
 }
 
-// Run does what a plan says to a target, tells the reporters, and returns what came of it. When ctx ends,
-// nothing more is sent, and the result says that the run was interrupted. The error is for what kept the run
-// from being one; there is a result then too, if anything was sent.
+// Run applies a plan to a target, reports to the reporters, and returns the result. When ctx ends,
+// no more messages are sent, and the result says that the run was interrupted. It returns an error
+// if the run could not be carried out; with a result too, if any message was sent.
 func Run(ctx context.Context, plan Plan, target Target, o Options) (*Result, error) {
 	if err := plan.Validate(); err != nil {
 		return nil, err
@@ -117,13 +117,13 @@ func newRun(plan *Plan, target *Target, o Options) *run {
 	return r
 }
 
-// now is the run's clock.
+// now returns the time on the run's clock.
 func (r *run) now() time.Duration { return time.Since(r.start) }
 
-// sending reports whether new messages are to be made.
+// sending reports whether new messages are still made.
 func (r *run) sending() bool { return !r.stopped.Load() }
 
-// stopSending lets every connection collect its answers. It is called once.
+// stopSending makes every connection only collect its answers. Call it once.
 func (r *run) stopSending() {
 	r.stoppedAt = r.now()
 	r.stopped.Store(true)
@@ -131,7 +131,7 @@ func (r *run) stopSending() {
 	r.widen(2 * r.plan.InFlight)
 }
 
-// widen gives each connection so many places in all, if it can have as many.
+// widen sets the slots of each connection to the given number, or to its maximum.
 func (r *run) widen(places int) {
 	for _, a := range r.servers {
 		a.grow(places)

@@ -9,14 +9,14 @@ import (
 // Phase is a part of a run.
 type Phase string
 
-// The phases. What comes before is reported as progress.
+// These are the phases. The time before them is reported as progress.
 const (
 	PhaseRamp    Phase = "ramp"
 	PhaseMeasure Phase = "measure"
 	PhaseDrain   Phase = "drain"
 )
 
-// Sample is a part of a run, about a second.
+// Sample is a part of a run, about a second long.
 type Sample struct {
 	At                float64    `json:"at"`      // seconds from the start of the run to the end of the sample
 	Seconds           float64    `json:"seconds"` // its length
@@ -30,22 +30,23 @@ type Sample struct {
 	Window            int        `json:"window"`             // of all connections
 	ConnectionsOnline int        `json:"connections_online"` // of app servers
 	DevicesOnline     int        `json:"devices_online"`
-	Outage            OutageKind `json:"outage"` // the most telling one in it; "" for none
+	Outage            OutageKind `json:"outage"` // the most significant one in it; "" for none
 	AckMS             Latency    `json:"ack_ms"`
 	DeliveryMS        Latency    `json:"delivery_ms"`
 
-	// Not in the timeline: the sample's own histograms, in microseconds, valid until the reporter returns.
+	// Ack and Delivery are the sample's own histograms, in microseconds. They are not in the
+	// timeline, and valid until the reporter returns.
 	Ack, Delivery *hdrhistogram.Histogram `json:"-"`
 }
 
-// maxSamples bounds a timeline. A longer run has coarser ones.
+// maxSamples bounds a timeline. A longer run has longer samples.
 const maxSamples = 1200
 
 // timeline collects samples.
 type timeline struct {
 	samples []Sample
 	every   int // calls of add that make one sample
-	added   int // calls that the last sample has
+	added   int // calls that the last sample contains
 }
 
 func (t *timeline) add(s *Sample) {
@@ -66,7 +67,7 @@ func (t *timeline) add(s *Sample) {
 	t.added = 1
 }
 
-// halve merges neighbours of one phase.
+// halve merges neighbouring samples of one phase.
 func (t *timeline) halve() {
 	half := t.samples[:0]
 	for i := 0; i < len(t.samples); i++ {
@@ -81,7 +82,7 @@ func (t *timeline) halve() {
 	t.every *= 2
 }
 
-// merge makes one sample of two that follow each other. Of latencies it keeps the worse one.
+// merge makes one sample of two consecutive ones. It keeps the greater latency.
 func merge(a, b Sample) Sample {
 	m := b
 	m.Seconds += a.Seconds

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// setUp makes devices and connections and logs all of them in. What it starts ends with life.
+// setUp makes devices and connections and logs all of them in. The goroutines that it starts end
+// with life.
 func (r *run) setUp(ctx, life context.Context, die context.CancelCauseFunc, goroutines *sync.WaitGroup) error {
 	var senders []string
 	for _, s := range r.target.Senders[:r.plan.Senders] {
@@ -40,7 +41,8 @@ func (r *run) setUp(ctx, life context.Context, die context.CancelCauseFunc, goro
 	return r.connectServers(ctx, ticker("connecting app servers", len(r.servers)))
 }
 
-// connectStreams pairs connections and devices: as few streams as leave none of either out.
+// connectStreams pairs connections and devices, with as few streams as possible so that each has
+// one.
 func (r *run) connectStreams() {
 	for i := range r.plan.connections() {
 		r.servers = append(r.servers, newAppServer(r, i))
@@ -116,7 +118,7 @@ func (r *run) connectServers(ctx context.Context, progress func(int)) error {
 	return err
 }
 
-// progress returns what tells the reporters how far something is, at bounded intervals.
+// progress returns a function that reports progress to the reporters, at bounded intervals.
 func (r *run) progress() func(what string, total int) func(done int) {
 	var mu sync.Mutex
 	var last time.Time
@@ -129,7 +131,7 @@ func (r *run) progress() func(what string, total int) func(done int) {
 			}
 			last = time.Now()
 			for _, reporter := range r.options.Reporters {
-				_ = reporter.Progress(what, done, total) // who can't say this can't say the rest either, where it counts
+				_ = reporter.Progress(what, done, total) // a reporter that fails here fails again with a sample
 			}
 		}
 	}

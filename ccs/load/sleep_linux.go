@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// sleepPrecisely sleeps to within some 60 µs, which the runtime's timers don't.
+// sleepPrecisely sleeps more precisely than the runtime's timers do.
 func sleepPrecisely(d time.Duration) {
 	spec := syscall.NsecToTimespec(d.Nanoseconds())
-	_ = syscall.Nanosleep(&spec, nil) // an interrupted one is a shorter one, and the caller looks again
+	_ = syscall.Nanosleep(&spec, nil) // an interrupted sleep is shorter, and the caller checks
 }

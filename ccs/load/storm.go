@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// storm does what the plan says, half-way through the measured part.
+// storm causes the plan's storm, half-way through the measured part.
 func (r *run) storm(ctx context.Context) {
 	if r.plan.Storm == StormNone || r.plan.Storm == StormConnect {
 		return

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// stream is what one connection sends to one device, in the server's order. Those of devices to app servers
-// are streams too.
+// stream contains the messages that one connection sends to one device, in the server's order. The
+// messages of a device to an app server are a stream too.
 type stream struct {
 	id     int
 	device *device
 
-	// Owned by who sends, until that has ended.
+	// Owned by the sender until it has ended.
 	sent    int64 // messages made; the next one's number
 	lastDue time.Duration
 
@@ -20,24 +20,25 @@ type stream struct {
 	got     deliveredNumbers
 	refused numberRanges     // never accepted: nacked, or unanswered at the end
 	taken   deliveredNumbers // acked; of upstream messages only
-	proven  deliveredNumbers // receipts, by their numbers among those that were asked for
+	proven  deliveredNumbers // numbers of receipts among those that were asked for
 }
 
-// arrived takes note of a message.
+// arrived records the arrival of a message.
 func (s *stream) arrived(m sequence) verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.got.add(m.seq, m.due)
 }
 
-// accept takes note that the server has accepted an upstream message.
+// accept records that the server has accepted an upstream message.
 func (s *stream) accept(seq int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken.add(seq, 0)
 }
 
-// upstreamLost is how many messages were accepted and have not come. The sender must have ended.
+// upstreamLost returns how many messages were accepted and have not arrived. The sender must have
+// ended.
 func (s *stream) upstreamLost() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,14 +52,14 @@ func (s *stream) upstreamLost() (n int64) {
 	return n
 }
 
-// receiptArrived takes note of a receipt, by its number.
+// receiptArrived records a receipt, by its number.
 func (s *stream) receiptArrived(number int64) verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.proven.add(number, 0)
 }
 
-// refuse takes note that the server has not accepted a message.
+// refuse records that the server has not accepted a message.
 func (s *stream) refuse(seq int64, due time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,15 +68,15 @@ func (s *stream) refuse(seq int64, due time.Duration) {
 	}
 }
 
-// census is what became of the messages that were accepted and have not come.
+// census classifies the accepted messages that have not arrived.
 type census struct {
-	lost      int64 // nobody knows
-	expired   int64 // their time to live has passed
-	collapsed int64 // a later message with the same key took their place
-	untracked int64 // may be either of these, or refused: there were more than maxSpans gaps
+	lost      int64 // for no known reason
+	expired   int64 // their TTL has passed
+	collapsed int64 // a later message with the same key replaced them
+	untracked int64 // any of these, or refused: more than maxSpans gaps
 }
 
-// count takes the census, by a plan, at a time. The sender must have ended.
+// count takes the census by a plan, at now. The sender must have ended.
 func (s *stream) count(p *Plan, now time.Duration) (c census) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +97,8 @@ func (s *stream) count(p *Plan, now time.Duration) (c census) {
 	return c
 }
 
-// superseded reports whether the server accepted a later message with the same of so many collapse keys.
+// superseded reports whether the server accepted a later message with the same collapse key, of so
+// many keys.
 func (s *stream) superseded(seq, keys int64) bool {
 	for later := seq + keys; later < s.sent; later += keys {
 		if !s.refused.has(later) {
@@ -111,14 +113,14 @@ type tally struct {
 	sent, resent, acked, nacked, delivered, duplicated, outOfOrder atomic.Int64
 }
 
-// arrived takes note of a message and reports whether it is here for the first time.
+// arrived records a message and reports whether this is its first arrival.
 func (t *tally) arrived(s *stream, m sequence) bool {
 	switch s.arrived(m) {
 	case duplicate:
 		t.duplicated.Add(1)
 		return false
 	case late:
-		if !m.again { // what was sent twice was sent behind others
+		if !m.again { // a repeat comes after others
 			t.outOfOrder.Add(1)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"net/url"
 )
 
-// Target is a CCS. Connections take its addresses in turn, for a CCS of several nodes.
+// Target is a CCS. Connections use its addresses in turn, for a CCS of several nodes.
 type Target struct {
 	XMPP    []string // for app servers, and devices that speak XMPP, host and port
 	MCS     []string // for other devices; not needed without them
@@ -18,7 +18,7 @@ type Target struct {
 	Senders []Credentials // at least as many as the plan has
 }
 
-// Credentials are what an app server logs in with.
+// Credentials are the sender ID and the API key of an app server.
 type Credentials struct {
 	SenderID string `json:"sender_id" yaml:"sender_id"`
 	APIKey   string `json:"api_key" yaml:"api_key"`
@@ -27,8 +27,8 @@ type Credentials struct {
 // ErrNotLoopback says that a target is not on this machine.
 var ErrNotLoopback = errors.New("not on this machine")
 
-// CheckLoopback returns ErrNotLoopback if one of the addresses leaves this machine: load is for servers of
-// one's own.
+// CheckLoopback returns ErrNotLoopback if an address is not on this machine: load is only for
+// servers of its user.
 func (t *Target) CheckLoopback(ctx context.Context) error {
 	var hosts []string
 	for _, addr := range append(append([]string{}, t.XMPP...), t.MCS...) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// String is a line for a person who watches.
+// String returns a line for a person who watches.
 func (s *Sample) String() string {
 	per := func(n int64) string {
 		if s.Seconds == 0 {
@@ -32,7 +32,7 @@ func (s *Sample) String() string {
 	return line
 }
 
-// Summary is the result for a person.
+// Summary returns the result as text for a person.
 func (r *Result) Summary() string {
 	var b strings.Builder
 	row := func(name, format string, args ...any) {
@@ -98,10 +98,10 @@ func (r *Result) Summary() string {
 	return b.String()
 }
 
-// maxOutageRows bounds how many outages a summary lists.
+// maxOutageRows bounds the outages in a summary.
 const maxOutageRows = 10
 
-// String has the percentiles that everybody asks for. "-" stands for those that there are too few values for.
+// String returns the usual percentiles. It writes "-" for a percentile with too few values.
 func (l Latency) String() string {
 	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", l.p50(), l.text(l.P90, 10), l.p99(), l.text(l.P999, 1000), l.text(l.Max, 1))
 }
@@ -109,7 +109,7 @@ func (l Latency) String() string {
 func (l Latency) p50() string { return l.text(l.P50, 1) }
 func (l Latency) p99() string { return l.text(l.P99, 100) }
 
-// text is a percentile that takes so many values.
+// text formats a percentile that needs so many values.
 func (l Latency) text(v float64, values int64) string {
 	if l.Count < values {
 		return "-"
@@ -117,7 +117,7 @@ func (l Latency) text(v float64, values int64) string {
 	return ms(v)
 }
 
-// ms is milliseconds with as many digits as mean something.
+// ms formats milliseconds with only significant digits.
 func ms(v float64) string {
 	switch {
 	case v < 10:
@@ -130,7 +130,7 @@ func ms(v float64) string {
 	return fmt.Sprintf("%.1fs", v/1000)
 }
 
-// short is a number in at most five characters.
+// short formats a number in at most five characters.
 func short(v float64) string {
 	switch {
 	case v < 1000:

@@ -7,20 +7,20 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// totals is what is noted while a run goes on, by the goroutine that plays it.
+// totals collects the figures of a run. The goroutine of Run owns it.
 type totals struct {
 	began    time.Duration // on the run's clock
 	timeline timeline
 
-	// Of everything since the ramp.
+	// These cover everything since the ramp.
 	acks, deliveries, upAcks, upDeliveries, late, logins *hdrhistogram.Histogram
 
-	last       Sample // counts so far, at the last sample
+	last       Sample // counts at the last sample
 	lastAt     time.Duration
 	begin, end counters // of the measured part
 }
 
-// counters is the counters at a moment.
+// counters is a snapshot of the counters.
 type counters struct {
 	at                      time.Duration
 	acked, delivered        int64
@@ -37,7 +37,7 @@ func newTotals(now time.Duration) *totals {
 	}
 }
 
-// collect moves what the meters have into the totals, and into a sample if there is one.
+// collect moves the contents of the meters into the totals, and into a sample if there is one.
 func (b *totals) collect(r *run, s *Sample) {
 	move := func(m *meter, total, part *hdrhistogram.Histogram) {
 		if part == nil {
@@ -61,7 +61,7 @@ func (b *totals) collect(r *run, s *Sample) {
 	move(r.logins, b.logins, nil)
 }
 
-// discard forgets the latencies of the ramp, but for those of logins.
+// discard forgets the latencies of the ramp, except those of logins.
 func (b *totals) discard(r *run) {
 	b.collect(r, nil)
 	for _, h := range []*hdrhistogram.Histogram{b.acks, b.deliveries, b.upAcks, b.upDeliveries, b.late} {
@@ -69,7 +69,7 @@ func (b *totals) discard(r *run) {
 	}
 }
 
-// sample tells the reporters what happened since the last one.
+// sample reports what happened since the last sample.
 func (r *run) sample(b *totals, phase Phase) error {
 	now := r.now()
 	total := Sample{
@@ -96,7 +96,7 @@ func (r *run) sample(b *totals, phase Phase) error {
 	return nil
 }
 
-// read notes where the counters are.
+// read returns the current counters.
 func (r *run) read() counters {
 	now := counters{
 		at: r.now(), acked: r.down.acked.Load(), delivered: r.down.delivered.Load(),
@@ -109,8 +109,9 @@ func (r *run) read() counters {
 	return now
 }
 
-// count takes the census of all streams. What a device was told to be deleted is not lost. When all goroutines
-// have ended, in the end, what a device without a connection has not got is waiting. The app servers have settled or ended.
+// count takes the census of all streams. A message that the server reported as deleted is not
+// lost. inTheEnd says that all goroutines have ended; then the missing messages of a device
+// without a connection count as waiting. The app servers must have settled or ended.
 func (r *run) count(now time.Duration, inTheEnd bool) (total census, deleted, waiting int64) {
 	lost := make([]int64, len(r.devices))
 	for _, s := range r.streams {
@@ -132,7 +133,7 @@ func (r *run) count(now time.Duration, inTheEnd bool) (total census, deleted, wa
 	return total, deleted, waiting
 }
 
-// result adds everything up. All goroutines have ended; now is when the drain was over.
+// result adds everything up. All goroutines must have ended; now is the end of the drain.
 func (r *run) result(b *totals, now time.Duration) *Result {
 	measured := (b.end.at - b.begin.at).Seconds()
 	perSecond := func(begin, end int64) float64 {

@@ -8,7 +8,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// upstreamArrived counts what came from a device over a connection.
+// upstreamArrived counts a message from a device that arrived over a connection.
 func (r *run) upstreamArrived(connection int, u *ccsclient.Upstream) {
 	text, _ := u.Data.Get(stampKey)
 	at, ok := parseSequence(text)
@@ -21,14 +21,14 @@ func (r *run) upstreamArrived(connection int, u *ccsclient.Upstream) {
 	}
 }
 
-// sendUpstream has the devices send in turn until sending is over.
+// sendUpstream makes the devices send in turn until sending is over.
 func (r *run) sendUpstream(ctx context.Context) {
 	if r.plan.Upstream == 0 {
 		return
 	}
 	s := newSchedule(pacer{rate: r.plan.Upstream, ramp: r.plan.Ramp}, 1)
 	s.base = r.now()
-	until, cancel := context.WithCancel(ctx) // a device that gets no acks takes only so many messages
+	until, cancel := context.WithCancel(ctx) // a device without acks blocks when its window is full
 	defer cancel()
 	var pacing sync.WaitGroup
 	defer pacing.Wait()
@@ -66,7 +66,7 @@ func (r *run) sendUpstream(ctx context.Context) {
 		d.up.lastDue = due
 		r.up.sent.Add(1)
 		r.lateness.record(d.number, server.own(now-due))
-		if waited > tick { // for a place in the device's window
+		if waited > tick { // for a slot in the device's window
 			server.blocked(waited)
 		}
 	}
@@ -77,7 +77,7 @@ func (r *run) sendUpstream(ctx context.Context) {
 	}
 }
 
-// wait waits until a message of the only sender is due. It is false when sending is over.
+// wait waits until a message of the only sender is due. It returns false when sending is over.
 func (s *schedule) wait(r *run, message int64) bool {
 	for due := s.dueOf(0, message); r.sending(); {
 		if r.now() >= due {
