@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	handover    = 2 * time.Second // how long another node has to end its session of a device
+	handover    = 2 * time.Second // time for another node to end its session of a device
 	firstRetry  = 5 * time.Millisecond
 	longestWait = 100 * time.Millisecond // between two tries to attach
 )
 
-// Attach makes this node serve a queue, and claim for it under l. If another node has a session for a device, it is
-// told to end it and waited for. If that takes too long, the queue is taken from it: its claims are void when Attach
-// returns.
+// Attach makes this node serve a queue, and claim for it under l. If another node has a session for
+// a device, Attach asks that node to end it and waits. If that takes too long, Attach takes the
+// queue: when it returns, the claims of the other node are void.
 func (c *Cluster) Attach(ctx context.Context, k store.Key, l store.Lease) error {
-	// What an earlier session holds would be overtaken by what this one claims.
+	// An earlier session may hold claims. Entries that this session claims would overtake those.
 	for old, back := range c.leases.owedOf(k) {
 		a := store.Attachment{Key: k, Lease: old}
 		if err := c.store.DetachQueue(ctx, a, back); err != nil {
@@ -54,8 +54,8 @@ func (c *Cluster) Attach(ctx context.Context, k store.Key, l store.Lease) error 
 	return nil
 }
 
-// attach tries to attach a queue, and returns the session of another node that has it. A session of this node that was
-// not heard to end does not count.
+// attach tries to attach a queue, and returns the session of another node that has it. It ignores a
+// session of this node whose end did not reach the store.
 func (c *Cluster) attach(ctx context.Context, a store.Attachment, force bool) (other store.Owner, err error) {
 	for {
 		other, taken, err := c.store.AttachQueue(ctx, a, force)
@@ -70,8 +70,8 @@ func (c *Cluster) attach(ctx context.Context, a store.Attachment, force bool) (o
 	}
 }
 
-// Detach undoes Attach and releases what l has claimed. The device counts as connected for back longer. If the store is
-// away, Detach is made up for as soon as it is back.
+// Detach undoes Attach and releases the claims of l. The device counts as connected for back
+// longer. If the store is unavailable, the node detaches the queue as soon as the store is back.
 func (c *Cluster) Detach(ctx context.Context, k store.Key, l store.Lease, back time.Duration) error {
 	a := store.Attachment{Key: k, Lease: l}
 	c.leases.remove(a)
@@ -83,14 +83,15 @@ func (c *Cluster) Detach(ctx context.Context, k store.Key, l store.Lease, back t
 	return err
 }
 
-// Limits of making up, so that the attached queues are checked in time even if a part of the store is away.
+// Limits of makeUp, so that the attached queues are checked in time even if a part of the store is
+// unavailable.
 const (
 	makeUpTimeout  = 100 * time.Millisecond
 	makeUpFailures = 3
 )
 
-// makeUp detaches the queues of sessions that ended while the store was away. The order is random, so that those of
-// another part of the store may come first the next time.
+// makeUp detaches the queues of sessions that ended while the store was unavailable. The order is
+// random, so that those of another part of the store may come first the next time.
 func (c *Cluster) makeUp(ctx context.Context) {
 	failures := 0
 	for a, back := range c.leases.allOwed() {

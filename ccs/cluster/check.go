@@ -9,8 +9,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Each attached queue is checked once in checkEvery, a part of them at a time. So a hint that was lost delays by that
-// time at most.
+// Each attached queue is checked once in checkEvery, a part of them at a time. So a lost hint
+// causes a delay of at most that time.
 const (
 	checkEvery = time.Second
 	checkParts = 10
@@ -38,7 +38,7 @@ func (c *Cluster) checkLoop(ctx context.Context) {
 	}
 }
 
-// check looks at queues and tells the Node what it needs to know of each.
+// check looks at queues and tells the Node the state that it needs of each.
 func (c *Cluster) check(ctx context.Context, some []store.Attachment) error {
 	if len(some) == 0 {
 		return nil

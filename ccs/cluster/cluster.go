@@ -11,15 +11,15 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Options are what a Cluster may be told. The zero value works.
+// Options are the options of a Cluster. The zero value works.
 type Options struct {
 	Logger *zap.Logger // default: none
 
-	// Heartbeat is the time in which a node sends two heartbeats. A node that dies loses its queues within twice this.
-	// All nodes must have the same; default 5 s.
+	// Heartbeat is the time in which a node sends two heartbeats. A node that dies loses its queues
+	// within twice this. All nodes must have the same; default 5 s.
 	Heartbeat time.Duration
 
-	// ComeBack is how long the devices of a node that has died count as connected; default 30 s.
+	// ComeBack is how long the devices of a dead node count as connected; default 30 s.
 	ComeBack time.Duration
 }
 
@@ -29,20 +29,21 @@ const (
 	DefaultComeBack  = 30 * time.Second
 )
 
-// Node is what a Cluster tells this process about the others. Its methods must not block.
+// Node receives the news of other nodes for this process. Its methods must not block.
 type Node interface {
 	// Wake says that a queue, attached here, may have more.
 	Wake(k store.Key)
-	// TakenOver says that a lease has lost its queue: another node has the device now, or this node was declared dead.
-	// The session must end.
+	// TakenOver says that a lease has lost its queue: another node has the device now, or this node
+	// was declared dead. The session must end.
 	TakenOver(k store.Key, l store.Lease)
-	// Offered hands over a message that is never stored.
+	// Offered delivers a message that is never stored.
 	Offered(e store.Entry)
-	// ProjectChanged says that a project, its keys or its OAuth clients have changed on another node.
+	// ProjectChanged says that a project, its keys or its OAuth clients have changed on another
+	// node.
 	ProjectChanged(sender string)
 }
 
-// Cluster is this process as one of the nodes that share a store. Use New.
+// Cluster makes this process one of the nodes that share a store. Use New.
 type Cluster struct {
 	// Static after New.
 	store     store.Coordinator
@@ -82,8 +83,8 @@ func New(s store.Coordinator, o Options) *Cluster {
 	return c
 }
 
-// Join makes this process a node, and names who is told about the others. It must be called once, before anything is
-// claimed from the store and before any other method but Close.
+// Join makes this process a node, and names who is told about the others. It must be called once,
+// before anything is claimed from the store and before any other method but Close.
 func (c *Cluster) Join(ctx context.Context, n Node) error {
 	c.node = n
 	c.id = c.store.Enter(c.waiting)
@@ -97,8 +98,8 @@ func (c *Cluster) Join(ctx context.Context, n Node) error {
 	return nil
 }
 
-// Close ends the work of the node. It must be called before the store is closed, which then takes the node off the
-// list of live ones; otherwise the other nodes declare it dead.
+// Close ends the work of the node. It must be called before the store is closed, which then takes
+// the node off the list of live ones; otherwise the other nodes declare it dead.
 func (c *Cluster) Close() {
 	c.stop()
 	c.loops.Wait()
@@ -111,7 +112,8 @@ func (c *Cluster) self() store.NodeID {
 	return c.id
 }
 
-// reenter makes this node another one. The other nodes take over what it had as the old one, and all its sessions end.
+// reenter makes this node another one. The other nodes take over what it had as the old one, and
+// all its sessions end.
 func (c *Cluster) reenter() {
 	c.mu.Lock()
 	attached := c.leases.reset()

@@ -11,7 +11,7 @@ import (
 
 const (
 	beatsPerHeartbeat = 2
-	maxTakeovers      = 16 // dead nodes that this one has still to take over
+	maxTakeovers      = 16 // dead nodes that wait for this one to take them over
 )
 
 // beatLoop sends heartbeats until ctx ends, and takes over the nodes that are dead.

@@ -14,7 +14,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Limits of the hints that wait to be sent. Beyond them hints are dropped, for the queues are checked anyway.
+// Limits of the hints that wait to be sent. Hints beyond them are dropped, because the queues are
+// checked anyway.
 const (
 	maxWaiting = 10_000 // queues for each node
 	maxHints   = 1000   // hints of the other kinds, for all nodes
@@ -23,7 +24,8 @@ const (
 // resubscribeAfter is the time before the next try to subscribe.
 const resubscribeAfter = 100 * time.Millisecond
 
-// hints are what this node has to tell the others. What comes together while one message is sent goes out in the next.
+// hints holds the hints to other nodes. Hints that arrive while one message is sent go out in the
+// next.
 type hints struct {
 	signal chan struct{} // capacity 1: something waits
 
@@ -69,7 +71,7 @@ func (h *hints) wakeUp() {
 	}
 }
 
-// next returns what waits.
+// next returns the waiting hints.
 func (h *hints) next() []store.Hint {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -82,15 +84,16 @@ func (h *hints) next() []store.Hint {
 	return all
 }
 
-// waiting is told by the store which nodes have a session for a queue that has more.
+// waiting is the function that the store calls for each node with a session for a queue that has
+// more.
 func (c *Cluster) waiting(k store.Key, n store.NodeID) {
 	if n != c.self() {
 		c.hints.wake(n, k)
 	}
 }
 
-// Offer hands each message, which is never stored, to another node that has a session for its queue. It reports for
-// which one was found.
+// Offer sends each message, which is never stored, to another node that has a session for its
+// queue. It reports for which messages it found one.
 func (c *Cluster) Offer(ctx context.Context, batch []store.Entry) ([]bool, error) {
 	keys := make([]store.Key, len(batch))
 	for i := range batch {
@@ -113,7 +116,7 @@ func (c *Cluster) Offer(ctx context.Context, batch []store.Entry) ([]bool, error
 	return taken, nil
 }
 
-// cloneEntry copies an entry, for the caller may use its memory again.
+// cloneEntry copies an entry, because the caller may use its memory again.
 func cloneEntry(e *store.Entry) store.Entry {
 	c := *e
 	c.App, c.Collapse, c.Dedup = strings.Clone(e.App), strings.Clone(e.Collapse), strings.Clone(e.Dedup)

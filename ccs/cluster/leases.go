@@ -12,12 +12,14 @@ import (
 // maxOwed bounds the sessions that have ended while the store was away.
 const maxOwed = 100_000
 
-// leases is what the sessions of this node have attached, and what is still to be detached.
+// leases holds the attached queues of this node's sessions, and the queues that must still be
+// detached.
 type leases struct {
 	mu       sync.Mutex
 	attached map[store.Attachment]struct{}
-	owed     map[store.Key]map[store.Lease]time.Duration // ended sessions, and how long their devices count as connected
-	owes     int                                         // how many those are
+	// owed has the ended sessions, and how long their devices count as connected.
+	owed map[store.Key]map[store.Lease]time.Duration
+	owes int // number of sessions in owed
 }
 
 func (l *leases) init() {
@@ -48,14 +50,14 @@ func (l *leases) has(a store.Attachment) bool {
 	return ok
 }
 
-// all lists what is attached.
+// all lists the attached queues.
 func (l *leases) all() []store.Attachment {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Collect(maps.Keys(l.attached))
 }
 
-// owe remembers that a queue is still to be detached. It returns false if there are too many.
+// owe remembers that a queue must still be detached. It returns false if there are too many.
 func (l *leases) owe(a store.Attachment, back time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,7 +73,7 @@ func (l *leases) owe(a store.Attachment, back time.Duration) bool {
 	return true
 }
 
-// forget forgets what is owed for a session. The caller must hold l.mu.
+// forget removes a session from owed. The caller must hold l.mu.
 func (l *leases) forget(a store.Attachment) {
 	of := l.owed[a.Key]
 	if _, ok := of[a.Lease]; !ok {
@@ -90,14 +92,14 @@ func (l *leases) paid(a store.Attachment) {
 	l.forget(a)
 }
 
-// owedOf lists what is owed for one queue.
+// owedOf lists the owed sessions of one queue.
 func (l *leases) owedOf(k store.Key) map[store.Lease]time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.owed[k])
 }
 
-// allOwed lists what is owed for all queues.
+// allOwed lists the owed sessions of all queues.
 func (l *leases) allOwed() map[store.Attachment]time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,7 +112,7 @@ func (l *leases) allOwed() map[store.Attachment]time.Duration {
 	return all
 }
 
-// reset forgets everything and returns what was attached.
+// reset forgets everything and returns the queues that were attached.
 func (l *leases) reset() []store.Attachment {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,14 +9,16 @@ import (
 )
 
 const (
-	releasedFor = 24 * time.Hour // how long a dead node, should it wake up, can learn that it was declared dead
-	maxUpdates  = 10             // tries to change the membership while other nodes change it too
+	// releasedFor is how long a dead node that wakes up can learn that it was declared dead.
+	releasedFor = 24 * time.Hour
+	maxUpdates  = 10 // tries to change the membership while other nodes change it too
 )
 
 // errContended says that other nodes changed the membership again and again.
 var errContended = errors.New("other nodes change the membership all the time")
 
-// update changes the membership. If another node is faster, change is called again with what that has written.
+// update changes the membership. If another node is faster, update calls change again with the new
+// membership.
 func (c *Cluster) update(ctx context.Context, change func(m *store.Members)) error {
 	for range maxUpdates {
 		from, err := c.store.Members(ctx)
@@ -32,8 +34,8 @@ func (c *Cluster) update(ctx context.Context, change func(m *store.Members)) err
 	return errContended
 }
 
-// beat enters a heartbeat of self into the membership. It reports whether self is still alive to the others, and which
-// dead nodes self must take over. heartbeat is the time of two.
+// beat enters a heartbeat of self into the membership. It reports whether self is still alive to
+// the others, and which dead nodes self must take over. heartbeat is the time of two heartbeats.
 func beat(m *store.Members, self store.NodeID, heartbeat time.Duration) (alive bool, takeOver []store.NodeID) {
 	_, dead := m.Dead[self]
 	_, released := m.Released[self]
@@ -56,8 +58,8 @@ func beat(m *store.Members, self store.NodeID, heartbeat time.Duration) (alive b
 	return alive, takeOver
 }
 
-// declareDead moves the nodes that have sent no heartbeat for too long. If that is all of them, the store was away or
-// stood still, and each gets as much time again.
+// declareDead moves the nodes that have sent no heartbeat for too long. If that is all of them, the
+// store was unavailable or stood still, and each node gets as much time again.
 func declareDead(m *store.Members, self store.NodeID, heartbeat time.Duration) {
 	var last time.Time
 	for _, seen := range m.Live {
@@ -73,7 +75,7 @@ func declareDead(m *store.Members, self store.NodeID, heartbeat time.Duration) {
 			m.Live[node] = m.Now
 		case m.Now.Sub(seen) > heartbeat*3/2:
 			delete(m.Live, node)
-			m.Dead[node] = time.UnixMilli(0) // nobody's task yet
+			m.Dead[node] = time.UnixMilli(0) // not the task of any node yet
 		}
 	}
 }

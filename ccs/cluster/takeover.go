@@ -9,7 +9,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// takeOverBatch is how many queues of a dead node are taken over at a time.
+// takeOverBatch is the number of queues of a dead node that are taken over at a time.
 const takeOverBatch = 100
 
 // takeOverLoop takes over dead nodes, one after the other, until ctx ends.
@@ -24,8 +24,8 @@ func (c *Cluster) takeOverLoop(ctx context.Context, dead <-chan store.NodeID) {
 	}
 }
 
-// takeOver has the queues of a dead node served by the nodes that are alive. If that fails, it becomes some node's task
-// again.
+// takeOver passes the queues of a dead node to the nodes that are alive. If that fails, it becomes
+// the task of some node again.
 func (c *Cluster) takeOver(ctx context.Context, node store.NodeID) {
 	log := c.log.With(zap.String("node", string(node)))
 	started, queues := time.Now(), 0
