@@ -30,7 +30,7 @@ func TestAcquireWaitsForASlot(t *testing.T) {
 	})
 }
 
-// One Give of many slots wakes all who can have one.
+// One Give of many slots wakes all waiters that can have one.
 func TestEveryWaiterGetsASlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 10

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Bucket is a token bucket: bursts up to a size, and in the long run no more than a rate. It holds no clock:
-// the caller says what time it is. The zero value is a bucket that has never been used.
+// Bucket is a token bucket: it allows bursts up to a size, and in the long run no more than a rate.
+// It has no clock: the caller passes the time. The zero value is a bucket that has never been used.
 type Bucket struct {
 	mu   sync.Mutex
 	debt time.Duration // how much of the burst is used, as the time that it takes to come back
 	last time.Time
 }
 
-// Rate says how fast a Bucket fills and how much it holds.
+// Rate says how fast a Bucket fills and how many tokens it holds.
 type Rate struct {
 	Every time.Duration // time in which one token comes back; zero for no limit
 	Burst int           // tokens of a full bucket, above zero
@@ -34,14 +34,14 @@ func (b *Bucket) Take(r Rate, n int, now time.Time) bool {
 	return true
 }
 
-// Give gives back n tokens that were taken for nothing.
+// Give gives back n tokens that were taken and not needed.
 func (b *Bucket) Give(r Rate, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.debt = max(0, b.debt-time.Duration(n)*r.Every)
 }
 
-// Empty reports whether not one token is left.
+// Empty reports whether no token is left.
 func (b *Bucket) Empty(r Rate, now time.Time) bool {
 	if r.Every <= 0 {
 		return false

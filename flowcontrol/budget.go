@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// Budget bounds the bytes that many connections hold together. It has no queue: a connection that gets no bytes
-// waits for its own work to end, or is refused. Make one with NewBudget.
+// Budget bounds the bytes that many connections hold together. It has no queue: a connection that
+// gets no bytes waits for its own work to end, or is refused. Use NewBudget.
 type Budget struct {
 	limit int64
 	used  atomic.Int64
 }
 
-// NewBudget makes a budget of a number of bytes above zero.
+// NewBudget makes a budget of limit bytes, which must be above zero.
 func NewBudget(limit int64) *Budget {
 	if limit <= 0 {
 		panic(fmt.Sprintf("flowcontrol: budget of %d bytes", limit))
@@ -20,10 +20,10 @@ func NewBudget(limit int64) *Budget {
 	return &Budget{limit: limit}
 }
 
-// Limit is the number of bytes that the budget was made with.
+// Limit returns the size of the budget in bytes.
 func (b *Budget) Limit() int64 { return b.limit }
 
-// Used is how many bytes are held.
+// Used returns the number of bytes that are held.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
 // Take takes n bytes, or none if fewer than spare would be left.
@@ -39,25 +39,26 @@ func (b *Budget) Take(n, spare int64) bool {
 	}
 }
 
-// Add counts n bytes that are held whether there is room or not; n may be negative.
+// Add counts n bytes, whether there is room or not; n may be negative.
 func (b *Budget) Add(n int64) {
 	if n != 0 {
 		b.used.Add(n)
 	}
 }
 
-// shares says how much of what is free one connection may hold: the inverse.
+// shares is the inverse of the part of the free bytes that one connection may hold.
 const shares = 8
 
-// Share is the most that one connection should hold now: a part of what is free. The more is used, the less that is,
-// so the connections that hold most have to stop first, and there is always something left for the others
-// (Choudhury and Hahne, Dynamic queue length thresholds, 1998).
+// Share returns the number of bytes that one connection should hold at most: a part of the free
+// bytes. It shrinks as use grows. So the connections that hold most must stop first, and something
+// is always left for the others (Choudhury and Hahne, Dynamic queue length thresholds, 1998).
 func (b *Budget) Share() int64 { return max(0, b.limit-b.used.Load()) / shares }
 
-// Account is what one connection holds in one direction: at most a limit, and at most its share of a Budget. A
-// connection that holds nothing may always take one message of any size, so that it goes on.
+// Account counts the bytes of one connection in one direction: at most a limit, and at most its
+// share of a Budget. A connection that holds nothing may always take one message of any size, so
+// that it never stalls.
 //
-// One goroutine asks for Room; Add, Sub and Close may be called from any.
+// Only one goroutine may call Room. Any goroutine may call Add, Sub and Close.
 type Account struct {
 	budget *Budget
 	limit  int64
@@ -67,13 +68,13 @@ type Account struct {
 // NewAccount makes an account of at most limit bytes on a budget.
 func NewAccount(b *Budget, limit int64) *Account { return &Account{budget: b, limit: limit} }
 
-// Room is how many more bytes may be taken, perhaps none.
+// Room returns how many more bytes may be taken, perhaps none.
 func (a *Account) Room() int64 { return max(0, min(a.limit, a.budget.Share())-a.held.Load()) }
 
-// Held is how many bytes the connection holds.
+// Held returns the number of bytes that the connection holds.
 func (a *Account) Held() int64 { return a.held.Load() }
 
-// Add counts n bytes that the connection holds from now on.
+// Add counts n bytes that the connection holds now.
 func (a *Account) Add(n int64) {
 	if n != 0 {
 		a.held.Add(n)
@@ -81,8 +82,8 @@ func (a *Account) Add(n int64) {
 	}
 }
 
-// Sub counts n bytes that it does not hold any more.
+// Sub subtracts n bytes that the connection no longer holds.
 func (a *Account) Sub(n int64) { a.Add(-n) }
 
-// Close gives back all that is held, at the end of the connection.
+// Close returns all bytes to the budget at the end of the connection.
 func (a *Account) Close() { a.budget.Add(-a.held.Swap(0)) }

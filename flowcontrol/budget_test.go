@@ -58,8 +58,8 @@ func TestAccountIsBoundedByItsLimit(t *testing.T) {
 	assert.Zero(t, b.Used())
 }
 
-// Where the budget is nearly used, those that hold most have to stop, and one that comes late still gets as much as
-// each of the others may have.
+// When the budget is nearly used, the accounts that hold most must stop. A late account still gets
+// as much as each of the others may have.
 func TestAccountsShareABudget(t *testing.T) {
 	const limit, each = 1 << 20, 1 << 18
 	b := flowcontrol.NewBudget(limit)

@@ -1,5 +1,7 @@
-// Package flowcontrol counts what has been offered and not yet answered, in messages and in bytes.
+// Package flowcontrol counts messages and bytes that were offered and are not yet answered.
 //
 // GCM bounds both directions of every connection by such a count, which it calls pending messages
-// (CCS 4.1, 4.2). Turns shares the processors among callers in the same spirit. Nothing here does I/O or starts a goroutine; everything may be called from any.
+// (CCS 4.1, 4.2). Turns shares the processors among callers in a similar way. The package does no
+// I/O and starts no goroutine. All functions may be called from any goroutine, except where their
+// comments restrict it.
 package flowcontrol

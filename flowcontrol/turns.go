@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// Turns lets a bounded number of goroutines do long work at the same time. Callers are served in rotation, whatever
-// number of goroutines work for each. Short work needs no turn, so it never waits for the long work of others.
+// Turns lets a bounded number of goroutines do long work at the same time. It serves callers in
+// rotation, whatever number of goroutines work for each. Short work needs no turn, so it never
+// waits for the long work of others.
 //
 // A goroutine must end its turn before it waits for anything else.
 type Turns[K comparable] struct {
@@ -14,17 +15,17 @@ type Turns[K comparable] struct {
 	handOff func() // nil: Next is called at once
 
 	mu    sync.Mutex
-	free  int // turns that nobody has
+	free  int // free turns
 	lines map[K]*turnLine
-	order []K // callers with a goroutine that waits; the next to be served first
+	order []K // callers with a waiting goroutine; the first is served next
 }
 
-// turnLine is the goroutines of one caller that wait.
+// turnLine holds the waiting goroutines of one caller.
 type turnLine struct{ waiting []chan struct{} }
 
-// NewTurns returns Turns for n goroutines. A turn lasts until length is spent; its unit is the caller's choice.
-// When a turn ends and others wait, handOff is called instead of beginning the next turn. Next must then be called
-// soon, from any goroutine.
+// NewTurns returns Turns for n goroutines. A turn lasts until length is spent; its unit is the
+// caller's choice. When a turn ends and others wait, handOff is called instead of beginning the
+// next turn. Next must then be called soon, from any goroutine.
 func NewTurns[K comparable](n, length int, handOff func()) *Turns[K] {
 	return &Turns[K]{length: length, handOff: handOff, free: n, lines: map[K]*turnLine{}}
 }
@@ -49,7 +50,7 @@ func (t *Turns[K]) Next() {
 	delete(t.lines, k)
 }
 
-// end gives a turn back.
+// end gives the turn back.
 func (t *Turns[K]) end() {
 	t.mu.Lock()
 	if len(t.order) == 0 {
@@ -121,8 +122,8 @@ func (t *Turn[K]) End() {
 // defaultLength is the length of the turns of the zero Turn.
 const defaultLength = 32 << 10
 
-// Spend counts n of work that was done. After each length of a turn other goroutines run first, and the work that
-// follows has a turn: the first length needs none.
+// Spend counts n units of finished work. After each length of a turn other goroutines run first,
+// and the following work has a turn. The first length needs none.
 func (t *Turn[K]) Spend(n int) {
 	length := defaultLength
 	if t.turns != nil {

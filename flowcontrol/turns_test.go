@@ -84,7 +84,8 @@ func TestATurnEndsWhenItIsSpent(t *testing.T) {
 	})
 }
 
-// Every goroutine gets its turns, however they begin and end, and never more at a time than there are.
+// Every goroutine gets its turns, however they begin and end, and never more at a time than there
+// are.
 func TestTurnsAreBounded(t *testing.T) {
 	const n = 3
 	next := make(chan struct{}, n)

@@ -5,11 +5,12 @@ import (
 	"sync"
 )
 
-// DefaultWindow is how many messages may be pending in each direction of a connection, by the first
-// documents of CCS; later ones say 100 (CCS 4.1, 9 no. 1).
+// DefaultWindow is the limit of pending messages in each direction of a connection, by the first
+// documents of CCS. Later documents say 100 (CCS 4.1, 9 no. 1).
 const DefaultWindow = 1000
 
-// Window bounds how much may be pending. Make one with NewWindow, or with Init where nobody waits for a slot.
+// Window bounds the number of pending messages. Use NewWindow, or Init where no goroutine waits for
+// a slot.
 type Window struct {
 	size  int
 	freed chan struct{} // capacity 1: a slot came free since it was last received from
@@ -25,7 +26,8 @@ func NewWindow(size int) *Window {
 	return w
 }
 
-// Init makes a window of a size above zero in place, without memory of its own. Freed and Acquire must not be used.
+// Init makes a window of a size above zero in place, without memory of its own. Freed and Acquire
+// must not be used.
 func (w *Window) Init(size int) {
 	if size <= 0 {
 		panic(fmt.Sprintf("flowcontrol: window of size %d", size))
@@ -33,17 +35,17 @@ func (w *Window) Init(size int) {
 	w.size = size
 }
 
-// Size is how many slots there are.
+// Size returns the number of slots.
 func (w *Window) Size() int { return w.size }
 
-// Pending is how many slots are taken.
+// Pending returns the number of slots that are taken.
 func (w *Window) Pending() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.pending
 }
 
-// Free is how many slots may be taken.
+// Free returns the number of slots that may be taken.
 func (w *Window) Free() int { return w.size - w.Pending() }
 
 // Take takes at most max slots and returns how many it got, perhaps none.
@@ -55,7 +57,7 @@ func (w *Window) Take(max int) int {
 	return n
 }
 
-// Give gives slots back. To give back what was never taken is a bug, and panics.
+// Give gives slots back. It panics if more slots are returned than were taken, which is a bug.
 func (w *Window) Give(n int) {
 	if n == 0 {
 		return
@@ -73,6 +75,6 @@ func (w *Window) Give(n int) {
 	}
 }
 
-// Freed receives after a Give. One waiter may use it, and has to call Take again when it does: the
-// slot may have been there before.
+// Freed returns a channel that receives after a Give. Only one waiter may use it, and must call
+// Take again when it receives, because the slot may have been there before.
 func (w *Window) Freed() <-chan struct{} { return w.freed }
