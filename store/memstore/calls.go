@@ -80,7 +80,7 @@ func (s *Store) Has(ctx context.Context, k store.Key, id store.ID) (bool, error)
 	return q != nil && q.items[id] != nil, nil
 }
 
-// Claim hands entries to a lease.
+// Claim gives entries to a lease.
 func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (s *Store) Purge(ctx context.Context, k store.Key, app string) (purged []st
 	return purged, nil
 }
 
-// Expire forgets what has expired.
+// Expire forgets expired entries.
 func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []store.Entry, more bool, err error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, false, err
@@ -188,7 +188,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []s
 	return expired, false, nil
 }
 
-// expire looks at no more items than are left, and reports whether it has seen all.
+// expire looks at no more items than left says, and reports whether it has seen all.
 func (sh *shard) expire(expired []store.Entry, left *int, now int64) ([]store.Entry, bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

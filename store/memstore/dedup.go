@@ -2,8 +2,8 @@ package memstore
 
 import "github.com/openccs/openccs/store"
 
-// forgetSteps is how many old records each Put of a new one looks at, so that what is remembered
-// shrinks as fast as it grows.
+// forgetSteps is the number of old records that each Put of a new one looks at, so that the records
+// shrink as fast as they grow.
 const forgetSteps = 2
 
 type dedupKey struct {
@@ -28,8 +28,8 @@ func (d *dedup) remember(k dedupKey, now, until int64) {
 	d.order = append(d.order, k)
 }
 
-// forget drops the oldest records that are over, at most steps of them. One that is not over keeps
-// those behind it, so that nothing is held longer than the longest DedupFor.
+// forget drops the oldest records that are over, at most steps of them. A record that is not over
+// keeps the ones after it, so nothing is held longer than the longest DedupFor.
 func (d *dedup) forget(now int64, steps int) {
 	for ; steps > 0 && len(d.order) > 0; steps-- {
 		k := d.order[0]

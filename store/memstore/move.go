@@ -15,7 +15,8 @@ import (
 
 var _ store.Movable = (*Store)(nil)
 
-// Dump lists everything at once and cuts it into pages. A page's Next is how many records come before it.
+// Dump lists everything at once and cuts it into pages. A page's Next is the number of records
+// before it.
 func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*store.Page, error] {
 	return func(yield func(*store.Page, error) bool) {
 		if err := s.dump(ctx, from, now, yield); err != nil {
@@ -40,7 +41,7 @@ func (s *Store) dump(ctx context.Context, from string, now time.Time, yield func
 	}
 }
 
-// all is one page with everything, in an order that does not change.
+// all returns one page with everything, in an order that does not change.
 func (s *Store) all() *store.Page {
 	all := &store.Page{}
 	s.accounts.list(all)
@@ -51,7 +52,7 @@ func (s *Store) all() *store.Page {
 	return all
 }
 
-// cut makes a page of the records from one on.
+// cut makes a page of the records that start at from.
 func cut(all *store.Page, from int, now time.Time) *store.Page {
 	c := cutter{skip: from, room: store.PageSize}
 	p := &store.Page{
@@ -65,7 +66,7 @@ func cut(all *store.Page, from int, now time.Time) *store.Page {
 	return p
 }
 
-// cutter is what of the slices of a page is still to be left out, and to be taken.
+// cutter holds the number of records that are still skipped, and the room that is left in a page.
 type cutter struct{ skip, room int }
 
 func cutOf[T any](c *cutter, records []T) []T {

@@ -12,7 +12,7 @@ import (
 
 var _ store.Newcomers = (*Store)(nil)
 
-// AddNewcomer is store.Newcomers.
+// AddNewcomer implements store.Newcomers.
 func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -26,7 +26,7 @@ func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time)
 	return nil
 }
 
-// RemoveNewcomer is store.Newcomers.
+// RemoveNewcomer implements store.Newcomers.
 func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
 	return nil
 }
 
-// ForgetNewcomers is store.Newcomers.
+// ForgetNewcomers implements store.Newcomers.
 func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) (forgotten []*store.Registration, err error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err

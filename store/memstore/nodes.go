@@ -11,29 +11,30 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Shared is a Store that several nodes use, in one process: for tests of what nodes do. Use Share.
+// Shared is a Store that several nodes of one process use, for tests of nodes. Use Share.
 type Shared struct {
 	store *Store
 
 	mu      sync.Mutex // taken before a shard's lock
-	entered uint64     // IDs given out
-	leases  uint64     // leases of the Store given out
+	entered uint64     // number of IDs given out
+	leases  uint64     // number of leases of the Store given out
 	members store.Members
 	queues  map[store.Key]*sharedQueue
 	ears    map[store.NodeID]map[*ear]struct{}
 }
 
-// sharedQueue is what the nodes know of a queue.
+// sharedQueue is the state of a queue that the nodes share.
 type sharedQueue struct {
-	owners []store.Owner               // the leases that are attached
-	held   map[store.Owner]store.Lease // the leases that may have claimed, each with its lease in the Store
-	back   time.Time                   // until when a device without an owner counts as connected
+	owners []store.Owner // attached leases
+	// held has the leases that may have claimed, each with its lease in the Store.
+	held map[store.Owner]store.Lease
+	back time.Time // until when a device without an owner counts as connected
 }
 
 // ear is a subscription.
 type ear struct{ heard func(store.Hint) }
 
-// Share makes a store one for several nodes. Only they may use it from then on.
+// Share lets several nodes use a store. After that only the nodes may use it.
 func Share(s *Store) *Shared {
 	return &Shared{
 		store: s,
@@ -45,15 +46,15 @@ func Share(s *Store) *Shared {
 	}
 }
 
-// calls are what a node takes from the Store as it is. Presence is not among them: it is of a store that one process
-// has for itself.
+// calls has the methods that a node takes from the Store unchanged. Presence is not among them,
+// because it belongs to a store with only one process.
 type calls interface {
 	store.Store
 	store.Forgetter
 	store.Newcomers
 }
 
-// Node is a Shared as one node sees it.
+// Node is one node's view of a Shared.
 type Node struct {
 	calls
 	shared *Shared
@@ -83,7 +84,8 @@ func (n *Node) rename() {
 	n.id = store.NodeID("node" + strconv.FormatUint(n.shared.entered, 10))
 }
 
-// Close releases what the node holds and takes it off the list of live ones. The store of the other nodes stays open.
+// Close releases the claims of the node and removes it from the live nodes. The store of the other
+// nodes stays open.
 func (n *Node) Close() error {
 	n.shared.mu.Lock()
 	defer n.shared.mu.Unlock()
@@ -95,7 +97,7 @@ func (n *Node) Close() error {
 	return nil
 }
 
-// queue returns what is known of a queue. The caller must hold s.mu.
+// queue returns the state of a queue. The caller must hold s.mu.
 func (s *Shared) queue(k store.Key) *sharedQueue {
 	q := s.queues[k]
 	if q == nil {
@@ -105,14 +107,14 @@ func (s *Shared) queue(k store.Key) *sharedQueue {
 	return q
 }
 
-// forget forgets a queue of which nothing is known any more. The caller must hold s.mu.
+// forget forgets a queue whose state is empty. The caller must hold s.mu.
 func (s *Shared) forget(k store.Key, q *sharedQueue) {
 	if len(q.owners)+len(q.held) == 0 && !time.Now().Before(q.back) {
 		delete(s.queues, k)
 	}
 }
 
-// release offers again what an owner has claimed. The caller must hold s.mu.
+// release makes the claims of an owner available again. The caller must hold s.mu.
 func (s *Shared) release(k store.Key, q *sharedQueue, o store.Owner) error {
 	l, ok := q.held[o]
 	if !ok {
@@ -122,7 +124,8 @@ func (s *Shared) release(k store.Key, q *sharedQueue, o store.Owner) error {
 	return s.store.Release(context.Background(), k, l)
 }
 
-// takeFrom takes a queue from a node, and reports whether there was anything to take. The caller must hold s.mu.
+// takeFrom takes a queue from a node, and reports whether there was anything to take. The caller
+// must hold s.mu.
 func (s *Shared) takeFrom(k store.Key, q *sharedQueue, n store.NodeID) (any, owned bool) {
 	of := func(o store.Owner) bool { return o.Node == n }
 	for o := range q.held {
@@ -160,7 +163,8 @@ func (n *Node) tell(keys ...store.Key) {
 	}
 }
 
-// Put stores a batch. A queue that a node has, or had a moment ago, has the limits of a device that is connected.
+// Put stores a batch. If a node has a queue, or had it a moment ago, the limits of a connected
+// device apply.
 func (n *Node) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
 	batch = slices.Clone(batch)
 	n.shared.mu.Lock()
@@ -181,7 +185,7 @@ func (n *Node) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]s
 	return outcomes, err
 }
 
-// Claim hands entries to a lease of the node.
+// Claim gives entries to a lease of the node.
 func (n *Node) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
 	s := n.shared
 	s.mu.Lock()

@@ -11,8 +11,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// grants is the OAuth clients and refresh tokens. The lock of accounts is theirs too: they come and go
-// with projects.
+// grants holds the OAuth clients and refresh tokens. The lock of accounts protects them too,
+// because they are made and deleted with projects.
 type grants struct {
 	clients map[string]store.OAuthClient
 	tokens  map[[sha256.Size]byte]store.RefreshToken
@@ -23,7 +23,7 @@ func (g *grants) init() {
 	g.tokens = map[[sha256.Size]byte]store.RefreshToken{}
 }
 
-// deleteSender forgets what belongs to a project.
+// deleteSender forgets the clients and tokens of a project.
 func (g *grants) deleteSender(sender string) {
 	maps.DeleteFunc(g.clients, func(_ string, c store.OAuthClient) bool { return c.Sender == sender })
 	maps.DeleteFunc(g.tokens, func(_ [sha256.Size]byte, t store.RefreshToken) bool { return t.Sender == sender })
@@ -112,7 +112,7 @@ func (s *Store) PutRefreshToken(ctx context.Context, t *store.RefreshToken) erro
 	return nil
 }
 
-// RefreshToken returns the token of a hash.
+// RefreshToken returns the token with a hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [sha256.Size]byte) (*store.RefreshToken, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// presence is which queues have a session. A memory store outlives no process, but it may outlive the
-// router that used it.
+// presence holds the queues that have a session. A memory store outlives no process, but it may
+// outlive the router that used it.
 type presence struct {
 	mu   sync.Mutex
 	keys map[store.Key]struct{}
@@ -18,7 +18,7 @@ type presence struct {
 
 var _ store.Presence = (*Store)(nil)
 
-// SetPresent is store.Presence.
+// SetPresent implements store.Presence.
 func (s *Store) SetPresent(ctx context.Context, k store.Key, present bool) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (s *Store) SetPresent(ctx context.Context, k store.Key, present bool) error
 	return nil
 }
 
-// Present is store.Presence.
+// Present implements store.Presence.
 func (s *Store) Present(ctx context.Context) ([]store.Key, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ func (it *item) head() limits.Head {
 // list is a list of waiting items.
 type list struct{ first, last *item }
 
-// insert puts an item behind another one, or first.
+// insert puts an item after another one, or first.
 func (l *list) insert(it, after *item) {
 	it.prev = after
 	if after == nil {
@@ -98,7 +98,7 @@ func (l *list) remove(it *item) {
 	it.prev, it.next = nil, nil
 }
 
-// Scan and Claimed make a queue the source that its limits may ask.
+// Scan and Claimed implement the source that the limits of a queue read.
 
 func (q *queue) Scan(fn func(limits.Head)) error {
 	for _, it := range q.items {
@@ -176,7 +176,7 @@ func (sh *shard) drop(q *queue) {
 	}
 }
 
-// release puts items that a lease held back at their old places.
+// release returns the items of a lease to their old places.
 func (q *queue) release(l store.Lease) {
 	var back [ranks][]*item
 	for _, it := range q.items {

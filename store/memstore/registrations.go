@@ -12,13 +12,15 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// registry is the registrations by token and by device.
+// registry holds the registrations by token and by device.
 type registry struct {
 	mu       sync.RWMutex
 	byToken  map[string]*store.Registration
 	byDevice map[uint64][]string
 
-	newcomers map[uint64]time.Time // devices that have never had a session, and since when they register
+	// newcomers has the devices that have never had a session, and the time of their first
+	// registration.
+	newcomers map[uint64]time.Time
 }
 
 func (g *registry) init() {
@@ -106,7 +108,7 @@ func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string)
 	return nil
 }
 
-// ForgetRegistrations is store.Forgetter.
+// ForgetRegistrations implements store.Forgetter.
 func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -124,7 +126,7 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 	return nil
 }
 
-// accounts is the projects, who may get access tokens for them, and the secrets.
+// accounts holds the projects, their OAuth clients and refresh tokens, and the secrets.
 type accounts struct {
 	mu       sync.Mutex
 	projects map[string]*store.Project
@@ -183,7 +185,7 @@ func (s *Store) Project(ctx context.Context, sender string) (*store.Project, err
 	return p.Clone(), nil
 }
 
-// Projects lists all, by sender ID.
+// Projects lists all projects, by sender ID.
 func (s *Store) Projects(ctx context.Context) ([]*store.Project, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
@@ -235,7 +237,7 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	return nil
 }
 
-// Secret returns the secret of that name, which is fresh if there was none.
+// Secret returns the secret of that name. It keeps fresh as the secret if there was none.
 func (s *Store) Secret(ctx context.Context, name string, fresh []byte) ([]byte, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err

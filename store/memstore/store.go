@@ -8,7 +8,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// shardCount is how many locks the queues share: enough that two cores seldom meet.
+// shardCount is the number of locks that the queues share: enough that two cores seldom contend for
+// one.
 const shardCount = 128
 
 // Store is a store.Store in memory. Use New.
@@ -48,7 +49,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// usable is what every call asks first.
+// usable returns the error of a closed store or an ended context. Every call checks it first.
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed.Load() {
 		return store.ErrClosed
