@@ -20,7 +20,7 @@ import (
 const (
 	maxDamaged       = 1000            // known damaged parts of tables at a time
 	maxFailedCompact = 3               // failed compactions in a row, before a pause
-	compactPause     = 5 * time.Minute // pause of the engine before a damaged old table
+	compactPause     = 5 * time.Minute // the engine avoids an old damaged table for this long
 	damagedQueue     = 64              // reports of the engine that wait for look
 
 	// These reports name no table.

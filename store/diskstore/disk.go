@@ -14,7 +14,8 @@ import (
 )
 
 // disk is the file system for one opening of the database. The engine cannot go on after an error
-// from its log or its manifest: it calls Fatalf, or panics with its locks held. So it gets no error:
+// from its log or its manifest: it calls Fatalf, or panics with its locks held. So it gets none
+// of these errors:
 //
 //   - A write that fails for lack of space or descriptors waits and is tried again, at most for the
 //     patience of the store.

@@ -11,8 +11,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// The tags of the engine's version edits that this reader knows. A store has no others: it uses neither range
-// keys nor blobs nor virtual tables.
+// These are the tags of the engine's version edits that this reader knows. A store has no others:
+// it uses no range keys, blobs or virtual tables.
 const (
 	tagComparator    = 1
 	tagLogNumber     = 2
@@ -29,10 +29,10 @@ const (
 	customTagMustKnow   = 1 << 6
 	engineLevels        = 7
 	internalKeyTrailer  = 8
-	maxManifestReadable = 256 << 20 // far beyond maxManifestBytes, at which the engine begins a new one
+	maxManifestReadable = 256 << 20 // far above maxManifestBytes, at which the engine begins a new one
 )
 
-// tableInfo is what a manifest says of a table.
+// tableInfo is a manifest's description of a table.
 type tableInfo struct {
 	number            uint64
 	level             int
@@ -40,14 +40,14 @@ type tableInfo struct {
 	smallest, largest []byte // user keys
 	lastSeq           uint64
 	tag               uint64
-	bounds            []byte // of the edit: all that comes after the size
+	bounds            []byte // part of the edit: all after the size
 }
 
 func (t *tableInfo) name() string { return fmt.Sprintf("%06d.sst", t.number) }
 
 func logName(number uint64) string { return fmt.Sprintf("%06d.log", number) }
 
-// manifest is the state that the edits of a manifest lead to.
+// manifest is the state after the edits of a manifest.
 type manifest struct {
 	comparer string
 	minLog   uint64 // logs before this one are in tables
@@ -58,7 +58,8 @@ type manifest struct {
 
 var errEdit = errors.New("version edit cannot be read")
 
-// apply applies the version edit in a record. It returns an error that wraps errEdit if it cannot read it.
+// apply applies the version edit in a record. It returns an error that wraps errEdit if it cannot
+// read the edit.
 func (m *manifest) apply(rec []byte) error {
 	d := editReader{rest: rec}
 	var deleted []uint64
@@ -90,7 +91,7 @@ func (m *manifest) apply(rec []byte) error {
 	if d.err != nil {
 		return d.err
 	}
-	// A table that moves to another level is both.
+	// A table that moves to another level is in both lists.
 	for _, number := range deleted {
 		delete(m.tables, number)
 	}
@@ -100,7 +101,7 @@ func (m *manifest) apply(rec []byte) error {
 	return nil
 }
 
-// editReader takes a version edit apart. After the first error it returns zeros.
+// editReader parses a version edit. After the first error it returns zeros.
 type editReader struct {
 	rest []byte
 	err  error
@@ -186,7 +187,7 @@ func (m *manifest) snapshot() []byte {
 	return b
 }
 
-// manifestRead is what was read of a manifest file.
+// manifestRead is the readable part of a manifest file.
 type manifestRead struct {
 	manifest
 	valid int64 // bytes that hold whole records
@@ -194,7 +195,7 @@ type manifestRead struct {
 	torn  bool // bad is a write that was cut short
 }
 
-// readManifest reads a manifest as far as it can be read.
+// readManifest reads a manifest as far as possible.
 func readManifest(f vfs.File, size int64) (*manifestRead, error) {
 	if size > maxManifestReadable {
 		return nil, fmt.Errorf("%d bytes are too many", size)
@@ -221,9 +222,9 @@ func readManifest(f vfs.File, size int64) (*manifestRead, error) {
 	}
 }
 
-// manifestTorn reports whether an invalid chunk at the reader's place is a write that was cut short. The engine
-// syncs every edit before it writes the next, so nothing valid may follow; and then the file ends within the
-// chunk, or with zeros that a crashed machine left.
+// manifestTorn reports whether an invalid chunk at the reader's place is a write that was cut
+// short. The engine syncs every edit before it writes the next, so nothing valid may follow. The
+// file must also end within the chunk, or with zeros that a crashed machine left.
 func (r *chunkReader) manifestTorn(bad *badChunk) (bool, error) {
 	if errors.Is(bad.err, errEdit) {
 		return false, nil

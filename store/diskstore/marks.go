@@ -7,26 +7,26 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// mark is on an entry that is not free to be claimed.
+// mark marks an entry that is not free to be claimed.
 type mark struct {
-	lease   store.Lease // that holds the entry; 0 when it is leaving
+	lease   store.Lease // the lease that holds the entry; 0 when it is leaving
 	expires int64
 	acked   bool // the entry is leaving because the peer has it
 	removed bool // the entry is leaving, and its removal is already part of a group
 	gone    bool // the mark was removed; owned by markList
 }
 
-// marks are the marks on the entries of a queue. Entries are claimed and acknowledged in the order of their IDs,
-// nearly always. So the marks of each rank are kept in that order: a new one is appended, and the oldest one is the
-// first to be removed.
+// marks are the marks on the entries of a queue. Entries are nearly always claimed and
+// acknowledged in the order of their IDs. So the marks of each rank are kept in that order: a new
+// one is appended, and the oldest one is removed first.
 type marks [laneCount]markList
 
 // markList is the marks of one rank.
 type markList struct {
 	all  []marked // in the order of IDs; those before from were removed
 	from int32
-	gone int32 // marks of all[from:] that were removed
-	hint int32 // where the last mark was found
+	gone int32 // removed marks in all[from:]
+	hint int32 // index of the mark that was found last
 }
 
 type marked struct {
@@ -36,7 +36,7 @@ type marked struct {
 
 const (
 	markCompactFrom = 32  // a list that lacks fewer marks than this stays as it is
-	maxSpareMarks   = 128 // a longer list is not kept once it is empty
+	maxSpareMarks   = 128 // a longer list is dropped when it is empty
 )
 
 func (ms *marks) empty() bool {
@@ -48,7 +48,7 @@ func (ms *marks) empty() bool {
 	return true
 }
 
-// list returns the list that an ID belongs to, or nil for an ID that was never given out.
+// list returns the list to which an ID belongs, or nil for an ID that was never given out.
 func (ms *marks) list(id store.ID) *markList {
 	if r := int(id.Rank()); r < laneCount {
 		return &ms[r]
@@ -102,7 +102,8 @@ func (ms *marks) remove(id store.ID) {
 	l.trim()
 }
 
-// retain removes the marks for which keep returns false, in the order of IDs. Keep may change a mark.
+// retain removes the marks for which keep returns false, in the order of IDs. keep may change a
+// mark.
 func (ms *marks) retain(keep func(id store.ID, m *mark) bool) {
 	for r := range ms {
 		l := &ms[r]
@@ -116,7 +117,8 @@ func (ms *marks) retain(keep func(id store.ID, m *mark) bool) {
 	}
 }
 
-// find returns where the mark of an ID is, or would be inserted. The mark may be gone.
+// find returns the index of the mark of an ID, or the index at which to insert it. The mark may be
+// gone.
 func (l *markList) find(id store.ID) (i int, found bool) {
 	if from := int(l.from); from < len(l.all) && l.all[from].id == id {
 		return from, true
@@ -131,7 +133,8 @@ func (l *markList) find(id store.ID) (i int, found bool) {
 	return i, found
 }
 
-// trim gives back the room of marks that were removed: at once those at the front, and the others once they are many.
+// trim frees the memory of removed marks: those at the front at once, and the others when they are
+// many.
 func (l *markList) trim() {
 	for int(l.from) < len(l.all) && l.all[l.from].gone {
 		l.from++

@@ -14,21 +14,21 @@ import (
 
 var _ store.Newcomers = (*Store)(nil)
 
-// A newcomer has two keys: one by which its note is found, and one that has the notes in their order. A store that was
-// written before there were notes has none, so that its devices stay.
+// A newcomer has two keys: one to find its note, and one that keeps the notes in order. A store
+// that was written before there were notes has none, so its devices stay.
 
 func newcomerKey(device uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{prefixNewcomer}, device)
 }
 
-// newcomersKey is the place of a note in the order; since is in milliseconds.
+// newcomersKey returns the key of a note in the order; since is in milliseconds.
 func newcomersKey(since, device uint64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{prefixNewcomers}, since), device)
 }
 
 const newcomersKeyLen = 1 + 8 + 8
 
-// AddNewcomer is store.Newcomers.
+// AddNewcomer implements store.Newcomers.
 func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -53,7 +53,8 @@ func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time)
 	return nil
 }
 
-// RemoveNewcomer is store.Newcomers. Nearly every device has no note any more, and then nothing is written.
+// RemoveNewcomer implements store.Newcomers. Nearly every device has no note left, and then
+// nothing is written.
 func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -85,14 +86,14 @@ func (g *group) dropNewcomer(since, device uint64) error {
 	)
 }
 
-// ForgetNewcomers is store.Newcomers.
+// ForgetNewcomers implements store.Newcomers.
 func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) (forgotten []*store.Registration, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.life.RUnlock()
 	if some, err := s.newcomersBefore(uint64(before.UnixMilli()), 1); err != nil || len(some) == 0 {
-		return nil, err // most often there is nothing to do
+		return nil, err // most calls have nothing to do
 	}
 	err = s.committer.do(ctx, newChange(func(g *group) error {
 		if err := g.flush(); err != nil {
@@ -143,7 +144,7 @@ func (s *Store) newcomersBefore(before uint64, max int) (notes []newcomer, err e
 	return notes, errors.Join(it.Error(), it.Close())
 }
 
-// forget takes a registration out of the store, with its slot if it is the newest there.
+// forget removes a registration from the store, and its slot if it is the newest there.
 func (g *group) forget(r *store.Registration) error {
 	g.forgot = append(g.forgot, r.Token)
 	slot := textKey(prefixSlot, r.Slot())

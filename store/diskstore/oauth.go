@@ -13,7 +13,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// CreateOAuthClient keeps a new client.
+// CreateOAuthClient stores a new client.
 func (s *Store) CreateOAuthClient(ctx context.Context, c *store.OAuthClient) error {
 	return s.changeInOrder(ctx, func(g *group) error {
 		if _, err := s.readProject(textKey(prefixProject, c.Sender)); err != nil {
@@ -100,7 +100,7 @@ func (g *group) deleteClient(sender, id string) error {
 		g.batch.Delete(pairKey(prefixClientOf, sender, []byte(id)), nil))
 }
 
-// PutRefreshToken keeps a new refresh token.
+// PutRefreshToken stores a new refresh token.
 func (s *Store) PutRefreshToken(ctx context.Context, t *store.RefreshToken) error {
 	return s.changeInOrder(ctx, func(g *group) error {
 		c, err := s.readClient(t.Client)
@@ -121,7 +121,7 @@ func (s *Store) PutRefreshToken(ctx context.Context, t *store.RefreshToken) erro
 	})
 }
 
-// RefreshToken returns the token of a hash.
+// RefreshToken returns the token with a hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [sha256.Size]byte) (*store.RefreshToken, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -168,7 +168,8 @@ func (s *Store) listPairs(prefix byte, first string) (seconds [][]byte, err erro
 	return seconds, errors.Join(it.Error(), it.Close())
 }
 
-// getJSON reads a value that was written by setJSON; store.ErrNotFound if there is none.
+// getJSON reads a value that was written by setJSON. It returns store.ErrNotFound if there is
+// none.
 func (s *Store) getJSON(key []byte, v any) error {
 	value, found, err := s.get(key)
 	switch {

@@ -45,8 +45,8 @@ func (w *presentWork) stage(g *group) error {
 	return g.batch.Delete(w.key, nil)
 }
 
-// Present lists the queues that had a session when the store was last used, and takes them over into this
-// run. What SetPresent noted since Open is not listed.
+// Present lists the queues that had a session when the store was last used, and adopts them for
+// this run. It does not list the notes of SetPresent since Open.
 func (s *Store) Present(ctx context.Context) (keys []store.Key, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -84,13 +84,13 @@ func (s *Store) Present(ctx context.Context) (keys []store.Key, err error) {
 	return keys, nil
 }
 
-// change is work of the rarer kinds, which somebody waits for.
+// change is work of the rarer kinds, for which a caller waits.
 type change struct {
 	fn func(g *group) error
 	waiting
 }
 
-// changeWeight is what a change counts in bytes.
+// changeWeight is the weight of a change in bytes.
 const changeWeight = 1 << 10
 
 func newChange(fn func(g *group) error) *change {

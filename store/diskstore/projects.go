@@ -14,7 +14,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// CreateProject keeps a new project.
+// CreateProject stores a new project.
 func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	return s.changeProject(ctx, p.Sender, func(g *group, key []byte) error {
 		_, found, err := s.get(key)
@@ -28,7 +28,7 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	})
 }
 
-// CreateFirstProject keeps a new project in a store that never had one.
+// CreateFirstProject stores a new project in a store that never had one.
 func (s *Store) CreateFirstProject(ctx context.Context, p *store.Project) error {
 	exists := false
 	err := s.changeProject(ctx, p.Sender, func(g *group, key []byte) error {
@@ -77,7 +77,7 @@ func (s *Store) Project(ctx context.Context, sender string) (*store.Project, err
 	return s.projects.Get(sender, func() (*store.Project, error) { return s.readProject(textKey(prefixProject, sender)) })
 }
 
-// projectNow is Project without what is remembered.
+// projectNow is Project without the cache.
 func (s *Store) projectNow(ctx context.Context, sender string) (*store.Project, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (s *Store) projectNow(ctx context.Context, sender string) (*store.Project, 
 	return s.readProject(textKey(prefixProject, sender))
 }
 
-// Projects lists all, by sender ID.
+// Projects lists all projects, by sender ID.
 func (s *Store) Projects(ctx context.Context) (all []*store.Project, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -112,8 +112,8 @@ func (s *Store) Projects(ctx context.Context) (all []*store.Project, err error) 
 	return all, nil
 }
 
-// UpdateProject changes a project. fn is called by the caller's goroutine, not the committer's, and
-// again if the project was changed meanwhile.
+// UpdateProject changes a project. It calls fn in the caller's goroutine, not the committer's, and
+// calls it again if the project has changed since.
 func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store.Project) error) error {
 	for {
 		before, err := s.projectNow(ctx, sender)
@@ -153,13 +153,13 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	})
 }
 
-// changeProject has the committer change a project, after all earlier changes.
+// changeProject lets the committer change a project, after all earlier changes.
 func (s *Store) changeProject(ctx context.Context, sender string, fn func(g *group, key []byte) error) error {
-	defer s.projects.Forget(sender) // should ctx end before the committer comes to it, the cache forgets by itself
+	defer s.projects.Forget(sender) // if ctx ends first, the cache expires by itself
 	return s.changeInOrder(ctx, func(g *group) error { return fn(g, textKey(prefixProject, sender)) })
 }
 
-// changeInOrder has the committer run fn, which sees all earlier changes.
+// changeInOrder lets the committer run fn, which sees all earlier changes.
 func (s *Store) changeInOrder(ctx context.Context, fn func(g *group) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -182,7 +182,7 @@ func (s *Store) readProject(key []byte) (*store.Project, error) {
 	return p, nil
 }
 
-// Secret returns the secret of that name, which is fresh if there was none.
+// Secret returns the secret of that name. It stores fresh if there was none.
 func (s *Store) Secret(ctx context.Context, name string, fresh []byte) (secret []byte, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err

@@ -14,16 +14,17 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// recordCache is the registrations in memory. Only the committer changes a registration, and it replaces
-// the record here after the change is applied; so a record here is never older than the one on disk.
+// recordCache holds the registrations in memory. Only the committer changes a registration, and it
+// replaces the record here after the change is applied. So a record here is never older than the
+// one on disk.
 type recordCache struct {
 	cache *lru.Cache[string, *store.Registration]
 
 	mu      sync.Mutex
-	changes uint64 // how often replace has replaced something
+	changes uint64 // how many times replace has changed a record
 }
 
-// replace puts changed records in the place of old ones, and drops those of forgotten tokens.
+// replace replaces changed records, and drops those of forgotten tokens.
 func (c *recordCache) replace(changed []*store.Registration, forgot []string) {
 	if len(changed) == 0 && len(forgot) == 0 {
 		return
@@ -39,7 +40,8 @@ func (c *recordCache) replace(changed []*store.Registration, forgot []string) {
 	}
 }
 
-// load returns a record that is not in memory and keeps it there, unless something changed meanwhile.
+// load reads a record that is not in memory, and keeps it there unless a record changed during the
+// read.
 func (c *recordCache) load(read func() (*store.Registration, error)) (*store.Registration, error) {
 	c.mu.Lock()
 	before := c.changes
@@ -56,7 +58,7 @@ func (c *recordCache) load(read func() (*store.Registration, error)) (*store.Reg
 	return r, nil
 }
 
-// Registrations looks tokens up. What is in memory costs no allocation.
+// Registrations looks up tokens. A record in memory costs no allocation.
 func (s *Store) Registrations(ctx context.Context, dst []*store.Registration, tokens []string) ([]*store.Registration, error) {
 	if err := s.enter(ctx); err != nil {
 		return dst, err
@@ -79,7 +81,7 @@ func (s *Store) loadRegistration(token string) (*store.Registration, error) {
 	return s.records.load(func() (*store.Registration, error) { return s.readRegistration(token) })
 }
 
-// readRegistration reads a record from disk, nil if there is none.
+// readRegistration reads a record from disk. It returns nil if there is none.
 func (s *Store) readRegistration(token string) (*store.Registration, error) {
 	value, found, err := s.get(textKey(prefixToken, token))
 	if err != nil || !found {
@@ -130,7 +132,7 @@ func (s *Store) readDevice(device uint64) (all []*store.Registration, err error)
 	return all, nil
 }
 
-// keyAfter is the first key that does not begin with a prefix.
+// keyAfter returns the first key after all keys with a prefix.
 func keyAfter(prefix []byte) []byte {
 	after := append([]byte{}, prefix...)
 	for i := len(after) - 1; i >= 0; i-- {
@@ -141,7 +143,7 @@ func keyAfter(prefix []byte) []byte {
 	return nil
 }
 
-// Register returns the living registration that is the same, or keeps a new one.
+// Register returns the same registration if it is still valid, or stores a new one.
 func (s *Store) Register(ctx context.Context, r store.Registration, now time.Time) (*store.Registration, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -166,7 +168,7 @@ func (g *group) register(fresh *store.Registration, now time.Time) (*store.Regis
 	if err := g.flush(); err != nil {
 		return nil, err
 	}
-	// The newest of the slot is mostly the same, and found without the rest of the device.
+	// The newest of the slot is mostly the same, and is found without the rest of the device.
 	slot := fresh.Slot()
 	newest, found, err := g.s.get(textKey(prefixSlot, slot))
 	if err != nil {
@@ -252,7 +254,7 @@ func (g *group) unregister(token string, now time.Time) error {
 	return g.batch.Delete(slot, nil)
 }
 
-// ForgetRegistrations is store.Forgetter.
+// ForgetRegistrations implements store.Forgetter.
 func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error {
 	if err := s.enter(ctx); err != nil {
 		return err

@@ -11,24 +11,25 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// remembered tells strings that are not remembered from those that may be, without a look at the disk: nearly
-// every message is new, and a look costs more than the rest of its way. It is a Bloom filter over the keys of
-// all strings, which is gathered from disk in the background when the store is opened, and anew when too many
-// of those in it have been forgotten. Until it is there, every string may be remembered.
+// remembered separates strings that are not remembered from those that may be, without a read from
+// disk. Nearly every message is new, and a read costs more than the rest of its processing. It is
+// a Bloom filter over the keys of all strings. It is gathered from disk in the background when the
+// store is opened, and again when too many of its strings have been forgotten. Until it is
+// complete, every string may be remembered.
 type remembered struct {
 	// Owned by the committer.
 	filter filter // nil until the first is gathered
 	next   filter // being gathered; nil while none is
 	count  int    // strings in filter
 	added  int    // strings in next that came since the gathering began
-	enough int    // strings in filter at which to gather anew
+	enough int    // strings in filter at which to gather again
 
 	gathered chan gathered // capacity 1
 	ending   atomic.Bool
 	done     sync.WaitGroup
 }
 
-// gathered is what was on disk when the gathering began.
+// gathered is the state of the disk when the gathering began.
 type gathered struct {
 	filter filter
 	count  int
@@ -38,11 +39,11 @@ type gathered struct {
 const (
 	filterMinBits  = 1 << 20
 	filterMaxBits  = 1 << 26 // 8 MiB
-	filterBitsEach = 10      // for each string: of those not remembered, one in a hundred is looked for then
+	filterBitsEach = 10      // one in a hundred new strings is then looked up
 	filterProbes   = 6
 )
 
-// start begins to gather. It is called before the committer runs.
+// start begins to gather. Call it before the committer runs.
 func (r *remembered) start(db *pebble.DB) error {
 	r.gathered = make(chan gathered, 1)
 	return r.gather(db)
@@ -86,12 +87,12 @@ func (r *remembered) add(key *dedupKey) {
 // may reports whether a string may be remembered.
 func (r *remembered) may(key *dedupKey) bool { return r.filter == nil || r.filter.has(key[:]) }
 
-// turn takes a filter that has been gathered, and begins with the next when there are too many strings in it.
+// turn installs a gathered filter, and begins with the next when the filter has too many strings.
 func (r *remembered) turn(db *pebble.DB) error {
 	select {
 	case g := <-r.gathered:
 		if pebble.IsCorruptionError(g.err) {
-			r.next, r.enough = nil, 2*r.count // every string is looked for on disk, or the old filter does
+			r.next, r.enough = nil, 2*r.count // every string is looked up on disk, or the old filter stays
 			return nil
 		}
 		if g.err != nil {
@@ -103,7 +104,7 @@ func (r *remembered) turn(db *pebble.DB) error {
 		r.filter, r.next = r.next, nil
 		r.count = g.count + r.added
 		if r.enough = 64 * len(r.filter) / filterBitsEach; 64*len(r.filter) == filterMaxBits {
-			r.enough = max(r.enough, 2*r.count) // it becomes no better
+			r.enough = max(r.enough, 2*r.count) // it cannot become better
 		}
 	default:
 	}
@@ -113,7 +114,7 @@ func (r *remembered) turn(db *pebble.DB) error {
 	return nil
 }
 
-// filter is the bits of a Bloom filter, a power of two of them.
+// filter is the bits of a Bloom filter; its length is a power of two.
 type filter []uint64
 
 func newFilter(strings int) filter {
@@ -136,7 +137,7 @@ func (f filter) has(key []byte) bool {
 	return true
 }
 
-// probes yields where a key has its bits. Its hash is as good as two.
+// probes yields the positions of a key's bits. Its hash is as good as two.
 func probes(key []byte) iter.Seq[uint64] {
 	at, step := binary.LittleEndian.Uint64(key[queueKeyLen:]), binary.LittleEndian.Uint64(key[queueKeyLen+8:])|1
 	return func(yield func(uint64) bool) {

@@ -10,13 +10,14 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// How long a store that has failed waits before it tries again to open its database.
+// A store that has failed waits this long before it tries again to open its database.
 const (
 	firstRetry = 100 * time.Millisecond
 	maxRetry   = 30 * time.Second
 )
 
-// fail ends all writing until the database has been opened again: what is on disk is known no more.
+// fail ends all writing until the database has been reopened, because the state of the disk is
+// unknown.
 func (s *Store) fail(err error) {
 	f := &failure{unavailable("a write failed, and the database must be opened again: %w", err)}
 	if !s.committer.failed.CompareAndSwap(nil, f) {
@@ -29,17 +30,17 @@ func (s *Store) fail(err error) {
 	}
 }
 
-// die notes that only a new process can go on. Every call that waits ends.
+// die notes that only a new process can go on. Every waiting call ends.
 func (s *Store) die(err error) {
 	err = unavailable("the storage engine cannot go on, and the server must be started again: %w", err)
 	s.committer.failed.CompareAndSwap(nil, &failure{err})
 	if d := s.disk.Load(); d != nil { // nil while the store is opened for the first time
-		d.sever(err) // before anybody learns of it: nothing more may reach the disk
+		d.sever(err) // first, so that nothing more reaches the disk
 	}
 	s.health.begin(broken, err)
 }
 
-// mend opens the database again whenever it has failed, until the store closes.
+// mend reopens the database whenever it has failed, until the store closes.
 func (s *Store) mend() {
 	for {
 		select {
@@ -53,8 +54,9 @@ func (s *Store) mend() {
 	}
 }
 
-// reopen closes the database and opens it again. What was written and not synced is read back and written anew, since
-// the engine puts all that it finds in its log into tables. Sessions keep their leases.
+// reopen closes the database and opens it again. The engine puts all data that it finds in its log
+// into tables. So data that was written and not synced is read back and rewritten. Sessions keep
+// their leases.
 func (s *Store) reopen(cause error) {
 	s.opts.Logger("a write failed, opening the database again: %v", cause)
 	if fullDisk(cause) && !s.awaitSpace() {
@@ -93,7 +95,8 @@ func (s *Store) reopen(cause error) {
 	}
 }
 
-// awaitSpace waits until the disk has space again. Meanwhile reads go on. It returns false if the store closes.
+// awaitSpace waits until the disk has space again. Reads go on during the wait. It returns false
+// if the store closes.
 func (s *Store) awaitSpace() bool {
 	tick := time.NewTicker(s.opts.lookEvery)
 	defer tick.Stop()
@@ -111,7 +114,7 @@ func (s *Store) awaitSpace() bool {
 	}
 }
 
-// endEngine ends all that works on the database, and closes it. New calls must be refused already.
+// endEngine ends all work on the database, and closes it. New calls must be refused already.
 func (s *Store) endEngine() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -119,16 +122,16 @@ func (s *Store) endEngine() (err error) {
 		}
 	}()
 	s.disk.Load().letGo()
-	s.life.Lock() // no call is under way any more
+	s.life.Lock() // no call is running any more
 	defer s.life.Unlock()
 	return s.stop()
 }
 
 var errGone = errors.New("it is not the database that was opened before")
 
-// openAgain opens the database and puts what is in memory right.
+// openAgain opens the database and corrects the state in memory.
 func (s *Store) openAgain() error {
-	s.life.Lock() // nobody waits for it: calls are refused before
+	s.life.Lock() // no call waits for it: they are refused before
 	defer s.life.Unlock()
 	if err := s.openDatabase(true); err != nil {
 		return err
@@ -152,7 +155,7 @@ func (s *Store) openAgain() error {
 	return nil
 }
 
-// readSeq returns the sequence number to go on from.
+// readSeq returns the sequence number with which to go on.
 func (s *Store) readSeq() (uint64, error) {
 	run, _, err := s.getNumber(metaRun)
 	if err != nil {
@@ -165,7 +168,7 @@ func (s *Store) readSeq() (uint64, error) {
 	return seq, err
 }
 
-// reconcile holds what is in memory against what is on disk.
+// reconcile corrects the state in memory by the state on disk.
 func (s *Store) reconcile() error {
 	s.records.cache.Purge()
 	s.leaving = nil
@@ -177,9 +180,12 @@ func (s *Store) reconcile() error {
 	return nil
 }
 
-// reconcileShard forgets what was read ahead, and marks of entries that are not on disk. What a peer has acknowledged
-// is to be removed as before. An entry that another one was to replace waits again: its sender was promised it.
-// The caller must hold s.life, so that nobody waits for the shard's lock.
+// reconcileShard forgets entries that were read ahead, and marks of entries that are not on disk.
+// Entries that a peer has acknowledged are still removed. An entry that another one should have
+// replaced waits again, because its sender was promised it. No call waits for the shard's lock
+// then.
+//
+// The caller must hold s.life.
 func (s *Store) reconcileShard(sh *tableShard) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

@@ -19,19 +19,19 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
 )
 
-// Repaired is what Repair does to a damaged store.
+// Repaired says what Repair does to a damaged store.
 type Repaired struct {
 	Dir     string   `json:"dir"`
-	Aside   string   `json:"aside,omitempty"` // directory that damaged files were moved to
+	Aside   string   `json:"aside,omitempty"` // directory with the damaged files
 	Damages []Damage `json:"damages"`
-	Lost    []string `json:"lost"` // what is lost, as far as it can be known, a line each
+	Lost    []string `json:"lost"` // known losses, a line each
 }
 
 // ErrDeclined says that Repair was told not to go on.
 var ErrDeclined = errors.New("nothing was changed")
 
-// Repair makes a damaged store one that opens. It asks before it changes anything, with what will be lost. Damaged
-// files are moved into a new directory beside the store's.
+// Repair changes a damaged store so that it opens. Before any change it calls ask with the
+// expected losses. It moves damaged files into a new directory beside the store's.
 func Repair(ctx context.Context, dir string, o Options, ask func(Repaired) (bool, error)) (*Repaired, error) {
 	o.setDefaults()
 	s := &Store{opts: o}
@@ -69,7 +69,7 @@ func repairLocked(ctx context.Context, dir string, o *Options, ask func(Repaired
 	return &done, err
 }
 
-// repair is a repair under way.
+// repair is a running repair.
 type repair struct {
 	*inspection
 	lost []string
@@ -83,7 +83,7 @@ func (r *repair) lose(format string, args ...any) {
 	r.lost = append(r.lost, fmt.Sprintf(format, args...))
 }
 
-// plan finds out all that is damaged, and what can be saved.
+// plan finds all damage, and all data that can be saved.
 func (r *repair) plan(ctx context.Context, o *Options) error {
 	if r.manifest == nil || r.unsure {
 		if err := r.planManifest(); err != nil {
@@ -125,7 +125,8 @@ func (r *repair) plan(ctx context.Context, o *Options) error {
 	return nil
 }
 
-// planManifest finds the state that the manifest described: from the manifest, its copy, or what both have.
+// planManifest finds the state that the manifest described: from the manifest, its copy, or their
+// common edits.
 func (r *repair) planManifest() error {
 	r.newManifest = true
 	copied, name := r.readCopy()
@@ -169,7 +170,7 @@ func (r *repair) planManifest() error {
 	return nil
 }
 
-// readCopy returns the copy of the manifest, if the inventory vouches for it.
+// readCopy returns the copy of the manifest, if the inventory has its checksum.
 func (r *repair) readCopy() (b []byte, name string) {
 	if r.inventory == nil {
 		return nil, ""
@@ -182,7 +183,7 @@ func (r *repair) readCopy() (b []byte, name string) {
 	return b[:want.Size], want.Name
 }
 
-// memFile reads bytes as a file.
+// memFile implements a file in memory.
 type memFile struct {
 	vfs.File
 	*bytes.Reader
@@ -195,7 +196,8 @@ func readManifestBytes(b []byte) (*manifestRead, error) {
 	return readManifest(memFile{Reader: bytes.NewReader(b)}, int64(len(b)))
 }
 
-// salvage applies the edits that can be read after the damage. It returns how many bytes were not read.
+// salvage applies the readable edits after the damage. It returns the number of bytes that were
+// not read.
 func (m *manifestRead) salvage(b []byte) (lost int64) {
 	if m.bad == nil {
 		return 0
@@ -224,7 +226,7 @@ func (m *manifestRead) salvage(b []byte) (lost int64) {
 	return lost
 }
 
-// apply does what was planned. It returns the directory with the damaged files.
+// apply carries out the plan. It returns the directory with the damaged files.
 func (r *repair) apply() (aside string, err error) {
 	if aside, err = r.makeAside(); err != nil {
 		return "", err
@@ -286,7 +288,8 @@ func (r *repair) number() uint64 {
 	return n
 }
 
-// writeManifest writes what is known of the store as a new manifest, and makes it the current one.
+// writeManifest writes the known state of the store as a new manifest, and makes it the current
+// one.
 func (r *repair) writeManifest() error {
 	m := r.manifest
 	name := fmt.Sprintf("MANIFEST-%06d", r.number())
@@ -321,7 +324,8 @@ func (r *repair) mark(marker, value string) error {
 	return errors.Join(err, m.Close())
 }
 
-// saveTable writes what can be read of a table as a new one, which takes its place. It returns nil if nothing can be.
+// saveTable writes the readable part of a table as a new table, which replaces it. It returns nil
+// if no part is readable.
 func (r *repair) saveTable(d Damage) (*tableInfo, error) {
 	from, err := r.fs.Open(r.fs.PathJoin(r.dir, d.File))
 	if err != nil {
@@ -360,7 +364,8 @@ func (r *repair) saveTable(d Damage) (*tableInfo, error) {
 	return &t, nil
 }
 
-// copyReadable copies the keys before and after the damaged part of a table. It returns how many those are.
+// copyReadable copies the keys before and after the damaged part of a table. It returns how many
+// it copied.
 func copyReadable(w sstable.RawWriter, r *sstable.Reader, damaged span) (n int, err error) {
 	for _, after := range []bool{false, true} {
 		it, err := r.NewIter(sstable.NoTransforms, nil, nil, sstable.AssertNoBlobHandles)
@@ -424,7 +429,7 @@ func (r *repair) rewriteLog(number uint64, aside string) error {
 	)
 }
 
-// salvageLog calls fn with all batches of a log that can be read.
+// salvageLog calls fn with all readable batches of a log.
 func salvageLog(f io.ReaderAt, size int64, number uint64, fn func(rec []byte) error) error {
 	r := newChunkReader(f, size, chunkFormat{isLog: true, number: uint32(number)})
 	for {
@@ -464,7 +469,7 @@ func salvageLog(f io.ReaderAt, size int64, number uint64, fn func(rec []byte) er
 type logWriter struct {
 	f      vfs.File
 	number uint32
-	block  []byte // since its start
+	block  []byte // data since its start
 }
 
 // write appends a record.

@@ -15,18 +15,19 @@ import (
 
 var _ store.Repeats = (*Store)(nil)
 
-// repeats is where the marks of entries go: those of one Put into one record, in the batch of its entries. The records
-// of a run lie in generations, of store.MaxRepeats marks or store.RepeatsFor. When one begins, all before the one
-// that ends is removed as a range. It belongs to the committer.
+// repeats decides where the marks of entries are stored. The marks of one Put are one record, in
+// the batch of its entries. The records of a run belong to generations, of store.MaxRepeats marks
+// or store.RepeatsFor. When a generation begins, all before the previous one are removed as a
+// range. It belongs to the committer.
 type repeats struct {
 	run, generation uint64
 	records         uint64 // of the generation
 	marks           int    // in them
-	began           int64  // when the first came, in milliseconds
+	began           int64  // time of the first record, in milliseconds
 	buf             []byte
 }
 
-// repeatsKey is where the record of a Put is kept. The keys are in the order of time.
+// repeatsKey returns the key of the record of a Put. The keys are in the order of time.
 func repeatsKey(run, generation, record uint64) []byte {
 	key := make([]byte, 0, repeatsKeyLen)
 	key = append(key, prefixRepeats)
@@ -37,8 +38,9 @@ func repeatsKey(run, generation, record uint64) []byte {
 
 const markTimeLen = 8 // a record is a time in milliseconds, and marks
 
-// stageMarks stages the marks of a Put whose entries have been staged. An entry that was not kept leaves no mark: if it
-// did, the message would be taken for a repeat when it comes again, and be lost.
+// stageMarks stages the marks of a Put whose entries have been staged. It stages no mark for an
+// entry that was not kept. Otherwise the message would be taken for a repeat when it comes again,
+// and be lost.
 func (g *group) stageMarks(w *putWork) error {
 	r := &g.c.repeats
 	r.buf = binary.BigEndian.AppendUint64(r.buf[:0], uint64(w.now))
@@ -87,8 +89,8 @@ func (s *Store) Remembered(ctx context.Context, now time.Time) ([]store.Mark, er
 	return marks, nil
 }
 
-// marksSince collects marks from the newest record back, and returns the key before which nothing is wanted, nil if
-// there is nothing there.
+// marksSince collects marks from the newest record back. It returns the key before which no record
+// is wanted, or nil if there is none.
 func (s *Store) marksSince(since int64) (marks []store.Mark, rest []byte, err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixRepeats}, UpperBound: []byte{prefixRepeats + 1}})
 	if err != nil {

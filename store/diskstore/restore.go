@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/store/internal/limits"
 )
 
-// Restore keeps a page of another store, and returns when it is on disk.
+// Restore stores a page of another store, and returns when it is on disk.
 func (s *Store) Restore(ctx context.Context, p *store.Page, _ time.Time) error {
 	err := s.refusesGrowth()
 	if err == nil {
@@ -51,10 +51,10 @@ func (g *group) restore(p *store.Page) error {
 			return err
 		}
 	}
-	return g.flush() // the queues in memory know nothing of these entries, so what comes next has to read them
+	return g.flush() // the queues in memory do not have these entries, so later work must read them
 }
 
-// restoreEntry stages an entry under its ID, unless it is there: a key is written once.
+// restoreEntry stages an entry under its ID, unless it exists: a key is written once.
 func (g *group) restoreEntry(key entryKey, e *store.Entry) error {
 	_, found, err := g.s.get(key[:])
 	if err != nil || found {
@@ -65,7 +65,7 @@ func (g *group) restoreEntry(key entryKey, e *store.Entry) error {
 	}
 	sum := g.c.summaries.peek(e.Key)
 	if sum == nil {
-		delete(g.c.summaries.tallies, e.Key) // it would count too few
+		delete(g.c.summaries.tallies, e.Key) // the count would be too low
 		return nil
 	}
 	sum.Add(limits.HeadOf(e, e.ID))

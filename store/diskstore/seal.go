@@ -8,15 +8,16 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// sealAfter is how long nothing must have been written until a sync mark is written for the last batches. Under
-// load each batch carries the mark for those before it.
+// sealAfter is the pause in writing after which a sync mark is written for the last batches. Under
+// load each batch carries the mark for the batches before it.
 const sealAfter = 100 * time.Millisecond
 
-// sizeAfter is how long after that the inventory gets the size of the log, if nothing more was written. From then on
+// sizeAfter is the further pause after which the inventory gets the size of the log. From then on
 // the end of the log is protected too, where no mark can follow.
 const sizeAfter = 900 * time.Millisecond
 
-// sealer writes a sync mark when writing pauses, so that a mark follows every batch that is on disk.
+// sealer writes a sync mark when writing pauses, so that a mark follows every batch that is on
+// disk.
 type sealer struct {
 	synced atomic.Uint64 // batches of the engine below this number are on disk
 	wake   chan struct{} // capacity 1
@@ -30,16 +31,16 @@ func (z *sealer) start(c *committer) {
 	z.done.Go(func() { z.run(c) })
 }
 
-// stop must be called before the committer ends.
+// stop stops the sealer. It must be called before the committer ends.
 func (z *sealer) stop() {
 	close(z.ending)
 	z.done.Wait()
 }
 
-// note says that a batch is on disk. The finisher calls it, in order.
+// note notes that a batch is on disk. The finisher calls it, in order.
 func (z *sealer) note(below uint64) {
 	if z.synced.Swap(below) == below {
-		return // a mark alone
+		return // only a mark
 	}
 	select {
 	case z.wake <- struct{}{}:

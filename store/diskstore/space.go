@@ -6,19 +6,21 @@ import (
 	"time"
 )
 
-// A disk that is nearly full is left to what frees space, acknowledgements and expiry, and to the engine, which needs
-// some to write tables before it can remove logs. Nothing new is taken until there is a little more than the reserve.
+// A nearly full disk is reserved for work that frees space, acknowledgements and expiry, and for
+// the engine. The engine needs space to write tables before it can remove logs. The store refuses
+// new data until a little more than the reserve is free.
 const (
 	maxReserve      = 64 << 20
-	reserveFraction = 16 // of a disk that is smaller than so many reserves: one part in this many
+	reserveFraction = 16 // the reserve is at most one part in so many of the disk
 )
 
-// stallOver is how long no write may have failed for want of something until writes are taken again.
+// stallOver is the time without a failed write after which writes are accepted again.
 const stallOver = 2 * time.Second
 
 func reserveOf(total uint64) uint64 { return min(maxReserve, total/reserveFraction) }
 
-// watchSpace looks at the disk regularly until the store closes. A look at a disk that hangs holds up nobody else.
+// watchSpace checks the disk regularly until the store closes. A check of a disk that hangs blocks
+// no other goroutine.
 func (s *Store) watchSpace() {
 	tick := time.NewTicker(s.opts.lookEvery)
 	defer tick.Stop()
@@ -32,7 +34,7 @@ func (s *Store) watchSpace() {
 	}
 }
 
-// lookAtSpace begins and ends the conditions that come and go with free space.
+// lookAtSpace begins and ends the conditions that depend on free space.
 func (s *Store) lookAtSpace() {
 	free, total, known := s.space()
 	reserve := reserveOf(total)
@@ -52,14 +54,15 @@ func (s *Store) lookAtSpace() {
 	}
 }
 
-// The engine keeps as many logs for later use as a store may have memtables, and one more, and allots each of them
-// somewhat more than a memtable. On a small disk these would be most of it, and it would look full for ever.
+// The engine keeps as many logs for later use as a store may have memtables, and one more. It
+// allots each of them somewhat more than a memtable. On a small disk these would take most of the
+// space, and it would look full for ever.
 const (
-	memTableFraction = 32 // of a disk, that a memtable may take
+	memTableFraction = 32 // part of a disk that a memtable may take
 	minMemTableBytes = 1 << 20
 )
 
-// memTableBytes is the size of a memtable that suits the disk.
+// memTableBytes returns a size of a memtable that suits the disk.
 func (s *Store) memTableBytes() uint64 {
 	size := uint64(s.opts.MemTableBytes)
 	if _, total, known := s.space(); known {
@@ -68,10 +71,10 @@ func (s *Store) memTableBytes() uint64 {
 	return size
 }
 
-// resumeAt is the free space at which a store that was low on space takes messages again.
+// resumeAt returns the free space at which a store that was low on space accepts messages again.
 func resumeAt(reserve uint64) uint64 { return reserve + reserve/4 }
 
-// space is the size of the disk and what is free of it, if the system tells.
+// space returns the free space and the size of the disk, if the system reports them.
 func (s *Store) space() (free, total uint64, known bool) {
 	usage, err := s.opts.fs.GetDiskUsage(s.dir)
 	return usage.AvailBytes, usage.TotalBytes, err == nil && usage.TotalBytes > 0

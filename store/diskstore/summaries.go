@@ -12,8 +12,8 @@ const (
 	summaryOverhead = 128     // bytes of a summary's place in the cache
 )
 
-// summaries is what the committer remembers of queues that have limits. A summary that was evicted leaves a
-// entry count behind, and is made again from the queue itself when that does not do.
+// summaries holds the committer's summaries of queues that have limits. An evicted summary leaves
+// an entry count. If the count is not enough, the summary is rebuilt from the queue.
 type summaries struct {
 	cache   *simplelru.LRU[store.Key, *cachedSummary]
 	limit   int
@@ -23,7 +23,7 @@ type summaries struct {
 
 type cachedSummary struct {
 	limits.Summary
-	bytes int // when it was last looked at
+	bytes int // bytes at the last look
 }
 
 func (s *summaries) init(limit int) error {
@@ -68,7 +68,7 @@ func (s *summaries) weigh(c *cachedSummary) {
 	}
 }
 
-// source is a queue on disk, as its limits see it.
+// source is a queue on disk, for its limits.
 type source struct {
 	g *group
 	k store.Key
@@ -99,7 +99,7 @@ func (s source) Scan(fn func(limits.Head)) error {
 	return it.Error()
 }
 
-// Claimed reports whether an entry is not free: held by a lease, or acknowledged a moment ago.
+// Claimed reports whether an entry is not free: a lease holds it, or it was just acknowledged.
 func (s source) Claimed(id store.ID) bool {
 	sh := s.g.s.queues.shard(s.k)
 	sh.mu.Lock()

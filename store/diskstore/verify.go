@@ -26,10 +26,10 @@ const (
 	blockTrailer   = 5 // type and checksum
 )
 
-// span is a range of keys, whose ends may be part of it or not.
+// span is a range of keys. Its ends may be part of it or not.
 type span struct{ low, high []byte }
 
-// hold says what a damaged part of a table holds.
+// hold notes the keys in a damaged part of a table.
 func (d *Damage) hold(t *tableInfo, s span) {
 	d.table, d.span = t, s
 	d.Keys = fmt.Sprintf("%s to %s", showKey(s.low), showKey(s.high))
@@ -46,7 +46,7 @@ func (d *Damage) hold(t *tableInfo, s span) {
 	}
 }
 
-// queueOf names the queue whose entry a key is, "" for none.
+// queueOf returns the queue of the entry with a key, or "".
 func queueOf(key []byte) string {
 	if len(key) < queueKeyLen || key[0] != prefixEntry {
 		return ""
@@ -54,7 +54,7 @@ func queueOf(key []byte) string {
 	return parseQueueKey(key).String()
 }
 
-// showKey shows a key without what it keeps secret: tokens and hashes.
+// showKey returns a key for output, without its secrets: tokens and hashes.
 func showKey(key []byte) string {
 	switch {
 	case len(key) == 0:
@@ -80,7 +80,7 @@ var keyKinds = map[byte]string{
 	prefixSecret: "secret", prefixNewcomer: "new device", prefixNewcomers: "new device", prefixRepeats: "marks of messages",
 }
 
-// verifyTables reads all tables and checks their checksums. It notes what is damaged.
+// verifyTables reads all tables and checks their checksums. It notes all damage.
 func (in *inspection) verifyTables(ctx context.Context, tell func(format string, args ...any)) error {
 	if in.manifest == nil || in.unsure {
 		return nil
@@ -121,7 +121,7 @@ func (in *inspection) verifyTables(ctx context.Context, tell func(format string,
 	return nil
 }
 
-// plainOptions are the engine's options for looking at files without opening a store.
+// plainOptions returns the engine's options for reading files without opening a store.
 func plainOptions(fsys vfs.FS) *pebble.Options {
 	o := (&Store{}).engineOptions(fsys, engineLogger{log: func(string, ...any) {}})
 	o.EnsureDefaults()
@@ -138,7 +138,7 @@ type tableVerifier struct {
 	window []byte
 }
 
-// verify returns what is wrong with a table, or nil.
+// verify returns the damage of a table, or nil.
 func (v *tableVerifier) verify(t *tableInfo) (*Damage, error) {
 	f, err := v.fs.Open(v.fs.PathJoin(v.dir, t.name()))
 	if err != nil {
@@ -174,15 +174,15 @@ func (v *tableVerifier) verify(t *tableInfo) (*Damage, error) {
 	return v.narrow(r, t, at)
 }
 
-// whole says that nothing of a table can be relied on.
+// whole returns the damage of a table of which no part can be relied on.
 func whole(t *tableInfo, err error) *Damage {
 	d := &Damage{File: t.name(), Offset: -1, Problem: err.Error()}
 	d.hold(t, span{t.smallest, t.largest})
 	return d
 }
 
-// blocks checks all blocks of a table, in the order of the file. It returns where the first damaged one is, or
-// -1, and whether only blocks of data are damaged.
+// blocks checks all blocks of a table, in the order of the file. It returns the place of the first
+// damaged one, or -1, and whether only blocks of data are damaged.
 func (v *tableVerifier) blocks(f vfs.File, size int64, l *sstable.Layout) (at int64, onlyData bool, err error) {
 	type part struct {
 		block.Handle
@@ -204,7 +204,7 @@ func (v *tableVerifier) blocks(f vfs.File, size int64, l *sstable.Layout) (at in
 	}
 	slices.SortFunc(parts, func(a, b part) int { return int(int64(a.Offset) - int64(b.Offset)) })
 	at, onlyData = -1, true
-	var have []byte // of the file, from start
+	var have []byte // part of the file, from start
 	start := int64(0)
 	for _, p := range parts {
 		offset, n := int64(p.Offset), int64(p.Length)+blockTrailer
@@ -234,7 +234,7 @@ func (v *tableVerifier) blocks(f vfs.File, size int64, l *sstable.Layout) (at in
 	return at, onlyData, nil
 }
 
-// narrow finds out which keys the damaged blocks of a table are between.
+// narrow finds the keys between which the damaged blocks of a table are.
 func (v *tableVerifier) narrow(r *sstable.Reader, t *tableInfo, at int64) (*Damage, error) {
 	d := &Damage{File: t.name(), Offset: at, Problem: "a block has a wrong checksum"}
 	s := span{t.smallest, t.largest}
@@ -266,7 +266,7 @@ func (v *tableVerifier) narrow(r *sstable.Reader, t *tableInfo, at int64) (*Dama
 	return d, nil
 }
 
-// Report is what Verify found.
+// Report is the result of Verify.
 type Report struct {
 	Dir     string   `json:"dir"`
 	Tables  int      `json:"tables"`
@@ -302,7 +302,7 @@ func (in *inspection) report() *Report {
 	return r
 }
 
-// lockAndInspect takes the lock of a directory, which must be a store's, and looks at all of it.
+// lockAndInspect locks a directory, which must be a store's, and inspects all of it.
 func lockAndInspect(ctx context.Context, dir string, o *Options) (*pebble.Lock, *inspection, error) {
 	s := &Store{opts: *o}
 	dir, err := s.lockDir(dir, false)

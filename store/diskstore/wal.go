@@ -12,11 +12,12 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// The committer adds a sync mark to each batch: which batches were on disk by then. It goes into the log only.
-// After damage, the marks that follow tell what was promised from what may have been cut short by a crash.
+// The committer adds a sync mark to each batch, which says which batches were on disk at that
+// time. It goes into the log only. After damage, the marks that follow distinguish promised data
+// from a write that a crash cut short.
 //
-// The engine's own chunks carry an offset for that. It is too low, because the engine does not count full
-// blocks, and it protects only blocks before the one that carries it.
+// The engine's own chunks carry an offset for that. It is too low, because the engine does not
+// count full blocks. It also protects only blocks before the one that carries it.
 const (
 	syncMarkPrefix = "ccs.sync."
 	syncMarkLen    = len(syncMarkPrefix) + 8
@@ -27,7 +28,7 @@ func appendSyncMark(dst []byte, below uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, syncMarkPrefix...), below)
 }
 
-// batchHead is what a record of a log says of itself.
+// batchHead is the head of a record in a log.
 type batchHead struct {
 	seq, count uint64
 }
@@ -52,16 +53,16 @@ func syncedBelow(rec []byte) uint64 {
 	}
 }
 
-// logRead is what was read of a log.
+// logRead is the readable part of a log.
 type logRead struct {
 	size    int64
 	valid   int64 // bytes that hold whole records
-	records int   // that change something
+	records int   // records that change data
 	next    uint64
 	trailer bool
-	bad     *badChunk // where it cannot be read on, nil at its end
+	bad     *badChunk // where the reader cannot read on, nil at the end of the log
 
-	// What follows bad.
+	// The rest describes the data from bad on.
 	flipped       bool   // one bit of the chunk differs
 	following     int    // valid chunks
 	followingMark uint64 // the highest sync mark
@@ -105,7 +106,8 @@ func readLog(f vfs.File, size int64, number uint64, fn func(rec []byte) error) (
 	}
 }
 
-// lookOn gathers what tells damage from a torn tail, after the reader has met an invalid chunk.
+// lookOn collects the facts that distinguish damage from a torn tail, after the reader has met an
+// invalid chunk.
 func (l *logRead) lookOn(r *chunkReader) error {
 	l.flipped = r.flipped(r.block[r.pos:])
 	blockEnd := r.start + chunkBlock
@@ -136,8 +138,8 @@ func (l *logRead) lookOn(r *chunkReader) error {
 	})
 }
 
-// damaged reports whether the log is damaged, and why one can tell. The newest log may end with a torn tail, any
-// other was closed.
+// damaged returns why the log is known to be damaged, or "". The newest log may end with a torn
+// tail. Any other log was closed.
 func (l *logRead) damaged(newest bool) (reason string) {
 	switch {
 	case l.bad == nil && !newest && !l.trailer && l.records > 0:
@@ -158,7 +160,7 @@ func (l *logRead) damaged(newest bool) (reason string) {
 	return ""
 }
 
-// follows says how much can still be read after the damage.
+// follows says in words how much can still be read after the damage.
 func (l *logRead) follows() string {
 	switch {
 	case l.following == 0:
