@@ -11,14 +11,14 @@ import (
 	"github.com/openccs/openccs/ccs/load"
 )
 
-// shade is what a shaded part of a chart stands for.
+// shade is a kind of shaded area in a chart, with its meaning.
 type shade struct {
 	Name  string
 	Color template.CSS
-	kind  load.OutageKind // "" for any of a storm
+	kind  load.OutageKind // "" for any kind of a storm
 }
 
-// shades are listed in the order of the legend, and of the bands from the top of a chart.
+// shades are in the order of the legend, and of the bands from the top of a chart.
 var shades = []shade{
 	{load.NoConnection.String(), "#d55e00", load.NoConnection},
 	{load.NoAnswer.String(), "#e69f00", load.NoAnswer},
@@ -28,18 +28,18 @@ var shades = []shade{
 	{"storm of the run", "#999999", ""},
 }
 
-// opacity is that of a band, of 255: grid and lines show through.
+// opacity is the opacity of a band, of 255. Grid and lines show through.
 const opacity = 60
 
 // band is an outage in a chart whose x axis is seconds. It is a series of the chart. Shades that
-// overlap in time have a strip each at the top.
+// overlap in time have one strip each at the top.
 type band struct {
 	shade
 	from, to   float64
-	row, among int // of the strip
+	row, among int // the strip's number, and the number of strips
 }
 
-// bands are the outages of a run.
+// bands returns the outages of a run.
 func bands(r *load.Result) []band {
 	list := make([]band, 0, len(r.Outages.List))
 	for _, o := range r.Outages.List {
@@ -56,7 +56,8 @@ func bands(r *load.Result) []band {
 	return list
 }
 
-// stack gives bands that overlap a strip each. They are sorted by their start.
+// stack assigns a strip to each of the bands that overlap. The bands must be sorted by their
+// start.
 func stack(list []band) {
 	for from, to := 0, 0; from < len(list); from = to {
 		end := list[from].to
@@ -71,7 +72,7 @@ func stack(list []band) {
 	}
 }
 
-// shadesOf is the legend of bands.
+// shadesOf returns the legend of bands.
 func shadesOf(bands []band) []shade {
 	var used []shade
 	for _, s := range shades {
@@ -85,23 +86,23 @@ func shadesOf(bands []band) []shade {
 // GetName, GetYAxis, GetStyle, Validate and Render implement chart.Series.
 func (b band) GetName() string { return b.Name }
 
-// GetYAxis chooses the only one.
+// GetYAxis returns the primary axis, which is the only one.
 func (b band) GetYAxis() chart.YAxisType { return chart.YAxisPrimary }
 
-// GetStyle has nothing to say.
+// GetStyle returns the zero style.
 func (b band) GetStyle() chart.Style { return chart.Style{} }
 
-// Validate finds nothing wrong.
+// Validate returns nil.
 func (b band) Validate() error { return nil }
 
 const (
-	// narrowest is how many pixels a band has at least, so that a short outage can be seen.
+	// narrowest is the minimum width of a band in pixels, so that a short outage is visible.
 	narrowest = 2
-	// stripHeight is the height of a strip, which has the label.
+	// stripHeight is the height of a strip, which contains the label.
 	stripHeight = 14
 )
 
-// Render draws the band, and in its strip how long it is, as far as there is room.
+// Render draws the band, and its duration in its strip if there is room.
 func (b band) Render(r chart.Renderer, canvas chart.Box, x, _ chart.Range, defaults chart.Style) {
 	inside := func(v float64) int { return min(max(canvas.Left+x.Translate(v), canvas.Left), canvas.Right) }
 	left, right := inside(b.from), inside(b.to)

@@ -12,23 +12,23 @@ import (
 	"github.com/openccs/openccs/ccs/load"
 )
 
-// The size of a chart in pixels.
+// These are the dimensions of a chart in pixels.
 const (
 	width  = 860
 	height = 280
 )
 
-// line is a line of a chart. Where y is not a number it has a gap.
+// line is a line of a chart. It has a gap where y is NaN.
 type line struct {
 	Name   string
 	Color  template.CSS
 	x, y   []float64
 	Dashed bool
-	rough  []bool // of each point, if it is drawn apart because few values are behind it; may be nil
+	rough  []bool // the point is drawn apart: it has few values; may be nil
 }
 
-// parts returns the stretches of the line that are drawn without a gap: runs of points, and single
-// ones.
+// parts returns the parts of the line that are drawn without a gap: runs of points, and single
+// points.
 func (l *line) parts() (runs [][2]int, points []int) {
 	for from := 0; from < len(l.x); from++ {
 		if math.IsNaN(l.y[from]) {
@@ -48,7 +48,7 @@ func (l *line) parts() (runs [][2]int, points []int) {
 	return runs, points
 }
 
-// dashes let a line that lies under this one be seen.
+// dashes returns a dash pattern that keeps a line under this one visible.
 func (l *line) dashes() []float64 {
 	if l.Dashed {
 		return []float64{5, 4}
@@ -58,7 +58,7 @@ func (l *line) dashes() []float64 {
 
 func (l *line) isRough(i int) bool { return l.rough != nil && l.rough[i] }
 
-// palette is told apart by people who see few colours too.
+// palette contains colours that people with colour blindness can tell apart.
 var palette = []template.CSS{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"}
 
 // figure is a chart and its legend.
@@ -70,14 +70,14 @@ type figure struct {
 	SVG    template.HTML
 }
 
-// axis is what stands along one side.
+// axis describes an axis of a chart.
 type axis struct {
 	name     string
 	min, max float64
 	ticks    []chart.Tick
 }
 
-// draw makes a figure. Lines need not have points. Bands lie under them.
+// draw makes a figure. Lines may have no points. Bands are drawn under the lines.
 func draw(title string, x, y axis, lines []line, bands []band) (figure, error) {
 	f := figure{Title: title, Lines: lines, Shades: shadesOf(bands)}
 	style := chart.Style{FontSize: 9, StrokeColor: chart.DefaultAxisColor, FontColor: chart.DefaultTextColor}
@@ -125,29 +125,29 @@ func draw(title string, x, y axis, lines []line, bands []band) (figure, error) {
 	if err := c.Render(chart.SVG, &b); err != nil {
 		return f, fmt.Errorf("draw %s: %w", title, err)
 	}
-	f.SVG = template.HTML(b.String()) // the library's own words: no name in it comes from elsewhere
+	f.SVG = template.HTML(b.String()) // safe: the library writes it, without foreign names
 	return f, nil
 }
 
-// seconds is an axis from 0 to the end of the timeline.
+// seconds returns an axis from 0 to the end of the timeline.
 func seconds(r *load.Result) axis {
 	end := 1.0
 	if n := len(r.Timeline); n > 0 {
 		end = max(end, r.Timeline[n-1].At)
 	}
 	ticks := even(end)
-	if last := &ticks[len(ticks)-1]; last.Value > end { // the axis ends at its last tick, and the run here
+	if last := &ticks[len(ticks)-1]; last.Value > end { // end the axis with the run
 		*last = chart.Tick{Value: end}
 	}
 	return axis{name: "seconds", max: end, ticks: ticks}
 }
 
-// amount is an axis from 0 to the greatest value of the lines.
+// amount returns an axis from 0 to the greatest value of the lines.
 func amount(name string, lines []line) axis {
 	top := 1.0
 	for _, l := range lines {
 		for _, v := range l.y {
-			if v > top { // which nothing is that is not a number
+			if v > top { // false for NaN
 				top = v
 			}
 		}
@@ -156,7 +156,7 @@ func amount(name string, lines []line) axis {
 	return axis{name: name, max: ticks[len(ticks)-1].Value, ticks: ticks}
 }
 
-// even is ticks from 0 to at least top, at round numbers, about five of them.
+// even returns about five ticks from 0 to at least top, at round numbers.
 func even(top float64) []chart.Tick {
 	step := math.Pow(10, math.Floor(math.Log10(top)))
 	switch {
@@ -184,13 +184,13 @@ func round(v float64) string {
 	return fmt.Sprintf("%g", v)
 }
 
-// least is where a logarithmic axis of milliseconds begins.
+// least is the start of a logarithmic axis of milliseconds.
 const least = 0.01
 
-// logMS is what stands on a logarithmic axis for so many milliseconds.
+// logMS returns the position of a time in milliseconds on a logarithmic axis.
 func logMS(ms float64) float64 { return math.Log10(max(ms, least)) }
 
-// latencyAxis is logarithmic, for values of logMS, from decade to decade.
+// latencyAxis returns a logarithmic axis for values of logMS, from decade to decade.
 func latencyAxis(lines []line) axis {
 	low, high := 0.0, 0.0
 	for _, l := range lines {

@@ -1,3 +1,3 @@
-// Package plot draws the result of a run as one HTML file that needs nothing else: no network, no script, the
-// charts inside it as SVG.
+// Package plot draws the result of a run as one self-contained HTML file. It needs no network and
+// no script, and contains the charts as SVG.
 package plot

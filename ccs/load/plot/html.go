@@ -43,7 +43,7 @@ func HTML(w io.Writer, r *load.Result) error {
 	return report.Execute(w, data)
 }
 
-// over is a line of the timeline, with a point in the middle of each sample.
+// over returns a line of the timeline, with a point in the middle of each sample.
 func over(r *load.Result, name string, value func(*load.Sample) float64) line {
 	l := line{Name: name}
 	for i := range r.Timeline {
@@ -54,11 +54,11 @@ func over(r *load.Result, name string, value func(*load.Sample) float64) line {
 	return l
 }
 
-// enough is how many values a 99th percentile takes to be anything but the greatest of them.
+// enough is the number of values at which a 99th percentile is not just the greatest of them.
 const enough = 100
 
-// percentile is a line of the timeline. A sample without values is a gap, and points that few
-// values are behind stand alone.
+// percentile returns a line of the timeline. A sample without values is a gap. Points with few
+// values are drawn apart.
 func percentile(r *load.Result, name string, values int64, of func(*load.Sample) (load.Latency, float64)) line {
 	l := over(r, name, func(s *load.Sample) float64 {
 		if latency, ms := of(s); latency.Count > 0 {
@@ -84,7 +84,8 @@ func latencies(r *load.Result) (figure, error) {
 	return draw("Latency over time", seconds(r), latencyAxis(lines), lines, bands(r))
 }
 
-// percentiles spreads the last percent: each step to the right is a tenth of what is left.
+// percentiles draws a chart that spreads the last percent: each step to the right is a tenth of
+// the rest.
 func percentiles(r *load.Result) (figure, error) {
 	const nines = 6
 	points := func(name string, curve []load.Point) line {
