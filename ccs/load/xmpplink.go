@@ -15,13 +15,15 @@ import (
 )
 
 const (
-	// upstreamWindow is how many upstream messages of a device may be unacknowledged, as many as over MCS.
+	// upstreamWindow is the maximum number of unacknowledged upstream messages of a device, the
+	// same as over MCS.
 	upstreamWindow = mcsclient.DefaultWindow
-	// stableAfter is the life of a connection after which its loss is the first failure again (DEV 11).
+	// stableAfter is the minimum life of a connection for its loss to count as the first failure
+	// again (DEV 11).
 	stableAfter = 10 * time.Second
 )
 
-// xmppLink keeps a device connected over XMPP. The order of its locks is xmppLink.mu, Client's.
+// xmppLink keeps a device connected over XMPP. Lock order: xmppLink.mu, Client.mu.
 type xmppLink struct {
 	// Static after newXMPPLink.
 	device *device
@@ -35,7 +37,7 @@ type xmppLink struct {
 	pending []*pending        // in the order of Send
 }
 
-// pending is an upstream message without an answer, on whichever connection.
+// pending is an upstream message without an answer, on any connection.
 type pending struct {
 	to   string
 	m    stanza.Upstream
@@ -69,7 +71,7 @@ func (l *xmppLink) Run(ctx context.Context) error {
 	}
 }
 
-// connectOnce lives one connection through and returns why it ended.
+// connectOnce runs one connection until it ends and returns the reason.
 func (l *xmppLink) connectOnce(ctx context.Context) (lasted time.Duration, err error) {
 	d := l.device
 	c, err := ccsclient.DialDevice(ctx, l.addr, d.id.AndroidID, d.id.SecurityToken, ccsclient.DeviceOptions{
@@ -97,14 +99,15 @@ func (l *xmppLink) connectOnce(ctx context.Context) (lasted time.Duration, err e
 	return time.Since(began), c.Err()
 }
 
-// received counts a message and has it acknowledged.
+// received counts a message and makes the client acknowledge it.
 func (l *xmppLink) received(m *ccsclient.Delivery) error {
 	text, _ := m.Data.Get(stampKey)
 	l.device.received(text)
 	return nil
 }
 
-// deleted counts what the server threw away. The message comes again if the connection ended before its ack.
+// deleted counts the messages that the server discarded. The report comes again if the connection
+// ended before its ack.
 func (l *xmppLink) deleted(m *ccsclient.Deleted) {
 	if m.MessageID != l.marker {
 		l.marker = m.MessageID
@@ -112,7 +115,7 @@ func (l *xmppLink) deleted(m *ccsclient.Deleted) {
 	}
 }
 
-// attach sends what has no answer again and lets Send use the connection.
+// attach sends unanswered messages again and lets Send use the connection.
 func (l *xmppLink) attach(c *ccsclient.Client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,8 +145,9 @@ func (l *xmppLink) Send(ctx context.Context, m *mcsclient.Upstream, done func(er
 	return nil
 }
 
-// send hands a message to a connection. That never waits: the connection's window is as large as slots, in which
-// the message has its place. What the connection does not take stays pending. Needs mu.
+// send sends a message over a connection. It never waits: the message has a slot in slots, and the
+// connection's window is as large. A message that the connection does not take stays pending. The
+// caller must hold l.mu.
 func (l *xmppLink) send(c *ccsclient.Client, p *pending) {
 	_ = c.SendUpstream(context.Background(), p.to, &p.m, func(r ccsclient.Reply) {
 		if !errors.Is(r.Err, ccsclient.ErrClosed) {
