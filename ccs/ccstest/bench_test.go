@@ -18,20 +18,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shape is one kind of load. The server is a process of its own, so that its CPU time can be told from that
-// of the clients, which share the machine with it. Where a number is zero it is one.
+// shape is one kind of load. The server runs in its own process, so that its CPU time can be told
+// from that of the clients, which share the machine with it. A number that is zero means one.
 type shape struct {
 	name      string
 	store     string // "memory:" or, by default, "disk:"
-	senders   int    // projects, with an app server's connection each
-	devices   int    // that the messages are for, or from
-	window    int    // messages of one connection that may be unanswered; default 1000
+	senders   int    // projects, each with one connection of an app server
+	devices   int    // devices that receive or send the messages
+	window    int    // unanswered messages of a connection; default 1000
 	away      bool   // the devices are not connected
-	up        bool   // the messages are the devices'
-	perRecord bool   // the app server writes one stanza a TLS record, as simple clients do
-	rate      int    // messages a second, whatever the server does; 0 for as many as the window lets through
-	queued    int    // messages that wait already, ten for each of so many other devices
-	idle      int    // devices that are connected and get nothing
+	up        bool   // the devices send the messages
+	perRecord bool   // one stanza per TLS record, as simple clients do
+	rate      int    // messages a second; 0: as the window allows
+	queued    int    // other devices that have ten waiting messages each
+	idle      int    // devices that are connected and receive nothing
 	value     string // of a message's only pair; default benchValue
 	bad       bool   // the messages have no addressee
 	hold      bool   // the devices acknowledge nothing
@@ -39,7 +39,7 @@ type shape struct {
 
 func (s *shape) text() string { return cmp.Or(s.value, benchValue) }
 
-// arrives reports whether what is sent reaches its other end.
+// arrives reports whether messages reach the other end.
 func (s *shape) arrives() bool { return !s.away && !s.bad && !s.hold }
 
 // refused reports whether messages are nacked.
@@ -62,11 +62,12 @@ var shapes = []shape{
 	{name: "Idle10k", idle: 10_000},
 }
 
-// chunk is how many messages one iteration of a benchmark hands to the clients.
+// chunk is the number of messages that one iteration of a benchmark gives to the clients.
 const chunk = 1000
 
-// BenchmarkServer measures the messages of each shape from the socket to the last acknowledgement: CPU time of
-// the server for a message, messages that were answered a second, and how long the answers took.
+// BenchmarkServer measures the messages of each shape from the socket to the last acknowledgement.
+// It reports the CPU time of the server per message, the rate of answers per second, and how long
+// the answers took.
 func BenchmarkServer(b *testing.B) {
 	for _, s := range shapes {
 		s.senders, s.devices, s.window = cmp.Or(s.senders, 1), cmp.Or(s.devices, 1), cmp.Or(s.window, 1000)
@@ -92,17 +93,17 @@ func (s *shape) run(b *testing.B) {
 	b.ReportMetric(float64(m.started.Milliseconds()), "start-ms")
 }
 
-// measured is what a load has cost the server.
+// measured is the cost of a load for the server.
 type measured struct {
 	*load
 	messages     int64
 	cpu, took    time.Duration // of the server; from the first message to the last answer
 	allocs       int
 	rest, memory float64       // MiB before and after
-	started      time.Duration // from the server's start to where it accepts
+	started      time.Duration // from the server's start until it accepts
 }
 
-// measure runs the load that drive hands to the clients.
+// measure runs the load that drive gives to the clients.
 func (s *shape) measure(b testing.TB, drive func(*load)) *measured {
 	bed := s.makeBed(b)
 	l := &load{shape: s, work: make(chan int), failed: make(chan struct{})}
@@ -126,17 +127,17 @@ func (s *shape) measure(b testing.TB, drive func(*load)) *measured {
 	return m
 }
 
-// load is what the clients of a run share.
+// load is the state that the clients of a run share.
 type load struct {
 	*shape
-	work    chan int // messages to be sent, by whoever takes it
+	work    chan int // numbers of messages to send
 	sending sync.WaitGroup
 	sent    atomic.Int64
 	got     atomic.Int64 // at the far ends
 
 	once   sync.Once
 	failed chan struct{} // closed when a client has failed
-	err    error         // why; set before
+	err    error         // the reason; set before failed is closed
 
 	mu   sync.Mutex
 	took []time.Duration // from when a message was due to its answer
@@ -149,7 +150,8 @@ func (l *load) fail(err error) {
 	}
 }
 
-// hand gives the clients messages to send. They take few at a time, so that none runs far ahead of its window.
+// hand gives the clients messages to send. They take few at a time, so that none runs far ahead of
+// its window.
 func (l *load) hand(messages int) {
 	const few = 100
 	for ; messages > 0; messages -= few {
@@ -161,7 +163,7 @@ func (l *load) hand(messages int) {
 	}
 }
 
-// warm sends a message to every device, so that a server that has just started has met them.
+// warm sends a message to every device, so that a server that has just started knows them.
 func (l *load) warm() {
 	l.hand(max(l.devices, chunk))
 	l.arrived()
@@ -170,7 +172,7 @@ func (l *load) warm() {
 	l.mu.Unlock()
 }
 
-// arrived waits until the far ends have everything.
+// arrived waits until all messages have arrived.
 func (l *load) arrived() {
 	late := time.After(patience)
 	for l.arrives() && l.got.Load() < l.sent.Load() {
@@ -190,10 +192,10 @@ func (l *load) percentile(p float64) float64 {
 	return float64(l.took[int(p*float64(len(l.took)-1))].Microseconds()) / 1000
 }
 
-// profileDir is where the server's profiles of each shape go.
+// profileDir is the directory for the server's profiles of each shape.
 var profileDir = flag.String("serverprofile", "", "write CPU and allocation profiles of the server into this directory")
 
-// profile begins to profile the server; the returned function writes what came of it.
+// profile starts to profile the server. The returned function writes the profile.
 func (d *bed) profile(b testing.TB, name string) func() {
 	if *profileDir == "" {
 		return func() {}
