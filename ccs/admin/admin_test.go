@@ -61,7 +61,7 @@ func TestDialWithoutAServer(t *testing.T) {
 			assert.ErrorIs(t, err, admin.ErrNoServer)
 			assert.ErrorContains(t, err, dir)
 
-			start(t, dir, http.NewServeMux()) // and what was left is in nobody's way
+			start(t, dir, http.NewServeMux()) // and stale files do not matter
 			c, err := admin.Dial(dir)
 			require.NoError(t, err)
 			require.NoError(t, c.Close())
@@ -191,7 +191,7 @@ func start(t *testing.T, dir string, h http.Handler) {
 	})
 }
 
-// leaveSocket does what kill -9 does: the socket and control.json stay, nobody listens.
+// leaveSocket leaves the same files as kill -9: a socket and control.json without a server.
 func leaveSocket(t *testing.T, dir string) {
 	socket := filepath.Join(dir, "control.sock")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})

@@ -21,17 +21,17 @@ import (
 // ErrNoServer says that no server runs on the data directory.
 var ErrNoServer = errors.New("no server runs")
 
-// dialTimeout bounds a connect; a server on the same machine that takes longer hangs.
+// dialTimeout bounds a connect. A server on the same machine that takes longer hangs.
 const dialTimeout = 5 * time.Second
 
-// Client asks a running server. It does for projects what Projects does.
+// Client calls a running server. Its methods for projects do the same as those of Projects.
 type Client struct {
 	http *http.Client
 	pid  int
 }
 
-// Dial finds the server that runs on a data directory; ErrNoServer if there is none. A socket that a
-// killed server has left behind is none.
+// Dial finds the server that runs on a data directory, or returns ErrNoServer. It ignores a stale
+// socket of a killed server.
 func Dial(dir string) (*Client, error) {
 	b, err := os.ReadFile(placePath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,40 +63,40 @@ func Dial(dir string) (*Client, error) {
 	}, nil
 }
 
-// PID is the server's process.
+// PID returns the process ID of the server.
 func (c *Client) PID() int { return c.pid }
 
-// Close gives idle connections back.
+// Close closes idle connections.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
 	return nil
 }
 
-// Create is Projects.Create.
+// Create does the same as Projects.Create.
 func (c *Client) Create(ctx context.Context, name, sender string) (*Credentials, error) {
 	var out Credentials
 	return &out, c.Do(ctx, http.MethodPost, "/projects", createRequest{Name: name, SenderID: sender}, &out)
 }
 
-// List is Projects.List.
+// List does the same as Projects.List.
 func (c *Client) List(ctx context.Context) ([]Project, error) {
 	var out []Project
 	err := c.Do(ctx, http.MethodGet, "/projects", nil, &out)
 	return out, err
 }
 
-// AddKey is Projects.AddKey.
+// AddKey does the same as Projects.AddKey.
 func (c *Client) AddKey(ctx context.Context, sender, name string) (*Credentials, error) {
 	var out Credentials
 	return &out, c.Do(ctx, http.MethodPost, "/projects/"+url.PathEscape(sender)+"/keys", keyRequest{Name: name}, &out)
 }
 
-// SetLimits is Projects.SetLimits.
+// SetLimits does the same as Projects.SetLimits.
 func (c *Client) SetLimits(ctx context.Context, sender string, l Limits) error {
 	return c.Do(ctx, http.MethodPut, "/projects/"+url.PathEscape(sender)+"/limits", l, nil)
 }
 
-// RevokeKey is Projects.RevokeKey.
+// RevokeKey does the same as Projects.RevokeKey.
 func (c *Client) RevokeKey(ctx context.Context, sender, keyID string) error {
 	if err := checkKeyID(keyID); err != nil {
 		return err
@@ -105,13 +105,14 @@ func (c *Client) RevokeKey(ctx context.Context, sender, keyID string) error {
 	return c.Do(ctx, http.MethodDelete, path, nil, nil)
 }
 
-// Delete is Projects.Delete.
+// Delete does the same as Projects.Delete.
 func (c *Client) Delete(ctx context.Context, sender string) error {
 	return c.Do(ctx, http.MethodDelete, "/projects/"+url.PathEscape(sender), nil, nil)
 }
 
-// Do sends in as JSON to a path of the server, and reads its answer into out; either may be nil. What
-// the server refuses is an error that is store.ErrNotFound, store.ErrExists or ErrInvalid as there.
+// Do sends in as JSON to a path of the server, and decodes the answer into out. Either may be nil.
+// A refusal by the server is an error that is store.ErrNotFound, store.ErrExists or ErrInvalid, as
+// on the server.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -142,10 +143,10 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return nil
 }
 
-// remoteError is an error of the server's, told in its words.
+// remoteError is an error of the server, with the server's text.
 type remoteError struct {
 	message string
-	kind    error // nil for none that callers know
+	kind    error // nil for an error without a sentinel
 }
 
 func (e *remoteError) Error() string { return e.message }

@@ -15,8 +15,8 @@ type drainAnswer struct {
 	Connections int `json:"connections"`
 }
 
-// DrainRoute adds the route by which connections are drained. drain starts it, for those of a sender, "" for
-// any, and a connection, "" for any, and returns how many those are.
+// DrainRoute adds the route that drains connections. drain starts draining the connections of a
+// sender ("" for any) with a given name ("" for any), and returns their number.
 func DrainRoute(mux *http.ServeMux, drain func(sender, connection string) int) {
 	mux.Handle("POST /drain", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		var in drainRequest
@@ -27,8 +27,9 @@ func DrainRoute(mux *http.ServeMux, drain func(sender, connection string) int) {
 	}))
 }
 
-// Drain has the server drain connections of app servers: all, or those of a sender, or one by its bound
-// address or resource. It returns how many were told, and does not wait for them to end.
+// Drain asks the server to drain connections of app servers: all, those of a sender, or one by its
+// bound address or resource. It returns the number of connections that began to drain, and does
+// not wait for them to end.
 func (c *Client) Drain(ctx context.Context, sender, connection string) (int, error) {
 	var out drainAnswer
 	if err := c.Do(ctx, http.MethodPost, "/drain", drainRequest{SenderID: sender, Connection: connection}, &out); err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// A server answers on its data directory; a command finds it there, or finds that none runs.
+// In this example a server answers on its data directory. A command finds it there, or finds that
+// none runs.
 func Example() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "data-")

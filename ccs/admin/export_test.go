@@ -1,4 +1,4 @@
 package admin
 
-// NewHTTPServer is the HTTP server of Start, without its socket.
+// NewHTTPServer returns the HTTP server of Start, without its socket.
 var NewHTTPServer = newHTTPServer

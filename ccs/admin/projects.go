@@ -16,17 +16,18 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// ErrInvalid marks a request that no server could obey.
+// ErrInvalid marks an invalid request, which every server would refuse.
 var ErrInvalid = errors.New("invalid request")
 
-// Credentials are what an app server logs in with. The key is shown this once.
+// Credentials are the name and key with which an app server logs in. The key is shown only this
+// once.
 type Credentials struct {
 	SenderID string `json:"sender_id"`
 	APIKey   string `json:"api_key"`
 	KeyID    string `json:"key_id"`
 }
 
-// Project is a project as it may be shown: without a trace of its keys' secrets.
+// Project is the public view of a project. It contains nothing of its keys' secrets.
 type Project struct {
 	SenderID string    `json:"sender_id"`
 	Name     string    `json:"name"`
@@ -35,15 +36,14 @@ type Project struct {
 	Limits   Limits    `json:"limits"`
 }
 
-// Limits are what one project may do, where that differs from what the server is set to; zero for no
-// difference.
+// Limits override the server's limits for one project. Zero means no override.
 type Limits struct {
 	Window         int `json:"window"`
 	UpstreamWindow int `json:"upstream_window"`
 	PerSecond      int `json:"per_second"`
 }
 
-// maxLimit bounds each of Limits: a window is memory.
+// maxLimit bounds each of Limits, because a window uses memory.
 const maxLimit = 1_000_000
 
 // Key is one API key of a project.
@@ -53,12 +53,12 @@ type Key struct {
 	Created time.Time `json:"created"`
 }
 
-// Options are for NewProjects. The zero value works.
+// Options are the options of NewProjects. The zero value works.
 type Options struct {
-	// OnKeyRevoked is called after a sender lost a key, or all of them with its project: sessions that
-	// logged in with it have to end. Default: nothing.
+	// OnKeyRevoked is called after a sender lost a key, or all keys with its project. Sessions
+	// that logged in with such a key must end. The default does nothing.
 	OnKeyRevoked func(sender string)
-	// Now is the clock for what is created. Default time.Now.
+	// Now returns the creation time of new projects and keys. The default is time.Now.
 	Now func() time.Time
 }
 
@@ -68,7 +68,7 @@ type Projects struct {
 	o     Options
 }
 
-// NewProjects works on s.
+// NewProjects returns Projects that change s.
 func NewProjects(s store.Projects, o Options) *Projects {
 	if o.OnKeyRevoked == nil {
 		o.OnKeyRevoked = func(string) {}
@@ -79,8 +79,8 @@ func NewProjects(s store.Projects, o Options) *Projects {
 	return &Projects{store: s, o: o}
 }
 
-// Create makes a project with one key. An empty sender ID means a random one, as Google's project
-// numbers are: 12 digits. A sender ID that is taken is store.ErrExists.
+// Create makes a project with one key. An empty sender ID means a random one of 12 digits, as in
+// Google's project numbers. A used sender ID gives store.ErrExists.
 func (p *Projects) Create(ctx context.Context, name, sender string) (*Credentials, error) {
 	if sender != "" {
 		if err := checkSender(sender); err != nil {
@@ -109,15 +109,16 @@ func (p *Projects) create(ctx context.Context, name, sender string) (*Credential
 	return c, nil
 }
 
-// newProject makes up a project with one key.
+// newProject returns a new project with one key. It does not store it.
 func (p *Projects) newProject(name, sender string) (*Credentials, *store.Project) {
 	now := p.o.Now()
 	c, key := newKey(sender, "", now)
 	return c, &store.Project{Sender: sender, Name: name, Created: now, Keys: []store.APIKey{key}}
 }
 
-// CreateFirst is Create for the store's first project, with a random sender ID; store.ErrExists if the store has or
-// had one. It calls before with the credentials before the store has them.
+// CreateFirst does the same as Create for the store's first project, with a random sender ID. It
+// returns store.ErrExists if the store has or had a project. It calls before with the credentials
+// before the store has them.
 func (p *Projects) CreateFirst(ctx context.Context, name string, before func(*Credentials) error) (*Credentials, error) {
 	sender, err := newSender()
 	if err != nil {
@@ -133,7 +134,7 @@ func (p *Projects) CreateFirst(ctx context.Context, name string, before func(*Cr
 	return c, nil
 }
 
-// List returns every project, by sender ID.
+// List returns all projects, sorted by sender ID.
 func (p *Projects) List(ctx context.Context) ([]Project, error) {
 	stored, err := p.store.Projects(ctx)
 	if err != nil {
@@ -153,7 +154,7 @@ func (p *Projects) List(ctx context.Context) ([]Project, error) {
 	return list, nil
 }
 
-// AddKey gives a project one more key.
+// AddKey adds a key to a project.
 func (p *Projects) AddKey(ctx context.Context, sender, name string) (*Credentials, error) {
 	c, key := newKey(sender, name, p.o.Now())
 	err := p.store.UpdateProject(ctx, sender, func(s *store.Project) error {
@@ -166,7 +167,7 @@ func (p *Projects) AddKey(ctx context.Context, sender, name string) (*Credential
 	return c, nil
 }
 
-// SetLimits changes what a project may do. Connections that are open keep their windows.
+// SetLimits changes the limits of a project. Open connections keep their windows.
 func (p *Projects) SetLimits(ctx context.Context, sender string, l Limits) error {
 	for _, n := range [...]int{l.Window, l.UpstreamWindow, l.PerSecond} {
 		if n < 0 || n > maxLimit {
@@ -183,7 +184,8 @@ func (p *Projects) SetLimits(ctx context.Context, sender string, l Limits) error
 	return nil
 }
 
-// RevokeKey takes a key from a project, by its ID; store.ErrNotFound if there is no such project or key.
+// RevokeKey removes a key from a project, by its ID. It returns store.ErrNotFound if there is no
+// such project or key.
 func (p *Projects) RevokeKey(ctx context.Context, sender, keyID string) error {
 	if err := checkKeyID(keyID); err != nil {
 		return err
@@ -203,7 +205,7 @@ func (p *Projects) RevokeKey(ctx context.Context, sender, keyID string) error {
 	return nil
 }
 
-// Delete forgets a project and all of its keys.
+// Delete removes a project and all of its keys.
 func (p *Projects) Delete(ctx context.Context, sender string) error {
 	if err := p.store.DeleteProject(ctx, sender); err != nil {
 		return fmt.Errorf("delete project %s: %w", sender, err)
@@ -212,7 +214,7 @@ func (p *Projects) Delete(ctx context.Context, sender string) error {
 	return nil
 }
 
-// checkSender holds the rule of store.Project: a positive number of at most 18 digits.
+// checkSender enforces the rule of store.Project: a positive number of at most 18 digits.
 func checkSender(sender string) error {
 	if len(sender) <= 18 && sender[0] != '0' && strings.Trim(sender, "0123456789") == "" {
 		return nil
@@ -220,10 +222,11 @@ func checkSender(sender string) error {
 	return fmt.Errorf("%w: sender ID %q: use 1 to 18 digits, the first of them not 0", ErrInvalid, sender)
 }
 
-// maxKeyID is the length of what may be the ID of a key. What is longer may be the key.
+// maxKeyID is the maximum length of a key ID. A longer string may be the key.
 const maxKeyID = 16
 
-// checkKeyID refuses what may be a key in place of its ID, before it gets into a path or an error.
+// checkKeyID refuses a string that may be a key instead of its ID, before it gets into a path or
+// an error.
 func checkKeyID(id string) error {
 	if len(id) <= maxKeyID {
 		return nil
@@ -231,7 +234,7 @@ func checkKeyID(id string) error {
 	return fmt.Errorf("%w: …%s is not the ID of a key: the list of projects shows the IDs", ErrInvalid, id[len(id)-4:])
 }
 
-// newSender is a random number of 12 digits.
+// newSender returns a random number of 12 digits.
 func newSender() (string, error) {
 	const first, count = 100_000_000_000, 900_000_000_000
 	n, err := rand.Int(rand.Reader, big.NewInt(count))
@@ -241,7 +244,8 @@ func newSender() (string, error) {
 	return n.Add(n, big.NewInt(first)).String(), nil
 }
 
-// newKey makes a key in the shape of Google's, "AIza" and 35 characters, and what the store keeps of it.
+// newKey makes a key in the form of Google's, "AIza" and 35 characters, and the record that the
+// store keeps of it.
 func newKey(sender, name string, now time.Time) (*Credentials, store.APIKey) {
 	var secret [27]byte
 	rand.Read(secret[:]) // never fails

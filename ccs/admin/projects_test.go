@@ -15,7 +15,7 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// projects is what a command may do, itself or through a server.
+// projects has the operations that a command may do, itself or through a server.
 type projects interface {
 	Create(ctx context.Context, name, sender string) (*admin.Credentials, error)
 	List(ctx context.Context) ([]admin.Project, error)
@@ -26,14 +26,14 @@ type projects interface {
 
 var created = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// world is one way to reach projects, what is stored, and who lost a key.
+// world is one way to reach projects, with the store and the senders that lost a key.
 type world struct {
 	projects
 	stored  *memstore.Store
 	revoked *[]string
 }
 
-// bothWays runs a test on a store, and on the same through a server.
+// bothWays runs a test on a store, and on the same store through a server.
 func bothWays(t *testing.T, test func(t *testing.T, w world)) {
 	build := func() (*admin.Projects, world) {
 		var revoked []string
@@ -116,7 +116,7 @@ func TestCreateTriesAnotherRandomSenderID(t *testing.T) {
 	assert.Zero(t, s.left)
 }
 
-// takenAtFirst says of the first sender IDs that they are taken.
+// takenAtFirst is a store that reports the first sender IDs as used.
 type takenAtFirst struct {
 	*memstore.Store
 	left int

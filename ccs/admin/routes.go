@@ -9,7 +9,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// maxRequest bounds what a command may send.
+// maxRequest bounds the size of a command's request in bytes.
 const maxRequest = 1 << 16
 
 type createRequest struct {
@@ -25,8 +25,8 @@ type errorBody struct {
 	Error string `json:"error"`
 }
 
-// ProjectRoutes adds the routes under /projects to mux. Others stand beside them: a Handler that
-// returns an error answers as these do.
+// ProjectRoutes adds the routes under /projects to mux. mux may have other routes. A Handler of
+// theirs that returns an error gives the same answer as these routes.
 func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	mux.Handle("GET /projects", Handler(func(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return p.List(r.Context())
@@ -60,7 +60,7 @@ func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	}))
 }
 
-// Handler is a route: what it returns is the answer, as JSON; nil is an answer without a body. An error
+// Handler is a route. Its result is the answer, as JSON; nil is an answer without a body. An error
 // becomes the status that Client.Do turns back into the same error.
 type Handler func(w http.ResponseWriter, r *http.Request) (any, error)
 
@@ -84,7 +84,7 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(out) // the client that does not read it has gone
+	_ = json.NewEncoder(w).Encode(out) // a client that does not read it has gone
 }
 
 func decode(w http.ResponseWriter, r *http.Request, in any) error {

@@ -17,13 +17,15 @@ import (
 	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
-// maxSocketPath keeps clear of what a unix socket's address can hold: 107 bytes on Linux, 103 on macOS.
+// maxSocketPath is below the maximum length of a unix socket's address: 107 bytes on Linux, 103 on
+// macOS.
 const maxSocketPath = 100
 
-// ErrInUse says that another server answers on the data directory already.
+// ErrInUse says that another server already answers on the data directory.
 var ErrInUse = errors.New("another server runs")
 
-// place is what control.json holds: where the socket of a data directory is, and whose.
+// place is the content of control.json: the path of the data directory's socket, and the process
+// of its server.
 type place struct {
 	Socket string `json:"socket"`
 	PID    int    `json:"pid"`
@@ -31,17 +33,17 @@ type place struct {
 
 func placePath(dir string) string { return filepath.Join(dir, "control.json") }
 
-// Server answers commands.
+// Server answers the requests of commands.
 type Server struct {
 	dir     string
 	place   place
-	tempDir string // holds the socket when the data directory's path is too long, "" otherwise
+	tempDir string // holds the socket if the path of the data directory is too long, otherwise ""
 	http    *http.Server
-	done    chan struct{} // closed when no more connections are taken
+	done    chan struct{} // closed when the server accepts no more connections
 }
 
-// Start answers the commands that come to a data directory with h, from when it returns until Shutdown.
-// A nil logger logs nothing.
+// Start answers requests to a data directory with h until Shutdown. The server already answers
+// when Start returns. A nil logger logs nothing.
 func Start(dir string, h http.Handler, log *zap.Logger) (*Server, error) {
 	if log == nil {
 		log = zap.NewNop()
@@ -69,7 +71,7 @@ func Start(dir string, h http.Handler, log *zap.Logger) (*Server, error) {
 	return s, nil
 }
 
-// Limits for a connection: a request that is begun must end.
+// These are the limits of a connection. A request that has begun must end.
 const (
 	headerTimeout = 10 * time.Second
 	bodyTimeout   = 60 * time.Second
@@ -80,8 +82,9 @@ func newHTTPServer(h http.Handler, log *log.Logger) *http.Server {
 	return &http.Server{Handler: limitBody(h), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: log}
 }
 
-// limitBody gives a request's body bodyTimeout to come. http.Server.ReadTimeout would also end a request without a body
-// that is answered for longer than that, such as a profile.
+// limitBody limits the time in which a request's body arrives to bodyTimeout.
+// http.Server.ReadTimeout would also end a request without a body whose answer takes longer, such
+// as a profile.
 func limitBody(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != http.NoBody {
@@ -92,7 +95,7 @@ func limitBody(h http.Handler) http.Handler {
 	})
 }
 
-// listen opens the socket and says in control.json where it is.
+// listen opens the socket and writes its path to control.json.
 func (s *Server) listen() (l *net.UnixListener, err error) {
 	defer func() {
 		if err != nil {
@@ -114,8 +117,8 @@ func (s *Server) listen() (l *net.UnixListener, err error) {
 	}
 	s.place.Socket = filepath.Join(folder, "control.sock")
 
-	// The socket gets its mode before it gets its name: nobody else ever connects. What a server that
-	// was killed has left under either name goes.
+	// The socket gets its mode before it gets its name, so that no other user ever connects.
+	// listen removes the stale sockets of a killed server under both names.
 	fresh := filepath.Join(folder, "control.new")
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -137,7 +140,8 @@ func (s *Server) listen() (l *net.UnixListener, err error) {
 	return l, atomicfile.Write(placePath(s.dir), append(b, '\n'), 0o600)
 }
 
-// Shutdown takes no more commands, waits for those under way until ctx ends, and removes the socket.
+// Shutdown stops accepting requests, waits for those in progress until ctx ends, and removes the
+// socket.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
@@ -148,7 +152,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// remove takes away what listen has made. What is gone already is as good.
+// remove deletes the files that listen has made. A missing file is no error.
 func (s *Server) remove() {
 	os.Remove(placePath(s.dir))
 	if s.place.Socket != "" {

@@ -28,7 +28,8 @@ func (l pipes) Accept() (net.Conn, error) {
 func (pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 func (pipes) Close() error   { return nil }
 
-// A request that is begun and not ended ends its connection within 60 s, whatever trickles in.
+// A request that begins and does not end closes its connection within 60 s, even if bytes trickle
+// in.
 func TestARequestThatDoesNotEnd(t *testing.T) {
 	for _, row := range []struct{ name, begins string }{
 		{"the header", "POST /echo HTTP/1.1\r\nHost: x\r\n"},

@@ -7,7 +7,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// typical is a downstream message as an app server sends most of them.
+// typical is a downstream message of the most frequent kind.
 var typical = mcs.DataMessage{
 	From: "123456789012", Category: "nmmhkkegccagdldgiimedpiccmgmieda", Token: "score",
 	AppData:      []mcs.KV{{Key: "title", Value: "Hello, world"}, {Key: "body", Value: long(160)}, {Key: "n", Value: "17"}},

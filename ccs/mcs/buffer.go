@@ -2,8 +2,9 @@ package mcs
 
 import "sync"
 
-// The sizes of buffer that readers share. One page holds what devices send as a rule; the larger size
-// holds the largest data frame. What is larger still, a long login, is a connection's own.
+// Readers share buffers of these sizes. One page holds the usual frames of a device. The larger
+// size holds the largest data frame. A connection allocates its own buffer for a larger frame,
+// such as a long login.
 const (
 	pageSize  = 4 << 10
 	chunkSize = 32 << 10
@@ -14,7 +15,7 @@ var (
 	chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 )
 
-// getBuffer returns the next size up from n bytes.
+// getBuffer returns a buffer of the next size above n bytes.
 func getBuffer(n int) []byte {
 	switch {
 	case n < pageSize:
@@ -26,7 +27,7 @@ func getBuffer(n int) []byte {
 	}
 }
 
-// putBuffer takes back what getBuffer returned; other buffers are left to the garbage collector.
+// putBuffer takes back a buffer from getBuffer. It leaves other buffers to the garbage collector.
 func putBuffer(b []byte) {
 	switch len(b) {
 	case pageSize:

@@ -5,13 +5,13 @@ import (
 	"encoding/hex"
 )
 
-// CheckinVersion is the protocol version that today's clients check in with (DEV 2.2).
+// CheckinVersion is the protocol version in the check-in of current clients (DEV 2.2).
 const CheckinVersion = 3
 
 // EmptySettingsDigest is the digest of a device that holds no settings (DEV 2.5).
 const EmptySettingsDigest = "1-da39a3ee5e6b4b0d3255bfef95601890afd80709"
 
-// SettingsDigest is the digest of settings that are in order of their names (DEV 2.5).
+// SettingsDigest returns the digest of settings that are sorted by name (DEV 2.5).
 func SettingsDigest(sorted []Setting) string {
 	h := sha1.New()
 	for _, s := range sorted {
@@ -21,7 +21,8 @@ func SettingsDigest(sorted []Setting) string {
 	return "1-" + hex.EncodeToString(h.Sum(nil))
 }
 
-// The types of client that check in; 0 means that none was named, which stands for Android.
+// These are the types of client that check in. 0 means that the client named none, which stands
+// for Android.
 const (
 	ClientAndroid       = 1
 	ClientIOS           = 2
@@ -62,7 +63,7 @@ const (
 	chromeBuildChannel  = 3<<3 | wireVarint
 )
 
-// Append writes the message's fields behind b, in the way of Chromium, which sends its zeros.
+// Append appends the message's fields to b. Like Chromium, it writes zeros too.
 func (m *CheckinRequest) Append(b []byte) []byte {
 	b = appendInt(b, checkinID, int64(m.AndroidID))
 	b = appendStrIf(b, checkinDigest, m.Digest)
@@ -135,12 +136,12 @@ func (c *ChromeBuild) unmarshal(b []byte) error {
 // CheckinResponse is an AndroidCheckinResponse (DEV 2.3).
 type CheckinResponse struct {
 	StatsOK       bool  // required; true
-	TimeMS        int64 // server time; microG wants it above 0
+	TimeMS        int64 // server time; microG requires more than 0
 	Digest        string
 	Settings      []Setting
 	AndroidID     uint64
 	SecurityToken uint64
-	SettingsDiff  *bool // nil: leave the settings alone; false: replace them; true: merge
+	SettingsDiff  *bool // nil: keep the settings; false: replace them; true: merge
 }
 
 const (
@@ -153,7 +154,7 @@ const (
 	checkinRespSettingsDiff  = 9<<3 | wireVarint
 )
 
-// Append writes the message's fields behind b.
+// Append appends the message's fields to b.
 func (m *CheckinResponse) Append(b []byte) []byte {
 	b = appendBool(b, checkinRespStatsOK, m.StatsOK)
 	b = appendIntIf(b, checkinRespTimeMS, m.TimeMS)

@@ -10,13 +10,14 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// message is what every struct of the package does.
+// message has the methods of every message struct in the package.
 type message interface {
 	mcs.Appender
 	Unmarshal(b []byte) error
 }
 
-// full has every message with every field set to a value of its own, beside the same by the schema.
+// full has every message with a different value in every field, beside the same message by the
+// schema.
 var full = []struct {
 	name    string
 	schema  string

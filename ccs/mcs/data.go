@@ -11,7 +11,7 @@ const (
 	kvValue = 2<<3 | wireBytes
 )
 
-// append writes the pair as the app_data field that it is.
+// append appends the pair as an app_data field.
 func (kv KV) append(b []byte) []byte {
 	b, at := openLen(append(b, byte(dataAppData)))
 	b = appendStr(b, kvKey, kv.Key)
@@ -32,8 +32,9 @@ func (kv *KV) unmarshal(b []byte) error {
 	return f.err
 }
 
-// SystemCategory is the category of what a client and its server say to each other, which no app gets: a stanza with
-// KeyIdleNotification in its app_data says "true" or "false" whether the device is idle (DEV 9.4).
+// SystemCategory is the category of messages between a client and its server, which no app gets.
+// In such a stanza KeyIdleNotification in app_data says "true" or "false": whether the device is
+// idle (DEV 9.4).
 const (
 	SystemCategory      = "com.google.android.gsf.gtalkservice"
 	KeyIdleNotification = "IdleNotification"
@@ -49,13 +50,13 @@ type DataMessage struct {
 	Token             string // collapse key
 	AppData           []KV
 	FromTrustedServer bool
-	PersistentID      string // "" for a message that nobody acknowledges
+	PersistentID      string // "" for a message that needs no acknowledgement
 	StreamID          int32
 	LastStreamID      int32 // last_stream_id_received
 	RegID             string
 	DeviceUserID      int64
 	TTL               int32 // seconds
-	HasTTL            bool  // a ttl of 0 was sent, or is to be: Append writes any other TTL without it
+	HasTTL            bool  // the stanza has a ttl even if it is 0; Append writes any other TTL anyway
 	Sent              int64 // Unix milliseconds downstream; upstream see DEV 10
 	Queued            int32 // seconds
 	Status            int64
@@ -85,7 +86,7 @@ const (
 	dataImmediateAck      = 24<<3 | wireVarint
 )
 
-// Append writes the message's fields behind b, app_data last so that more pairs may follow.
+// Append appends the message's fields to b. app_data comes last, so that more pairs may follow.
 func (m *DataMessage) Append(b []byte) []byte {
 	b = appendIntIf(b, dataRMQID, m.RMQID)
 	b = appendStrIf(b, dataID, m.ID)

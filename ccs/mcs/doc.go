@@ -1,27 +1,28 @@
-// Package mcs is the device wire format alone: the frames of a device's long-lived connection, the
-// messages in them, and the two messages of a check-in (DEV 2, 4 and 5). It opens no connection, keeps
-// no count and decides nothing.
+// Package mcs implements only the device wire format: the frames of a device's long-lived
+// connection, the messages in them, and the two messages of a check-in (DEV 2, 4 and 5). It opens
+// no connection, counts no frames and makes no decisions.
 //
 // # Frames
 //
-// A Reader cuts a byte stream into frames under a hard limit. It is made for connections that idle for
-// hours: between frames it holds one byte inside itself and no buffer. AppendFrame and the Append
-// functions beside it write frames behind what a buffer already holds. The version byte that comes before
-// the first frame of each direction is the caller's: ReadVersion, and append(b, Version).
+// A Reader splits a byte stream into frames under a hard limit. It is made for connections that
+// idle for hours: between frames it holds one byte inside itself and no buffer. AppendFrame and
+// the related Append functions append frames to a buffer. The caller reads and writes the version
+// byte before the first frame of each direction: with ReadVersion, and append(b, Version).
 //
 // # Messages
 //
-// Each message is a plain struct with Append and Unmarshal. Both follow mcs.proto, which lies beside
-// this file for reading. What proto2 calls required is always written, empty or not, because the
-// JavaScript and Java clients refuse a message without it (DEV 5). Reading is lenient, as Chromium's is:
-// a missing field is zero, an unknown one is skipped, and so is a known one of another wire type.
+// Each message is a plain struct with Append and Unmarshal. Both follow mcs.proto, which is in
+// this directory for reading. Append always writes the fields that proto2 calls required, empty or
+// not, because the JavaScript and Java clients refuse a message without them (DEV 5). Reading is
+// lenient, as in Chromium: a missing field is zero. Unknown fields, and known ones of another wire
+// type, are skipped.
 //
 // # Memory
 //
-// Unmarshal copies nothing: strings and byte slices of the result share memory with its argument. A
-// payload from Reader.Next lives until the following Next; whoever keeps a message longer unmarshals a
-// bytes.Clone of the payload. Unmarshal into a used struct forgets its old values and reuses its slices,
-// so that a connection that decodes into one struct does not allocate.
+// Unmarshal copies nothing: strings and byte slices of the result share memory with its argument.
+// A payload from Reader.Next is valid until the following Next. To keep a message longer,
+// unmarshal a bytes.Clone of the payload. Unmarshal into a used struct clears its old values and
+// reuses its slices, so that a connection that decodes into one struct does not allocate.
 //
 // # Goroutines
 //

@@ -2,21 +2,21 @@ package mcs
 
 import "errors"
 
-// The kinds of FrameError; test with errors.Is.
+// These are the kinds of FrameError. Test for them with errors.Is.
 var (
-	// ErrTooBig means that a frame says to be larger than the Reader's limit.
+	// ErrTooBig means that the announced size of a frame is over the Reader's limit.
 	ErrTooBig = errors.New("frame too big")
-	// ErrBadFrame means bytes that are no frame, or a payload that is no message.
+	// ErrBadFrame means bytes that are not a frame, or a payload that is not a message.
 	ErrBadFrame = errors.New("bad frame")
 )
 
-// FrameError tells what is wrong with a frame. Nothing behind such a frame can be read.
+// FrameError describes a fault in a frame. Nothing after such a frame can be read.
 type FrameError struct {
 	Kind   error // ErrTooBig or ErrBadFrame
 	Reason string
 }
 
-// Error names the kind and the reason.
+// Error returns the kind and the reason.
 func (e *FrameError) Error() string { return e.Kind.Error() + ": " + e.Reason }
 
 // Unwrap returns the kind.

@@ -1,7 +1,7 @@
 package mcs
 
-// ParkedSize is what a Reader holds between frames.
+// ParkedSize is the size of a Reader's buffer between frames.
 const ParkedSize = parkedSize
 
-// BufferSize is the size of what r holds at the moment.
+// BufferSize returns the current size of r's buffer.
 func (r *Reader) BufferSize() int { return len(r.buf) }

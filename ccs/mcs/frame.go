@@ -1,13 +1,13 @@
 package mcs
 
-// Appender is a message that can be written.
+// Appender is a message that can append itself to a buffer.
 type Appender interface {
-	// Append writes the message's fields behind b.
+	// Append appends the message's fields to b.
 	Append(b []byte) []byte
 }
 
-// AppendFrame writes a whole frame: tag, size, message. A nil message is an empty one, which is all that
-// a Close and a bare heartbeat are.
+// AppendFrame appends a whole frame: tag, size, message. A nil message is an empty one, as in a
+// Close and a bare heartbeat.
 func AppendFrame(b []byte, tag Tag, m Appender) []byte {
 	b, mark := beginFrame(b, tag)
 	if m != nil {
@@ -16,15 +16,14 @@ func AppendFrame(b []byte, tag Tag, m Appender) []byte {
 	return EndFrame(b, mark)
 }
 
-// AppendDataMessage is AppendFrame for the message that matters most: it never allocates beyond b.
+// AppendDataMessage is AppendFrame for the most frequent message. It never allocates beyond b.
 func AppendDataMessage(b []byte, m *DataMessage) []byte {
 	b, mark := BeginDataMessage(b, m)
 	return EndFrame(b, mark)
 }
 
-// BeginDataMessage writes the head of a frame and all that m has, for a caller whose app_data lies
-// elsewhere: it goes on with AppendAppData for each pair and finishes with EndFrame, which takes the
-// mark.
+// BeginDataMessage appends the head of a frame and all fields of m, for a caller that keeps
+// app_data elsewhere. The caller calls AppendAppData for each pair and then EndFrame with the mark.
 //
 //	b, mark := mcs.BeginDataMessage(b, &m)
 //	for k, v := range pairs {
@@ -36,29 +35,31 @@ func BeginDataMessage(b []byte, m *DataMessage) (_ []byte, mark int) {
 	return m.Append(b), mark
 }
 
-// AppendAppData writes one app_data pair of a data message.
+// AppendAppData appends one app_data pair of a data message.
 func AppendAppData(b []byte, key, value string) []byte {
 	return KV{Key: key, Value: value}.append(b)
 }
 
-// EndFrame completes the frame that was begun at mark.
+// EndFrame completes the frame that begins at mark.
 func EndFrame(b []byte, mark int) []byte { return closeLen(b, mark) }
 
-// AppendHeartbeat writes a frame with a HeartbeatPing or HeartbeatAck that says what was received.
+// AppendHeartbeat appends a frame with a HeartbeatPing or HeartbeatAck that acknowledges the
+// received frames.
 func AppendHeartbeat(b []byte, tag Tag, lastStreamID int32) []byte {
 	b, mark := beginFrame(b, tag)
 	m := Heartbeat{LastStreamID: lastStreamID}
 	return EndFrame(m.Append(b), mark)
 }
 
-// AppendStreamAck writes the frame that only acknowledges (DEV 7.3).
+// AppendStreamAck appends a frame that only acknowledges (DEV 7.3).
 func AppendStreamAck(b []byte, lastStreamID int32) []byte {
 	b, mark := beginFrame(b, TagIqStanza)
 	m := IqStanza{Type: IqSet, ExtensionID: ExtensionStreamAck, LastStreamID: lastStreamID}
 	return EndFrame(m.Append(b), mark)
 }
 
-// AppendSelectiveAck writes a frame that acknowledges messages by their persistent ids (DEV 7.2, 7.3).
+// AppendSelectiveAck appends a frame that acknowledges messages by their persistent IDs (DEV 7.2,
+// 7.3).
 func AppendSelectiveAck(b []byte, lastStreamID int32, ids []string) []byte {
 	b, mark := beginFrame(b, TagIqStanza)
 	m := IqStanza{
@@ -70,8 +71,9 @@ func AppendSelectiveAck(b []byte, lastStreamID int32, ids []string) []byte {
 	return EndFrame(m.Append(b), mark)
 }
 
-// LastStreamID is the last_stream_id_received of any frame: "I have processed your frames 1 to n". It is
-// 0 for a message that has none or no such field, and for a payload that is no message.
+// LastStreamID returns the last_stream_id_received of any frame: "I have processed your frames 1
+// to n". It is 0 for a message without the field or its value, and for a payload that is not a
+// message.
 func LastStreamID(tag Tag, payload []byte) int32 {
 	var key uint64
 	switch tag {

@@ -10,8 +10,8 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// FuzzDataMessage: what decodes encodes back, and what decodes is what the reference implementation
-// takes, too.
+// FuzzDataMessage checks that decoded messages encode back, and that the reference implementation
+// accepts every input that Unmarshal accepts.
 func FuzzDataMessage(f *testing.F) {
 	s := loadSchema(f)
 	for _, row := range full {
@@ -34,8 +34,8 @@ func FuzzDataMessage(f *testing.F) {
 	})
 }
 
-// FuzzLoginRequest: as FuzzDataMessage. The client events, which our codec passes over, are the one
-// thing that it takes and the reference implementation may refuse.
+// FuzzLoginRequest checks the same as FuzzDataMessage. The client events are the exception: our
+// codec skips them, and the reference implementation may refuse them.
 func FuzzLoginRequest(f *testing.F) {
 	s := loadSchema(f)
 	for _, row := range full {

@@ -1,6 +1,6 @@
 package mcs
 
-// Heartbeat is a HeartbeatPing or a HeartbeatAck: the tag tells which (DEV 5, 8).
+// Heartbeat is a HeartbeatPing or a HeartbeatAck, depending on the tag (DEV 5, 8).
 type Heartbeat struct {
 	StreamID     int32
 	LastStreamID int32 // last_stream_id_received
@@ -13,7 +13,7 @@ const (
 	heartbeatStatus       = 3<<3 | wireVarint
 )
 
-// Append writes the message's fields behind b.
+// Append appends the message's fields to b.
 func (m *Heartbeat) Append(b []byte) []byte {
 	b = appendIntIf(b, heartbeatStreamID, int64(m.StreamID))
 	b = appendIntIf(b, heartbeatLastStreamID, int64(m.LastStreamID))

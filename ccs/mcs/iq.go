@@ -3,7 +3,7 @@ package mcs
 // IqType is the type of an IqStanza.
 type IqType int32
 
-// The types of IqStanza.
+// These are the types of IqStanza.
 const (
 	IqGet    IqType = 0
 	IqSet    IqType = 1
@@ -11,7 +11,7 @@ const (
 	IqError  IqType = 3
 )
 
-// The extensions that an IqStanza may carry (DEV 5).
+// These are the extensions that an IqStanza may carry (DEV 5).
 const (
 	ExtensionSelectiveAck = 12 // data is a SelectiveAck
 	ExtensionStreamAck    = 13 // no data
@@ -26,7 +26,7 @@ type IqStanza struct {
 	To            string
 	Error         *ErrorInfo
 	ExtensionID   int32  // 0 if there is no extension
-	ExtensionData []byte // the extension's data; never nil when it was read
+	ExtensionData []byte // the extension's data; never nil after Unmarshal
 	PersistentID  string
 	StreamID      int32
 	LastStreamID  int32 // last_stream_id_received
@@ -52,7 +52,7 @@ const (
 	extensionData = 2<<3 | wireBytes
 )
 
-// Append writes the message's fields behind b.
+// Append appends the message's fields to b.
 func (m *IqStanza) Append(b []byte) []byte {
 	b = appendIntIf(b, iqRMQID, m.RMQID)
 	b = appendInt(b, iqType, int64(m.Type))
@@ -133,7 +133,7 @@ type SelectiveAck struct {
 
 const selectiveAckID = 1<<3 | wireBytes
 
-// Append writes the message's fields behind b.
+// Append appends the message's fields to b.
 func (m *SelectiveAck) Append(b []byte) []byte {
 	for _, id := range m.IDs {
 		b = appendStr(b, selectiveAckID, id)
@@ -153,7 +153,7 @@ func (m *SelectiveAck) Unmarshal(b []byte) error {
 	return f.err
 }
 
-// ErrorInfo says what went wrong with a login or a query.
+// ErrorInfo describes the failure of a login or a query.
 type ErrorInfo struct {
 	Code    int32 // required
 	Message string
@@ -189,8 +189,8 @@ func (m *ErrorInfo) unmarshal(b []byte) error {
 	return f.err
 }
 
-// StreamError is a StreamErrorStanza. Clients only log it: a Close or the end of the connection has to
-// follow (DEV 5).
+// StreamError is a StreamErrorStanza. Clients only log it, so a Close or the end of the connection
+// must follow (DEV 5).
 type StreamError struct {
 	Type string // required
 	Text string
@@ -201,7 +201,7 @@ const (
 	streamErrorText = 2<<3 | wireBytes
 )
 
-// Append writes the message's fields behind b.
+// Append appends the message's fields to b.
 func (m *StreamError) Append(b []byte) []byte {
 	b = appendStr(b, streamErrorType, m.Type)
 	return appendStrIf(b, streamErrorText, m.Text)

@@ -1,9 +1,10 @@
 package mcs
 
-// AuthServiceAndroidID is the only LoginRequest.AuthService: user and token come from a check-in.
+// AuthServiceAndroidID is the only value of LoginRequest.AuthService. It says that user and token
+// come from a check-in.
 const AuthServiceAndroidID = 2
 
-// Setting is a name and a value: of a login, or of a check-in's answer.
+// Setting is a name and a value in a login or in the answer to a check-in.
 type Setting struct {
 	Name  string // required
 	Value string // required
@@ -38,7 +39,7 @@ func (s *Setting) unmarshal(b []byte) error {
 	return f.err
 }
 
-// HeartbeatStat is what a device tells about its own heartbeat at login.
+// HeartbeatStat holds a device's report about its own heartbeat at login.
 type HeartbeatStat struct {
 	IP         string // required
 	Timeout    bool   // required
@@ -66,20 +67,20 @@ func (m *HeartbeatStat) unmarshal(b []byte) error {
 	return f.err
 }
 
-// What Unmarshal keeps of a LoginRequest's lists. An element may take two bytes on the wire and many times that in
-// memory, and nobody knows the peer yet.
+// These limits bound how much Unmarshal keeps of a LoginRequest's lists. An element may take two
+// bytes on the wire and many times that in memory, and the peer is not authenticated yet.
 const (
-	MaxListed   = 10_000 // what a server lets be unacknowledged
+	MaxListed   = 10_000 // maximum number of messages that a server leaves unacknowledged
 	maxSettings = 100
 )
 
-// LoginRequest is a device's first frame (DEV 5, 6). Its client events are passed over.
+// LoginRequest is a device's first frame (DEV 5, 6). Unmarshal skips its client events.
 type LoginRequest struct {
 	ID                    string // required; "chrome-<version>" or "android-<SDK level>"
 	Domain                string // required; "mcs.android.com"
 	User                  string // required; android id, decimal
 	Resource              string // required; android id, decimal
-	AuthToken             string // required; security token, decimal. Never to be logged
+	AuthToken             string // required; security token, decimal. Never log it
 	DeviceID              string
 	LastRMQID             int64
 	Settings              []Setting // Unmarshal keeps the first maxSettings
@@ -112,7 +113,7 @@ const (
 	loginStatus                = 18<<3 | wireVarint
 )
 
-// Append writes the message's fields behind b.
+// Append appends the message's fields to b.
 func (m *LoginRequest) Append(b []byte) []byte {
 	b = appendStr(b, loginID, m.ID)
 	b = appendStr(b, loginDomain, m.Domain)
@@ -141,7 +142,8 @@ func (m *LoginRequest) Append(b []byte) []byte {
 	return appendIntIf(b, loginStatus, m.Status)
 }
 
-// Unmarshal reads the message from b. The result shares b's memory, and its slices keep their arrays.
+// Unmarshal reads the message from b. The result shares b's memory, and its slices keep their
+// arrays.
 func (m *LoginRequest) Unmarshal(b []byte) error {
 	*m = LoginRequest{Settings: m.Settings[:0], ReceivedPersistentIDs: m.ReceivedPersistentIDs[:0]}
 	f := fields{rest: b}
@@ -192,7 +194,7 @@ func (m *LoginRequest) Unmarshal(b []byte) error {
 	return f.err
 }
 
-// HeartbeatConfig tells a device how often to send a heartbeat; it wins over the device's own wish
+// HeartbeatConfig tells a device how often to send a heartbeat. It overrides the device's own wish
 // (DEV 8).
 type HeartbeatConfig struct {
 	UploadStat bool
@@ -223,12 +225,12 @@ func (m *HeartbeatConfig) unmarshal(b []byte) error {
 
 // LoginResponse is a server's first frame (DEV 5, 6).
 type LoginResponse struct {
-	ID              string // required; the request's
+	ID              string // required; the ID of the request
 	JID             string
-	Error           *ErrorInfo // nil on success: microG takes its mere presence as failure
+	Error           *ErrorInfo // nil on success: microG treats any Error as failure
 	Settings        []Setting
 	StreamID        int32
-	LastStreamID    int32            // last_stream_id_received: 1, so that the device forgets the ids it listed
+	LastStreamID    int32            // 1 (last_stream_id_received): the device forgets the listed IDs
 	HeartbeatConfig *HeartbeatConfig // nil if absent
 	ServerTimestamp int64            // Unix milliseconds
 }
@@ -244,7 +246,7 @@ const (
 	loginRespServerTimestamp = 8<<3 | wireVarint
 )
 
-// Append writes the message's fields behind b.
+// Append appends the message's fields to b.
 func (m *LoginResponse) Append(b []byte) []byte {
 	b = appendStr(b, loginRespID, m.ID)
 	b = appendStrIf(b, loginRespJID, m.JID)

@@ -6,30 +6,32 @@ import (
 )
 
 const (
-	// parkedSize is what a Reader holds while it waits for a frame to begin. It is less than any frame,
-	// so that the read behind it brings all that has come, and Ready can tell what came together.
+	// parkedSize is the number of bytes that a Reader has room for while it waits for a frame to
+	// begin. It is less than any frame, so the read after it brings all bytes that have arrived,
+	// and Ready can report which frames came together.
 	parkedSize = 1
-	// maxSizeBytes is the longest varint that a frame's size may take (DEV 4).
+	// maxSizeBytes is the maximum length of the varint with a frame's size (DEV 4).
 	maxSizeBytes = 5
-	// maxEmptyReads is how often a source may return nothing at all before it counts as broken.
+	// maxEmptyReads is how often a source may return nothing before it counts as broken.
 	maxEmptyReads = 100
 )
 
-// Reader cuts a byte stream into frames (DEV 4). It belongs to one goroutine.
+// Reader splits a byte stream into frames (DEV 4). It belongs to one goroutine.
 //
-// An error of the source leaves the Reader as it was: after a passed read deadline Next and ReadVersion
-// may be called again and go on within the same frame. A FrameError comes again with each call.
+// An error of the source leaves the Reader unchanged: after a passed read deadline Next and
+// ReadVersion may be called again and continue within the same frame. A FrameError is returned
+// again by each call.
 type Reader struct {
 	src        io.Reader
 	limit      int
-	buf        []byte // parked[:], or a shared one while a frame is here
-	start, end int    // what was read and not handed out: buf[start:end]
+	buf        []byte // parked[:], or a shared one while it holds a frame
+	start, end int    // bytes read and not returned yet: buf[start:end]
 	err        error  // came together with data; the next fill returns it
 	parked     [parkedSize]byte
 }
 
-// NewReader reads frames whose payload is no larger than limit, such as MaxLogin before a login and
-// MaxFrame after it.
+// NewReader returns a Reader of frames with a payload of at most limit bytes, such as MaxLogin
+// before a login and MaxFrame after it.
 func NewReader(src io.Reader, limit int) *Reader {
 	r := &Reader{src: src, limit: limit}
 	r.buf = r.parked[:]
@@ -39,8 +41,8 @@ func NewReader(src io.Reader, limit int) *Reader {
 // SetLimit changes the limit for all frames that Next has not returned yet.
 func (r *Reader) SetLimit(limit int) { r.limit = limit }
 
-// ReadVersion reads the byte that comes once before the first frame. Which versions are good is up to
-// the caller.
+// ReadVersion reads the byte that comes once before the first frame. The caller decides which
+// versions it accepts.
 func (r *Reader) ReadVersion() (byte, error) {
 	if r.start == r.end {
 		if err := r.fill(); err != nil {
@@ -52,8 +54,8 @@ func (r *Reader) ReadVersion() (byte, error) {
 	return v, nil
 }
 
-// Next returns the next frame. The payload is valid until the following call. The error is io.EOF at the
-// end of a frame, io.ErrUnexpectedEOF within one, a *FrameError, or one of the source.
+// Next returns the next frame. The payload is valid until the following call. The error is io.EOF
+// at the end of a frame, io.ErrUnexpectedEOF within one, a *FrameError, or one of the source.
 func (r *Reader) Next() (Tag, []byte, error) {
 	r.freeBuffer()
 	for {
@@ -75,24 +77,25 @@ func (r *Reader) Next() (Tag, []byte, error) {
 	}
 }
 
-// Ready reports whether a whole frame is here already, so that Next will not wait.
+// Ready reports whether a whole frame is in the buffer, so that Next does not wait.
 func (r *Reader) Ready() bool {
 	h, ok, err := parseHeader(r.buf[r.start:r.end], r.limit)
 	return err == nil && ok && r.end-r.start >= h.len+h.size
 }
 
-// Buffered is the number of bytes that were read and not handed out. After an error of Next, a number
-// above zero tells that a frame has begun.
+// Buffered returns the number of bytes that were read and not returned. After an error of Next, a
+// number above zero means that a frame has begun.
 func (r *Reader) Buffered() int { return r.end - r.start }
 
-// header is what precedes a frame's payload.
+// header is the header before a frame's payload.
 type header struct {
 	tag  Tag
 	len  int // of the header itself
 	size int // of the payload
 }
 
-// parseHeader is not ok while b does not hold a whole header.
+// parseHeader parses the header at the start of b. ok is false while b does not hold a whole
+// header.
 func parseHeader(b []byte, limit int) (h header, ok bool, err error) {
 	if len(b) == 0 {
 		return h, false, nil
@@ -121,7 +124,7 @@ func parseHeader(b []byte, limit int) (h header, ok bool, err error) {
 	return h, false, nil
 }
 
-// fill reads once, behind what is here.
+// fill reads once, after the bytes in the buffer.
 func (r *Reader) fill() error {
 	if err := r.err; err != nil {
 		r.err = nil
@@ -142,8 +145,8 @@ func (r *Reader) fill() error {
 	return io.ErrNoProgress
 }
 
-// makeRoom provides for a read. Only bytes that did come, never a size that was announced, make the
-// buffer larger.
+// makeRoom makes room for a read. Only received bytes make the buffer larger, never an announced
+// size.
 func (r *Reader) makeRoom() {
 	held := r.end - r.start
 	switch {
@@ -159,7 +162,7 @@ func (r *Reader) makeRoom() {
 	}
 }
 
-// freeBuffer gives the buffer back when nothing is in it, before the Reader waits for what may come in an
+// freeBuffer gives an empty buffer back before the Reader waits for a frame that may come in an
 // hour.
 func (r *Reader) freeBuffer() {
 	if r.start == r.end && len(r.buf) != parkedSize {

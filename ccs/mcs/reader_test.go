@@ -197,7 +197,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
-// FuzzReader holds any split of any stream against the stream read at once.
+// FuzzReader compares any split of any stream with the stream read at once.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("\x00\x00\x08\x03abc\x04\x00"), []byte{1, 2, 3}, uint16(100))
 	f.Add([]byte("\x08\xe8\x07"+long(1000)), []byte{200, 0, 7}, uint16(1000))

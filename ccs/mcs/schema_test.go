@@ -18,7 +18,8 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// schema is mcs.proto, so that the hand-written codec can be held against the reference implementation.
+// schema is mcs.proto, which lets tests compare the hand-written codec with the reference
+// implementation.
 type schema struct {
 	protoreflect.FileDescriptor
 }
@@ -71,7 +72,8 @@ func fieldOf(t testing.TB, words []string) *descriptorpb.FieldDescriptorProto {
 	return f
 }
 
-// parse decodes wire bytes by the schema; it fails on a missing required field and on an unknown one.
+// parse decodes wire bytes by the schema. It fails on a missing required field and on an unknown
+// field.
 func (s schema) parse(message string, wire []byte) (*dynamicpb.Message, error) {
 	m := s.message(message)
 	if err := proto.Unmarshal(wire, m); err != nil {
@@ -83,7 +85,7 @@ func (s schema) parse(message string, wire []byte) (*dynamicpb.Message, error) {
 	return m, nil
 }
 
-// fromText makes a message out of protobuf's text format.
+// fromText makes a message from protobuf's text format.
 func (s schema) fromText(t testing.TB, message, text string) *dynamicpb.Message {
 	t.Helper()
 	m := s.message(message)

@@ -2,25 +2,26 @@ package mcs
 
 import "strconv"
 
-// Version is the protocol version that this package writes; each side sends it once, before its first
-// frame (DEV 4).
+// Version is the protocol version of this package. Each side sends it once, before its first frame
+// (DEV 4).
 const Version = 41
 
-// Size limits for a Reader.
+// These are size limits for a Reader.
 const (
-	// MaxFrame is the default limit for everything but a login. Devices stay within 4 KiB (DEV 10), and
-	// a Web Push body of 4 KiB with its fields still fits.
+	// MaxFrame is the default limit for every frame except a login. Devices stay within 4 KiB (DEV
+	// 10), and a Web Push body of 4 KiB with its fields still fits.
 	MaxFrame = 16 << 10
-	// MaxLogin is for a connection's first frame: a LoginRequest lists every message that the device
-	// received and does not know to be acknowledged (DEV 4, 6). That may be all of the 10,000 that a
-	// server lets be so, at 37 bytes each.
+	// MaxLogin is the limit for a connection's first frame. A LoginRequest lists every message
+	// that the device received without knowing that its acknowledgement arrived (DEV 4, 6). That
+	// may be all of the 10,000 messages that a server leaves unacknowledged, at 37 bytes each.
 	MaxLogin = 512 << 10
 )
 
 // Tag says which message a frame holds (DEV 4).
 type Tag uint8
 
-// The tags. The ones that DEV 4 marks as never used are here so that a log can name them.
+// These are the tags. The list includes those that DEV 4 marks as never used, so that a log can
+// name them.
 const (
 	TagHeartbeatPing       Tag = 0
 	TagHeartbeatAck        Tag = 1
@@ -40,7 +41,7 @@ const (
 	TagTalkMetadata        Tag = 15 // never used
 )
 
-// maxTag is the last tag of DEV 4; a greater one means that this is no MCS stream.
+// maxTag is the last tag of DEV 4. A greater one means that the stream is not MCS.
 const maxTag = TagTalkMetadata
 
 var tagNames = [...]string{
@@ -49,7 +50,7 @@ var tagNames = [...]string{
 	"HttpRequest", "HttpResponse", "BindAccountRequest", "BindAccountResponse", "TalkMetadata",
 }
 
-// String is the name of the message, such as "IqStanza".
+// String returns the name of the message, such as "IqStanza".
 func (t Tag) String() string {
 	if int(t) < len(tagNames) {
 		return tagNames[t]

@@ -7,15 +7,15 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The wire types, as the low bits of a field key. A key constant such as 3<<3|wireBytes names a field by
-// number and type at once, and serves both directions.
+// The wire types are the low bits of a field key. A key constant such as 3<<3|wireBytes names a
+// field by number and type at once, and serves both directions.
 const (
 	wireVarint  = uint64(protowire.VarintType)
 	wireFixed64 = uint64(protowire.Fixed64Type)
 	wireBytes   = uint64(protowire.BytesType)
 )
 
-// fields walks the fields of one message:
+// fields iterates over the fields of one message:
 //
 //	f := fields{rest: b}
 //	for f.next() {
@@ -50,7 +50,7 @@ func (f *fields) next() bool {
 		f.n, n = protowire.ConsumeFixed64(f.rest)
 	case protowire.BytesType:
 		f.b, n = protowire.ConsumeBytes(f.rest)
-	default: // no message here has such a field: it is only skipped
+	default: // no message here has such a field: skip it
 		n = protowire.ConsumeFieldValue(num, typ, f.rest)
 	}
 	if n < 0 {
@@ -65,17 +65,18 @@ func (f *fields) fail(reason string) bool {
 	return false
 }
 
-// str is the value without a copy; see the package comment on memory.
+// str returns the value without a copy; see the package comment on memory.
 func (f *fields) str() string { return unsafe.String(unsafe.SliceData(f.b), len(f.b)) }
 
-// bytes is the value of a bytes field, never nil, so that an empty one differs from an absent one.
+// bytes returns the value of a bytes field. It is never nil, so that an empty field differs from
+// an absent one.
 func (f *fields) bytes() []byte { return f.b[:len(f.b):len(f.b)] }
 
 func (f *fields) int32() int32 { return int32(f.n) }
 func (f *fields) int64() int64 { return int64(f.n) }
 func (f *fields) bool() bool   { return f.n != 0 }
 
-// nested decodes an embedded message. Its first error becomes f's and ends the walk.
+// nested decodes an embedded message. Its first error becomes f's error and ends the iteration.
 func (f *fields) nested(unmarshal func([]byte) error) {
 	if err := unmarshal(f.b); err != nil {
 		f.err, f.rest = err, nil
@@ -101,7 +102,7 @@ func appendBytes(b []byte, key uint64, v []byte) []byte {
 	return append(b, v...)
 }
 
-// appendInt sign-extends, as protobuf does for int32, int64 and enums.
+// appendInt appends v sign-extended, as protobuf does for int32, int64 and enums.
 func appendInt(b []byte, key uint64, v int64) []byte {
 	b = protowire.AppendVarint(b, key)
 	return protowire.AppendVarint(b, uint64(v))
@@ -131,8 +132,8 @@ func appendFixed64(b []byte, key uint64, v uint64) []byte {
 	return protowire.AppendFixed64(b, v)
 }
 
-// openLen reserves the one byte that most lengths take; closeLen puts the length of what was appended
-// since there, and moves it up when its length needs more.
+// openLen reserves one byte, which is enough for most lengths. closeLen writes the length of the
+// bytes appended since, and moves these if their length needs more than one byte.
 func openLen(b []byte) ([]byte, int) { return append(b, 0), len(b) }
 
 func closeLen(b []byte, at int) []byte {
