@@ -81,7 +81,7 @@ func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	login := flowcontrol.NewBudget(eagerconn.LoginMemory)
 	memory := flowcontrol.NewBudget(memoryBudget(s.conf))
 	s.memory = memory
-	s.log.Info("memory for messages in flight", zap.Int64("mib", memory.Limit()>>20))
+	s.log.Info("memory for messages in flight is limited", zap.Int64("mib", memory.Limit()>>20))
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
 		TLS: tlsConf, Logger: s.conf.Logger, LoginBudget: login, Memory: memory, DrainMax: s.conf.DrainTimeout,
 		Domain: s.conf.Domain, DeviceDomain: s.conf.DeviceDomain,
@@ -111,7 +111,7 @@ func (s *Server) keysChanged(sender string) {
 
 func (s *Server) endRevoked(ctx context.Context, sender ccs.SenderID) {
 	if err := s.xmpp.KeysChanged(ctx, sender); err != nil && ctx.Err() == nil {
-		s.log.Error("look for connections of a revoked key", zap.String("sender", string(sender)), zap.Error(err))
+		s.log.Error("look up connections of a revoked key failed", zap.String("sender", string(sender)), zap.Error(err))
 	}
 }
 
@@ -156,7 +156,7 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 					return nil
 				}
 			}
-			s.log.Error("stopped", zap.String("part", what), zap.Error(err))
+			s.log.Error("part of the server failed", zap.String("part", what), zap.Error(err))
 			return fmt.Errorf("%s: %w", what, err)
 		})
 	}
@@ -246,7 +246,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		defer cancel()
 		s.router.Stop()
 		s.draining.Store(true)
-		s.log.Info("shutting down")
+		s.log.Info("shutdown started")
 		errs := []error{
 			s.stopAdmin(ctx),
 			s.xmpp.Close(),
