@@ -33,10 +33,10 @@ func (f dataFlag) again() []string {
 // appServerFlags are how an app server reaches ccs. What is not given comes from the connection card.
 type appServerFlags struct {
 	dataFlag
-	XMPP   string `name:"xmpp" placeholder:"HOST:PORT" help:"Address of the server. Default: what the connection card in the data directory says, as for the next three."`
-	CA     string `name:"ca" placeholder:"FILE" help:"PEM file with the CA to trust."`
-	Sender string `placeholder:"ID" help:"Sender ID."`
-	Key    string `placeholder:"KEY" help:"API key."`
+	XMPP   string `name:"xmpp" placeholder:"HOST:PORT" help:"XMPP address of the server. Default: the address on the connection card in the data directory."`
+	CA     string `name:"ca" placeholder:"FILE" help:"PEM file with the CA to trust. Default: the CA on the connection card."`
+	Sender string `placeholder:"ID" help:"Sender ID. Default: the sender ID on the connection card."`
+	Key    string `placeholder:"KEY" help:"API key of the sender. Default: the key on the connection card."`
 }
 
 // resolve fills in what was not given.

@@ -19,27 +19,27 @@ import (
 
 type deviceCmd struct {
 	dataFlag
-	HTTP   string `name:"http" placeholder:"URL" help:"Where to check in and register. Default: what the connection card in the data directory says, as for the next three."`
-	MCS    string `name:"mcs" placeholder:"HOST:PORT" help:"Where to connect."`
-	CA     string `name:"ca" placeholder:"FILE" help:"PEM file with the CA to trust."`
-	Sender string `placeholder:"ID" help:"Sender ID that may send to the device, and that it sends to."`
+	HTTP   string `name:"http" placeholder:"URL" help:"URL for check-in and registration. Default: the URL on the connection card in the data directory."`
+	MCS    string `name:"mcs" placeholder:"HOST:PORT" help:"MCS address of the server. Default: the address on the connection card."`
+	CA     string `name:"ca" placeholder:"FILE" help:"PEM file with the CA to trust. Default: the CA on the connection card."`
+	Sender string `placeholder:"ID" help:"Sender ID that may send to the device, and that the device sends to. Default: the sender ID on the connection card."`
 
-	App          string `default:"org.example.app" placeholder:"NAME" help:"The app on the device."`
-	State        string `placeholder:"FILE" help:"Keep the device's identity and token here. Default: device-APP.json in the data directory."`
-	RegisterOnly bool   `help:"Register, print the token and end."`
+	App          string `default:"org.example.app" placeholder:"NAME" help:"Name of the app on the device."`
+	State        string `placeholder:"FILE" help:"File for the identity and the token of the device. Default: device-APP.json in the data directory."`
+	RegisterOnly bool   `help:"Registration only: print the token and end. Default: connect and receive."`
 
-	Send []string `sep:"none" placeholder:"KEY=VALUE" help:"Send this upstream, and end when the server has it; more pairs may follow."`
+	Send []string `sep:"none" placeholder:"KEY=VALUE" help:"Data of an upstream message; more pairs may follow. The command ends when the server has the message. Default: none."`
 	messageFlags
-	Pairs []string `arg:"" optional:"" name:"key=value" help:"More pairs to --send."`
+	Pairs []string `arg:"" optional:"" name:"key=value" help:"More pairs for --send."`
 
-	JSON     bool   `help:"Print one JSON object a line."`
-	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log this and what is graver: debug, info, warn or error."`
+	JSON     bool   `help:"Output as JSON, one object a line. Default: text."`
+	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Minimum log level: debug, info, warn or error."`
 }
 
 // Help shows how it is called.
 func (deviceCmd) Help() string {
-	return `Checks in and registers the first time, connects, and prints what it receives until it is interrupted.
-It is the same device in every run that has the same --state.
+	return `Checks in and registers the first time, connects, and prints received messages until it is interrupted.
+Each run with the same --state is the same device.
 
 Examples:
 

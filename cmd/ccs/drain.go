@@ -10,15 +10,15 @@ import (
 
 type drainCmd struct {
 	dataFlag
-	Sender     string `placeholder:"ID" env:"" help:"Only connections of this sender ID."`
-	Connection string `placeholder:"ADDRESS" help:"Only this connection: its bound address, or the part behind the slash, as the server's log has it."`
-	JSON       bool   `help:"Print one JSON object."`
+	Sender     string `placeholder:"ID" env:"" help:"Sender ID of the connections to drain. Default: all senders."`
+	Connection string `placeholder:"ADDRESS" help:"Connection to drain: its bound address or the part after the slash, as in the log of the server. Default: all connections."`
+	JSON       bool   `help:"Output as one JSON object. Default: text."`
 }
 
 // Help shows how it is called.
 func (drainCmd) Help() string {
-	return `Tells app servers to go on over another connection. A draining connection gets CONNECTION_DRAINING, nothing
-new, and its end when nothing is outstanding. The command returns once the order is given.
+	return `Asks app servers to move to another connection. A draining connection gets CONNECTION_DRAINING and no new
+messages. It is closed when nothing is in flight. The command does not wait for that.
 
 Examples:
 

@@ -11,14 +11,14 @@ import (
 
 type listenCmd struct {
 	appServerFlags
-	JSON     bool   `help:"Print one JSON object a line."`
-	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log this and what is graver: debug, info, warn or error."`
+	JSON     bool   `help:"Output as JSON, one object a line. Default: text."`
+	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Minimum log level: debug, info, warn or error."`
 }
 
 // Help shows how it is called.
 func (listenCmd) Help() string {
-	return `Acknowledges a message after it has been printed, so that a pipe that breaks loses nothing. Connects
-again when the server goes away.
+	return `Acknowledges a message after it has been printed, so that a broken pipe loses nothing. Connects
+again when a connection ends.
 
 Examples:
 

@@ -15,32 +15,32 @@ import (
 
 // loadCmd is the load tool.
 type loadCmd struct {
-	Run    loadRunCmd    `cmd:"" default:"withargs" help:"Send at full speed or at a rate, and count what becomes of every message; run may be left out."`
-	Diff   loadDiffCmd   `cmd:"" help:"Compare two runs."`
-	Schema loadSchemaCmd `cmd:"" help:"Print the JSON schema of a run's result."`
+	Run    loadRunCmd    `cmd:"" default:"withargs" help:"Load test at full speed or at a rate, with an exact count of lost and duplicated messages; run may be left out."`
+	Diff   loadDiffCmd   `cmd:"" help:"Comparison of two runs."`
+	Schema loadSchemaCmd `cmd:"" help:"JSON schema of the result of a run."`
 }
 
 type loadRunCmd struct {
 	appServerFlags
-	MCS         string `name:"mcs" placeholder:"HOST:PORT" help:"Where devices connect. Default: what the connection card says, as for the next. Several addresses of this or of --xmpp, with commas, are taken in turn."`
-	HTTP        string `name:"http" placeholder:"URL" help:"Where devices check in and register."`
+	MCS         string `name:"mcs" placeholder:"HOST:PORT" help:"MCS address for devices. This and --xmpp take several addresses, separated by commas, used in turn. Default: the address on the connection card."`
+	HTTP        string `name:"http" placeholder:"URL" help:"URL for check-in and registration of devices. Default: the URL on the connection card."`
 	Credentials string `placeholder:"FILE" help:"YAML or JSON list of sender_id and api_key, for --senders. Default: load-senders.json in the data directory, with projects made for it."`
-	DevicesFile string `placeholder:"FILE" help:"Keep the devices here for the next run. Default: load-devices.json in the data directory."`
-	Own         bool   `name:"i-own-this-server" help:"Allow a server that is not on this machine."`
+	DevicesFile string `placeholder:"FILE" help:"File with the devices, kept for the next run. Default: load-devices.json in the data directory."`
+	Own         bool   `name:"i-own-this-server" help:"Permission to load a server that is not on this machine. Default: only this machine."`
 
 	load.Plan
 
-	Expect   string `placeholder:"LIST" help:"Exit with 3 if the result misses one of these, such as 'ack.p99<10ms,lost=0': numbers of the JSON by their path."`
-	JSON     bool   `help:"Print one JSON object."`
-	HTML     string `name:"html" placeholder:"FILE" help:"Write a report with charts: one file that needs nothing else."`
-	HDRLog   string `name:"hdr-log" placeholder:"FILE" help:"Write an HdrHistogram log of the latencies."`
-	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log this and what is graver: debug, info, warn or error."`
+	Expect   string `placeholder:"LIST" help:"Thresholds for the result, such as 'ack.p99<10ms,lost=0': numbers of the JSON by their path. Exit code 3 if one is missed. Default: none."`
+	JSON     bool   `help:"Output as one JSON object. Default: text."`
+	HTML     string `name:"html" placeholder:"FILE" help:"HTML file for a report with charts, self-contained. Default: none."`
+	HDRLog   string `name:"hdr-log" placeholder:"FILE" help:"File for an HdrHistogram log of the latencies. Default: none."`
+	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Minimum log level: debug, info, warn or error."`
 }
 
 // Help shows how it is called.
 func (loadRunCmd) Help() string {
-	return `Is app servers and devices at once. Every payload is numbered, so that lost, duplicated and late messages
-are counted exactly, also when the server is killed on the way. Without --rate each connection keeps
+	return `Acts as app servers and devices at once. Every payload is numbered, so that lost, duplicated and late messages
+are counted exactly, even if the server is killed during the run. Without --rate each connection keeps
 --in-flight messages unanswered; with it messages are due at that rate, and latency counts from then.
 
 Examples:

@@ -9,8 +9,8 @@ import (
 )
 
 type loadDiffCmd struct {
-	A string `arg:"" help:"Result of a run, as --json printed it."`
-	B string `arg:"" help:"Result of another."`
+	A string `arg:"" help:"JSON file with the result of a run, as --json printed it."`
+	B string `arg:"" help:"JSON file with the result of another run."`
 }
 
 // Help shows how it is called.

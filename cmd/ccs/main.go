@@ -35,17 +35,17 @@ func main() {
 
 // cli is the command line.
 type cli struct {
-	Config configFlag `placeholder:"FILE" help:"YAML file with more settings: the names of flags, without the dashes."`
+	Config configFlag `placeholder:"FILE" help:"YAML file with settings. Its keys are flag names without the dashes. Default: none."`
 
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Project projectCmd `cmd:"" help:"Make and change projects: sender IDs and their API keys."`
-	Device  deviceCmd  `cmd:"" help:"Be a device: register, print what arrives, send upstream."`
-	Send    sendCmd    `cmd:"" help:"Be an app server: send to a device."`
-	Listen  listenCmd  `cmd:"" help:"Be an app server: print and acknowledge what devices send."`
-	Drain   drainCmd   `cmd:"" help:"Drain app servers' connections."`
-	Load    loadCmd    `cmd:"" help:"Be many app servers and devices, and measure the server."`
-	Store   storeCmd   `cmd:"" help:"Copy, verify and repair the data of a server."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve   serveCmd   `cmd:"" help:"Server for app servers and devices."`
+	Project projectCmd `cmd:"" help:"Projects: sender IDs, API keys and limits."`
+	Device  deviceCmd  `cmd:"" help:"Test device: registers, prints received messages, sends upstream."`
+	Send    sendCmd    `cmd:"" help:"Test app server: sends messages to a device."`
+	Listen  listenCmd  `cmd:"" help:"Test app server: prints and acknowledges messages of devices."`
+	Drain   drainCmd   `cmd:"" help:"Connection draining of app servers."`
+	Load    loadCmd    `cmd:"" help:"Load test with many app servers and devices."`
+	Store   storeCmd   `cmd:"" help:"Stores: copy, verify and repair."`
+	Version versionCmd `cmd:"" help:"Version of ccs."`
 }
 
 // run is the whole program: it ends when the command has, or soon after ctx has, and returns the exit

@@ -14,18 +14,18 @@ import (
 )
 
 type projectCmd struct {
-	Create projectCreateCmd `cmd:"" help:"Make a project with an API key."`
-	List   projectListCmd   `cmd:"" help:"List the projects."`
-	Key    projectKeyCmd    `cmd:"" help:"Add and revoke API keys."`
-	Limit  projectLimitCmd  `cmd:"" help:"Give a project windows and a quota of its own."`
-	Delete projectDeleteCmd `cmd:"" help:"Delete a project."`
+	Create projectCreateCmd `cmd:"" help:"Creation of a project with an API key."`
+	List   projectListCmd   `cmd:"" help:"List of the projects."`
+	Key    projectKeyCmd    `cmd:"" help:"API keys of a project: add and revoke."`
+	Limit  projectLimitCmd  `cmd:"" help:"Windows and rate limit of one project."`
+	Delete projectDeleteCmd `cmd:"" help:"Deletion of a project."`
 }
 
 // projectFlags are what all of them take.
 type projectFlags struct {
 	dataFlag
-	Store string `default:"${store}" placeholder:"URL" help:"Store to open when no server runs, as for ccs serve."`
-	JSON  bool   `help:"Print JSON."`
+	Store string `default:"${store}" placeholder:"URL" help:"URL of the store to open when no server runs, as for ccs serve."`
+	JSON  bool   `help:"Output as JSON. Default: text."`
 }
 
 // projects is what they do it with: the server that runs on the data directory, or the store in it.
@@ -40,13 +40,13 @@ type projects interface {
 
 type projectCreateCmd struct {
 	projectFlags
-	Name     string `arg:"" optional:"" help:"Name for people."`
-	SenderID string `name:"sender-id" placeholder:"ID" help:"Sender ID to use. Default: a random one of 12 digits."`
+	Name     string `arg:"" optional:"" help:"Name for display."`
+	SenderID string `name:"sender-id" placeholder:"ID" help:"Sender ID of the project. Default: a random one of 12 digits."`
 }
 
 // Help shows how it is called.
 func (projectCreateCmd) Help() string {
-	return `The key is shown this once; only its hash is kept. It works whether a server runs or not.
+	return `The key is shown only once, because only its hash is kept. The command works with and without a running server.
 
 Examples:
 
@@ -123,14 +123,14 @@ func (c *projectListCmd) Run(ctx context.Context, out *output) error {
 }
 
 type projectKeyCmd struct {
-	Add    projectKeyAddCmd    `cmd:"" default:"withargs" help:"Give a project one more API key; add may be left out."`
-	Revoke projectKeyRevokeCmd `cmd:"" help:"Take an API key from a project."`
+	Add    projectKeyAddCmd    `cmd:"" default:"withargs" help:"Additional API key for a project; add may be left out."`
+	Revoke projectKeyRevokeCmd `cmd:"" help:"Revocation of an API key of a project."`
 }
 
 type projectKeyAddCmd struct {
 	projectFlags
 	Project string `arg:"" help:"Sender ID of the project."`
-	Name    string `arg:"" optional:"" help:"Name for people."`
+	Name    string `arg:"" optional:"" help:"Name for display."`
 }
 
 // Help shows how it is called.
@@ -160,7 +160,7 @@ type projectKeyRevokeCmd struct {
 
 // Help shows how it is called.
 func (projectKeyRevokeCmd) Help() string {
-	return `Whoever is logged in with the key is disconnected.
+	return `Connections that have logged in with the key are closed.
 
 Examples:
 
@@ -188,14 +188,14 @@ func (c *projectKeyRevokeCmd) Run(ctx context.Context, out *output) error {
 type projectLimitCmd struct {
 	projectFlags
 	Project        string `arg:"" help:"Sender ID of the project."`
-	Window         *int   `env:"" placeholder:"N" help:"Messages from one connection that may be unanswered. Default: the server's."`
-	UpstreamWindow *int   `env:"" placeholder:"N" help:"Messages to one connection that may be unacknowledged. Default: the server's."`
-	PerSecond      int    `env:"" placeholder:"N" help:"Messages a second, over all connections. Default: no limit."`
+	Window         *int   `env:"" placeholder:"N" help:"Maximum number of unanswered messages from one connection. Default: the server's."`
+	UpstreamWindow *int   `env:"" placeholder:"N" help:"Maximum number of unacknowledged messages to one connection. Default: the server's."`
+	PerSecond      int    `env:"" placeholder:"N" help:"Maximum rate of messages over all connections, in messages a second. Default: no limit."`
 }
 
 // Help shows how it is called.
 func (projectLimitCmd) Help() string {
-	return `What is left out goes back to its default. Connections that are open keep their windows.
+	return `A limit that is left out returns to its default. Open connections keep their windows.
 
 Examples:
 

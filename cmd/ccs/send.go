@@ -18,20 +18,20 @@ type sendCmd struct {
 	appServerFlags
 	messageFlags
 	Token string   `arg:"" help:"Registration token of the device, as ccs device prints it."`
-	Pairs []string `arg:"" optional:"" name:"key=value" help:"The data of the message."`
+	Pairs []string `arg:"" optional:"" name:"key=value" help:"Data of the message."`
 
-	CollapseKey string `placeholder:"KEY" help:"A newer message with the key replaces one that waits."`
-	Priority    string `default:"" enum:",normal,high" placeholder:"LEVEL" help:"normal or high."`
-	Receipt     bool   `help:"Ask for a delivery receipt; ccs listen prints it when the device has the message."`
-	DryRun      bool   `help:"Have the message checked, not delivered."`
-	JSON        bool   `help:"Print one JSON object a line."`
+	CollapseKey string `placeholder:"KEY" help:"Collapse key: a newer message with the same key replaces a waiting one. Default: none."`
+	Priority    string `default:"" enum:",normal,high" placeholder:"LEVEL" help:"Priority: normal or high. Default: none set."`
+	Receipt     bool   `help:"Request for a delivery receipt, which ccs listen prints when the device has the message. Default: none."`
+	DryRun      bool   `help:"Check of the message without delivery. Default: delivery."`
+	JSON        bool   `help:"Output as JSON, one object a line. Default: text."`
 }
 
 // messageFlags are what messages of both directions have.
 type messageFlags struct {
-	MessageID string `name:"message-id" placeholder:"ID" help:"Message ID, with -1, -2 … appended when there are many. Default: random ones."`
-	TTL       *int   `name:"ttl" placeholder:"SECONDS" help:"How long the message may wait. Default: as long as the server allows."`
-	Count     int    `default:"1" placeholder:"N" help:"Send it so many times."`
+	MessageID string `name:"message-id" placeholder:"ID" help:"Message ID, with -1, -2 … appended if --count is above 1. Default: random."`
+	TTL       *int   `name:"ttl" placeholder:"SECONDS" help:"Time to live of the message, in seconds. Default: as long as the server allows."`
+	Count     int    `default:"1" placeholder:"N" help:"Number of times to send the message."`
 }
 
 // Validate finds what no server could obey.
@@ -59,7 +59,7 @@ func (f *messageFlags) id(i int) string {
 
 // Help shows how it is called.
 func (sendCmd) Help() string {
-	return `Prints the server's answer to each message; exits with 1 if one was refused.
+	return `Prints the answer of the server to each message. The exit code is 1 if the server refused one.
 
 Examples:
 

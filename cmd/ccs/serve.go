@@ -22,54 +22,54 @@ import (
 
 type serveCmd struct {
 	dataFlag
-	Store string `default:"${store}" placeholder:"URL" help:"Where messages are kept: disk: in the data directory, disk:DIR elsewhere, memory: until the server ends, or a Redis that several servers may share, such as redis://HOST:PORT."`
+	Store string `default:"${store}" placeholder:"URL" help:"URL of the message store: disk: in the data directory, disk:DIR in another directory, memory: without a disk, lost when the server ends, or redis://HOST:PORT, which several servers may share."`
 
-	NoFirstProject bool `help:"No project with a sender ID and an API key in an empty store. Default: one is made, once."`
+	NoFirstProject bool `help:"No first project with a sender ID and an API key in an empty store. Default: one is made, once."`
 
-	StoreDamage     string        `default:"${store_damage}" enum:"refuse,serve" placeholder:"ACTION" help:"Start beside damaged tables of the embedded store: refuse, or serve the rest."`
-	AllowEviction   bool          `help:"Use a Redis that throws messages away when it is full."`
-	RedisWait       string        `placeholder:"N[:MS]" help:"Replicas of Redis that must have a message before it is acknowledged, and for how many milliseconds to wait. Default: none."`
-	RememberRepeats bool          `help:"Memory in Redis, too, of the messages accepted in the last ten minutes: after the end of a server, one that its app server sends again is not delivered again. Not in a cluster. Default: in the embedded store only."`
-	NodeHeartbeat   time.Duration `default:"${node_heartbeat}" placeholder:"TIME" help:"How often a server on Redis shows the others that it lives; what it has claimed is theirs within twice this when it does not."`
+	StoreDamage     string        `default:"${store_damage}" enum:"refuse,serve" placeholder:"ACTION" help:"Start with damaged tables in the embedded store: refuse, or serve the undamaged rest."`
+	AllowEviction   bool          `help:"Permission for a Redis that evicts messages when it is full. Default: such a Redis is refused."`
+	RedisWait       string        `placeholder:"N[:MS]" help:"Number of Redis replicas that must have a message before it is acknowledged, and the time limit in milliseconds. Default: none."`
+	RememberRepeats bool          `help:"Duplicate detection in Redis for messages accepted in the last ten minutes: a message that an app server sends again after the end of a server is not delivered again. Not for Redis Cluster. Default: in the embedded store only."`
+	NodeHeartbeat   time.Duration `default:"${node_heartbeat}" placeholder:"TIME" help:"Heartbeat interval between nodes on one Redis, as a duration such as 5s. The messages of a dead node go to the others within twice this time."`
 
-	XMPPListen      string `name:"xmpp-listen" default:"${xmpp_listen}" placeholder:"HOST:PORT" help:"Listen here for app servers; port 0 takes a free one."`
-	XMPPTestListen  string `name:"xmpp-test-listen" placeholder:"HOST:PORT" help:"Listen here too for app servers under test; Google used port 5236. Default: off."`
-	MCSListen       string `name:"mcs-listen" default:"${mcs_listen}" placeholder:"HOST:PORT" help:"Listen here for devices."`
-	HTTPListen      string `name:"http-listen" default:"${http_listen}" placeholder:"HOST:PORT" help:"Listen here for check-in and registration over HTTPS."`
-	HTTPPlainListen string `name:"http-plain-listen" placeholder:"HOST:PORT" help:"Listen here too for the same without TLS. Default: off."`
+	XMPPListen      string `name:"xmpp-listen" default:"${xmpp_listen}" placeholder:"HOST:PORT" help:"Listen address for app servers (XMPP); port 0 takes a free one."`
+	XMPPTestListen  string `name:"xmpp-test-listen" placeholder:"HOST:PORT" help:"Listen address for app servers under test (XMPP); Google used port 5236. Default: off."`
+	MCSListen       string `name:"mcs-listen" default:"${mcs_listen}" placeholder:"HOST:PORT" help:"Listen address for devices (MCS)."`
+	HTTPListen      string `name:"http-listen" default:"${http_listen}" placeholder:"HOST:PORT" help:"Listen address for check-in and registration over HTTPS."`
+	HTTPPlainListen string `name:"http-plain-listen" placeholder:"HOST:PORT" help:"Listen address for check-in and registration over HTTP without TLS. Default: off."`
 
-	MemoryBudget byteSize `placeholder:"SIZE" help:"Memory for messages that connections have in flight, such as 512MiB. Default: a quarter of the machine's memory, or of the cgroup's limit."`
+	MemoryBudget byteSize `placeholder:"SIZE" help:"Memory limit for messages in flight on all connections, in bytes or such as 512MiB. Default: a quarter of the machine's memory, or of the cgroup's limit."`
 
-	MaxConns           *int     `placeholder:"N" help:"Connections at a time, on all listeners. Default: as many as the limit of open files has room for, 100000 at most."`
-	MaxConnsPerAddress string   `default:"${max_conns_per_address}" placeholder:"N[:M]" help:"Connections of one address that have logged in, and apart from them those that have not, which are never more than a quarter of --max-conns."`
-	TrustedNetworks    []string `placeholder:"NETWORK" help:"Networks or addresses without limits per address, as this machine."`
-	ProxyProtocol      []string `placeholder:"NETWORK" help:"Networks or addresses of balancers, whose connections must begin with a PROXY protocol header, version 2. The address in it is the client's. Default: none."`
+	MaxConns           *int     `placeholder:"N" help:"Maximum number of connections on all listeners. Default: as many as the limit of open files has room for, 100000 at most."`
+	MaxConnsPerAddress string   `default:"${max_conns_per_address}" placeholder:"N[:M]" help:"Maximum number of connections of one address: N that have logged in, and M that have not. M is at most a quarter of --max-conns."`
+	TrustedNetworks    []string `placeholder:"NETWORK" help:"Networks or addresses without limits per address, separated by commas. Default: only this machine."`
+	ProxyProtocol      []string `placeholder:"NETWORK" help:"Networks or addresses of load balancers, separated by commas. Their connections must begin with a PROXY protocol header, version 2, with the address of the client. Default: none."`
 
-	Domain       string `default:"${domain}" placeholder:"NAME" help:"Domain of app servers' addresses on XMPP."`
-	DeviceDomain string `default:"${device_domain}" placeholder:"NAME" help:"Domain of the addresses of devices that use XMPP."`
-	TLSCert      string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain, PEM. Default: one of a development CA, made at the first start."`
-	TLSKey       string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate, PEM."`
+	Domain       string `default:"${domain}" placeholder:"NAME" help:"Domain of the XMPP addresses of app servers."`
+	DeviceDomain string `default:"${device_domain}" placeholder:"NAME" help:"Domain of the XMPP addresses of devices."`
+	TLSCert      string `name:"tls-cert" placeholder:"FILE" help:"PEM file with the TLS certificate chain. Default: one of a development CA, made at the first start."`
+	TLSKey       string `name:"tls-key" placeholder:"FILE" help:"PEM file with the key of --tls-cert. Default: the key of the development certificate."`
 
-	Profile        string        `default:"default" enum:"default,gcm-2013,gcm-2015,fcm-2019" placeholder:"ERA" help:"Limits of an era of the protocol: default, for clients of all of them, gcm-2013, gcm-2015 or fcm-2019. The next flags change one limit each."`
-	Window         *int          `placeholder:"N" help:"Messages from one app server connection that may be unanswered. Default: the profile's, 1000 or 100."`
-	UpstreamWindow *int          `placeholder:"N" help:"Messages to one XMPP connection that may be unacknowledged. Default: the profile's, 1000 or 100."`
-	WindowOverrun  string        `default:"${window_overrun}" placeholder:"WHAT" help:"What a connection that sends more than its window meets: wait, until there is room, or nack, for tests of app servers."`
-	DeviceRate     int           `placeholder:"N" help:"Messages a minute to one device. Default: the profile's, no limit or 240."`
-	UpstreamRate   int           `placeholder:"N" help:"Messages a minute from one device. Default: the profile's, no limit or 1000."`
-	DeviceBacklog  int           `default:"${device_backlog}" placeholder:"N" help:"Messages that may wait for a connected device."`
-	SenderBacklog  *int          `placeholder:"N" help:"Messages that may wait for a sender's app servers; a hundredth of them, or 100, of one device. Default: the profile's, 100000 or 100."`
-	NoControlID    bool          `name:"no-control-message-id" help:"Send CONNECTION_DRAINING without a message_id, as Google did."`
-	DrainTimeout   time.Duration `default:"${drain_timeout}" placeholder:"TIME" help:"How long app servers get to finish when the server ends."`
+	Profile        string        `default:"default" enum:"default,gcm-2013,gcm-2015,fcm-2019" placeholder:"ERA" help:"Protocol limits of an era: default, for clients of all eras, gcm-2013, gcm-2015 or fcm-2019. The next flags change one limit each."`
+	Window         *int          `placeholder:"N" help:"Maximum number of unanswered messages from one app server connection. Default: the profile's, 1000 or 100."`
+	UpstreamWindow *int          `placeholder:"N" help:"Maximum number of unacknowledged messages to one XMPP connection. Default: the profile's, 1000 or 100."`
+	WindowOverrun  string        `default:"${window_overrun}" placeholder:"WHAT" help:"Reaction to messages beyond the window of a connection: wait until there is room, or nack, for tests of app servers."`
+	DeviceRate     int           `placeholder:"N" help:"Maximum rate of messages to one device, in messages a minute. Default: the profile's, no limit or 240."`
+	UpstreamRate   int           `placeholder:"N" help:"Maximum rate of messages from one device, in messages a minute. Default: the profile's, no limit or 1000."`
+	DeviceBacklog  int           `default:"${device_backlog}" placeholder:"N" help:"Maximum number of messages that wait for a connected device."`
+	SenderBacklog  *int          `placeholder:"N" help:"Maximum number of messages that wait for the app servers of a sender. One device may have a hundredth of them, or 100. Default: the profile's, 100000 or 100."`
+	NoControlID    bool          `name:"no-control-message-id" help:"CONNECTION_DRAINING without a message_id, as Google sent it. Default: with a message_id."`
+	DrainTimeout   time.Duration `default:"${drain_timeout}" placeholder:"TIME" help:"Time for app servers to finish when the server ends, as a duration such as 30s."`
 
-	Heartbeat       time.Duration `placeholder:"TIME" help:"Tell devices to send a heartbeat when nothing has come for so long. Default: each as it likes."`
-	MCSKeepAlive    time.Duration `name:"mcs-keepalive" default:"${mcs_keepalive}" placeholder:"TIME" help:"Time without traffic until a device's connection is probed by TCP keep-alive; 0 for no probes."`
-	NewDevices      int           `name:"new-devices-per-address" default:"${new_devices}" placeholder:"N" help:"Devices of one address, other than this machine's, that may register in a day and have not connected. Without a connection they are forgotten after a day."`
-	HTTPRate        int           `name:"http-rate" default:"${http_rate}" placeholder:"N" help:"Check-ins and registrations a minute from one address, other than this machine's."`
-	CheckinSettings []string      `placeholder:"KEY=VALUE" help:"Hand these settings out at check-in, such as gcm_hostname and gcm_registration_url, in place of what devices have. Default: none."`
+	Heartbeat       time.Duration `placeholder:"TIME" help:"Heartbeat interval for idle devices, as a duration from 10s to 30m. Default: each device chooses."`
+	MCSKeepAlive    time.Duration `name:"mcs-keepalive" default:"${mcs_keepalive}" placeholder:"TIME" help:"Idle time of a device connection before TCP keep-alive probes, as a duration from 1s to 2h; 0 for no probes."`
+	NewDevices      int           `name:"new-devices-per-address" default:"${new_devices}" placeholder:"N" help:"Maximum number of devices of one address that register in a day without connecting. A device that has not connected is forgotten after a day. This machine has no limit."`
+	HTTPRate        int           `name:"http-rate" default:"${http_rate}" placeholder:"N" help:"Maximum rate of check-ins and registrations from one address, in requests a minute. This machine has no limit."`
+	CheckinSettings []string      `placeholder:"KEY=VALUE" help:"Settings for devices at check-in, such as gcm_hostname and gcm_registration_url, which replace the settings on the device. Default: none."`
 
-	ReadyFile string `placeholder:"FILE" help:"Write the addresses into this file, as JSON, once all listeners accept."`
-	LogLevel  string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Log this and what is graver: debug, info, warn or error."`
-	LogFormat string `default:"auto" enum:"auto,console,json" placeholder:"FORMAT" help:"Log as console or json; auto is console on a terminal."`
+	ReadyFile string `placeholder:"FILE" help:"JSON file for the addresses of the server, written when all listeners accept. Default: none."`
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Minimum log level: debug, info, warn or error."`
+	LogFormat string `default:"auto" enum:"auto,console,json" placeholder:"FORMAT" help:"Log format: console, json or auto. auto is console on a terminal, else json."`
 }
 
 // serveDefaults are the server's own defaults, for the tags above.

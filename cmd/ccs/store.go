@@ -15,27 +15,27 @@ import (
 )
 
 type storeCmd struct {
-	Copy   storeCopyCmd   `cmd:"" help:"Copy everything from one store into another."`
-	Verify storeVerifyCmd `cmd:"" help:"Check of all files of an embedded store."`
-	Repair storeRepairCmd `cmd:"" help:"Repair of a damaged embedded store, saving what can be read."`
+	Copy   storeCopyCmd   `cmd:"" help:"Copy of one store into another."`
+	Verify storeVerifyCmd `cmd:"" help:"Verification of all files of an embedded store."`
+	Repair storeRepairCmd `cmd:"" help:"Repair of a damaged embedded store, which saves all readable data."`
 }
 
 type storeCopyCmd struct {
-	From       string `required:"" placeholder:"STORE" help:"Copy from here: a data directory, or a URL as for ccs serve --store. No server may run on it."`
-	To         string `required:"" placeholder:"STORE" help:"Copy to here, likewise. It must be empty, or have been left by a copy that was interrupted."`
-	Checkpoint string `placeholder:"FILE" help:"Note here how far the copy is. Default: a file beside the directory of --from, or else of --to."`
-	Verify     bool   `help:"Read both stores afterwards and compare them. A copy that was resumed is always verified."`
-	JSON       bool   `help:"Print one JSON object."`
+	From       string `required:"" placeholder:"STORE" help:"Source of the copy: a data directory, or a URL as for ccs serve --store. No server may run on it."`
+	To         string `required:"" placeholder:"STORE" help:"Target of the copy: a data directory or a URL. It must be empty or come from an interrupted copy."`
+	Checkpoint string `placeholder:"FILE" help:"File for the progress of the copy. Default: a file beside the directory of --from, or else of --to."`
+	Verify     bool   `help:"Comparison of both stores after the copy. A resumed copy is always verified. Default: off."`
+	JSON       bool   `help:"Output as one JSON object. Default: text."`
 }
 
 // Help shows how it is called.
 func (storeCopyCmd) Help() string {
-	return `Carries projects with their keys and limits, OAuth clients and refresh tokens, the secrets that devices and
-access tokens are known by, registrations, waiting messages, and the IDs by which repeats are known (remembered).
-Devices and app servers log in afterwards as before. What has expired stays behind.
+	return `Copies projects with their keys and limits, OAuth clients and refresh tokens, the secrets that
+identify devices and access tokens, registrations, waiting messages, and the IDs by which repeats are known (remembered).
+Devices and app servers log in afterwards as before. Expired entries are not copied.
 
-An interrupted copy goes on where it was when the same command is run again. The store that was copied from is
-left as it was: do not start a server on it again.
+An interrupted copy continues when the same command is run again. The source store stays unchanged. Do not
+start a server on it again.
 
 Examples:
 

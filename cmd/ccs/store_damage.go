@@ -16,7 +16,7 @@ import (
 // damagedStore is the store that a command looks at. No server may run on it.
 type damagedStore struct {
 	Data string `default:"${data}" placeholder:"STORE" help:"Data directory of the server, or the URL of its embedded store, such as disk:DIR."`
-	JSON bool   `help:"Print one JSON object."`
+	JSON bool   `help:"Output as one JSON object. Default: text."`
 }
 
 // open returns the directory of the store, and options that show how far a long verification is.
@@ -112,14 +112,15 @@ func verified(r *diskstore.Report) string {
 
 type storeRepairCmd struct {
 	damagedStore
-	Yes bool `help:"Repair without asking."`
+	Yes bool `help:"Repair without confirmation. Default: ask."`
 }
 
 // Help shows how it is called.
 func (storeRepairCmd) Help() string {
-	return `Says what is damaged and what will be lost, asks, and then makes a store that opens: readable parts of
+	return `Shows the damage and the expected loss, asks for confirmation, and then repairs the store: readable parts of
 damaged tables and logs are saved in new files, and the manifest is written again. Damaged files are moved
-into a new directory beside the store. Messages that were acknowledged may come again, if what says so is lost.
+into a new directory beside the store. An acknowledged message may be delivered again if the record of its
+acknowledgement is lost.
 
 Examples:
 

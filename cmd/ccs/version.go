@@ -6,7 +6,7 @@ import "runtime"
 var version = "dev"
 
 type versionCmd struct {
-	JSON bool `help:"Print one JSON object."`
+	JSON bool `help:"Output as one JSON object. Default: text."`
 }
 
 // Help shows how it is called.
