@@ -1,5 +1,5 @@
-// Package atomicfile writes files that others read while they are written: a reader sees the old
-// content or the new, never half of it, and neither does the next start after a crash.
+// Package atomicfile replaces files atomically: a reader sees the old content or the new content,
+// never a part. The same holds for the next start after a crash.
 package atomicfile
 
 import (
@@ -13,14 +13,14 @@ import (
 	"strings"
 )
 
-// Write replaces the file at path with data. The file has exactly the permissions of perm, whatever
-// the umask; its folder has to exist. Errors name the path.
+// Write replaces the file at path with data. The file has exactly the permissions of perm,
+// whatever the umask. Its folder must exist. Errors name the path.
 func Write(path string, data []byte, perm os.FileMode) (err error) {
 	dir, name := filepath.Split(path)
 	if dir == "" {
 		dir = "."
 	}
-	f, err := os.CreateTemp(dir, "."+name+".*") // 0600 until all is in it
+	f, err := os.CreateTemp(dir, "."+name+".*") // 0600 until it has all data
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func Write(path string, data []byte, perm os.FileMode) (err error) {
 	return replace(f, path)
 }
 
-// replace gives a complete temporary file its name.
+// replace renames a complete temporary file to its final name.
 func replace(f *os.File, path string) error {
 	if err := f.Sync(); err != nil {
 		return err
@@ -53,24 +53,27 @@ func replace(f *os.File, path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// File is a file that is written step by step. Its path has the old content until Commit, and keeps it
-// after Abort.
+// File is a file that is written step by step. Its path has the old content until Commit, and
+// keeps it after Abort.
 type File struct {
 	f    *os.File
-	path string // "" if f is what was asked for, and not a temporary file beside it
+	path string // "" if f is the requested file itself, not a temporary file beside it
 	done bool
 }
 
-// Create begins to write the file at path. What keeps Commit from replacing it is found now, as far as
-// that can be known. A file that exists keeps its permissions; a new one has those that os.Create gives.
-// A path that is no regular file, such as a pipe, has no content to protect and is written directly, and so
-// is everything in /dev: /dev/stdout may lead to a file that others have open.
+// Create begins to write the file at path. As far as possible, it returns an error at once if
+// Commit could not replace the file. An existing file keeps its permissions. A new one has the
+// same permissions as from os.Create.
+//
+// Create writes directly to a path that is not a regular file, such as a pipe, because it has no
+// content to protect. It also writes directly to everything in /dev, because /dev/stdout may lead
+// to a file that other processes have open.
 func Create(path string) (*File, error) {
 	if strings.HasPrefix(path, "/dev/") {
 		return direct(path)
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // the link stays a link
+		path = target // keep the link
 	}
 	info, err := os.Stat(path)
 	switch {
@@ -82,7 +85,7 @@ func Create(path string) (*File, error) {
 	case !info.Mode().IsRegular():
 		return direct(path)
 	default:
-		old, err := os.OpenFile(path, os.O_WRONLY, 0) // a file that its owner protects is not replaced
+		old, err := os.OpenFile(path, os.O_WRONLY, 0) // do not replace a file that its owner protects
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +105,7 @@ func Create(path string) (*File, error) {
 	return &File{f: f, path: path}, nil
 }
 
-// direct writes to what is at path.
+// direct opens the file at path for direct writes.
 func direct(path string) (*File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -111,7 +114,8 @@ func direct(path string) (*File, error) {
 	return &File{f: f}, nil
 }
 
-// createBeside makes a temporary file in the folder of path, with the permissions that the umask leaves.
+// createBeside makes a temporary file in the folder of path, with the permissions that the umask
+// allows.
 func createBeside(path string) (*os.File, error) {
 	dir, name := filepath.Split(path)
 	const tries = 100
@@ -124,11 +128,11 @@ func createBeside(path string) (*os.File, error) {
 	}
 }
 
-// Write adds to the new content.
+// Write appends b to the new content.
 func (w *File) Write(b []byte) (int, error) { return w.f.Write(b) }
 
-// Commit replaces the file at the path with what was written. If that fails, the temporary file stays, and
-// the error names it.
+// Commit replaces the file at the path with the new content. If that fails, the temporary file
+// stays, and the error names it.
 func (w *File) Commit() error {
 	if w.done {
 		return os.ErrClosed
@@ -144,7 +148,7 @@ func (w *File) Commit() error {
 	return nil
 }
 
-// Abort discards what was written, unless Commit was called.
+// Abort discards the new content, unless Commit was called.
 func (w *File) Abort() error {
 	if w.done {
 		return nil
@@ -157,7 +161,7 @@ func (w *File) Abort() error {
 	return err
 }
 
-// syncDir makes a rename last. File systems that cannot sync a folder don't need it.
+// syncDir makes a rename durable. File systems that cannot sync a folder do not need it.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

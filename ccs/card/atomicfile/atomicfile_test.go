@@ -29,7 +29,7 @@ func TestWriteReplacesTheFileAndItsMode(t *testing.T) {
 func TestWriteThatFailsLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "taken")
-	require.NoError(t, os.MkdirAll(filepath.Join(path, "child"), 0o700)) // a folder with something in it cannot be replaced
+	require.NoError(t, os.MkdirAll(filepath.Join(path, "child"), 0o700)) // not replaceable
 
 	assert.Error(t, atomicfile.Write(path, []byte("x"), 0o600))
 	assert.Equal(t, []string{"taken"}, names(t, dir))

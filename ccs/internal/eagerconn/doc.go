@@ -1,2 +1,3 @@
-// Package eagerconn reads from a connection under TLS all that has arrived before the reader waits again.
+// Package eagerconn reads all bytes that have arrived on a connection below TLS before the reader
+// waits again.
 package eagerconn

@@ -9,48 +9,50 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// Conn is a connection under TLS that reads all that has come at once, and that can tell when there is no more.
+// Conn is a connection below TLS. It reads all bytes that have arrived at once, and reports when
+// there are no more.
 //
-// A client that writes its stanzas one by one makes a TLS record of each, and crypto/tls returns one record a
-// read: to whoever looks at the reads alone, every stanza seems to be the last for now. An endpoint that would
-// then hand it over, store it, wait for the disk, would do so for each. With a Conn it reads on until
-// WouldWait says that the next byte would have to be waited for.
+// A client that writes its stanzas one by one makes a TLS record of each, and crypto/tls returns
+// one record per read. So a door that sees only the reads takes every stanza for the last one for
+// now. It would pass on each stanza, store it and wait for the disk. With a Conn it continues to
+// read until WouldWait says that the next byte has not arrived yet.
 //
-// A peer that sends without a pause would so keep a processor for itself until the Go scheduler takes it away, after
-// ten milliseconds. With some such peers everybody else waits for as many times that long. So an eager Conn charges
-// what it reads to a Turn, and ends the turn before it waits.
+// A peer that sends without a pause would occupy a processor until the Go scheduler preempts its
+// goroutine, after ten milliseconds. With several such peers every other peer waits for as many
+// times that long. So an eager Conn charges its reads to a Turn, and ends the turn before it
+// waits.
 //
-// Reads belong to one goroutine; the rest is the net.Conn's.
+// Reads belong to one goroutine. The other methods are those of the net.Conn.
 type Conn struct {
 	net.Conn
-	raw     syscall.RawConn // of the connection; nil if it has none, as one in memory
+	raw     syscall.RawConn // of the connection; nil if it has none, such as one in memory
 	eager   bool
 	mayWait bool
 	head    [parkedSize]byte
-	buf     *[bulkSize]byte // nil unless something is left in it
+	buf     *[bulkSize]byte // nil unless it has unread bytes
 	rest    []byte          // of head or buf
-	newTurn func() Turn     // makes turn, which few connections need
+	newTurn func() Turn     // makes turn, because few connections need one
 	turn    Turn            // nil until the first firstTurn bytes were read
 	read    int             // bytes, until there is a turn
 	err     error           // came after it
 	records records
 
-	login   *flowcontrol.Budget // that reads are charged to; nil for none
+	login   *flowcontrol.Budget // budget to which reads are charged; nil for none
 	charged int64
-	most    int64 // that may be charged
+	most    int64 // maximum charge
 }
 
 const (
-	// bulkSize is what a window's worth of ordinary messages takes. Nobody holds such a buffer while he waits, be
-	// it for the peer or for the disk, so that there are few.
+	// bulkSize has room for a window of ordinary messages. No connection holds such a buffer while
+	// it waits for the peer or for the disk, so there are few.
 	bulkSize = 256 << 10
-	// firstTurn is how many bytes are read before a connection has a Turn.
+	// firstTurn is the number of bytes that are read before a connection has a Turn.
 	firstTurn = 32 << 10
 )
 
 var bulks = sync.Pool{New: func() any { return new([bulkSize]byte) }}
 
-// New makes a Conn, whose reads are those of c until Eager is called.
+// New makes a Conn. Its reads are those of c until Eager is called.
 func New(c net.Conn) *Conn {
 	b := &Conn{Conn: c}
 	if sc, ok := c.(syscall.Conn); ok {
@@ -61,28 +63,30 @@ func New(c net.Conn) *Conn {
 	return b
 }
 
-// NetConn is the connection below.
+// NetConn returns the connection below.
 func (b *Conn) NetConn() net.Conn { return b.Conn }
 
-// Charge has the bytes of all reads until Eager or Discharge be charged to a budget: nobody knows the peer yet, and a
-// good deal of memory can be had of crypto/tls and of a login. A read beyond most bytes or beyond the budget fails with
-// ErrTooMuch or ErrNoRoom.
+// Charge charges the bytes of all reads to a budget until Eager or Discharge is called. The peer
+// is not authenticated yet, and it can make crypto/tls and a login use much memory. A read beyond
+// most bytes or beyond the budget fails with ErrTooMuch or ErrNoRoom.
 func (b *Conn) Charge(login *flowcontrol.Budget, most int64) { b.login, b.most = login, most*copies }
 
-// LoginMemory is how many bytes may be held of connections that have not logged in, on all endpoints together.
+// LoginMemory is the maximum number of bytes held for connections that have not logged in, in all
+// doors together.
 const LoginMemory = 32 << 20
 
-// copies is how often a byte may be in memory: the buffers of crypto/tls and of our readers double when they are full.
+// copies is the maximum number of copies of a byte in memory. The buffers of crypto/tls and of our
+// readers double when they are full.
 const copies = 2
 
-// smallLogin is what a connection may be charged from the last quarter of a budget. It is more than nearly every
-// login takes, so those go on while a few connections use up all the rest.
+// smallLogin is the maximum charge of a connection from the last quarter of a budget. Nearly every
+// login needs less, so these continue while a few connections use up the rest.
 const smallLogin = 16 << 10
 
 var (
-	// ErrNoRoom says that the budget for what is read before login is used up.
+	// ErrNoRoom says that the budget for reads before login is used up.
 	ErrNoRoom = errors.New("too much is read from connections that have not logged in")
-	// ErrTooMuch says that one connection sent more before its login than any needs.
+	// ErrTooMuch says that one connection sent more before its login than any login needs.
 	ErrTooMuch = errors.New("too much is sent before login")
 )
 
@@ -98,7 +102,8 @@ func (b *Conn) charge(n int) error {
 	return nil
 }
 
-// ChargeLogin takes n bytes of a budget for what is read before login, for a connection that holds some already.
+// ChargeLogin charges n bytes to a budget for reads before login, for a connection that already
+// holds some.
 func ChargeLogin(login *flowcontrol.Budget, held, n int64) bool {
 	var spare int64
 	if held+n > smallLogin {
@@ -107,8 +112,8 @@ func ChargeLogin(login *flowcontrol.Budget, held, n int64) bool {
 	return login.Take(n, spare)
 }
 
-// Discharge gives back what was charged: the handshake is over and its memory is free, or the connection ends. The
-// reads that follow are charged again.
+// Discharge gives back the charge, because the handshake is over and its memory is free, or the
+// connection ends. Later reads are charged again.
 func (b *Conn) Discharge() {
 	if b.login != nil {
 		b.login.Add(-b.charged)
@@ -116,22 +121,22 @@ func (b *Conn) Discharge() {
 	}
 }
 
-// Free is Discharge, after which nothing is charged any more.
+// Free does the same as Discharge and ends charging.
 func (b *Conn) Free() {
-	if b.login != nil { // or another goroutine may read already
+	if b.login != nil { // otherwise another goroutine may read already
 		b.Discharge()
 		b.login = nil
 	}
 }
 
-// charging is a listener whose connections are charged until they are freed.
+// charging is a listener that charges its connections until they are freed.
 type charging struct {
 	net.Listener
 	login *flowcontrol.Budget
 	most  int64
 }
 
-// LimitListener returns a listener whose connections are Bulks that are charged, as Charge says.
+// LimitListener returns a listener of Conns that are charged as in Charge.
 func LimitListener(l net.Listener, login *flowcontrol.Budget, most int64) net.Listener {
 	return &charging{l, login, most}
 }
@@ -147,23 +152,24 @@ func (l *charging) Accept() (net.Conn, error) {
 	return b, nil
 }
 
-// Eager makes reads that would have to wait fail instead, with an error for which WouldWait is true.
-// To crypto/tls and our readers it is a deadline that has passed: they go on afterwards as if nothing had been.
-// The login is over then, so that nothing is charged any more. A connection that is read a lot makes its Turn with
-// newTurn.
+// Eager makes a read that would have to wait fail instead, with an error for which WouldWait is
+// true. To crypto/tls and our readers the error looks like a passed deadline, so they continue
+// afterwards without a fault. Eager also ends charging, because the login is over. A connection
+// with many reads makes its Turn with newTurn.
 func (b *Conn) Eager(newTurn func() Turn) {
 	b.eager, b.newTurn = true, newTurn
 	b.Free()
 }
 
-// Turn limits how much work is done before others have their turn; see flowcontrol.Turn.
+// Turn limits how much work one connection does before others have their turn; see
+// flowcontrol.Turn.
 type Turn interface {
 	Spend(n int)
 	End()
 }
 
-// EndTurn ends the turn that reading has, if it has one. The reader must call it before it waits for anything else
-// than the connection.
+// EndTurn ends the turn of the reads, if there is one. The reader must call it before it waits for
+// anything other than the connection.
 func (b *Conn) EndTurn() {
 	if b.turn != nil {
 		b.turn.End()
@@ -187,7 +193,7 @@ func (b *Conn) Wait() { b.mayWait = true }
 // Read implements net.Conn.
 func (b *Conn) Read(p []byte) (int, error) {
 	if !b.eager {
-		n, err := b.Conn.Read(p) // handshakes and logins have nothing to gain
+		n, err := b.Conn.Read(p) // handshakes and logins gain nothing from eager reads
 		b.records.pass(p[:n])
 		if b.login != nil {
 			if failed := b.charge(n); failed != nil {
@@ -212,7 +218,7 @@ func (b *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill waits for something, and then takes all there is.
+// fill waits for input, and then takes all of it.
 func (b *Conn) fill() error {
 	if err := b.err; err != nil {
 		b.err = nil
@@ -240,20 +246,21 @@ func (b *Conn) fill() error {
 	return nil
 }
 
-// Partial reports whether a TLS record has begun and not ended. It is for after an error that WouldWait knows:
-// crypto/tls holds what has come of the record.
+// Partial reports whether a TLS record has begun and not ended. Call it after an error for which
+// WouldWait is true. crypto/tls holds the received part of the record.
 func (b *Conn) Partial() bool { return b.records.head > 0 || b.records.left > 0 }
 
-// records follows the records in the bytes of TLS (RFC 8446 §5.1): where one ends, the next begins.
+// records tracks the records in the bytes of TLS (RFC 8446 §5.1). The next record begins where one
+// ends.
 type records struct {
-	head  int // bytes of the header that have come, if it is not whole
+	head  int // bytes received of an incomplete header
 	last2 int // the last two of those
-	left  int // bytes of the record that have not come
+	left  int // bytes of the record not received yet
 }
 
 const recordHeader = 5 // bytes, of which the last two are the length of the rest
 
-// pass takes the next bytes.
+// pass processes the next bytes.
 func (r *records) pass(p []byte) {
 	for len(p) > 0 {
 		switch {
@@ -274,8 +281,8 @@ func (r *records) pass(p []byte) {
 	}
 }
 
-// readMore reads what has come behind the head. A peer that has sent no more than that must not hold the buffer, so
-// that nothing is waited for.
+// readMore reads the bytes that have arrived after the head. It does not wait, because a peer that
+// has sent only the head must not hold the buffer.
 func (b *Conn) readMore(p []byte) (int, error) {
 	if b.raw == nil {
 		return b.Conn.Read(p)
@@ -283,12 +290,12 @@ func (b *Conn) readMore(p []byte) (int, error) {
 	return readNow(b.raw, p)
 }
 
-// WouldWait reports whether an error is that of an eager read for which nothing is there.
+// WouldWait reports whether an error comes from an eager read that found no bytes.
 func WouldWait(err error) bool { return errors.Is(err, errWouldWait) }
 
 var errWouldWait error = wouldWait{}
 
-// wouldWait is a net.Error, and a temporary one, because crypto/tls takes every other error for the end.
+// wouldWait is a temporary net.Error, because crypto/tls treats every other error as the end.
 type wouldWait struct{}
 
 func (wouldWait) Error() string   { return "nothing more to read yet" }

@@ -16,7 +16,7 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// buffered gathers what is written, until Flush.
+// buffered collects the written bytes until Flush.
 type buffered struct {
 	net.Conn
 	b    bytes.Buffer
@@ -36,7 +36,7 @@ func (c *buffered) flush(t *testing.T) {
 	c.b.Reset()
 }
 
-// pair is a TLS connection, the server's end read through a Conn.
+// pair is a TLS connection whose server end is read through a Conn.
 func pair(t *testing.T) (client *tls.Conn, wire *buffered, server *tls.Conn, bulk *eagerconn.Conn) {
 	files, err := devcert.Ensure(t.TempDir(), []string{"localhost"}, time.Now())
 	require.NoError(t, err)
@@ -156,7 +156,7 @@ func TestARecordThatIsOnlyBegunHoldsNothing(t *testing.T) {
 	assert.Equal(t, "begun", string(b[:n]))
 }
 
-// A record that has begun is known however its bytes came, and after whole ones.
+// Partial recognises a record that has begun, however its bytes arrived, and after whole ones.
 func TestPartialRecords(t *testing.T) {
 	record := append([]byte{23, 3, 3, 0x01, 0x02}, make([]byte, 0x102)...)
 	stream := append(bytes.Repeat(record, 3), 23, 3, 3, 0, 0)

@@ -4,9 +4,10 @@ package eagerconn
 
 import "syscall"
 
-// parkedSize is what is read while nobody knows when something will come. It is all that a wait brings here, so that it
-// has room for some small records.
+// parkedSize is the size of a read while the wait for the peer may be long. On this system it is
+// all that a wait returns, so it has room for some small records.
 const parkedSize = 4 << 10
 
-// readNow reads nothing where the system cannot do so without waiting: what there is comes with the next wait.
+// readNow reads nothing on a system that cannot read without waiting. The next wait returns the
+// bytes.
 func readNow(syscall.RawConn, []byte) (int, error) { return 0, nil }

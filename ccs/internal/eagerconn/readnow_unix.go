@@ -8,11 +8,12 @@ import (
 	"syscall"
 )
 
-// parkedSize is what is read while nobody knows when something will come, so that no buffer waits. An
-// acknowledgement fits, and costs one system call; after that many bytes there is nearly always more.
+// parkedSize is the size of a read while the wait for the peer may be long, so that no buffer
+// waits. An acknowledgement fits and costs one system call. After that many bytes there are nearly
+// always more.
 const parkedSize = 96
 
-// readNow reads what is there, without waiting: nothing and no error if nothing is.
+// readNow reads the available bytes without waiting. It returns 0 and no error if there are none.
 func readNow(raw syscall.RawConn, p []byte) (n int, err error) {
 	var failed error
 	err = raw.Read(func(fd uintptr) bool {

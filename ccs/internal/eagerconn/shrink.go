@@ -7,12 +7,12 @@ import (
 	"unsafe"
 )
 
-// The buffers of a tls.Conn that keep the size of the largest handshake message for as long as the connection lives,
-// and the reader that refers to one of them.
+// These are the names of the buffers in a tls.Conn that keep the size of the largest handshake
+// message for the life of the connection, and of the reader that refers to one of them.
 const (
-	recordBuffer  = "rawInput" // bytes.Buffer: what was read and is not decrypted
+	recordBuffer  = "rawInput" // bytes.Buffer: read and not decrypted
 	messageBuffer = "hand"     // bytes.Buffer: handshake messages
-	recordReader  = "input"    // bytes.Reader: what was decrypted and is not read
+	recordReader  = "input"    // bytes.Reader: decrypted and not read
 )
 
 var shrinkable = hasField[bytes.Buffer](recordBuffer) && hasField[bytes.Buffer](messageBuffer) && hasField[bytes.Reader](recordReader)
@@ -22,11 +22,12 @@ func hasField[T any](name string) bool {
 	return ok && f.Type == reflect.TypeFor[T]()
 }
 
-// Shrink frees the memory that a TLS connection needed for its handshake, and keeps all its life otherwise: 3 KiB for a
-// ClientHello with a key share of ML-KEM. Crypto/tls has no call for that. Where its fields are not as they are known,
-// Shrink does nothing and returns false.
+// Shrink frees the memory that a TLS connection needed for its handshake. The connection would
+// keep it otherwise: 3 KiB for a ClientHello with a key share of ML-KEM. crypto/tls has no call
+// for that. If the fields of tls.Conn are not the expected ones, Shrink does nothing and returns
+// false.
 //
-// Shrink is called after the handshake, by the goroutine that reads.
+// The goroutine that reads calls Shrink after the handshake.
 func Shrink(c *tls.Conn) bool {
 	if !shrinkable {
 		return false

@@ -9,8 +9,9 @@ import (
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
 )
 
-// A connection works on after its buffers are gone, in both directions. That Shrink returns true says that crypto/tls is
-// as Shrink knows it; if a new Go fails here, Shrink must learn the new fields.
+// A connection keeps working in both directions after its buffers are freed. Shrink returns true
+// if crypto/tls has the fields that Shrink expects. If a new Go version fails here, Shrink must
+// learn the new fields.
 func TestShrink(t *testing.T) {
 	t.Parallel()
 	client, _, server, _ := pair(t)

@@ -15,7 +15,8 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// A peer that sends without a pause does not keep the processor: with only one, others run while it is read.
+// A peer that sends without a pause does not keep the processor. With only one processor, others
+// run while it is read.
 func TestAnEagerReaderGivesWay(t *testing.T) {
 	const bytes = 8 << 20
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))

@@ -1,5 +1,6 @@
-// Package senderror spells the reasons for which a device's message comes to nothing, as a send_error tells them
-// (DEV 9.3). Both doors for devices use it, so that a device reads the same on MCS and on XMPP.
+// Package senderror defines the code and text of a send_error for each reason why a device's
+// message fails (DEV 9.3). Both doors for devices use it, so that a device gets the same texts on
+// MCS and on XMPP.
 package senderror
 
 import (
@@ -7,10 +8,10 @@ import (
 	"github.com/openccs/openccs/payload"
 )
 
-// words are what a send_error says of a reason.
+// words are the code and description of a reason in a send_error.
 type words struct{ code, description string }
 
-// unsaid is for reasons that the router has for no device's message.
+// unsaid stands for reasons that the router never gives for a device's message.
 var unsaid = words{"ServerError", "ServerError"}
 
 var table = map[ccs.Reason]words{
@@ -24,8 +25,8 @@ var table = map[ccs.Reason]words{
 	ccs.Expired:         {"TtlExceeded", "TtlExceeded: no app server has taken the message in time"},
 }
 
-// Append appends the pairs that say why the message of a device came to nothing. What an older version stored says
-// so itself.
+// Append appends the pairs that say why the message of a device failed. A message stored by an
+// older version already contains them.
 func Append(d payload.Data, m *ccs.Message) payload.Data {
 	if m.Reason == 0 {
 		return append(d, m.Data...)
