@@ -78,7 +78,7 @@ func ExampleAppServer() {
 
 		ack, err := app.SendWait(ctx, &ccsclient.Message{
 			To:               device.Token,
-			MessageID:        "order-4711", // the same when it is sent again: the server knows a repeat by it
+			MessageID:        "order-4711", // the same for a repeat: the server knows it by that
 			Data:             map[string]string{"order": "4711"},
 			ReceiptRequested: true,
 		})

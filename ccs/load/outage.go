@@ -18,7 +18,7 @@ const (
 	NoAnswer         OutageKind = "no_answer"          // app servers waited, and no answer came
 	NoDevice         OutageKind = "no_device"          // no device was connected
 	NoDelivery       OutageKind = "no_delivery"        // messages were acked, and none was delivered
-	NoUpstreamAnswer OutageKind = "no_upstream_answer" // devices waited for upstream acks, and none came
+	NoUpstreamAnswer OutageKind = "no_upstream_answer" // devices waited for acks, and none came
 )
 
 // kinds lists the kinds, the most significant one first.
@@ -48,18 +48,19 @@ func (o Outage) Seconds() float64 { return o.To - o.From }
 // Outages are all outages of a run, including its ramp and drain. Outages of a storm are only in
 // the list.
 type Outages struct {
-	Count             int      `json:"count"`   // those of several kinds that overlap are one
-	Seconds           float64  `json:"seconds"` // with at least one of them
-	NoConnectionS     float64  `json:"no_connection_s"`
-	NoAnswerS         float64  `json:"no_answer_s"`
-	NoDeviceS         float64  `json:"no_device_s"`
-	NoDeliveryS       float64  `json:"no_delivery_s"`
-	NoUpstreamAnswerS float64  `json:"no_upstream_answer_s"`
-	MeasuredS         float64  `json:"measured_s"`      // the part of Seconds in the measured part
-	AckedPerS         float64  `json:"acked_per_s"`     // rate without outages; messages caught up later count
-	DeliveredPerS     float64  `json:"delivered_per_s"` // likewise
-	List              []Outage `json:"list"`
-	Unlisted          int      `json:"unlisted"` // counted, but not listed because the list was full
+	Count             int     `json:"count"`   // those of several kinds that overlap are one
+	Seconds           float64 `json:"seconds"` // with at least one of them
+	NoConnectionS     float64 `json:"no_connection_s"`
+	NoAnswerS         float64 `json:"no_answer_s"`
+	NoDeviceS         float64 `json:"no_device_s"`
+	NoDeliveryS       float64 `json:"no_delivery_s"`
+	NoUpstreamAnswerS float64 `json:"no_upstream_answer_s"`
+	MeasuredS         float64 `json:"measured_s"` // the part of Seconds in the measured part
+	// Rates are by the measured time without outages. Messages caught up later count.
+	AckedPerS     float64  `json:"acked_per_s"`
+	DeliveredPerS float64  `json:"delivered_per_s"` // likewise
+	List          []Outage `json:"list"`
+	Unlisted      int      `json:"unlisted"` // counted, but not listed because the list was full
 }
 
 const (

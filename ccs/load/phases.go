@@ -39,7 +39,7 @@ func (r *run) runPhases(ctx, life context.Context, die context.CancelCauseFunc, 
 	sending.Go(r.openWindows)
 	sending.Go(func() { r.sendUpstream(life) })
 
-	until, cancel := context.WithCancelCause(ctx) // for the load: the user, or an error, may end it early
+	until, cancel := context.WithCancelCause(ctx) // the user or an error may end the load early
 	defer cancel(nil)
 	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
 	failure := r.phase(until, b, PhaseRamp, r.plan.Ramp)
@@ -75,7 +75,7 @@ func (r *run) runPhases(ctx, life context.Context, die context.CancelCauseFunc, 
 	result.Started = started
 	result.Interrupted = interrupted
 	result.warn()
-	for _, reporter := range r.options.Reporters { // the other reporters get the result even if one fails
+	for _, reporter := range r.options.Reporters { // one that fails does not stop the others
 		failure = errors.Join(failure, reporter.Result(result))
 	}
 	return result, failure

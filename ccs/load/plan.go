@@ -51,7 +51,7 @@ type Storm string
 const (
 	StormNone        Storm = ""
 	StormConnect     Storm = "connect"      // all devices log in at once
-	StormReconnect   Storm = "reconnect"    // all connections are cut, and all clients reconnect at once
+	StormReconnect   Storm = "reconnect"    // all connections are cut; all clients reconnect at once
 	StormDrain       Storm = "drain"        // the server drains its app servers' connections (CCS 3.7)
 	StormMassOffline Storm = "mass-offline" // all devices disconnect, and reconnect later
 	StormOverrun     Storm = "overrun"      // connections send twice their window (CCS 4.1)

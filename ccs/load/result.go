@@ -16,18 +16,20 @@ type Result struct {
 	Interrupted bool      `json:"interrupted"` // before the plan was done
 	Seconds     float64   `json:"seconds"`     // measured
 
-	Sent         int64 `json:"sent"`
-	Acked        int64 `json:"acked"`
-	Nacked       int64 `json:"nacked"`
-	Unanswered   int64 `json:"unanswered"`   // neither acked nor nacked until the end of the drain
-	Delivered    int64 `json:"delivered"`    // at least once
-	Lost         int64 `json:"lost"`         // acked, not delivered, and none of the next four
-	Expired      int64 `json:"expired"`      // acked, not delivered, TTL over
-	Collapsed    int64 `json:"collapsed"`    // acked, not delivered, later collapse key accepted
-	Deleted      int64 `json:"deleted"`      // acked, not delivered, reported as deleted (DEV 9.3)
-	Waiting      int64 `json:"waiting"`      // acked, for devices away or not connected in the end
-	Duplicated   int64 `json:"duplicated"`   // deliveries of messages that were delivered before
-	OutOfOrder   int64 `json:"out_of_order"` // delivered after a later one, though sent once and with a TTL (CCS 5 no. 2)
+	Sent       int64 `json:"sent"`
+	Acked      int64 `json:"acked"`
+	Nacked     int64 `json:"nacked"`
+	Unanswered int64 `json:"unanswered"` // neither acked nor nacked until the end of the drain
+	Delivered  int64 `json:"delivered"`  // at least once
+	Lost       int64 `json:"lost"`       // acked, not delivered, and none of the next four
+	Expired    int64 `json:"expired"`    // acked, not delivered, TTL over
+	Collapsed  int64 `json:"collapsed"`  // acked, not delivered, replaced by collapse key
+	Deleted    int64 `json:"deleted"`    // acked, not delivered, reported as deleted (DEV 9.3)
+	Waiting    int64 `json:"waiting"`    // acked, for devices away or not connected in the end
+	Duplicated int64 `json:"duplicated"` // deliveries of messages that were delivered before
+	// OutOfOrder counts messages delivered after a later one of their connection, though sent once.
+	// A message with a TTL of 0 may overtake others (CCS 5 no. 2).
+	OutOfOrder   int64 `json:"out_of_order"`
 	Resent       int64 `json:"resent"`       // sent again: their connection ended without an answer
 	Misdelivered int64 `json:"misdelivered"` // deliveries to the wrong device
 	Strays       int64 `json:"strays"`       // deliveries and receipts of earlier runs

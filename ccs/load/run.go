@@ -22,7 +22,7 @@ type Options struct {
 	Logger      *zap.Logger
 	Reporters   []Reporter
 	DevicesFile string                      // keeps devices for the next run; default new ones
-	ServerPID   int                         // if the server is a process of this machine; default unknown
+	ServerPID   int                         // the server, if on this machine; default unknown
 	Drain       func(context.Context) error // makes the server drain; needed only for StormDrain
 }
 
