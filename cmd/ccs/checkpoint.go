@@ -13,19 +13,20 @@ import (
 	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
-// checkpointEvery bounds how often a copy writes how far it is. A page that is copied twice does no harm.
+// checkpointEvery is the minimum time between two writes of the checkpoint. Copying a page twice is
+// harmless.
 const checkpointEvery = time.Second
 
-// checkpoint is how far a copy is. The file is there while the copy is not done.
+// checkpoint is the progress of a copy. Its file exists until the copy is done.
 type checkpoint struct {
 	path    string
-	resumed bool // the file was there
+	resumed bool // the file existed
 	saved   time.Time
 
-	Copy   string `json:"copy"` // a hash of both ends: their URLs may have passwords
-	Next   string `json:"next"` // where the source's dump goes on
+	Copy   string `json:"copy"` // hash of both ends, since URLs may contain passwords
+	Next   string `json:"next"` // position at which the dump of the source continues
 	Counts counts `json:"counts"`
-	Queue  string `json:"queue"` // the one that was counted last
+	Queue  string `json:"queue"` // queue that was counted last
 }
 
 // openCheckpoint reads the checkpoint of a copy, or begins one if there is none.
@@ -50,7 +51,7 @@ func openCheckpoint(path string, from, to side) (*checkpoint, error) {
 	return c, nil
 }
 
-// begin starts at the beginning: whatever an earlier copy has brought is not there any more.
+// begin resets the checkpoint, because the target has no data of an earlier copy any more.
 func (c *checkpoint) begin() error {
 	c.resumed, c.Next, c.Counts, c.Queue = false, "", counts{}, ""
 	return c.save()
@@ -69,7 +70,7 @@ func (c *checkpoint) save() error {
 	return nil
 }
 
-// saveNowAndThen writes the checkpoint, unless it was written a moment ago.
+// saveNowAndThen writes the checkpoint if checkpointEvery has passed since the last write.
 func (c *checkpoint) saveNowAndThen() error {
 	if time.Since(c.saved) < checkpointEvery {
 		return nil
@@ -77,7 +78,7 @@ func (c *checkpoint) saveNowAndThen() error {
 	return c.save()
 }
 
-// remove says that the copy is done.
+// remove removes the file after the copy is done.
 func (c *checkpoint) remove() error {
 	if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("checkpoint: %w", err)

@@ -14,7 +14,7 @@ import (
 // configFlag is the path of a YAML file with settings.
 type configFlag string
 
-// BeforeResolve reads the file, once it is known and before it is asked for a value.
+// BeforeResolve reads the file after its path is known and before kong asks for a value.
 func (configFlag) BeforeResolve(command *kong.Context, trace *kong.Path) error {
 	path := string(command.FlagValue(trace.Flag).(configFlag))
 	file, err := readConfig(path, flagNames(command.Model.Node))
@@ -25,13 +25,13 @@ func (configFlag) BeforeResolve(command *kong.Context, trace *kong.Path) error {
 	return nil
 }
 
-// configFile holds the values of a file by the flags that they are for.
+// configFile holds the values of a file by flag name.
 type configFile struct {
 	values map[string]any // string, or []any of strings
 }
 
-// readConfig refuses every key that is no flag, and says so of all at once: a misspelt setting must not
-// pass for one that was made.
+// readConfig reads a file and reports all keys that are no flags at once. A misspelt setting must
+// not pass silently.
 func readConfig(path string, known []string) (*configFile, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -57,7 +57,7 @@ func readConfig(path string, known []string) (*configFile, error) {
 	return file, errors.Join(problems...)
 }
 
-// configValue is a value as it would be written on the command line.
+// configValue returns a value in the form of the command line.
 func configValue(n yaml.Node) (any, error) {
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
@@ -78,8 +78,8 @@ func configValue(n yaml.Node) (any, error) {
 // Validate implements kong.Resolver. Keys were checked when the file was read.
 func (*configFile) Validate(*kong.Application) error { return nil }
 
-// Resolve implements kong.Resolver: the value of a flag that neither the command line nor the
-// environment has set.
+// Resolve implements kong.Resolver. It returns the value of a flag that neither the command line
+// nor the environment has set.
 func (c *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, env := range flag.Envs {
 		if _, set := os.LookupEnv(env); set {
@@ -89,7 +89,7 @@ func (c *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 	return c.values[flag.Name], nil
 }
 
-// flagNames lists the flags of all commands, except for those that would make no sense in a file.
+// flagNames lists the flags of all commands, except for flags that make no sense in a file.
 func flagNames(n *kong.Node) []string {
 	var names []string
 	for _, flag := range n.Flags {
@@ -104,7 +104,7 @@ func flagNames(n *kong.Node) []string {
 	return slices.Compact(names)
 }
 
-// suggest names the known key that was probably meant.
+// suggest returns a hint with the known key that was probably meant.
 func suggest(key string, known []string) string {
 	plain := func(s string) string { return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)) }
 	for _, k := range known {

@@ -14,15 +14,15 @@ import (
 	"github.com/openccs/openccs/ccs/card"
 )
 
-// defaultData is the data directory of every command that is told no other.
+// defaultData is the default data directory of every command.
 const defaultData = "data"
 
-// dataFlag is the data directory that a command works beside.
+// dataFlag is the data directory of a command.
 type dataFlag struct {
 	Data string `default:"${data}" placeholder:"DIR" help:"Data directory of the server."`
 }
 
-// again are the words that have another command work beside the same data directory.
+// again returns the flags with which another command uses the same data directory.
 func (f dataFlag) again() []string {
 	if f.Data == defaultData {
 		return nil
@@ -30,7 +30,8 @@ func (f dataFlag) again() []string {
 	return []string{"--data", f.Data}
 }
 
-// appServerFlags are how an app server reaches ccs. What is not given comes from the connection card.
+// appServerFlags say how an app server reaches ccs. The connection card has the values of missing
+// flags.
 type appServerFlags struct {
 	dataFlag
 	XMPP   string `name:"xmpp" placeholder:"HOST:PORT" help:"XMPP address of the server. Default: the address on the connection card in the data directory."`
@@ -39,7 +40,7 @@ type appServerFlags struct {
 	Key    string `placeholder:"KEY" help:"API key of the sender. Default: the key on the connection card."`
 }
 
-// resolve fills in what was not given.
+// resolve fills in the missing values.
 func (f *appServerFlags) resolve() error {
 	c, err := needCard(f.Data, map[string]string{"--xmpp": f.XMPP, "--sender": f.Sender, "--key": f.Key})
 	if err != nil {
@@ -66,7 +67,7 @@ func (f *appServerFlags) resolve() error {
 	return nil
 }
 
-// noProject is the error of a command that needs what the connection card does not have.
+// noProject returns the error of a command whose credentials the connection card lacks.
 func noProject(what string) error {
 	return &hintedError{
 		err:  errors.New("the connection card has " + what),
@@ -74,7 +75,7 @@ func noProject(what string) error {
 	}
 }
 
-// needCard reads the connection card of a data directory. Without a card the flags have to say it all.
+// needCard reads the connection card of a data directory. Without a card all flags are required.
 func needCard(dir string, flags map[string]string) (*card.Card, error) {
 	c, err := card.Read(dir)
 	if err == nil {
@@ -106,7 +107,7 @@ func fill(s *string, value string) {
 	}
 }
 
-// clientTLS trusts the CA in a file, or the system's without one.
+// clientTLS returns a TLS configuration that trusts the CA in a file, or the CAs of the system.
 func clientTLS(caFile string) (*tls.Config, error) {
 	if caFile == "" {
 		return &tls.Config{}, nil
@@ -122,7 +123,7 @@ func clientTLS(caFile string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool}, nil
 }
 
-// explainDial adds to the error of a connect what is most often the reason.
+// explainDial adds the most common reason to the error of a connect.
 func explainDial(err error, dir string) error {
 	var unknown x509.UnknownAuthorityError
 	var dns *net.DNSError
@@ -137,7 +138,7 @@ func explainDial(err error, dir string) error {
 	return err
 }
 
-// parsePairs reads key=value words. A key may come once.
+// parsePairs parses key=value words. It refuses a repeated key.
 func parsePairs(words []string) (map[string]string, error) {
 	pairs := make(map[string]string, len(words))
 	for _, word := range words {

@@ -15,20 +15,20 @@ type copying struct {
 	from, to   store.Store // store.Movable
 	checkpoint *checkpoint
 	verify     bool
-	now        time.Time // what has expired by now is not there, in either store
+	now        time.Time // entries that have expired by now count in neither store
 	out        *output
 
 	progress atomic.Pointer[string]
 }
 
-// copied is what a copy came to: part of the contract with scripts.
+// copied is the result of a copy. It is part of the contract with scripts.
 type copied struct {
 	counts
 	Resumed  bool `json:"resumed"`
 	Verified bool `json:"verified"`
 }
 
-// String is the result for a person.
+// String returns the result for a person.
 func (r *copied) String() string {
 	s := r.counts.String()
 	if r.Verified {
@@ -47,7 +47,7 @@ func (c *copying) close() error {
 	return errors.Join(errs...)
 }
 
-// run copies what is not copied yet.
+// run copies the remaining entries.
 func (c *copying) run(ctx context.Context) (*copied, error) {
 	c.tell("looking at both stores")
 	defer c.out.showProgress(func() string { return *c.progress.Load() })()
@@ -76,7 +76,8 @@ func (c *copying) run(ctx context.Context) (*copied, error) {
 	return r, nil
 }
 
-// begin looks whether the target may be copied into. It returns what there is if it has all of it already.
+// begin checks whether the target may be copied into. If the target has everything already, begin
+// returns the result.
 func (c *copying) begin(ctx context.Context) (*copied, error) {
 	empty := true
 	for p, err := range c.to.(store.Movable).Dump(ctx, "", c.now) {
@@ -109,7 +110,7 @@ func (c *copying) begin(ctx context.Context) (*copied, error) {
 	return nil, err
 }
 
-// pages copies page by page.
+// pages copies all pages, one at a time.
 func (c *copying) pages(ctx context.Context) error {
 	cp := c.checkpoint
 	for p, err := range c.from.(store.Movable).Dump(ctx, cp.Next, c.now) {
@@ -132,7 +133,7 @@ func (c *copying) pages(ctx context.Context) error {
 	return nil
 }
 
-// presence carries which devices are expected back, where both stores remember that.
+// presence copies the list of devices that are expected back, if both stores have one.
 func (c *copying) presence(ctx context.Context) error {
 	from, ok := c.from.(store.Presence)
 	to, both := c.to.(store.Presence)
@@ -151,14 +152,14 @@ func (c *copying) presence(ctx context.Context) error {
 	return nil
 }
 
-// differError says that two stores do not have the same.
+// differError says that two stores have different entries.
 type differError struct{ from, to counts }
 
 func (e *differError) Error() string {
 	return fmt.Sprintf("the stores differ\n--from: %s\n--to:   %s", e.from, e.to)
 }
 
-// compare counts what both stores have; *differError if that is not the same.
+// compare counts the entries of both stores. It returns a *differError if they differ.
 func (c *copying) compare(ctx context.Context) (counts, error) {
 	from, fromDigest, err := c.read(ctx, c.from, "--from")
 	if err != nil {
@@ -187,7 +188,7 @@ func (c *copying) read(ctx context.Context, st store.Store, name string) (n coun
 	return n, d, nil
 }
 
-// tell says what the command is doing, should it take long.
+// tell sets the progress line, which showProgress shows if the command takes long.
 func (c *copying) tell(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	c.progress.Store(&line)

@@ -6,7 +6,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// counts is how much a store remembers, or how much of it was copied: part of the contract with scripts.
+// counts are numbers of records in a store or in a copy. It is part of the contract with scripts.
 type counts struct {
 	Projects      int `json:"projects"`
 	Clients       int `json:"oauth_clients"`
@@ -18,7 +18,7 @@ type counts struct {
 	Remembered    int `json:"remembered"`
 }
 
-// add counts a page. queue is the queue that was counted last; the one that now was is returned.
+// add counts a page. queue is the queue that was counted last; add returns the new one.
 func (c *counts) add(p *store.Page, queue string) string {
 	c.Projects += len(p.Projects)
 	c.Clients += len(p.Clients)
@@ -40,7 +40,7 @@ func (c *counts) add(p *store.Page, queue string) string {
 	return queue
 }
 
-// String is the counts for a person.
+// String returns the counts for a person.
 func (c counts) String() string {
 	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, secrets %d, registrations %d, queues %d, messages %d, remembered %d",
 		c.Projects, c.Clients, c.RefreshTokens, c.Secrets, c.Registrations, c.Queues, c.Messages, c.Remembered)

@@ -36,7 +36,7 @@ type deviceCmd struct {
 	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Minimum log level: debug, info, warn or error."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (deviceCmd) Help() string {
 	return `Checks in and registers the first time, connects, and prints received messages until it is interrupted.
 Each run with the same --state is the same device.
@@ -51,7 +51,7 @@ Examples:
 `
 }
 
-// Validate finds what contradicts itself.
+// Validate reports contradicting flags.
 func (c *deviceCmd) Validate() error {
 	if len(c.Pairs) > 0 && len(c.Send) == 0 {
 		return fmt.Errorf("%q goes with --send: ccs device --send key=value …", c.Pairs[0])
@@ -62,7 +62,7 @@ func (c *deviceCmd) Validate() error {
 	return nil
 }
 
-// Run is the device's life.
+// Run runs the device.
 func (c *deviceCmd) Run(ctx context.Context, out *output) error {
 	data, err := parsePairs(slices.Concat(c.Send, c.Pairs))
 	if err != nil {
@@ -89,7 +89,7 @@ func (c *deviceCmd) Run(ctx context.Context, out *output) error {
 	return explainDial(d.run(ctx), c.Data)
 }
 
-// resolve fills in what was not given.
+// resolve fills in the missing values.
 func (c *deviceCmd) resolve() error {
 	needed := map[string]string{"--http": c.HTTP, "--sender": c.Sender, "--mcs": c.MCS}
 	if c.RegisterOnly {
@@ -123,7 +123,7 @@ type device struct {
 	data  map[string]string
 }
 
-// run registers and connects, and starts anew once if the server has forgotten the device.
+// run registers and connects. It starts again once if the server has forgotten the device.
 func (d *device) run(ctx context.Context) error {
 	fresh, err := d.register(ctx)
 	if err != nil {
@@ -149,8 +149,8 @@ func (d *device) run(ctx context.Context) error {
 	}
 }
 
-// register makes sure of an identity and a token, with as few requests as that takes, and reports
-// whether the identity is new.
+// register ensures an identity and a token with as few requests as possible. It reports whether the
+// identity is new.
 func (d *device) register(ctx context.Context) (fresh bool, err error) {
 	if d.state.token(d.cmd.HTTP, d.cmd.App, d.cmd.Sender) != "" {
 		return false, nil
@@ -169,7 +169,7 @@ func (d *device) register(ctx context.Context) (fresh bool, err error) {
 	}
 }
 
-// enrol checks in, registers and keeps what came of it.
+// enrol checks in, registers and stores the result.
 func (d *device) enrol(ctx context.Context) error {
 	id, err := mcsclient.CheckIn(ctx, d.http, d.cmd.HTTP, d.state.Identity)
 	if err != nil {
@@ -188,7 +188,7 @@ func (d *device) enrol(ctx context.Context) error {
 
 func (d *device) token() string { return d.state.token(d.cmd.HTTP, d.cmd.App, d.cmd.Sender) }
 
-// printRegistration is the result of --register-only.
+// printRegistration prints the result of --register-only.
 func (d *device) printRegistration() error {
 	if d.cmd.JSON {
 		return d.out.json(struct {
@@ -199,7 +199,7 @@ func (d *device) printRegistration() error {
 	return d.out.printf("%s\n", d.token())
 }
 
-// introduce gives a person the token to send to.
+// introduce shows a person the token of the device.
 func (d *device) introduce() error {
 	if d.cmd.JSON || len(d.data) > 0 {
 		return nil
@@ -248,18 +248,19 @@ func (d *device) connect(ctx context.Context) error {
 	}
 }
 
-// upstreamSender is what sendAll needs of a device.
+// upstreamSender is the part of a device client that sendAll needs.
 type upstreamSender interface {
 	Send(ctx context.Context, m *mcsclient.Upstream, done func(error)) error
 }
 
-// sendAll sends --send as often as --count says, and returns when the server has acknowledged it all.
+// sendAll sends the message of --send --count times. It returns when the server has
+// acknowledged all.
 func (d *device) sendAll(ctx context.Context, client upstreamSender, p *devicePrinter) error {
 	results := make(chan error, d.cmd.Count)
 	for i := 1; i <= d.cmd.Count; i++ {
 		m := &mcsclient.Upstream{ID: d.cmd.id(i), To: d.cmd.Sender, Category: d.cmd.App, TTL: d.ttl()}
 		if m.TTL != mcsclient.NowOrNever {
-			m.PersistentID = m.ID // so that the same ID, sent again, is known to be the same message (CCS 3.6)
+			m.PersistentID = m.ID // a repeated ID marks a repeat (CCS 3.6)
 		}
 		for key, value := range d.data {
 			m.Data = append(m.Data, mcsclient.Pair{Key: key, Value: value})
@@ -287,10 +288,11 @@ func (d *device) sendAll(ctx context.Context, client upstreamSender, p *devicePr
 	return nil
 }
 
-// connectPause is how long a message that will not wait for a connection is held until there is one.
+// connectPause is the wait before another attempt to send, for a message that will not wait for a
+// connection in the client.
 const connectPause = 20 * time.Millisecond
 
-// send sends one message, the kind that is for now or never too, once there is a connection.
+// send sends one message when there is a connection, including a now-or-never message.
 func (d *device) send(ctx context.Context, client upstreamSender, m *mcsclient.Upstream, done func(error)) error {
 	for {
 		err := client.Send(ctx, m, done)
@@ -305,7 +307,7 @@ func (d *device) send(ctx context.Context, client upstreamSender, m *mcsclient.U
 	}
 }
 
-// ttl is --ttl as the client wants it.
+// ttl returns --ttl in the form of the client.
 func (d *device) ttl() time.Duration {
 	switch ttl := d.cmd.TTL; {
 	case ttl == nil:

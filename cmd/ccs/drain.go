@@ -15,7 +15,7 @@ type drainCmd struct {
 	JSON       bool   `help:"Output as one JSON object. Default: text."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (drainCmd) Help() string {
 	return `Asks app servers to move to another connection. A draining connection gets CONNECTION_DRAINING and no new
 messages. It is closed when nothing is in flight. The command does not wait for that.
@@ -28,7 +28,7 @@ Examples:
 `
 }
 
-// Run gives the order and prints how many connections it reached.
+// Run starts the draining and prints the number of connections.
 func (c *drainCmd) Run(ctx context.Context, out *output) error {
 	client, err := admin.Dial(c.Data)
 	if errors.Is(err, admin.ErrNoServer) {

@@ -9,11 +9,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// outliveTerminal keeps the process alive when its terminal or the reader of its output goes away, until stop is
-// called. SIGHUP is logged. Without a receiver for SIGPIPE, the Go runtime would end the process at the first write
-// to a standard output or standard error that nobody reads; with one, that write fails and nothing else happens.
+// outliveTerminal keeps the process alive when its terminal or the reader of its output goes away,
+// until stop is called. SIGHUP is logged. Without a receiver for SIGPIPE, the Go runtime would end
+// the process at the first write to a standard output or standard error that nobody reads. With a
+// receiver, only that write fails.
 func outliveTerminal(log *zap.Logger) (stop func()) {
-	pipe := make(chan os.Signal, 1) // never read: a full channel drops what comes
+	pipe := make(chan os.Signal, 1) // never read; a full channel drops signals
 	signal.Notify(pipe, syscall.SIGPIPE)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -24,7 +25,7 @@ func outliveTerminal(log *zap.Logger) (stop func()) {
 		}
 	})
 	return func() {
-		signal.Stop(hangup) // after this nothing is sent to it
+		signal.Stop(hangup) // no signal is sent to it after this
 		close(hangup)
 		logging.Wait()
 		signal.Stop(pipe)

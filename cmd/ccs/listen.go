@@ -15,7 +15,7 @@ type listenCmd struct {
 	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Minimum log level: debug, info, warn or error."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (listenCmd) Help() string {
 	return `Acknowledges a message after it has been printed, so that a broken pipe loses nothing. Connects
 again when a connection ends.
@@ -28,7 +28,7 @@ Examples:
 `
 }
 
-// Run prints until it is interrupted.
+// Run prints messages until it is interrupted.
 func (c *listenCmd) Run(ctx context.Context, out *output) error {
 	if err := c.resolve(); err != nil {
 		return err
@@ -41,7 +41,7 @@ func (c *listenCmd) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	// What cannot be printed must end the command, whoever finds out first.
+	// A failed print must end the command, no matter which goroutine notices it first.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l := &listener{out: out, asJSON: c.JSON, fail: cancel}
@@ -52,22 +52,22 @@ func (c *listenCmd) Run(ctx context.Context, out *output) error {
 	return explainDial(err, c.Data)
 }
 
-// connection is what a listener needs of a client.
+// connection is the part of a client that a listener needs.
 type connection interface {
 	Done() <-chan struct{}
 	Err() error
 	Close() error
 }
 
-// listener prints what app servers get.
+// listener prints the messages to app servers.
 type listener struct {
 	out    *output
 	asJSON bool
 	fail   func(error) // ends run
 }
 
-// run connects, and connects again when a connection ends. It returns nil when interrupted. A first
-// connection that fails is an error: nothing says that the address is right.
+// run connects, and connects again when a connection ends. It returns nil when interrupted. A
+// failed first connection is an error, because the address may be wrong.
 func (l *listener) run(ctx context.Context, dial func(context.Context) (connection, error)) error {
 	connected := false
 	for failures := 0; ; {
@@ -104,13 +104,13 @@ func (l *listener) run(ctx context.Context, dial func(context.Context) (connecti
 	}
 }
 
-// isFinal reports whether to try again is in vain: the server has refused the key, for good.
+// isFinal reports whether another attempt is useless: the server has refused the key permanently.
 func isFinal(err error) bool {
 	var refused *ccsclient.AuthError
 	return errors.As(err, &refused) && !refused.Temporary() // CCS 1.6
 }
 
-// interruption is why ctx ended: nil when the user asked for it.
+// interruption returns the reason why ctx ended, or nil if the user asked for it.
 func interruption(ctx context.Context) error {
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
@@ -118,13 +118,14 @@ func interruption(ctx context.Context) error {
 	return nil
 }
 
-// The waits between attempts to connect.
+// Limits of the wait between attempts to connect.
 const (
 	backoffFirst = 500 * time.Millisecond
 	backoffMost  = 15 * time.Second
 )
 
-// backoff doubles with every failure, less up to a third so that many clients don't come back in step.
+// backoff doubles the wait with every failure, minus a random part of up to a third. So many
+// clients do not come back at the same time.
 func backoff(failures int) time.Duration {
 	wait := backoffMost
 	if failures < 6 {

@@ -13,7 +13,7 @@ import (
 	"github.com/openccs/openccs/ccs/load"
 )
 
-// loadCmd is the load tool.
+// loadCmd is the load testing tool.
 type loadCmd struct {
 	Run    loadRunCmd    `cmd:"" default:"withargs" help:"Load test at full speed or at a rate, with an exact count of lost and duplicated messages; run may be left out."`
 	Diff   loadDiffCmd   `cmd:"" help:"Comparison of two runs."`
@@ -37,7 +37,7 @@ type loadRunCmd struct {
 	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Minimum log level: debug, info, warn or error."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (loadRunCmd) Help() string {
 	return `Acts as app servers and devices at once. Every payload is numbered, so that lost, duplicated and late messages
 are counted exactly, even if the server is killed during the run. Without --rate each connection keeps
@@ -53,10 +53,10 @@ Examples:
 `
 }
 
-// Validate finds what no run could do.
+// Validate reports flags that no run can satisfy.
 func (c *loadRunCmd) Validate() error { return c.Plan.Validate() }
 
-// Run puts the server under load and reports.
+// Run puts the server under load and reports the result.
 func (c *loadRunCmd) Run(ctx context.Context, out *output) error {
 	var expected []load.Expectation
 	if c.Expect != "" {
@@ -94,7 +94,7 @@ func (c *loadRunCmd) Run(ctx context.Context, out *output) error {
 	return c.gate(out, expected, result)
 }
 
-// gate holds a result against what was expected.
+// gate compares a result with the thresholds.
 func (c *loadRunCmd) gate(out *output, expected []load.Expectation, result *load.Result) error {
 	missed := false
 	for _, e := range expected {
@@ -109,7 +109,7 @@ func (c *loadRunCmd) gate(out *output, expected []load.Expectation, result *load
 	return nil
 }
 
-// target is where the load goes, by the flags and the connection card.
+// target returns the target of the load, from the flags and the connection card.
 func (c *loadRunCmd) target(ctx context.Context) (*load.Target, *load.Options, error) {
 	options := &load.Options{DevicesFile: c.DevicesFile}
 	needed := map[string]string{"--http": c.HTTP, "--xmpp": c.XMPP}
@@ -150,7 +150,7 @@ func (c *loadRunCmd) target(ctx context.Context) (*load.Target, *load.Options, e
 	return target, options, err
 }
 
-// drainAll has the server of a data directory drain every connection.
+// drainAll makes the server of a data directory drain every connection.
 func drainAll(ctx context.Context, dir string) error {
 	client, err := admin.Dial(dir)
 	if err != nil {

@@ -13,7 +13,7 @@ type loadDiffCmd struct {
 	B string `arg:"" help:"JSON file with the result of another run."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (loadDiffCmd) Help() string {
 	return `Examples:
 
@@ -21,7 +21,7 @@ func (loadDiffCmd) Help() string {
 `
 }
 
-// Run prints what differs.
+// Run prints the differences.
 func (c *loadDiffCmd) Run(out *output) error {
 	var results [2]load.Result
 	for i, path := range []string{c.A, c.B} {
@@ -38,7 +38,7 @@ func (c *loadDiffCmd) Run(out *output) error {
 
 type loadSchemaCmd struct{}
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (loadSchemaCmd) Help() string {
 	return `Examples:
 

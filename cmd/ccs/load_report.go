@@ -16,14 +16,14 @@ import (
 	"github.com/openccs/openccs/ccs/load/plot"
 )
 
-// loadReports are the reporters of a run, and the files that they write.
+// loadReports holds the reporters of a run and the files that they write.
 type loadReports struct {
 	list  []load.Reporter
 	files []*atomicfile.File
 }
 
-// reports makes the reporters that the flags ask for. A file that cannot be written is found now, before
-// the run; one that exists keeps its content until there is a result.
+// reports makes the reporters for the flags. It reports an unwritable file now, before the run. An
+// existing file keeps its content until there is a result.
 func (c *loadRunCmd) reports(out *output) (*loadReports, error) {
 	r := &loadReports{}
 	if isTerminal(out.stderr) {
@@ -53,14 +53,14 @@ func (c *loadRunCmd) reports(out *output) (*loadReports, error) {
 	return r, nil
 }
 
-// loadFile is a reporter that writes a file, which is complete when it has the result.
+// loadFile is a reporter that writes a file. The file is complete when it has the result.
 type loadFile struct {
 	load.Reporter
 	flag string
 	file *atomicfile.File
 }
 
-// Result has the file take the place of the old one.
+// Result writes the result and replaces the old file.
 func (l loadFile) Result(r *load.Result) error {
 	err := l.Reporter.Result(r)
 	if err == nil {
@@ -72,7 +72,8 @@ func (l loadFile) Result(r *load.Result) error {
 	return nil
 }
 
-// last has the result printed, which whoever waits for it may take for the end.
+// last returns the reporter that prints the result. Scripts may take its output as the end of the
+// run.
 func (c *loadRunCmd) last(out *output) load.Reporter {
 	if c.JSON {
 		return loadResult{print: func(r *load.Result) error { return out.json(r) }}
@@ -80,7 +81,7 @@ func (c *loadRunCmd) last(out *output) load.Reporter {
 	return loadResult{print: func(r *load.Result) error { return out.printf("%s", r.Summary()) }}
 }
 
-// discard takes away what was written for a run that has no result.
+// discard removes the files of a run without a result.
 func (r *loadReports) discard() error {
 	var errs []error
 	for _, f := range r.files {
@@ -89,30 +90,30 @@ func (r *loadReports) discard() error {
 	return errors.Join(errs...)
 }
 
-// quiet is a reporter that says nothing; others are it but for what they say.
+// quiet is a reporter that does nothing. Other reporters embed it.
 type quiet struct{}
 
 func (quiet) Progress(string, int, int) error { return nil }
 func (quiet) Sample(*load.Sample) error       { return nil }
 func (quiet) Result(*load.Result) error       { return nil }
 
-// loadResult says what came of a run.
+// loadResult is a reporter of only the result.
 type loadResult struct {
 	quiet
 	print func(*load.Result) error
 }
 
-// Result prints it.
+// Result prints the result.
 func (p loadResult) Result(r *load.Result) error { return p.print(r) }
 
-// loadLines says a line a second.
+// loadLines prints one line a second.
 type loadLines struct {
 	quiet
 	out  *output
-	last time.Time // that it said how far the set-up is
+	last time.Time // time of the last set-up line
 }
 
-// Progress says how far the set-up is.
+// Progress prints the progress of the set-up.
 func (l *loadLines) Progress(what string, done, total int) error {
 	if time.Since(l.last) >= time.Second {
 		l.last = time.Now()
@@ -121,21 +122,21 @@ func (l *loadLines) Progress(what string, done, total int) error {
 	return nil
 }
 
-// Sample says how it goes.
+// Sample prints a sample.
 func (l *loadLines) Sample(s *load.Sample) error {
 	l.out.note("%s", s)
 	return nil
 }
 
-// loadLive keeps one line of a terminal up to date: a bar, and what a line a second would say.
+// loadLive keeps one line of a terminal up to date: a bar, and the text of loadLines.
 type loadLive struct {
 	out   *output
 	total time.Duration // of the ramp and the measured part
 	bar   *progressbar.ProgressBar
-	what  string // the bar is about
+	what  string // subject of the bar
 }
 
-// show draws the bar of something that is so far done.
+// show draws the bar at done of total.
 func (l *loadLive) show(what, words string, done, total int) error {
 	if l.bar == nil || l.what != what {
 		l.what = what
@@ -150,10 +151,10 @@ func (l *loadLive) show(what, words string, done, total int) error {
 	return nil
 }
 
-// barWidth is what the bar itself takes, with its percentage.
+// barWidth is the width of the bar with its percentage, in columns.
 const barWidth = 30
 
-// cut shortens words so that they fit on a line beside the bar: a line that wraps can't be redrawn.
+// cut shortens words to fit on a line beside the bar, because a wrapped line cannot be redrawn.
 func (l *loadLive) cut(words string) string {
 	f, ok := l.out.stderr.(*os.File)
 	if !ok {
@@ -166,17 +167,17 @@ func (l *loadLive) cut(words string) string {
 	return words
 }
 
-// Progress shows how far the set-up is.
+// Progress shows the progress of the set-up.
 func (l *loadLive) Progress(what string, done, total int) error {
 	return l.show(what, fmt.Sprintf("%s %d/%d", what, done, total), done, total)
 }
 
-// Sample shows how the run goes.
+// Sample shows the progress of the run.
 func (l *loadLive) Sample(s *load.Sample) error {
 	return l.show("run", s.String(), int(s.At*1000), int(l.total.Milliseconds()))
 }
 
-// Result makes room for it.
+// Result clears the line for the result.
 func (l *loadLive) Result(*load.Result) error {
 	l.out.redraw("")
 	return nil

@@ -16,8 +16,9 @@ import (
 	"github.com/openccs/openccs/ccs/load"
 )
 
-// senders are what the app servers log in as: the one of the flags, then those of a file. Projects that are
-// missing are made by the server of the data directory, if it runs, and kept in that file.
+// senders returns the credentials of the app servers: first those of the flags, then those of a
+// file. If the server of the data directory runs, it makes the missing projects. senders keeps them
+// in that file.
 func (c *loadRunCmd) senders(ctx context.Context, local *admin.Client) ([]load.Credentials, error) {
 	path := c.Credentials
 	if path == "" {
@@ -60,7 +61,7 @@ func (c *loadRunCmd) senders(ctx context.Context, local *admin.Client) ([]load.C
 	return append(list, kept...), nil
 }
 
-// readCredentials reads a list in YAML, which JSON is too.
+// readCredentials reads a list in YAML or JSON.
 func readCredentials(path string) (list []load.Credentials, err error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger logs to stderr: for people on a terminal, for machines elsewhere, or as format says.
+// newLogger returns a logger to stderr. With format auto it logs for people on a terminal and for
+// machines elsewhere.
 func newLogger(out *output, level, format string) (*zap.Logger, error) {
 	l, err := zapcore.ParseLevel(level)
 	if err != nil {

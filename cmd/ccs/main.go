@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The exit codes.
+// These are the exit codes.
 const (
 	exitDone   = 0
 	exitFailed = 1
@@ -27,7 +27,7 @@ func main() {
 	go func() {
 		<-signals
 		cancel()
-		<-signals // whoever asks twice doesn't want to wait for an orderly end
+		<-signals // a second signal ends the process at once
 		os.Exit(exitFailed)
 	}()
 	os.Exit(run(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr))
@@ -48,8 +48,8 @@ type cli struct {
 	Version versionCmd `cmd:"" help:"Version of ccs."`
 }
 
-// run is the whole program: it ends when the command has, or soon after ctx has, and returns the exit
-// code. program is how the user called it.
+// run is the whole program. It returns the exit code when the command ends, or soon after ctx ends.
+// program is the name under which the user called it.
 func run(ctx context.Context, program string, args []string, stdout, stderr io.Writer) int {
 	out := &output{program: program, stdout: stdout, stderr: stderr}
 	var c cli
@@ -84,7 +84,7 @@ func newParser(c *cli, options ...kong.Option) (*kong.Kong, error) {
 	}, options...)...)
 }
 
-// describe is the help of a flag: what it does, its default and its environment variable.
+// describe returns the help of a flag with its default and its environment variable.
 func describe(v *kong.Value) string {
 	help := v.Help
 	if v.HasDefault && v.Default != "" {
@@ -96,7 +96,7 @@ func describe(v *kong.Value) string {
 	return help
 }
 
-// parseError makes of kong's error one of wrong usage, with the help to look at.
+// parseError turns an error of kong into a usage error with a hint to the help.
 func parseError(err error) error {
 	command := "ccs"
 	var pe *kong.ParseError

@@ -12,7 +12,8 @@ import (
 	"github.com/openccs/openccs/ccs/ccsclient"
 )
 
-// options print everything; what could not be printed is not acknowledged.
+// options returns callbacks that print everything. A message that was not printed is not
+// acknowledged.
 func (l *listener) options(conf *tls.Config, log *zap.Logger) ccsclient.Options {
 	printed := func(err error) error {
 		if err != nil {
@@ -29,7 +30,7 @@ func (l *listener) options(conf *tls.Config, log *zap.Logger) ccsclient.Options 
 	}
 }
 
-// outboundEvent is what an app server gets, as JSON: part of the contract with scripts.
+// outboundEvent is a message to an app server, as JSON. It is part of the contract with scripts.
 type outboundEvent struct {
 	Event     string            `json:"event"`
 	From      string            `json:"from"`
@@ -38,7 +39,7 @@ type outboundEvent struct {
 	Data      map[string]string `json:"data"`
 }
 
-// controlEvent is the same for a control message (CCS 3.7).
+// controlEvent is a control message as JSON (CCS 3.7).
 type controlEvent struct {
 	Event       string `json:"event"`
 	ControlType string `json:"control_type"`
@@ -70,8 +71,7 @@ func printControl(out *output, asJSON bool, c *ccsclient.Control) error {
 	return out.printf("control %s\n", c.Type)
 }
 
-// formatData is " key=value …" in the order of the keys, quoted where a reader could not tell the parts
-// apart.
+// formatData returns " key=value …" in the order of the keys. It quotes ambiguous parts.
 func formatData(data map[string]string) string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(data)) {
@@ -84,7 +84,7 @@ func formatData(data map[string]string) string {
 	return b.String()
 }
 
-// shorten makes a token fit on a line.
+// shorten shortens a token to fit on a line.
 func shorten(token string) string {
 	const begin, end = 12, 6
 	if len(token) <= begin+end+1 {

@@ -13,17 +13,17 @@ import (
 	"github.com/openccs/openccs/ccs/card/atomicfile"
 )
 
-// output is where a command's words go. It may be used from any goroutine.
+// output writes the output of a command. It may be used from any goroutine.
 type output struct {
-	program string // how the user called us, for commands to paste
+	program string // name under which the user called ccs, for commands to paste
 
 	mu     sync.Mutex
 	stdout io.Writer
 	stderr io.Writer
 }
 
-// json prints one object on a line of its own. Every line is one write, so that whoever reads the pipe
-// has it at once.
+// json prints one object on its own line. Every line is one write, so that the reader of a pipe
+// gets it at once.
 func (o *output) json(v any) error {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -42,14 +42,14 @@ func (o *output) printf(format string, args ...any) error {
 	return err
 }
 
-// Write passes on what prints itself to stdout.
+// Write writes to stdout, for values that print themselves.
 func (o *output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.stdout.Write(b)
 }
 
-// note tells the person at the terminal something that is no result.
+// note prints a message to stderr that is no result.
 func (o *output) note(format string, args ...any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -58,7 +58,8 @@ func (o *output) note(format string, args ...any) {
 	}
 }
 
-// checkWritable finds before the work that the file at a path could not be written after it. "" is no file.
+// checkWritable reports before the work whether ccs can write the file at a path. It accepts "" as
+// no file.
 func checkWritable(path string) error {
 	if path == "" {
 		return nil
@@ -80,7 +81,7 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// usageError says that the command was called wrongly: exit code 2.
+// usageError says that the command was called wrongly. It leads to exit code 2.
 type usageError struct {
 	err  error
 	hint string
@@ -89,7 +90,7 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// hintedError is an error with something to try.
+// hintedError is an error with a hint for the user.
 type hintedError struct {
 	err  error
 	hint string
@@ -98,13 +99,13 @@ type hintedError struct {
 func (e *hintedError) Error() string { return e.err.Error() }
 func (e *hintedError) Unwrap() error { return e.err }
 
-// errSilent ends a command with exit code 1 after it has said itself what was wrong.
+// errSilent ends a command with exit code 1 after the command has printed the problem itself.
 var errSilent = errors.New("failed")
 
-// errMissed ends ccs load after it has said which thresholds were missed.
+// errMissed ends ccs load after it has printed the missed thresholds.
 var errMissed = errors.New("missed")
 
-// fail says what went wrong and returns the exit code.
+// fail prints an error and returns the exit code.
 func (o *output) fail(err error) int {
 	switch {
 	case err == nil:

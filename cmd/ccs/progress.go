@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// What takes longer than progressAfter tells how far it is: in one line that is redrawn if a person reads
-// it, and elsewhere in a line a second.
+// A command that takes longer than progressAfter shows its progress. On a terminal it redraws one
+// line, elsewhere it prints one line a second.
 const (
 	progressAfter = 2 * time.Second
 	redrawEvery   = 500 * time.Millisecond
 	noteEvery     = time.Second
 )
 
-// showProgress tells how far a command is until stop is called. line may be called from another goroutine.
+// showProgress shows the progress of a command until stop is called. It calls line from another
+// goroutine.
 func (o *output) showProgress(line func() string) (stop func()) {
 	ended, gone := make(chan struct{}), make(chan struct{})
 	redraws := isTerminal(o.stderr)
@@ -47,7 +48,7 @@ func (o *output) showProgress(line func() string) (stop func()) {
 	}
 }
 
-// redraw replaces the last line of the terminal; "" takes it away.
+// redraw replaces the last line of the terminal; "" removes it.
 func (o *output) redraw(line string) {
 	const clearLine = "\r\x1b[K"
 	o.mu.Lock()

@@ -21,14 +21,15 @@ type projectCmd struct {
 	Delete projectDeleteCmd `cmd:"" help:"Deletion of a project."`
 }
 
-// projectFlags are what all of them take.
+// projectFlags are the flags of all project commands.
 type projectFlags struct {
 	dataFlag
 	Store string `default:"${store}" placeholder:"URL" help:"URL of the store to open when no server runs, as for ccs serve."`
 	JSON  bool   `help:"Output as JSON. Default: text."`
 }
 
-// projects is what they do it with: the server that runs on the data directory, or the store in it.
+// projects are the operations of the project commands. The server that runs on the data directory
+// carries them out, or ccs does so on the store in it.
 type projects interface {
 	Create(ctx context.Context, name, sender string) (*admin.Credentials, error)
 	List(ctx context.Context) ([]admin.Project, error)
@@ -44,7 +45,7 @@ type projectCreateCmd struct {
 	SenderID string `name:"sender-id" placeholder:"ID" help:"Sender ID of the project. Default: a random one of 12 digits."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (projectCreateCmd) Help() string {
 	return `The key is shown only once, because only its hash is kept. The command works with and without a running server.
 
@@ -55,7 +56,7 @@ Examples:
 `
 }
 
-// Run makes the project and prints what to log in with.
+// Run makes the project and prints its credentials.
 func (c *projectCreateCmd) Run(ctx context.Context, out *output) error {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return fmt.Errorf("--data: %w", err)
@@ -72,7 +73,7 @@ func (c *projectCreateCmd) Run(ctx context.Context, out *output) error {
 	})
 }
 
-// show prints a key for the only time.
+// show prints a key. No later command can show it.
 func (f *projectFlags) show(out *output, made *admin.Credentials) error {
 	if f.JSON {
 		return out.json(struct {
@@ -85,7 +86,7 @@ func (f *projectFlags) show(out *output, made *admin.Credentials) error {
 
 type projectListCmd struct{ projectFlags }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (projectListCmd) Help() string {
 	return `Examples:
 
@@ -133,7 +134,7 @@ type projectKeyAddCmd struct {
 	Name    string `arg:"" optional:"" help:"Name for display."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (projectKeyAddCmd) Help() string {
 	return `Examples:
 
@@ -158,7 +159,7 @@ type projectKeyRevokeCmd struct {
 	KeyID   string `arg:"" help:"ID of the key, as ccs project list shows it."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (projectKeyRevokeCmd) Help() string {
 	return `Connections that have logged in with the key are closed.
 
@@ -193,7 +194,7 @@ type projectLimitCmd struct {
 	PerSecond      int    `env:"" placeholder:"N" help:"Maximum rate of messages over all connections, in messages a second. Default: no limit."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (projectLimitCmd) Help() string {
 	return `A limit that is left out returns to its default. Open connections keep their windows.
 
@@ -228,7 +229,7 @@ type projectDeleteCmd struct {
 	Project string `arg:"" help:"Sender ID of the project."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (projectDeleteCmd) Help() string {
 	return `Examples:
 
@@ -249,7 +250,7 @@ func (c *projectDeleteCmd) Run(ctx context.Context, out *output) error {
 	})
 }
 
-// with does what fn says on the projects of the data directory.
+// with calls fn with the projects of the data directory.
 func (f *projectFlags) with(ctx context.Context, fn func(projects) error) error {
 	if _, err := os.Stat(f.Data); err != nil {
 		return &hintedError{err: fmt.Errorf("--data: %w", err), hint: "name the data directory of a server, or make a project in a new one with: ccs project create"}
@@ -261,18 +262,18 @@ func (f *projectFlags) with(ctx context.Context, fn func(projects) error) error 
 	return errors.Join(fn(p), done())
 }
 
-// A server that is starting or ending holds the store without listening for commands: openProjects
-// asks again for this long.
+// A server that is starting or ending holds the store without listening for commands. openProjects
+// tries again for this long.
 const (
 	openPatience = 5 * time.Second
 	openPause    = 50 * time.Millisecond
 )
 
-// openProjects goes through the server that runs on the directory, or opens the store when none does.
+// openProjects connects to the server that runs on the directory, or opens the store if none runs.
 func openProjects(ctx context.Context, dir, storeURL string) (p projects, done func() error, err error) {
 	conf := server.Default()
 	conf.DataDir, conf.Store = dir, storeURL
-	conf.AllowEviction = true // that is for the server to refuse
+	conf.AllowEviction = true // only the server refuses such a Redis
 	patience, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	for {

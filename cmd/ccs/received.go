@@ -7,14 +7,14 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// devicePrinter prints what happens to a device.
+// devicePrinter prints the events of a device.
 type devicePrinter struct {
 	out    *output
 	asJSON bool
-	fail   func(error) // ends the connection: what cannot be printed must not count as received
+	fail   func(error) // ends the connection; an unprinted message must not count as received
 }
 
-// What a device gets, as JSON: part of the contract with scripts.
+// These are the events of a device as JSON. They are part of the contract with scripts.
 type (
 	messageEvent struct {
 		Event        string            `json:"event"`
@@ -51,7 +51,7 @@ func (p *devicePrinter) disconnected(reason error, _ time.Duration) {
 	p.check(printDisconnected(p.out, p.asJSON, reason))
 }
 
-// message prints what the server sent; unknown types are dropped, as devices do (DEV 9.3).
+// message prints a message of the server. It drops unknown types, as devices do (DEV 9.3).
 func (p *devicePrinter) message(m *mcsclient.Message) {
 	data := make(map[string]string, len(m.Data))
 	for _, pair := range m.Data {
@@ -79,7 +79,7 @@ func (p *devicePrinter) message(m *mcsclient.Message) {
 	}
 }
 
-// sent prints what became of an upstream message.
+// sent prints the outcome of an upstream message.
 func (p *devicePrinter) sent(id string, err error) {
 	switch {
 	case err != nil:

@@ -27,14 +27,14 @@ type sendCmd struct {
 	JSON        bool   `help:"Output as JSON, one object a line. Default: text."`
 }
 
-// messageFlags are what messages of both directions have.
+// messageFlags are the flags for messages of both directions.
 type messageFlags struct {
 	MessageID string `name:"message-id" placeholder:"ID" help:"Message ID, with -1, -2 … appended if --count is above 1. Default: random."`
 	TTL       *int   `name:"ttl" placeholder:"SECONDS" help:"Time to live of the message, in seconds. Default: as long as the server allows."`
 	Count     int    `default:"1" placeholder:"N" help:"Number of times to send the message."`
 }
 
-// Validate finds what no server could obey.
+// Validate reports flags that no server can obey.
 func (f *messageFlags) Validate() error {
 	var problems []error
 	if f.Count < 1 {
@@ -46,7 +46,7 @@ func (f *messageFlags) Validate() error {
 	return errors.Join(problems...)
 }
 
-// id is the message ID of message i, counted from 1.
+// id returns the message ID of message i, counted from 1.
 func (f *messageFlags) id(i int) string {
 	switch {
 	case f.MessageID == "":
@@ -57,7 +57,7 @@ func (f *messageFlags) id(i int) string {
 	return f.MessageID + "-" + strconv.Itoa(i)
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (sendCmd) Help() string {
 	return `Prints the answer of the server to each message. The exit code is 1 if the server refused one.
 
@@ -70,7 +70,7 @@ Examples:
 `
 }
 
-// Run sends, and waits for every answer.
+// Run sends the messages and waits for every answer.
 func (c *sendCmd) Run(ctx context.Context, out *output) error {
 	message, err := c.message()
 	if err != nil {
@@ -85,7 +85,7 @@ func (c *sendCmd) Run(ctx context.Context, out *output) error {
 	}
 	client, err := ccsclient.Dial(ctx, c.XMPP, c.Sender, c.Key, ccsclient.Options{
 		TLS: conf,
-		// Without OnUpstream, what devices send stays with the server: it is for ccs listen.
+		// Without OnUpstream, messages of devices stay with the server, for ccs listen.
 		OnReceipt: func(r *ccsclient.Receipt) {
 			if err := printReceipt(out, c.JSON, r); err != nil {
 				out.note("print a receipt: %v", err)
@@ -99,7 +99,7 @@ func (c *sendCmd) Run(ctx context.Context, out *output) error {
 	return c.sendAll(ctx, out, client, message)
 }
 
-// message is what is sent, without its ID.
+// message returns the message to send, without its ID.
 func (c *sendCmd) message() (ccsclient.Message, error) {
 	m := ccsclient.Message{
 		To:               c.Token,
@@ -123,8 +123,8 @@ func (c *sendCmd) message() (ccsclient.Message, error) {
 	return m, nil
 }
 
-// sender is what sendAll needs of a client. Send waits while the window is full; done is called once for
-// each message that was taken.
+// sender is the part of a client that sendAll needs. Send waits while the window is full. It calls
+// done once for each accepted message.
 type sender interface {
 	Send(ctx context.Context, m *ccsclient.Message, done func(ccsclient.Reply)) error
 }
@@ -167,7 +167,7 @@ func (c *sendCmd) sendAll(ctx context.Context, out *output, client sender, m ccs
 	return nil
 }
 
-// printReply prints an answer, and returns the reason if it is none from the server.
+// printReply prints an answer. It returns the error if the answer is not from the server.
 func (c *sendCmd) printReply(out *output, r ccsclient.Reply) (refused bool, err error) {
 	var nack *ccsclient.Nack
 	switch {
@@ -187,7 +187,7 @@ func (c *sendCmd) printReply(out *output, r ccsclient.Reply) (refused bool, err 
 	return true, out.printf("nack %s %s\n", r.MessageID, refusal(nack))
 }
 
-// refusal is what a nack says, in one line.
+// refusal returns the content of a nack in one line.
 func refusal(n *ccsclient.Nack) string {
 	if n.Description == "" {
 		return string(n.Code)
@@ -195,7 +195,7 @@ func refusal(n *ccsclient.Nack) string {
 	return string(n.Code) + ": " + n.Description
 }
 
-// The answers as JSON: part of the contract with scripts.
+// These are the answers as JSON. They are part of the contract with scripts.
 type (
 	ackEvent struct {
 		Event          string `json:"event"`
@@ -211,13 +211,13 @@ type (
 	}
 )
 
-// tally counts what became of the messages of one run. It may be used from any goroutine.
+// tally counts the outcomes of the messages of one run. It may be used from any goroutine.
 type tally struct {
 	total int
 
 	mu             sync.Mutex
 	acked, refused int
-	failure        error // the first that is not an answer
+	failure        error // first error that is not an answer
 }
 
 func (t *tally) add(refused bool, err error) {

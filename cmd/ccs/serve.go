@@ -72,7 +72,7 @@ type serveCmd struct {
 	LogFormat string `default:"auto" enum:"auto,console,json" placeholder:"FORMAT" help:"Log format: console, json or auto. auto is console on a terminal, else json."`
 }
 
-// serveDefaults are the server's own defaults, for the tags above.
+// serveDefaults returns the defaults of the server, for the tags above.
 func serveDefaults() kong.Vars {
 	d := server.Default()
 	return kong.Vars{
@@ -96,7 +96,7 @@ func serveDefaults() kong.Vars {
 	}
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (serveCmd) Help() string {
 	return `The first start makes a development CA, a server certificate, and, in an empty store, a project with a
 sender ID and an API key; later starts use them again. The connection card on stdout says where the server
@@ -114,7 +114,7 @@ Examples:
 `
 }
 
-// Run starts the server and waits until it is told to end, or fails.
+// Run starts the server. It returns after ctx ends or the server fails.
 func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	log, err := newLogger(out, c.LogLevel, c.LogFormat)
 	if err != nil {
@@ -161,27 +161,27 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	return c.end(context.WithoutCancel(ctx), s)
 }
 
-// How long a server of which a part has failed, such as the store, may take to end.
+// failedDrain limits the draining of a server after a part of it, such as the store, has failed.
 const failedDrain = 5 * time.Second
 
-// What tests change: how long a failed server may take to end in all, and the embedded store.
+// Tests change these: the total time for a failed server to end, and the embedded store.
 var (
 	failedEnd = 30 * time.Second
 	openDisk  func(dir string) (store.Store, error)
 )
 
-// end lets app servers finish, then ends everything.
+// end drains the app servers, then stops the server.
 func (c *serveCmd) end(ctx context.Context, s *server.Server) error {
 	drain, cancel := context.WithTimeout(ctx, c.DrainTimeout)
 	defer cancel()
 	err := s.Drain(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = nil // who has not finished by now is closed; what was not acknowledged is kept
+		err = nil // Shutdown closes the rest; the store keeps unacknowledged messages
 	}
 	return errors.Join(err, s.Shutdown(ctx))
 }
 
-// checkZeros refuses a zero where server.Config has one stand for its default.
+// checkZeros refuses a zero if server.Config would take it as its default.
 func (c *serveCmd) checkZeros() error {
 	var errs []error
 	for _, n := range []struct {
@@ -203,7 +203,7 @@ func (c *serveCmd) checkZeros() error {
 	return errors.Join(errs...)
 }
 
-// orZero is the value of a flag, or zero if it was not given.
+// orZero returns the value of a flag, or 0 if it was not given.
 func orZero(flag *int) int {
 	if flag == nil {
 		return 0
@@ -213,7 +213,7 @@ func orZero(flag *int) int {
 
 func (c *serveCmd) config() server.Config {
 	keepAlive := c.MCSKeepAlive
-	profile, _ := core.NamedProfile(c.Profile) // kong has seen the name
+	profile, _ := core.NamedProfile(c.Profile) // kong has checked the name
 	if keepAlive == 0 {
 		keepAlive = server.NoKeepAlive
 	}
@@ -260,7 +260,7 @@ func (c *serveCmd) config() server.Config {
 	}
 }
 
-// announce tells people and scripts that the server accepts.
+// announce prints the card and writes the ready file when the server accepts.
 func (c *serveCmd) announce(out *output, log *zap.Logger, s *card.Card) error {
 	if err := s.Render(out, card.RenderOptions{
 		Program: out.program, Flags: c.again(), Path: card.Path(c.Data), ShowKey: isTerminal(out.stdout),
@@ -280,7 +280,7 @@ func (c *serveCmd) announce(out *output, log *zap.Logger, s *card.Card) error {
 	return nil
 }
 
-// ready is what scripts find in the ready file: part of the contract with them.
+// ready is the content of the ready file. It is part of the contract with scripts.
 type ready struct {
 	XMPP     string `json:"xmpp"`
 	XMPPTest string `json:"xmpp_test"`
@@ -290,9 +290,10 @@ type ready struct {
 	PID      int    `json:"pid"`
 }
 
-// removeStaleReadyFile takes away the ready file of a server that was killed: who waits for the file must not
-// find the old one. That of a server that runs stays, for this one will not come up beside it. A file that no
-// server has written is refused, and so is one that could not be written when the server is ready.
+// removeStaleReadyFile removes the ready file of a killed server, because a script that waits for
+// the file must not find the old one. It keeps the file of a running server, because this server
+// will not start beside that one. It refuses a file that no server wrote, and a path that ccs
+// cannot write to.
 func (c *serveCmd) removeStaleReadyFile() error {
 	if c.ReadyFile == "" {
 		return nil
@@ -306,7 +307,7 @@ func (c *serveCmd) removeStaleReadyFile() error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("--ready-file: %w", err)
-	case len(b) == 0: // made for it
+	case len(b) == 0: // an empty file was made for this
 		return c.remove()
 	}
 	var old ready
@@ -322,8 +323,7 @@ func (c *serveCmd) removeStaleReadyFile() error {
 	return c.remove()
 }
 
-// removeReadyFile takes away the ready file, which does not hold any more, unless another server has
-// written it since.
+// removeReadyFile removes the outdated ready file, unless another server has written it since.
 func (c *serveCmd) removeReadyFile() error {
 	if c.ReadyFile == "" {
 		return nil

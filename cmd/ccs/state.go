@@ -14,21 +14,21 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// saveEvery bounds how often a connected device writes its state.
+// saveEvery is the minimum time between two writes of the state of a connected device.
 const saveEvery = time.Second
 
-// deviceState is what a device remembers between runs. It belongs to the goroutine that connects, except
-// while keep runs.
+// deviceState is the state of a device between runs. It belongs to the goroutine that connects,
+// except while keep runs.
 type deviceState struct {
 	path string
 
 	Identity mcsclient.Identity `json:"identity"`
 	Tokens   []deviceToken      `json:"tokens"`
-	// Received are persistent ids of messages that the server may not know to have arrived.
+	// Received are persistent IDs of messages whose acknowledgement the server may lack.
 	Received []string `json:"received"`
 }
 
-// deviceToken is a registration: for whom, and where.
+// deviceToken is a registration token with its server, app and sender.
 type deviceToken struct {
 	Server string `json:"server"`
 	App    string `json:"app"`
@@ -36,12 +36,12 @@ type deviceToken struct {
 	Token  string `json:"token"`
 }
 
-// openState reads a state file, or begins an empty state if there is none.
+// openState reads a state file, or returns an empty state if there is none.
 func openState(path string) (*deviceState, error) {
 	s := &deviceState{path: path}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = checkWritable(path) // before the server has made a device that nobody would remember
+		err = checkWritable(path) // before the server makes a device that nobody could use again
 		if err != nil {
 			err = fmt.Errorf("--state: %w", err)
 		}
@@ -56,7 +56,7 @@ func openState(path string) (*deviceState, error) {
 	return s, nil
 }
 
-// forget begins anew: the server does not know the identity any more, and so none of the tokens.
+// forget clears the state, because the server has lost the identity and with it all tokens.
 func (s *deviceState) forget() {
 	s.Identity, s.Tokens, s.Received = mcsclient.Identity{}, nil, nil
 }
@@ -70,13 +70,13 @@ func (s *deviceState) token(server, app, sender string) string {
 	return ""
 }
 
-// setToken replaces the app's token on the server: an app on a device has one (DEV 3.5).
+// setToken replaces the token of the app on the server. An app on a device has one (DEV 3.5).
 func (s *deviceState) setToken(server, app, sender, token string) {
 	s.Tokens = slices.DeleteFunc(s.Tokens, func(t deviceToken) bool { return t.Server == server && t.App == app })
 	s.Tokens = append(s.Tokens, deviceToken{Server: server, App: app, Sender: sender, Token: token})
 }
 
-// save writes the state for its owner alone: it holds the device's secret.
+// save writes the state. Only the owner can read it, because it holds the secret of the device.
 func (s *deviceState) save() error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *deviceState) save() error {
 	return nil
 }
 
-// saveReceived saves the state if what was received has changed.
+// saveReceived saves the state if the received IDs have changed.
 func (s *deviceState) saveReceived(received []string) error {
 	if slices.Equal(s.Received, received) {
 		return nil
@@ -97,7 +97,7 @@ func (s *deviceState) saveReceived(received []string) error {
 	return s.save()
 }
 
-// keep saves what was received, at bounded intervals, until ctx ends.
+// keep saves the received IDs at limited intervals until ctx ends.
 func (s *deviceState) keep(ctx context.Context, received func() []string, out *output) {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
@@ -105,7 +105,7 @@ func (s *deviceState) keep(ctx context.Context, received func() []string, out *o
 		select {
 		case <-tick.C:
 			if err := s.saveReceived(received()); err != nil {
-				out.note("%v", err) // the next one may work; the last one decides
+				out.note("%v", err) // the next save may succeed; the last one decides
 			}
 		case <-ctx.Done():
 			return

@@ -28,7 +28,7 @@ type storeCopyCmd struct {
 	JSON       bool   `help:"Output as one JSON object. Default: text."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (storeCopyCmd) Help() string {
 	return `Copies projects with their keys and limits, OAuth clients and refresh tokens, the secrets that
 identify devices and access tokens, registrations, waiting messages, and the IDs by which repeats are known (remembered).
@@ -45,7 +45,7 @@ Examples:
 `
 }
 
-// Run copies, and prints how much it was.
+// Run copies and prints the counts.
 func (c *storeCopyCmd) Run(ctx context.Context, out *output) (err error) {
 	from, err := newSide("from", c.From)
 	if err != nil {
@@ -92,13 +92,13 @@ func (c *storeCopyCmd) Run(ctx context.Context, out *output) (err error) {
 type side struct {
 	flag string
 	conf server.Config
-	dir  string // of the embedded store, "" for one of another kind
+	dir  string // directory of the embedded store, "" for another kind of store
 }
 
-// newSide reads a data directory or a store URL.
+// newSide parses a data directory or a store URL.
 func newSide(flag, value string) (s side, err error) {
 	s = side{flag: flag, conf: server.Default()}
-	s.conf.AllowEviction = true // that is for the server to refuse
+	s.conf.AllowEviction = true // only the server refuses such a Redis
 	s.conf.DataDir = value
 	scheme, rest, isURL := strings.Cut(value, ":")
 	switch {
@@ -126,10 +126,11 @@ func (s side) wrong(value, problem, mend string) error {
 	return &usageError{err: fmt.Errorf("--%s %q: %s", s.flag, value, problem), hint: mend}
 }
 
-// name tells stores apart.
+// name returns a name that identifies the store.
 func (s side) name() string { return cmp.Or(s.dir, s.conf.Store) }
 
-// checkpoint is the file that is used when none is named, "" if there is no directory to put it beside.
+// checkpoint returns the default checkpoint file, or "" if there is no directory beside which to
+// put it.
 func (s side) checkpoint() string {
 	if s.dir == "" {
 		return ""

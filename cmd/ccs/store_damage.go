@@ -13,13 +13,14 @@ import (
 	"github.com/openccs/openccs/store/diskstore"
 )
 
-// damagedStore is the store that a command looks at. No server may run on it.
+// damagedStore is the store that a command examines. No server may run on it.
 type damagedStore struct {
 	Data string `default:"${data}" placeholder:"STORE" help:"Data directory of the server, or the URL of its embedded store, such as disk:DIR."`
 	JSON bool   `help:"Output as one JSON object. Default: text."`
 }
 
-// open returns the directory of the store, and options that show how far a long verification is.
+// open returns the directory of the store, and options that show the progress of a long
+// verification.
 func (d *damagedStore) open(out *output) (dir string, o diskstore.Options, done func(), err error) {
 	s, err := newSide("data", d.Data)
 	switch {
@@ -52,7 +53,7 @@ type storeVerifyCmd struct {
 	damagedStore
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (storeVerifyCmd) Help() string {
 	return `Reads manifest, logs and the checksums of all tables, and names each damaged file with the range of keys
 and queues that cannot be read. Nothing is changed. The exit code is 1 if anything is damaged.
@@ -64,7 +65,7 @@ Examples:
 `
 }
 
-// Run verifies, and prints what is damaged.
+// Run verifies the store and prints the damage.
 func (c *storeVerifyCmd) Run(ctx context.Context, out *output) error {
 	dir, o, done, err := c.open(out)
 	if err != nil {
@@ -89,7 +90,7 @@ func (c *storeVerifyCmd) Run(ctx context.Context, out *output) error {
 	return err
 }
 
-// verified is the result for a person.
+// verified returns the result for a person.
 func verified(r *diskstore.Report) string {
 	var b strings.Builder
 	for _, d := range r.Damages {
@@ -115,7 +116,7 @@ type storeRepairCmd struct {
 	Yes bool `help:"Repair without confirmation. Default: ask."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (storeRepairCmd) Help() string {
 	return `Shows the damage and the expected loss, asks for confirmation, and then repairs the store: readable parts of
 damaged tables and logs are saved in new files, and the manifest is written again. Damaged files are moved
@@ -129,7 +130,7 @@ Examples:
 `
 }
 
-// Run repairs, and prints what is lost.
+// Run repairs the store and prints the loss.
 func (c *storeRepairCmd) Run(ctx context.Context, out *output) error {
 	dir, o, done, err := c.open(out)
 	if err != nil {

@@ -9,7 +9,7 @@ type versionCmd struct {
 	JSON bool `help:"Output as one JSON object. Default: text."`
 }
 
-// Help shows how it is called.
+// Help returns the long help with examples.
 func (versionCmd) Help() string {
 	return `Examples:
 
