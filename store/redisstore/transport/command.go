@@ -6,13 +6,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// commandCalls is how many calls one command carries at most, so that Redis does not stand still for them.
+// commandCalls is the greatest number of calls in one command, so that Redis does not stand still
+// for them.
 const commandCalls = 100
 
-// command is what Redis is told at once: a call, or as many as there are of a script that takes them together.
+// command is one EVALSHA: a call, or several calls of a batch script.
 type command []*Call
 
-// group makes commands of calls. Those of one script stay in order.
+// group makes commands from calls. The calls of one script stay in order.
 func group(calls []*Call) (commands []command) {
 	open := make(map[*Script]int, 4)
 	for _, c := range calls {
@@ -27,9 +28,10 @@ func group(calls []*Call) (commands []command) {
 	return commands
 }
 
-// args are the arguments of the command. The keys of a batch are in its parts: in a cluster, KEYS must be of one
-// slot, and a script may yet touch any that this Redis has. Of a slot that has moved, the first look at either
-// key fails, and with it the part alone, before it has changed anything.
+// args returns the arguments of the command. The keys of a batch are in its parts, because in a
+// cluster all KEYS must be of one slot. A script may still touch any key that this Redis has. If a
+// slot has moved, the first look at either key fails. Then only that part fails, before it has
+// changed anything.
 func (m command) args() []any {
 	first := m[0]
 	if !first.Script.batch {
@@ -55,10 +57,10 @@ func (m command) args() []any {
 	return all
 }
 
-// partHeader is the bytes before each part.
+// partHeader is the number of bytes before each part.
 const partHeader = 2 * 4
 
-// done hands each call what Redis has replied to it.
+// done gives each call its reply from Redis.
 func (m command) done(reply any, err error) {
 	if errors.Is(err, redis.Nil) {
 		err = nil

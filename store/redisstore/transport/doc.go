@@ -1,5 +1,6 @@
-// Package transport takes calls of scripts to the Redis that has their keys: one instance, one behind sentinels, or the
-// primaries of a cluster. It knows nothing of what the scripts do. Any goroutine may use a Transport.
+// Package transport sends calls of scripts to the Redis that has their keys: one instance, one
+// watched by sentinels, or the primaries of a cluster. It does not depend on what the scripts do.
+// Any goroutine may use a Transport.
 //
 //	Run, Carry                    repeats what failed and may be repeated, until Options.Retry has passed   run.go
 //	   |
@@ -26,23 +27,26 @@
 //
 // # Calls
 //
-// All calls for one Redis go through one pipe: while Redis works on a pipeline, the next gathers. Calls that replicas
-// must confirm have a pipe of their own, so that the others do not wait for them. A call that certainly changed nothing
-// is repeated until Options.Retry has passed. A call whose reply was lost is repeated only if it is Safe.
+// All calls for one Redis go through one pipe: while Redis works on a pipeline, the next gathers.
+// Calls that replicas must confirm have a pipe of their own, so that the others do not wait for
+// them. A call that certainly changed nothing is repeated until Options.Retry has passed. A call
+// whose reply was lost is repeated only if it is Safe.
 //
 // Read and ReadEach run plain commands that change nothing.
 //
 // # Trouble
 //
-// A Redis is down if it does not answer, weak if too few of its replicas confirm what it is told, full if its memory is
-// used up (maxmemory). Calls notice that, and a look every lookEvery notices its end. The log says both, once; of the
-// only Redis, Health does. In a cluster, calls for a Redis in trouble fail at once with store.ErrUnavailable while the
-// others work. A weak or full Redis is told nothing new, but hands out and forgets what it has. A call that is not Hasty
-// waits for the end of the trouble, as long as Options.Retry says. Calls for the queue of one device are not; calls for
-// the queue of a sender are, because a connection of an app server carries messages of all queues.
+// A Redis is down if it does not answer, weak if too few of its replicas confirm changes, and full
+// if its memory is used up (maxmemory). Calls find trouble, and a look every lookEvery finds its
+// end. The log reports both, once; for the only Redis, Health does. In a cluster, calls for a Redis
+// in trouble fail at once with store.ErrUnavailable while the others work. A weak or full Redis
+// gets no new data, but still gives out and forgets entries. A call that is not Hasty waits for the
+// end of the trouble until Options.Retry has passed. Calls for the queue of one device are not
+// Hasty. Calls for the queue of a sender are, because a connection of an app server carries
+// messages of all queues.
 //
-// Set cluster-require-full-coverage to no. Otherwise Redis itself has all primaries refuse everything until the dead
-// one's replica has taken over.
+// Set cluster-require-full-coverage to no. Otherwise all primaries of Redis refuse everything until
+// the replica of the dead primary has taken over.
 //
 // Lock order: health.mu, then pipes.mu. Neither is held over I/O.
 package transport

@@ -9,12 +9,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// dialError says that there was no connection, so that nothing was sent.
+// dialError says that there was no connection, so nothing was sent.
 type dialError struct{ error }
 
 func (e dialError) Unwrap() error { return e.error }
 
-// dialHook makes what a client says of dialling a dialError.
+// dialHook turns the dial errors of a client into dialErrors.
 type dialHook struct{}
 
 func (dialHook) DialHook(next redis.DialHook) redis.DialHook {
@@ -35,26 +35,27 @@ func (dialHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // errShardGone says that a call waited for a Redis that has left the cluster.
 var errShardGone = errors.New("that Redis has left the cluster")
 
-// errFallen says that a call was not sent: its Redis stopped answering while the call waited for its turn.
+// errFallen says that a call was not sent, because its Redis stopped answering while the call
+// waited.
 var errFallen = errors.New("the Redis does not answer")
 
-// isSilence reports whether an error says that a Redis did not answer. If it cannot be connected to, or says what it
-// lacks, a call finds that out at once.
+// isSilence reports whether an error says that a Redis did not answer. If a Redis refuses
+// connections or reports its state, a call finds that out at once.
 func isSilence(err error) bool {
 	var dial dialError
 	var timeout net.Error
 	return !errors.As(err, &dial) && errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// refusals are the errors by which Redis says that it did not begin with a command, but may do so later. The
-// last two are what a part of a batch gets whose slot has moved, or is moving.
+// refusals are the errors by which Redis says that it did not begin a command, but may do so later.
+// A part of a batch gets one of the last two if its slot has moved, or is moving.
 var refusals = []string{
 	"LOADING", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY", "NOSCRIPT",
 	"max number of clients reached",
 	"Script attempted to access a non local key", "Script attempted to execute a",
 }
 
-// away are those of the refusals after which a look at the Redis tells whether it can do anything.
+// away are the refusals after which a look at the Redis finds out whether it can do anything.
 var away = []string{"LOADING", "CLUSTERDOWN", "READONLY", "MASTERDOWN"}
 
 // isAway reports whether an answer of Redis says that it has no data now, or may not change any.
@@ -83,7 +84,8 @@ func untouched(err error) bool {
 		errors.Is(err, errShardGone) || errors.Is(err, errFallen)
 }
 
-// Lost reports whether nobody knows if a failed call was carried out: its reply never came.
+// Lost reports whether the reply of a failed call never came, so that the call may have been
+// carried out.
 func Lost(err error) bool {
 	var said redis.Error
 	var refused *refusedError
@@ -91,14 +93,14 @@ func Lost(err error) bool {
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// trouble reports whether an error of a call says that a Redis needs to be looked at.
+// trouble reports whether an error of a call means that a Redis must be looked at.
 func trouble(err error) bool {
 	var refused *refusedError
 	return !errors.As(err, &refused) && !errors.Is(err, errShardGone) && !errors.Is(err, redis.ErrClosed) &&
 		(Lost(err) || isAway(err) || errors.Is(err, ErrReplicas) || redis.HasErrorPrefix(err, "OOM"))
 }
 
-// unavailable reports whether an error passes when Redis does what it does not do now.
+// unavailable reports whether an error passes once Redis works again.
 func unavailable(err error) bool {
 	return Lost(err) || untouched(err) || errors.Is(err, ErrReplicas) || hasPrefix(err, []string{"OOM", "MISCONF"}) ||
 		errors.As(err, new(*refusedError))

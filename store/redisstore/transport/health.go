@@ -17,17 +17,17 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// condition is what a Redis can do, best first.
+// condition says how well a Redis works, best first.
 type condition int
 
 const (
 	well condition = iota
-	full           // its memory is used up: nothing can be put
-	weak           // too few replicas have what it is told: nothing is put
+	full           // its memory is used up: no put
+	weak           // too few replicas confirm changes: no put
 	down           // it does not answer, or has no data: nothing works
 )
 
-// String is what the log says.
+// String returns the text for the log.
 func (c condition) String() string {
 	return [...]string{
 		well: "Redis works",
@@ -41,18 +41,20 @@ const (
 	lookEvery   = 250 * time.Millisecond // between two looks at a Redis that is not well
 	lookTimeout = time.Second            // for a look, or for the replicas to confirm it
 	lookKept    = time.Second            // the key that a look writes
-	calmAfter   = 3 * time.Second        // without trouble, before the log says that a Redis works again
+	// calmAfter is the time without trouble before the log says that a Redis works again.
+	calmAfter = 3 * time.Second
 
 	probeEvery   = time.Second // between two probes of a Redis that is well
 	probeTimeout = time.Second // for the answer to a probe
 )
 
-// health is what is known of one Redis. Calls find trouble; then a look at it every lookEvery finds its end.
+// health is the state of one Redis. Calls find trouble; then a look at it every lookEvery finds its
+// end.
 type health struct {
 	t       *Transport
 	client  redis.UniversalClient
 	key     string        // a key of one of its slots, that a look writes
-	gone    chan struct{} // closed when the store uses it no more
+	gone    chan struct{} // closed when the store no longer uses the Redis
 	unclear atomic.Bool   // is is not well, or the first look is under way
 
 	mu      sync.Mutex
@@ -60,7 +62,7 @@ type health struct {
 	cause   error
 	looking bool
 	verdict chan struct{} // closed after the first look; nil while none is under way
-	silent  bool          // it is down because it does not answer, which a call would only find out slowly
+	silent  bool          // down because it does not answer; a call would find out slowly
 	fallen  chan struct{} // closed when silent begins, and made again when that ends
 
 	// Of the log. It says the same of the only Redis as the store's user does that asks for Health.
@@ -70,7 +72,7 @@ type health struct {
 	calm  *time.Timer // says that it has ended
 }
 
-// refusedError says that a call was not sent, for its Redis is in trouble.
+// refusedError says that a call was not sent, because its Redis is in trouble.
 type refusedError struct {
 	is    condition
 	cause error
@@ -79,10 +81,11 @@ type refusedError struct {
 
 func (e *refusedError) Error() string { return fmt.Sprintf("%s (%v)", e.is, e.cause) }
 
-// errStalled says that a Redis has not answered for so long that the others shall not wait for it.
+// errStalled says that a Redis has not answered for so long that the calls for others must not wait
+// for it.
 var errStalled = errors.New("no answer in time")
 
-// found takes note of what a call met, and has the Redis looked at.
+// found notes the error of a call and starts a look at the Redis.
 func (h *health) found(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -98,14 +101,14 @@ func (h *health) found(err error) {
 	h.look()
 }
 
-// unproven has callers wait for the first look. It is called before anybody uses the Redis.
+// unproven makes callers wait for the first look. It is called before any use of the Redis.
 func (h *health) unproven() {
 	h.verdict = make(chan struct{})
 	h.unclear.Store(true)
 }
 
-// probeLoop probes each Redis that is well until the store ends. A Redis that stands still keeps its connections, so
-// that calls would only find out when their answers are overdue.
+// probeLoop probes each Redis that is well until the store ends. A Redis that stands still keeps
+// its connections, so calls would notice only when their answers are overdue.
 func (t *Transport) probeLoop() {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
@@ -128,14 +131,14 @@ func (t *Transport) probeLoop() {
 	}
 }
 
-// probe has a Redis looked at that does not answer in time.
+// probe starts a look at a Redis that does not answer in time.
 func (h *health) probe() {
 	ctx, cancel := context.WithTimeout(h.t.pipes.ctx, probeTimeout)
 	defer cancel()
 	err := h.client.Ping(ctx).Err()
 	switch {
 	case err == nil, h.t.pipes.ctx.Err() != nil:
-	case errors.Is(err, redis.ErrClosed): // this Redis has left the cluster; the next call finds out
+	case errors.Is(err, redis.ErrClosed): // it left the cluster; the next call finds out
 	case ctx.Err() != nil:
 		h.found(fmt.Errorf("no answer for %s: %w", probeTimeout, err))
 	case trouble(err):
@@ -143,7 +146,7 @@ func (h *health) probe() {
 	}
 }
 
-// begin has a Redis looked at.
+// begin starts a look at the Redis.
 func (h *health) begin() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -185,7 +188,7 @@ func (h *health) lookOnce() condition {
 	return is
 }
 
-// examine writes a key and waits for the replicas that have to confirm it.
+// examine writes a key and waits for the replicas that must confirm it.
 func (h *health) examine() (condition, error) {
 	ctx, cancel := context.WithTimeout(h.t.pipes.ctx, 2*lookTimeout)
 	defer cancel()
@@ -225,7 +228,8 @@ func (h *health) examine() (condition, error) {
 	return well, nil
 }
 
-// attached is how many replicas are attached, which takes no time to find out, where one of them has to confirm anything.
+// attached returns how many replicas are attached, where one of them must confirm anything. Finding
+// out takes no time.
 func (h *health) attached(ctx context.Context) (n int, known bool) {
 	if h.t.opts.Wait <= 0 {
 		return 0, false
@@ -280,7 +284,7 @@ func (h *health) become(is condition, cause error) {
 	}
 }
 
-// level is the level of a line of the log.
+// level returns the level of a log line.
 func (h *health) level(l zapcore.Level) zapcore.Level {
 	if h.only {
 		return zap.DebugLevel
@@ -288,7 +292,7 @@ func (h *health) level(l zapcore.Level) zapcore.Level {
 	return l
 }
 
-// end is for a Redis that the store uses no more.
+// end ends the use of a Redis.
 func (h *health) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -304,7 +308,7 @@ func (h *health) end() {
 	}
 }
 
-// now is the condition, after the first look.
+// now returns the condition, after the first look.
 func (h *health) now(ctx context.Context) (condition, error) {
 	if !h.unclear.Load() {
 		return well, nil
@@ -331,7 +335,7 @@ func (h *health) falls() <-chan struct{} {
 	return h.fallen
 }
 
-// refusal is why calls are not sent to a Redis that is silent, nil if it is not. They may wait for its end.
+// refusal returns why calls are not sent to a silent Redis, or nil. They may wait for its end.
 func (h *health) refusal() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -341,8 +345,8 @@ func (h *health) refusal() error {
 	return &refusedError{h.is, h.cause, true}
 }
 
-// admit ends those of some calls that the condition of their Redis does not permit, and returns the others: those that
-// replicas have to confirm, and those for which nobody waits.
+// admit ends the calls that the condition of their Redis does not permit, and returns the others.
+// It separates those that replicas must confirm from those that need no confirmation.
 func (sh *shard) admit(ctx context.Context, calls []*Call) (plain, durable []*Call) {
 	if !sh.failsFast && sh.health.unclear.Load() {
 		if err := sh.health.refusal(); err != nil {
@@ -370,14 +374,14 @@ func (sh *shard) admit(ctx context.Context, calls []*Call) (plain, durable []*Ca
 		case c.Durable && !c.Relaxed:
 			c.Err = &refusedError{is, cause, !c.Hasty}
 		default:
-			c.Durable = false // nobody could confirm it
+			c.Durable = false // no replica could confirm it
 			open = append(open, c)
 		}
 	}
 	return open, nil
 }
 
-// split sorts calls by whether replicas have to confirm them.
+// split sorts calls by whether replicas must confirm them.
 func split(calls []*Call) (plain, durable []*Call) {
 	for _, c := range calls {
 		if c.Durable {
@@ -389,7 +393,7 @@ func split(calls []*Call) (plain, durable []*Call) {
 	return plain, durable
 }
 
-// Health implements store.Health: calls are refused if no Redis can do what it is told.
+// Health implements store.Health: calls are refused if no Redis can work.
 func (t *Transport) Health() error {
 	t.pipes.mu.RLock()
 	all := slices.Collect(maps.Values(t.pipes.byClient))
@@ -408,7 +412,7 @@ func (t *Transport) Health() error {
 	return worst
 }
 
-// addrOf is where a client connects to.
+// addrOf returns the address that a client connects to.
 func addrOf(c redis.UniversalClient) string {
 	if one, ok := c.(*redis.Client); ok {
 		return one.Options().Addr

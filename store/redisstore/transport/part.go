@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Scripts that take parts unpack them with struct.unpack, little endian: counts are 4 bytes, numbers that may be
-// larger are doubles, and texts stand behind their lengths.
+// Scripts that take parts unpack them with struct.unpack, little endian. Counts are 4 bytes,
+// numbers that may be larger are doubles, and texts follow their lengths.
 
 // AppendCount appends a count.
 func AppendCount(b []byte, n int) []byte {

@@ -10,25 +10,26 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What waits for one Redis, and what is sent to it at once.
+// Limits of the calls that wait for one Redis, and of those in one pipeline.
 const (
 	pipeWaiting = 1024    // parcels that wait to be sent; beyond, callers wait
 	pipeCalls   = 1000    // calls in a pipeline
 	pipeBytes   = 1 << 20 // of the entries in them
 )
 
-// pipe sends calls to one Redis. While it works on one pipeline, the next gathers: what has arrived goes out
-// together, and waits for nothing else. A second pipeline at the same time gains nothing: both are smaller then.
+// pipe sends calls to one Redis. While it works on one pipeline, the next gathers all calls that
+// arrive. They go out together and wait for nothing else. A second pipeline at the same time gains
+// nothing: both are smaller then.
 type pipe struct {
 	client  redis.UniversalClient
 	scripts *Scripts
 	wait    replicas
 	parcels chan *parcel
-	gone    <-chan struct{} // closed when the pipe takes nothing any more
-	working sync.WaitGroup  // until nothing is under way any more
+	gone    <-chan struct{} // closed when the pipe takes no more parcels
+	working sync.WaitGroup  // done when no call is running any more
 }
 
-// parcel is the calls of one run for one Redis.
+// parcel holds the calls of one run for one Redis.
 type parcel struct {
 	pipe  *pipe
 	calls []*Call
@@ -39,8 +40,8 @@ type parcel struct {
 // The states of a parcel.
 const (
 	waiting int32 = iota
-	taken         // by the pipe, which will end it
-	given         // up, by who had sent it
+	taken         // by the pipe, which ends it
+	given         // up, by its sender
 )
 
 func newPipe(client redis.UniversalClient, scripts *Scripts, wait replicas, gone <-chan struct{}) *pipe {
@@ -51,7 +52,7 @@ func newPipe(client redis.UniversalClient, scripts *Scripts, wait replicas, gone
 	return p
 }
 
-// send hands a parcel to the pipe.
+// send passes a parcel to the pipe.
 func (p *pipe) send(ctx context.Context, calls []*Call) *parcel {
 	l := &parcel{pipe: p, calls: calls, done: make(chan struct{})}
 	select {
@@ -64,9 +65,9 @@ func (p *pipe) send(ctx context.Context, calls []*Call) *parcel {
 	return l
 }
 
-// await returns when a parcel has ended. What the pipe has taken is waited for even if ctx ends: a claim that
-// nobody waits for would be nobody's. With patience, false says that the parcel has not ended in that time; it
-// belongs to the pipe then.
+// await returns when a parcel has ended. If the pipe has taken the parcel, await waits even if ctx
+// ends: otherwise no caller would own its claims. With patience, false says that the parcel has not
+// ended in that time; it then belongs to the pipe.
 func (l *parcel) await(ctx context.Context, patience time.Duration) bool {
 	var late <-chan time.Time
 	if patience > 0 {
@@ -108,7 +109,7 @@ func (l *parcel) giveUp(err error) {
 	close(l.done)
 }
 
-// work sends what has arrived, a pipeline at a time.
+// work sends the parcels that have arrived, a pipeline at a time.
 func (p *pipe) work() {
 	for {
 		select {
@@ -120,9 +121,9 @@ func (p *pipe) work() {
 	}
 }
 
-// gather takes all that has arrived, within the limits of one pipeline.
+// gather takes all parcels that have arrived, within the limits of one pipeline.
 func (p *pipe) gather(first *parcel) (parcels []*parcel) {
-	runtime.Gosched() // callers that were just answered may be about to send more
+	runtime.Gosched() // callers that just got answers may send more
 	calls, bytes := 0, 0
 	for l := first; ; {
 		if l.state.CompareAndSwap(waiting, taken) {
@@ -164,7 +165,7 @@ func (p *pipe) exchange(parcels []*parcel) {
 	}
 }
 
-// pipeline sends calls at once and reads what they return.
+// pipeline sends calls at once and reads their replies.
 func (p *pipe) pipeline(calls []*Call) {
 	if len(calls) == 0 {
 		return
@@ -184,7 +185,7 @@ func (p *pipe) pipeline(calls []*Call) {
 	confirm()
 }
 
-// teach has Redis learn all scripts.
+// teach loads all scripts into Redis.
 func (p *pipe) teach() error {
 	_, err := p.client.Pipelined(context.Background(), func(batch redis.Pipeliner) error {
 		for _, s := range p.scripts.all {

@@ -11,14 +11,14 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// The time between two tries to read from a Redis that is not there doubles from the first to the last.
+// The time between two tries to read from an unreachable Redis doubles from the first to the last.
 const (
 	firstReadPause = 20 * time.Millisecond
 	lastReadPause  = 500 * time.Millisecond
 )
 
-// Read runs commands that change nothing, as one batch for each shard. While Redis is not there it tries
-// again, as long as Options.Retry says: then fill is called again.
+// Read runs commands that change nothing, as one batch for each shard. While Redis is unreachable
+// it tries again until Options.Retry has passed: then fill is called again.
 func (t *Transport) Read(ctx context.Context, fill func(p redis.Pipeliner)) error {
 	giveUp := time.Now().Add(t.opts.Retry)
 	for pause := firstReadPause; ; pause = min(2*pause, lastReadPause) {
@@ -67,8 +67,9 @@ func (t *Transport) onlyRefuses() error {
 	return sh.health.refusal()
 }
 
-// ReadEach runs one command for each of n keys, as Read does; a key of "" has none. In a cluster it does not wait for
-// a Redis in trouble: errs has the error of each command that failed so, and is nil if there is none.
+// ReadEach runs one command for each of n keys, as Read does; a key of "" has none. In a cluster it
+// does not wait for a Redis in trouble: errs then has the error of each failed command. Without
+// failures errs is nil.
 func (t *Transport) ReadEach(ctx context.Context, n int, key func(i int) string, add func(p redis.Pipeliner, i int) redis.Cmder) (errs []error, err error) {
 	cluster, ok := t.rdb.(*redis.ClusterClient)
 	if !ok {
@@ -139,7 +140,7 @@ func (t *Transport) ReadEach(ctx context.Context, n int, key func(i int) string,
 	return errs, nil
 }
 
-// FirstError returns the first error of a pipeline; that there is nothing under a key is none.
+// FirstError returns the first error of a pipeline. A missing key is no error.
 func FirstError(cmds []redis.Cmder, err error) error {
 	if len(cmds) == 0 {
 		return err
@@ -152,8 +153,8 @@ func FirstError(cmds []redis.Cmder, err error) error {
 	return nil
 }
 
-// passing reports whether an error may go away by itself: there is no connection, or the one that answers
-// cannot do it now.
+// passing reports whether an error may pass by itself: there is no connection, or the Redis that
+// answers cannot do it now.
 func passing(err error) bool {
 	var answer redis.Error
 	if !errors.As(err, &answer) {

@@ -11,20 +11,23 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// stall is how long calls for several shards wait for one of them before they go on without it.
+// stall is how long calls for several shards wait for one of them before they continue without it.
 const stall = 2 * time.Second
 
 // shard is a Redis: the only one, or a primary of a cluster.
 type shard struct {
-	client    redis.UniversalClient
-	health    health
-	failsFast bool // there are others, which shall not wait for this one
+	client redis.UniversalClient
+	health health
+	// failsFast says that there are other shards, which must not wait for this one.
+	failsFast bool
 	plain     *pipe
-	durable   *pipe         // of calls that replicas have to confirm, for which the others do not wait; plain if none have to
-	gone      chan struct{} // closed when it is used no more
+	// durable has the calls that replicas must confirm, so that the others do not wait for those.
+	// It is plain if no call needs replicas.
+	durable *pipe
+	gone    chan struct{} // closed when it is no longer used
 }
 
-// pipes is each Redis.
+// pipes holds each Redis.
 type pipes struct {
 	ctx    context.Context // of looks; ends with the store
 	cancel context.CancelFunc
@@ -35,7 +38,7 @@ type pipes struct {
 	closed   bool
 }
 
-// replicas is what replicas have to confirm.
+// replicas returns the replicas that must confirm a change.
 func (t *Transport) replicas() replicas { return replicas{t.opts.Wait, t.opts.WaitTimeout, t.waitAOF} }
 
 // send sends calls, each to the Redis that has its slot, and returns when all have ended.
@@ -73,7 +76,7 @@ func (t *Transport) send(ctx context.Context, calls []*Call) {
 	}
 }
 
-// sendTo sends calls to one Redis. Several says that others wait for these too.
+// sendTo sends calls to one Redis. If several is true, calls for other shards wait for these too.
 func (t *Transport) sendTo(ctx context.Context, client redis.UniversalClient, calls []*Call, several bool) {
 	sh := t.shardOf(client, calls[0].Keys[0])
 	if sh == nil {
@@ -116,7 +119,7 @@ func (t *Transport) sendTo(ctx context.Context, client redis.UniversalClient, ca
 	}
 }
 
-// carry has a pipe carry out calls. If all are hasty, they fail with errStalled after the patience.
+// carry passes calls to a pipe. If all are hasty, they fail with errStalled after the patience.
 func (sh *shard) carry(ctx context.Context, p *pipe, calls []*Call, patience time.Duration) {
 	if len(calls) == 0 {
 		return
@@ -125,7 +128,7 @@ func (sh *shard) carry(ctx context.Context, p *pipe, calls []*Call, patience tim
 		sh.await(ctx, p.send(ctx, calls))
 		return
 	}
-	// What the pipe has in its hands stays its own if nobody waits any more.
+	// A call that the pipe has taken stays the pipe's, even if its caller no longer waits.
 	copies, sent := make([]Call, len(calls)), make([]*Call, len(calls))
 	for i, c := range calls {
 		copies[i] = *c
@@ -142,7 +145,8 @@ func (sh *shard) carry(ctx context.Context, p *pipe, calls []*Call, patience tim
 	}
 }
 
-// await returns when a parcel has ended. A parcel that the pipe has not taken when the Redis falls silent gives up.
+// await returns when a parcel has ended. A parcel that the pipe has not taken when the Redis falls
+// silent gives up.
 func (sh *shard) await(ctx context.Context, l *parcel) {
 	select {
 	case <-l.done:
@@ -164,7 +168,7 @@ func allHasty(calls []*Call) bool {
 	return true
 }
 
-// shardOf returns a Redis, perhaps the only one, which has a key; nil when the store is closed.
+// shardOf returns the Redis that has a key, perhaps the only one; nil when the store is closed.
 func (t *Transport) shardOf(client redis.UniversalClient, key string) *shard {
 	ps := &t.pipes
 	ps.mu.RLock()
@@ -196,7 +200,7 @@ func (t *Transport) makeShard(client redis.UniversalClient, key string) (sh *sha
 	if wait.count > 0 {
 		sh.durable = newPipe(client, t.opts.Scripts, wait, sh.gone)
 		if sh.failsFast {
-			sh.health.unproven() // a replica that was made the primary may have none itself
+			sh.health.unproven() // a promoted replica may have no replicas itself
 		}
 	}
 	ps.byClient[client] = sh

@@ -15,8 +15,9 @@ const (
 	maxBackoff   = 250 * time.Millisecond
 )
 
-// Run runs calls, each as soon as it can, and returns when all have ended. The error of each is in it; Run
-// returns the first. The calls of one run reach each slot in order, but for those that had to be tried again.
+// Run runs calls, each as soon as possible, and returns when all have ended. Each call holds its
+// error; Run returns the first. The calls of one run reach each slot in order, except those that
+// were tried again.
 func (t *Transport) Run(ctx context.Context, calls ...*Call) error {
 	if err := t.Usable(ctx); err != nil {
 		return err
@@ -35,7 +36,7 @@ func (t *Transport) RunClosing(ctx context.Context, calls []*Call) error {
 	return nil
 }
 
-// Carry runs calls. The error of each is in it.
+// Carry runs calls. Each call holds its error.
 func (t *Transport) Carry(ctx context.Context, calls []*Call) {
 	if len(calls) == 0 {
 		return
@@ -46,7 +47,7 @@ func (t *Transport) Carry(ctx context.Context, calls []*Call) {
 	}
 }
 
-// insist tries calls again that have failed and may be repeated.
+// insist tries failed calls again if they may be repeated.
 func (t *Transport) insist(ctx context.Context, calls []*Call) {
 	over := time.NewTimer(t.opts.Retry)
 	defer over.Stop()
@@ -72,7 +73,7 @@ func (t *Transport) insist(ctx context.Context, calls []*Call) {
 	}
 }
 
-// retry is those calls that have failed and may be repeated.
+// retry returns the failed calls that may be repeated.
 func (t *Transport) retry(calls []*Call) (again []*Call) {
 	for _, c := range calls {
 		if c.Err != nil && !errors.Is(c.Err, store.ErrClosed) && !errors.Is(c.Err, errStalled) && (untouched(c.Err) || c.Safe && Lost(c.Err)) {

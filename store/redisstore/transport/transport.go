@@ -14,7 +14,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Options are what a Transport needs to know beside its client.
+// Options are the options of a Transport.
 type Options struct {
 	Logger      *zap.Logger
 	Scripts     *Scripts // that calls may run
@@ -22,14 +22,14 @@ type Options struct {
 	Wait        int // replicas that must confirm what is durable
 	WaitTimeout time.Duration
 
-	// LookKey returns the key that is written to find out whether the Redis of another key works. It must be in the
-	// same slot.
+	// LookKey returns the key that is written to find out whether the Redis of another key works.
+	// It must be in the same slot.
 	LookKey func(key string) string
 }
 
 // Transport runs calls on Redis. Any goroutine may use it.
 type Transport struct {
-	// Static after New, but for waitAOF, which is set before the first call.
+	// Static after New, except waitAOF, which is set before the first call.
 	rdb     redis.UniversalClient
 	log     *zap.Logger
 	opts    Options
@@ -39,7 +39,7 @@ type Transport struct {
 	pipes  pipes
 }
 
-// New makes a Transport of a client, which belongs to it from then on.
+// New makes a Transport that owns its client from then on.
 func New(rdb redis.UniversalClient, o Options) *Transport {
 	t := &Transport{rdb: rdb, log: o.Logger, opts: o}
 	t.pipes.byClient = map[redis.UniversalClient]*shard{}
@@ -54,13 +54,14 @@ func New(rdb redis.UniversalClient, o Options) *Transport {
 	return t
 }
 
-// WaitForSync makes replicas confirm only what they have synced to disk. It must be called before the first call.
+// WaitForSync makes replicas confirm a change only after they synced it to disk. It must be called
+// before the first call.
 func (t *Transport) WaitForSync(synced bool) { t.waitAOF = synced }
 
 // StopTaking makes every method but RunClosing return store.ErrClosed.
 func (t *Transport) StopTaking() { t.closed.Store(true) }
 
-// Close waits for the calls under way and closes the client.
+// Close waits for running calls and closes the client.
 func (t *Transport) Close() error {
 	t.closed.Store(true)
 	t.pipes.close()
@@ -75,7 +76,7 @@ func (t *Transport) Usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Translate makes a client's error one of package store's where there is one.
+// Translate turns a client's error into one of package store where there is one.
 func (t *Transport) Translate(err error) error {
 	if errors.Is(err, redis.ErrClosed) || t.closed.Load() && errors.Is(err, net.ErrClosed) {
 		return store.ErrClosed

@@ -9,10 +9,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrReplicas says that too few replicas have what a call has changed. It may be lost, or not.
+// ErrReplicas says that too few replicas have the changes of a call. The changes may be lost, or
+// not.
 var ErrReplicas = errors.New("too few replicas have it")
 
-// replicas is how many replicas must have what is promised, and how long they may take.
+// replicas says how many replicas must have a durable change, and how long they may take.
 type replicas struct {
 	count   int
 	timeout time.Duration
@@ -26,7 +27,7 @@ func (r replicas) command() []any {
 	return []any{"WAIT", r.count, r.timeout.Milliseconds()}
 }
 
-// answer is how many replicas have it. WAITAOF counts Redis itself first.
+// answer returns how many replicas have it. WAITAOF counts Redis itself first.
 func (r replicas) answer(cmd *redis.Cmd) (n int, err error) {
 	if !r.synced {
 		return cmd.Int()
@@ -38,8 +39,9 @@ func (r replicas) answer(cmd *redis.Cmd) (n int, err error) {
 	return int(counts[1]), nil
 }
 
-// ask adds to a pipeline that replicas have to confirm it, if that matters to any of its calls. What it
-// returns is to be called afterwards: it fails the calls to which it matters if too few have.
+// ask adds a request for confirmation by replicas to a pipeline, if any of its calls needs that.
+// The caller must call the returned function afterwards: it fails those calls if too few replicas
+// have confirmed.
 func (r replicas) ask(ctx context.Context, batch redis.Pipeliner, calls []*Call) (confirm func()) {
 	var durable []*Call
 	for _, c := range calls {
