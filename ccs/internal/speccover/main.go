@@ -36,7 +36,8 @@ func run(w io.Writer) error {
 	return nil
 }
 
-// print writes the table: a section, then what names it. A page or chapter that is left out as a whole gets one line.
+// print writes the table: each section, then the names of its tests and files. An omitted page or
+// chapter gets one line.
 func (s spec) print(w io.Writer, c coverage) {
 	covered, all := 0, 0
 	for _, x := range s {
@@ -60,7 +61,8 @@ func (s spec) print(w io.Writer, c coverage) {
 	fmt.Fprintf(w, "%d of %d sections are named by a test, a vector or a golden stream\n", covered, all)
 }
 
-// wrap writes names in lines of a terminal's width. Those of one directory, or package, share a line's beginning.
+// wrap writes names in lines of a terminal's width. Names in one directory or package share the
+// beginning of a line.
 func wrap(w io.Writer, names []string) {
 	const width, indent = 118, "         "
 	line, group := "", ""

@@ -12,7 +12,8 @@ import (
 // pagesDir has the pages of the specification.
 const pagesDir = "ccs/docs/spec"
 
-// pages are the pages, by the name that references use. ccs/docs/glossary.md lists the same names.
+// pages lists the pages with the names that references use. ccs/docs/glossary.md lists the same
+// names.
 var pages = []struct{ name, file string }{
 	{"CCS", "ccs.md"},
 	{"DEV", "device.md"},

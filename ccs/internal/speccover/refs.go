@@ -45,7 +45,8 @@ var pageNames = func() map[string]string {
 	return names
 }()
 
-// references lists what a text names, each once. A range of sections names those between its ends too.
+// references returns the sections that a text names, each once. A range of sections includes those
+// between its ends.
 func (s spec) references(text string) (found []reference) {
 	text = folded.ReplaceAllString(text, " ")
 	for _, at := range start.FindAllStringSubmatchIndex(text, -1) {
@@ -82,7 +83,7 @@ func (s spec) references(text string) (found []reference) {
 	return slices.Compact(found)
 }
 
-// between lists the leaves after one section and before another.
+// between returns the leaves after one section and before another.
 func (s spec) between(first, last string) (all []reference) {
 	i, j := s.index(first), s.index(last)
 	if i < 0 || j < i {
@@ -110,8 +111,8 @@ func (s spec) resolve(r reference) string {
 	return ""
 }
 
-// sources is what the source lines of a file below testdata say; they are in its header, which ends with a
-// blank line.
+// sources returns the source lines of a file below testdata. They are in its header, which ends
+// with a blank line.
 func sources(file string) string {
 	head, _, _ := strings.Cut(file, "\n\n")
 	var b strings.Builder

@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// here is this package, whose tests speak of references and make none.
+// here is this package. Its tests contain references that do not count.
 const here = "ccs/internal/speccover"
 
-// coverage lists for each section number what names it.
+// coverage lists for each section number the tests and files that name it.
 type coverage map[string][]string
 
 func (c coverage) add(name string, refs []reference) {
@@ -56,7 +56,7 @@ func (s spec) scan(module fs.FS) (coverage, error) {
 	return c, err
 }
 
-// skip leaves out other modules in the module, and what git and Node keep.
+// skip excludes other modules inside the module, and the directories of git and Node.
 func skip(module fs.FS, dir string) error {
 	if dir == "." {
 		return nil
@@ -100,7 +100,7 @@ func isTest(name string) bool {
 	return slices.ContainsFunc([]string{"Test", "Fuzz", "Example"}, func(p string) bool { return strings.HasPrefix(name, p) })
 }
 
-// moduleRoot is the directory of the go.mod that dir is below.
+// moduleRoot returns the nearest directory above dir that has a go.mod.
 func moduleRoot(dir string) (string, error) {
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {

@@ -26,8 +26,8 @@ var without = map[string]string{
 	"WEBPUSH":  notBuilt,
 }
 
-// reasonWithout says why nothing has to name a section, "" if something must. exact is true if the reason is for
-// this section only.
+// reasonWithout returns the reason why a section needs no test, or "" if it needs one. exact is
+// true if the reason is for this section only.
 func reasonWithout(number string) (reason string, exact bool) {
 	page, of, _ := strings.Cut(number, " ")
 	chapter, _, _ := strings.Cut(of, ".")
