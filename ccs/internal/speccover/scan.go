@@ -100,7 +100,7 @@ func isTest(name string) bool {
 	return slices.ContainsFunc([]string{"Test", "Fuzz", "Example"}, func(p string) bool { return strings.HasPrefix(name, p) })
 }
 
-// moduleRoot returns the nearest directory above dir that has a go.mod.
+// moduleRoot returns the nearest directory with a go.mod: dir or one above it.
 func moduleRoot(dir string) (string, error) {
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
