@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -71,24 +70,6 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 	in.SetLimit(mcs.MaxFrame)
 	return s, nil
 }
-
-func (c *conn) authenticate(req *mcs.LoginRequest) (ccs.DeviceID, error) {
-	if req.AuthService != 0 && req.AuthService != mcs.AuthServiceAndroidID {
-		return 0, fmt.Errorf("auth_service %d: %w", req.AuthService, ccs.ErrUnknownDevice)
-	}
-	device, err := ccs.ParseDeviceID(req.User)
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ccs.ErrUnknownDevice, err)
-	}
-	token, err := strconv.ParseUint(req.AuthToken, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("the security token is no number: %w", ccs.ErrUnknownDevice)
-	}
-	return device, c.srv.router.Authenticate(c.srv.ctx, uint64(device), token)
-}
-
-// isAndroid reports whether a client names upstream messages by their persistent id (DEV 10).
-func isAndroid(loginID string) bool { return strings.HasPrefix(loginID, "android-") }
 
 // welcome forgets what the device says that it has, and answers: the answer tells it that its list has arrived, and
 // it does not send that again (DEV 7.2).
