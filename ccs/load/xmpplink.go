@@ -11,6 +11,7 @@ import (
 
 	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/mcsclient"
+	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
 )
 
@@ -28,7 +29,7 @@ type xmppLink struct {
 	// Static after newXMPPLink.
 	device *device
 	addr   string
-	slots  chan struct{} // one taken for each message in pending
+	window *flowcontrol.Window // one slot for each message in pending
 
 	marker string // owned by the connection's callbacks: message_id of the last deleted_messages
 
@@ -46,7 +47,7 @@ type pending struct {
 
 func newXMPPLink(d *device) link {
 	addrs := d.run.target.XMPP
-	return &xmppLink{device: d, addr: addrs[d.number%len(addrs)], slots: make(chan struct{}, upstreamWindow)}
+	return &xmppLink{device: d, addr: addrs[d.number%len(addrs)], window: flowcontrol.NewWindow(upstreamWindow)}
 }
 
 // Run implements link.
@@ -127,10 +128,8 @@ func (l *xmppLink) attach(c *ccsclient.Client) {
 
 // Send implements link.
 func (l *xmppLink) Send(ctx context.Context, m *mcsclient.Upstream, done func(error)) error {
-	select {
-	case l.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := l.window.Acquire(ctx, nil); err != nil {
+		return err
 	}
 	p := &pending{to: m.To, done: done, m: stanza.Upstream{MessageID: m.ID, Category: m.Category, TTL: mcsclient.MaxUpstreamTTL}}
 	for _, pair := range m.Data {
@@ -145,7 +144,7 @@ func (l *xmppLink) Send(ctx context.Context, m *mcsclient.Upstream, done func(er
 	return nil
 }
 
-// send sends a message over a connection. It never waits: the message has a slot in slots, and the
+// send sends a message over a connection. It never waits: the message has a slot in l.window, and the
 // connection's window is as large. A message that the connection does not take stays pending. The
 // caller must hold l.mu.
 func (l *xmppLink) send(c *ccsclient.Client, p *pending) {
@@ -166,6 +165,6 @@ func (l *xmppLink) complete(p *pending, err error) {
 		l.pending = slices.Delete(l.pending, i, i+1)
 	}
 	l.mu.Unlock()
-	<-l.slots
+	l.window.Give(1)
 	p.done(err)
 }
