@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/store"
 )
 

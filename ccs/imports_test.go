@@ -38,7 +38,7 @@ var clients = []string{"ccs/ccsclient/...", "ccs/mcsclient/..."}
 // importRules are what keeps the packages in their order: downwards only.
 var importRules = []rule{
 	{
-		packages: []string{"store", "flowcontrol/...", "payload/..."},
+		packages: []string{"store", "flowcontrol/...", "ccs/payload/..."},
 		forbids:  []string{ours, external},
 		deep:     true,
 		reason:   "records, windows and message content are pure: they need nothing but the standard library",
@@ -46,7 +46,7 @@ var importRules = []rule{
 	{
 		packages: []string{"stanza/..."},
 		forbids:  []string{ours},
-		allows:   []string{"stanza/...", "payload"},
+		allows:   []string{"stanza/...", "ccs/payload"},
 		deep:     true,
 		reason:   "the words of CCS do not know who speaks them",
 	},
@@ -66,7 +66,7 @@ var importRules = []rule{
 	{
 		packages: []string{"ccs"},
 		forbids:  []string{ours},
-		allows:   []string{"store", "payload", "flowcontrol"},
+		allows:   []string{"store", "ccs/payload", "flowcontrol"},
 		deep:     true,
 		reason:   "the core decides for every endpoint and every store, so it knows none of them, and speaks no wire format such as stanza",
 	},
@@ -326,7 +326,7 @@ func TestTheCheckItself(t *testing.T) {
 				"github.com/openccs/openccs/ccs/xmppserver":  {"github.com/openccs/openccs/ccs", "mellium.im/sasl"},
 				"github.com/openccs/openccs/ccs/mcsserver":   {"github.com/openccs/openccs/ccs", "github.com/openccs/openccs/ccs/mcs", "go.uber.org/zap"},
 				"github.com/openccs/openccs/ccs/ccsclient":   {"github.com/openccs/openccs/stanza", "mellium.im/sasl"},
-				"github.com/openccs/openccs/ccs":             {"github.com/openccs/openccs/store", "github.com/openccs/openccs/payload", "github.com/openccs/openccs/flowcontrol", "go.uber.org/zap"},
+				"github.com/openccs/openccs/ccs":             {"github.com/openccs/openccs/store", "github.com/openccs/openccs/ccs/payload", "github.com/openccs/openccs/flowcontrol", "go.uber.org/zap"},
 				"github.com/openccs/openccs/store/diskstore": {"github.com/openccs/openccs/store", "github.com/cockroachdb/pebble/v2"},
 				"github.com/openccs/openccs/store":           {"context"},
 			},

@@ -6,7 +6,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/store"
 )
 

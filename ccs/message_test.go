@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 )
 
 func TestMessageKeepsEveryField(t *testing.T) {

@@ -3,8 +3,8 @@ package ccs
 import (
 	"time"
 
+	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/flowcontrol"
-	"github.com/openccs/openccs/payload"
 )
 
 // Profile is the limits of one era of the protocol. The zero value of a field means its default.

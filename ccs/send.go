@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/store"
 )
 

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/flowcontrol"
-	"github.com/openccs/openccs/payload"
 	"github.com/openccs/openccs/store"
 )
 

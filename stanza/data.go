@@ -1,6 +1,6 @@
 package stanza
 
-import "github.com/openccs/openccs/payload"
+import "github.com/openccs/openccs/ccs/payload"
 
 // Package payload defines the content of a payload, independent of the wire format.
 type (

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 )
 
 // missingMessageID is the documented text. It ends in a backslash and an n, as documented (CCS

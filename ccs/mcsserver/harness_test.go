@@ -20,7 +20,7 @@ import (
 	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/memstore"
 )

@@ -15,7 +15,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/store"
 )
 

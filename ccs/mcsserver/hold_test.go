@@ -12,7 +12,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 )
 
 // idle has the device say whether its user is away, and waits until the server knows.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/flowcontrol"
-	"github.com/openccs/openccs/payload"
 )
 
 // large is a message of nearly 4 KB.

@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/ccs/mcs"
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 )
 
 // readLoop reads frames until the connection ends, and returns why. Whenever the next one would have to be waited

@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/stanza"
 )
 

@@ -5,7 +5,7 @@ package senderror
 
 import (
 	"github.com/openccs/openccs/ccs"
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 )
 
 // words are the code and description of a reason in a send_error.

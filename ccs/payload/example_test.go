@@ -3,7 +3,7 @@ package payload_test
 import (
 	"fmt"
 
-	"github.com/openccs/openccs/payload"
+	"github.com/openccs/openccs/ccs/payload"
 )
 
 func ExampleData() {
