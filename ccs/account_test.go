@@ -265,7 +265,7 @@ func (w *traffic) receiver(kind store.Kind, r *rand.Rand) error {
 				return err
 			}
 			if r.IntN(10) == 0 {
-				box.(*ccs.SharedMailbox).Yield()
+				box.(*ccs.SharedMailbox).Redistribute()
 			}
 		}
 		box.Detach(w.ctx)

@@ -104,7 +104,7 @@ func (m *mailbox) giveBack(ctx context.Context) {
 	} else {
 		var back time.Duration
 		if r.stopping.Load() {
-			back = r.comeBack
+			back = r.returnGrace
 		}
 		err = r.cluster.Detach(ctx, m.key, m.claims, back)
 	}

@@ -113,7 +113,7 @@ func (r *Router) RegisterFrom(ctx context.Context, reg store.Registration, netwo
 	now := r.clock.Now()
 	before, isNew, err := r.mayRegister(ctx, &reg, network.IsValid(), now)
 	if err == nil && isNew {
-		err = r.admitNewcomer(ctx, reg.Device, network, now)
+		err = r.admitNewDevice(ctx, reg.Device, network, now)
 	}
 	if err != nil {
 		return nil, err
@@ -121,13 +121,13 @@ func (r *Router) RegisterFrom(ctx context.Context, reg store.Registration, netwo
 	reg.Token, reg.Created = newToken(), now
 	got, err := r.store.Register(ctx, reg, now)
 	if err != nil && isNew {
-		r.newcomers.giveBack(reg.Device)
+		r.newcomers.cancel(reg.Device)
 	}
 	if err == nil && got.Token == reg.Token {
 		r.tellRegistered(got, before)
 	}
 	if err == nil && isNew && r.hub(reg.Key()) != nil {
-		err = r.welcome(ctx, reg.Device) // it has connected meanwhile
+		err = r.endProbation(ctx, reg.Device) // it has connected meanwhile
 	}
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)

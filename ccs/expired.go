@@ -10,9 +10,9 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// tellOfExpired sends a send_error to the device of each upstream message among the expired (DEV 10). They are
+// reportExpired sends a send_error to the device of each upstream message among the expired (DEV 10). They are
 // forgotten already: a crash at this moment leaves a device untold, and never tells it twice.
-func (r *Router) tellOfExpired(ctx context.Context, expired []store.Entry, now time.Time) error {
+func (r *Router) reportExpired(ctx context.Context, expired []store.Entry, now time.Time) error {
 	var messages []Message
 	var tokens []string
 	for i := range expired {

@@ -9,5 +9,5 @@ func (r *Router) Sweep(ctx context.Context) (expired int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(entries), r.tellOfExpired(ctx, entries, now)
+	return len(entries), r.reportExpired(ctx, entries, now)
 }

@@ -31,7 +31,7 @@ func (r *Router) joinAlone(m *mailbox) (older *mailbox) {
 		return h.mailboxes[0]
 	}
 	h.mailboxes = append(h.mailboxes, m)
-	delete(r.expected, m.key)
+	delete(r.returning, m.key)
 	return nil
 }
 

@@ -171,7 +171,7 @@ func (r *Router) AttachDevice(ctx context.Context, d DeviceID, s Session) (*Devi
 	}
 	err := r.attachNode(ctx, &m.mailbox)
 	if err == nil {
-		if err = r.welcome(ctx, uint64(d)); err != nil {
+		if err = r.endProbation(ctx, uint64(d)); err != nil {
 			err = fmt.Errorf("attach %s: %w", m.key, err)
 		}
 	}

@@ -20,9 +20,9 @@ type Options struct {
 	Clock   Clock       // default: the wall clock
 	Logger  *zap.Logger // default: none
 
-	// ComeBack is how long after a start the devices that were connected when the store was last used
+	// ReturnGrace is how long after a start the devices that were connected when the store was last used
 	// count as connected still, so that a crash does not throw their messages away; default 30 s.
-	ComeBack time.Duration
+	ReturnGrace time.Duration
 
 	// NewDevices is how many devices of one address may register in a day and not have connected; default
 	// DefaultNewDevices.
@@ -42,70 +42,70 @@ type Options struct {
 	Tokens TokenChecker
 }
 
-// DefaultComeBack covers the first retries of every known device after a restart (DEV 11).
-const DefaultComeBack = 30 * time.Second
+// DefaultReturnGrace covers the first retries of every known device after a restart (DEV 11).
+const DefaultReturnGrace = 30 * time.Second
 
 // Router decides. It checks every message, puts it in the right queue, and wakes the session that waits
 // at the queue's other end. Endpoints translate for it; the store remembers for it.
 type Router struct {
 	// Static after New.
-	store    store.Store
-	profile  Profile
-	clock    Clock
-	log      *zap.Logger
-	devices  deviceKeys
-	tokens   TokenChecker // nil: there are none
-	comeBack time.Duration
-	repeats  *repeats
-	observer Observer // nil: nobody is told what happens
+	store       store.Store
+	profile     Profile
+	clock       Clock
+	log         *zap.Logger
+	devices     deviceKeys
+	tokens      TokenChecker // nil: there are none
+	returnGrace time.Duration
+	repeats     *dedup
+	observer    Observer // nil: nobody is told what happens
 
 	turns     *Turns // nil: there are none
-	newcomers *newcomers
+	newcomers *newDevices
 	shares    *shares // of devices in the backlogs of senders
 
 	cluster Cluster       // nil: this process has the store for itself
 	changed chan SenderID // projects that changed on other nodes
 
-	deviceRates   *rates[uint64]   // downstream messages to one device (CCS 5.10)
-	upstreamRates *rates[DeviceID] // upstream messages of one device (CCS 5.10)
-	quotas        *rates[SenderID] // downstream messages of one sender
+	deviceRates   *keyedLimiter[uint64]   // downstream messages to one device (CCS 5.10)
+	upstreamRates *keyedLimiter[DeviceID] // upstream messages of one device (CCS 5.10)
+	quotas        *keyedLimiter[SenderID] // downstream messages of one sender
 
 	started time.Time // by the wall
 
 	tally    Tally
-	trouble  trouble
+	trouble  storeHealthLog
 	leases   atomic.Uint64
 	stopping atomic.Bool
 
 	// Lock order: mu, then a hub's, then a session's own. None is held over I/O.
-	mu       sync.RWMutex
-	hubs     map[store.Key]*hub     // a queue with no session has none
-	leaving  map[store.Key]*mailbox // shared queues whose last session gives its claims back
-	expected map[store.Key]struct{} // devices that were connected when the store was last used, and are not back
+	mu        sync.RWMutex
+	hubs      map[store.Key]*hub     // a queue with no session has none
+	leaving   map[store.Key]*mailbox // shared queues whose last session gives its claims back
+	returning map[store.Key]struct{} // devices that were connected when the store was last used, and are not back
 }
 
 // New makes a router over a store.
 func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
-	setDefault(&o.ComeBack, DefaultComeBack)
+	setDefault(&o.ReturnGrace, DefaultReturnGrace)
 	setDefault(&o.NewDevices, DefaultNewDevices)
 	r := &Router{
-		store:     st,
-		profile:   o.Profile.withDefaults(),
-		clock:     o.Clock,
-		log:       o.Logger,
-		comeBack:  o.ComeBack,
-		cluster:   o.Cluster,
-		tokens:    o.Tokens,
-		observer:  o.Observer,
-		turns:     o.Turns,
-		newcomers: newNewcomers(o.NewDevices),
-		changed:   make(chan SenderID, maxChanged),
-		started:   time.Now(),
-		leaving:   make(map[store.Key]*mailbox),
-		expected:  make(map[store.Key]struct{}),
-		hubs:      make(map[store.Key]*hub),
+		store:       st,
+		profile:     o.Profile.withDefaults(),
+		clock:       o.Clock,
+		log:         o.Logger,
+		returnGrace: o.ReturnGrace,
+		cluster:     o.Cluster,
+		tokens:      o.Tokens,
+		observer:    o.Observer,
+		turns:       o.Turns,
+		newcomers:   newNewDevices(o.NewDevices),
+		changed:     make(chan SenderID, maxChanged),
+		started:     time.Now(),
+		leaving:     make(map[store.Key]*mailbox),
+		returning:   make(map[store.Key]struct{}),
+		hubs:        make(map[store.Key]*hub),
 	}
-	r.deviceRates, r.upstreamRates, r.quotas = newRates[uint64](), newRates[DeviceID](), newRates[SenderID]()
+	r.deviceRates, r.upstreamRates, r.quotas = newKeyedLimiter[uint64](), newKeyedLimiter[DeviceID](), newKeyedLimiter[SenderID]()
 	r.shares = newShares(st, r.profile.deviceShare())
 	if r.clock == nil {
 		r.clock = systemClock{}
@@ -119,7 +119,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 	if r.devices, err = newDeviceKeys(ctx, st); err != nil {
 		return nil, err
 	}
-	if r.repeats, err = newRepeats(ctx, st, r.clock.Now(), r.log); err != nil {
+	if r.repeats, err = newDedup(ctx, st, r.clock.Now(), r.log); err != nil {
 		return nil, err
 	}
 	if p, ok := st.(store.Presence); ok {
@@ -128,10 +128,10 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 			return nil, fmt.Errorf("list devices that were connected: %w", err)
 		}
 		for _, k := range present {
-			r.expected[k] = struct{}{}
+			r.returning[k] = struct{}{}
 		}
 		if len(present) > 0 {
-			r.log.Info("devices expected back", zap.Int("devices", len(present)), zap.Duration("within", r.comeBack))
+			r.log.Info("devices expected back", zap.Int("devices", len(present)), zap.Duration("within", r.returnGrace))
 		}
 	}
 	return r, nil
@@ -169,7 +169,7 @@ const (
 func (r *Router) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	late := time.NewTimer(r.comeBack - time.Since(r.started))
+	late := time.NewTimer(r.returnGrace - time.Since(r.started))
 	defer late.Stop()
 	jumped, stop := jumps(r.clock)
 	defer stop()
@@ -178,7 +178,7 @@ func (r *Router) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-late.C:
-			r.giveUpOnTheExpected(ctx)
+			r.expireReturning(ctx)
 		case <-tick.C:
 			if _, err := r.sweep(ctx); err != nil {
 				return err
@@ -207,7 +207,7 @@ func (r *Router) sweep(ctx context.Context) (more bool, err error) {
 		return false, nil
 	case len(expired) > 0:
 		r.log.Debug("messages expired", zap.Int("messages", len(expired)))
-		if err := r.tellOfExpired(ctx, expired, now); err != nil {
+		if err := r.reportExpired(ctx, expired, now); err != nil {
 			r.StoreFailed(r.log, "tell devices of expired messages", err)
 		}
 	}

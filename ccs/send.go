@@ -37,7 +37,7 @@ type sendScratch struct {
 	wake   []store.Key
 	print  []byte // what a fingerprint is made of
 	prints []fingerprint
-	states []repeatState
+	states []dedupState
 
 	destinations []destination // of upstream messages
 	answers      []Result      // for upstream messages

@@ -127,7 +127,7 @@ func TestDevicesAreExpectedBackAfterARestart(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, ccs.Options{})
 			row.end(w, w.attach(device.Key(), newSession()))
-			w.open(ccs.Options{ComeBack: row.comeBack})
+			w.open(ccs.Options{ReturnGrace: row.comeBack})
 			for i := range 150 {
 				require.Nil(t, w.send(data(fmt.Sprint("m-", i))).Refusal)
 			}

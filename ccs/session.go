@@ -34,15 +34,15 @@ func (r *Router) connected(k store.Key) bool {
 	if r.hubs[k] != nil {
 		return true
 	}
-	_, expected := r.expected[k]
-	return expected && time.Since(r.started) < r.comeBack
+	_, expected := r.returning[k]
+	return expected && time.Since(r.started) < r.returnGrace
 }
 
-// giveUpOnTheExpected notes that the devices that are not back by now are away.
-func (r *Router) giveUpOnTheExpected(ctx context.Context) {
+// expireReturning notes that the devices that are not back by now are away.
+func (r *Router) expireReturning(ctx context.Context) {
 	r.mu.Lock()
-	expected := r.expected
-	r.expected = make(map[store.Key]struct{})
+	expected := r.returning
+	r.returning = make(map[store.Key]struct{})
 	r.mu.Unlock()
 	for k := range expected {
 		r.setPresent(ctx, k, false)

@@ -115,7 +115,7 @@ func TestSendersShareAQueue(t *testing.T) {
 	}
 	assert.Len(t, left, len(last)-1, "what one leaves behind and was not acknowledged is the others'")
 	sessions[1].busy = true
-	boxes[1].(*ccs.SharedMailbox).Yield()
+	boxes[1].(*ccs.SharedMailbox).Redistribute()
 	ids, _ := take(t, boxes[0])
 	assert.NotEmpty(t, ids, "and so is what one yields")
 

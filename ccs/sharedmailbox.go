@@ -32,14 +32,14 @@ type SharedMailbox struct {
 	hub     *hub // with the queue
 
 	// Under hub.mu.
-	held   map[store.ID]*store.Entry // dealt to the session and not acknowledged
-	handed []store.Entry             // those of them that it has not claimed yet
+	assigned map[store.ID]*store.Entry // dealt to the session and not acknowledged
+	unread   []store.Entry             // those of them that it has not claimed yet
 }
 
 // AttachShared gives the session of an app server the queue k of its sender. It does not claim before the last session
 // of the queue has given back what it has: that is older, and would be overtaken.
 func (r *Router) AttachShared(ctx context.Context, k store.Key, s SharedSession) (*SharedMailbox, error) {
-	m := &SharedMailbox{session: s, held: make(map[store.ID]*store.Entry)}
+	m := &SharedMailbox{session: s, assigned: make(map[store.ID]*store.Entry)}
 	m.init(r, k, s)
 	for {
 		leaving := r.joinShared(m)
@@ -92,7 +92,7 @@ func (r *Router) leaveShared(m *SharedMailbox) (last bool) {
 		r.leaving[m.key] = &m.mailbox
 		return true
 	}
-	h.shared.leaveBehind(m)
+	h.shared.redistribute(m)
 	return false
 }
 
@@ -128,7 +128,7 @@ func (m *SharedMailbox) End(ctx context.Context, how End, ids ...store.ID) error
 	if len(ids) == 0 {
 		return nil
 	}
-	m.forgetHeld(ids)
+	m.unassign(ids)
 	return m.forget(ctx, how, ids)
 }
 
@@ -159,9 +159,9 @@ func (m *SharedMailbox) claimStored(ctx context.Context, max int) (mine []store.
 	h, q := m.hub, m.hub.shared
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := min(max, len(m.handed))
-	mine = append(mine, m.handed[:n]...)
-	m.handed = slices.Delete(m.handed, 0, n)
+	n := min(max, len(m.unread))
+	mine = append(mine, m.unread[:n]...)
+	m.unread = slices.Delete(m.unread, 0, n)
 	for len(mine) < max {
 		if q.claiming {
 			q.again = true // the one that claims looks once more
@@ -174,20 +174,20 @@ func (m *SharedMailbox) claimStored(ctx context.Context, max int) (mine []store.
 		h.mu.Lock()
 		q.claiming = false
 		if err != nil {
-			q.wakeOther(m)
+			q.wakeAnother(m)
 			return mine, fmt.Errorf("claim %s: %w", m.key, err)
 		}
-		mine = q.deal(m, entries, mine)
+		mine = q.distribute(m, entries, mine)
 		if len(entries) < want && !q.again {
 			return mine, nil
 		}
 	}
-	q.wakeOther(m) // there may be more than m has room for
+	q.wakeAnother(m) // there may be more than m has room for
 	return mine, nil
 }
 
-// deal shares entries out, and appends those of m to mine. The caller must hold the hub's mu.
-func (q *sharedQueue) deal(m *SharedMailbox, entries, mine []store.Entry) []store.Entry {
+// distribute shares entries out, and appends those of m to mine. The caller must hold the hub's mu.
+func (q *sharedQueue) distribute(m *SharedMailbox, entries, mine []store.Entry) []store.Entry {
 	if len(q.members) == 1 && len(mine) == 0 {
 		mine = entries[:0]
 	}
@@ -195,29 +195,29 @@ func (q *sharedQueue) deal(m *SharedMailbox, entries, mine []store.Entry) []stor
 	for i := range entries {
 		t := m
 		if len(q.members) > 1 {
-			t = q.pick(&entries[i], m)
+			t = q.choose(&entries[i], m)
 		}
-		t.held[entries[i].ID] = &entries[i] // mine has it at the same place, or in another array
+		t.assigned[entries[i].ID] = &entries[i] // mine has it at the same place, or in another array
 		if t == m {
 			mine = append(mine, entries[i])
 			continue
 		}
-		t.handed = append(t.handed, entries[i])
+		t.unread = append(t.unread, entries[i])
 		t.session.Wake()
 	}
 	return mine
 }
 
-// pick chooses the session for an entry; otherwise is who gets it if no better one has room. The caller must hold
+// choose chooses the session for an entry; otherwise is who gets it if no better one has room. The caller must hold
 // the hub's mu.
-func (q *sharedQueue) pick(e *store.Entry, otherwise *SharedMailbox) *SharedMailbox {
+func (q *sharedQueue) choose(e *store.Entry, otherwise *SharedMailbox) *SharedMailbox {
 	var msg Message
 	if msg.Decode(e.Body) != nil {
 		return otherwise // which says so in its log, and drops it
 	}
 	best, bestScore := otherwise, uint64(0)
 	for _, t := range q.members {
-		if t != otherwise && t.session.Room() <= len(t.handed) {
+		if t != otherwise && t.session.Room() <= len(t.unread) {
 			continue
 		}
 		if msg.Kind == ReceiptNote {
@@ -238,30 +238,30 @@ func (q *sharedQueue) pick(e *store.Entry, otherwise *SharedMailbox) *SharedMail
 	return best
 }
 
-// leaveBehind deals what m has and is not acknowledged to the other sessions. The caller must hold the hub's mu,
+// redistribute deals what m has and is not acknowledged to the other sessions. The caller must hold the hub's mu,
 // and m must no longer be among them, or must have no room.
-func (q *sharedQueue) leaveBehind(m *SharedMailbox) {
-	rest := slices.SortedFunc(maps.Values(m.held), func(a, b *store.Entry) int { return cmp.Compare(a.ID, b.ID) })
-	clear(m.held)
-	m.handed = nil
+func (q *sharedQueue) redistribute(m *SharedMailbox) {
+	rest := slices.SortedFunc(maps.Values(m.assigned), func(a, b *store.Entry) int { return cmp.Compare(a.ID, b.ID) })
+	clear(m.assigned)
+	m.unread = nil
 	for _, e := range rest {
 		otherwise := q.members[0]
 		if otherwise == m {
 			otherwise = q.members[len(q.members)-1]
 		}
-		t := q.pick(e, otherwise)
-		t.held[e.ID] = e
-		t.handed = append(t.handed, *e)
+		t := q.choose(e, otherwise)
+		t.assigned[e.ID] = e
+		t.unread = append(t.unread, *e)
 		t.session.Wake()
 	}
 	for _, t := range q.members {
 		// What is older goes first, also where newer messages of the same device were dealt already.
-		slices.SortFunc(t.handed, func(a, b store.Entry) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortFunc(t.unread, func(a, b store.Entry) int { return cmp.Compare(a.ID, b.ID) })
 	}
 }
 
-// wakeOther has another session than m claim, if one can. The caller must hold the hub's mu.
-func (q *sharedQueue) wakeOther(m *SharedMailbox) {
+// wakeAnother has another session than m claim, if one can. The caller must hold the hub's mu.
+func (q *sharedQueue) wakeAnother(m *SharedMailbox) {
 	for _, t := range q.members {
 		if t != m && t.session.Room() > 0 && t.session.Wake() {
 			return
@@ -269,32 +269,32 @@ func (q *sharedQueue) wakeOther(m *SharedMailbox) {
 	}
 }
 
-// forgetHeld notes that entries were acknowledged.
-func (m *SharedMailbox) forgetHeld(ids []store.ID) {
+// unassign notes that entries were acknowledged.
+func (m *SharedMailbox) unassign(ids []store.ID) {
 	m.hub.mu.Lock()
 	defer m.hub.mu.Unlock()
-	before := len(m.held)
+	before := len(m.assigned)
 	for _, id := range ids {
-		delete(m.held, id)
+		delete(m.assigned, id)
 	}
-	m.router.tally.claimed(DirectionOf(m.key), len(m.held)-before)
+	m.router.tally.claimed(DirectionOf(m.key), len(m.assigned)-before)
 }
 
 // forgetAll notes that the last session of the queue leaves what it had.
 func (m *SharedMailbox) forgetAll() {
 	m.hub.mu.Lock()
 	defer m.hub.mu.Unlock()
-	m.router.tally.claimed(DirectionOf(m.key), -len(m.held))
-	clear(m.held)
+	m.router.tally.claimed(DirectionOf(m.key), -len(m.assigned))
+	clear(m.assigned)
 }
 
-// Yield leaves what the session has and did not acknowledge to the other sessions of the queue. The session
+// Redistribute leaves what the session has and did not acknowledge to the other sessions of the queue. The session
 // goes on, and must have no room.
-func (m *SharedMailbox) Yield() {
+func (m *SharedMailbox) Redistribute() {
 	m.hub.mu.Lock()
 	others := len(m.hub.shared.members) > 1
 	if others {
-		m.hub.shared.leaveBehind(m)
+		m.hub.shared.redistribute(m)
 	}
 	m.hub.mu.Unlock()
 	if others {

@@ -54,7 +54,7 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	counted := 0
 	defer func() {
 		if err != nil { // the device sends all of it again
-			r.upstreamRates.giveBack(from, r.profile.UpstreamRate, counted)
+			r.upstreamRates.refund(from, r.profile.UpstreamRate, counted)
 		}
 	}()
 	var failed []store.Entry
@@ -68,7 +68,7 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 		refusal, err := r.composeUpstream(ctx, s, i, from, m, regs, now)
 		switch {
 		case errors.Is(err, errShareUsed):
-			r.upstreamRates.giveBack(from, r.profile.UpstreamRate, 1)
+			r.upstreamRates.refund(from, r.profile.UpstreamRate, 1)
 			counted--
 			batch, left = batch[:i], batch[i:]
 		case err != nil:

@@ -61,10 +61,10 @@ func (s *session) take(which func(offered) bool) {
 	}
 }
 
-// settle stores the upstream messages that came, forgets the downstream messages that were acknowledged,
-// and lets the pump tell the device. It acknowledges nothing that is not stored (DEV 10). It reports whether the
+// storeAndForget stores the upstream messages that came, forgets the downstream messages that were acknowledged,
+// and lets the writer tell the device. It acknowledges nothing that is not stored (DEV 10). It reports whether the
 // store had work.
-func (s *session) settle() (worked bool, err error) {
+func (s *session) storeAndForget() (worked bool, err error) {
 	s.eager.EndTurn()
 	if b := s.batch; b != nil {
 		if len(b.messages) > 0 {
@@ -96,7 +96,7 @@ func (s *session) settle() (worked bool, err error) {
 	}
 	owes := s.owes
 	s.owes = false
-	s.kick(func() {
+	s.requestWrite(func() {
 		s.handled = s.frames
 		s.ackOwed = s.ackOwed || owes
 		s.process()
@@ -142,7 +142,7 @@ func (s *session) forgetAsync() bool {
 		return false
 	}
 	s.done = nil
-	s.kick(func() { s.handled = s.frames; s.process() })
+	s.requestWrite(func() { s.handled = s.frames; s.process() })
 	return true
 }
 
@@ -159,7 +159,7 @@ func (s *session) beginForgetting() bool {
 
 // forgot ends forgetAsync. What the store could not forget is tried again with the next frame.
 func (s *session) forgot(done []offered, err error) {
-	s.kick(func() {
+	s.requestWrite(func() {
 		s.forgetting = false
 		if err != nil {
 			s.unforgotten = done

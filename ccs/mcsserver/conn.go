@@ -15,7 +15,7 @@ import (
 
 // conn is one connection, from accept to close.
 type conn struct {
-	wire
+	transport
 	srv      *Server
 	eager    *eagerconn.Conn // over the wire
 	nc       *tls.Conn       // over that
@@ -24,7 +24,7 @@ type conn struct {
 
 func newConn(s *Server, tcp net.Conn) *conn {
 	now := time.Now()
-	return &conn{srv: s, accepted: now, wire: wire{Conn: tcp, turns: s.turns, deadline: now.Add(s.opts.HandshakeTimeout)}}
+	return &conn{srv: s, accepted: now, transport: transport{Conn: tcp, turns: s.turns, deadline: now.Add(s.opts.HandshakeTimeout)}}
 }
 
 // keepAlive finds dead connections, since some devices never answer a ping (DEV 8). A probe wakes a phone's radio, so
@@ -38,11 +38,11 @@ func keepAlive(idle time.Duration) net.KeepAliveConfig {
 
 // serve runs the connection until it has logged in.
 func (c *conn) serve() listener.Next {
-	if t := listener.TCP(c.wire.Conn); t != nil {
+	if t := listener.TCP(c.transport.Conn); t != nil {
 		t.SetKeepAliveConfig(keepAlive(c.srv.opts.KeepAlive))
 	}
-	c.wire.SetWriteDeadline(c.deadline)
-	c.eager = eagerconn.New(&c.wire)
+	c.transport.SetWriteDeadline(c.deadline)
+	c.eager = eagerconn.New(&c.transport)
 	c.eager.Charge(c.srv.opts.LoginBudget, maxBeforeLogin)
 	c.nc = tls.Server(c.eager, c.srv.opts.TLS)
 	err := c.nc.Handshake()
@@ -50,7 +50,7 @@ func (c *conn) serve() listener.Next {
 	c.turns = nil
 	if err != nil {
 		c.srv.log.Debug("TLS handshake failed", zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
-		c.wire.Conn.Close()
+		c.transport.Conn.Close()
 		c.eager.Discharge()
 		return nil
 	}
@@ -74,13 +74,13 @@ const closeTimeout = 2 * time.Second
 
 // hangUp writes the last frames, if there are any, and ends TLS and the connection. Nothing else may write any more.
 func (c *conn) hangUp(last ...byte) {
-	late := time.AfterFunc(closeTimeout, func() { c.wire.Conn.Close() })
+	late := time.AfterFunc(closeTimeout, func() { c.transport.Conn.Close() })
 	defer late.Stop()
 	if len(last) > 0 {
 		c.write(last) // whether it arrives makes no difference
 	}
 	c.nc.Close()
-	c.wire.Conn.Close()
+	c.transport.Conn.Close()
 }
 
 func (c *conn) write(b []byte) error {

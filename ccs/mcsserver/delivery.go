@@ -64,7 +64,7 @@ const claimRetry = time.Second
 // offer claims at most room messages and appends their frames.
 func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte, error) {
 	if !idle {
-		s.unhold()
+		s.undefer()
 	}
 	entries, err := s.claim(room)
 	if err != nil {
@@ -87,8 +87,8 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 	for i := range entries {
 		e := &entries[i]
 		largest = max(largest, len(e.Body))
-		s.replaceHeld(e)
-		if !s.box.Open(s.srv.ctx, e, &d) || s.hold(&d, idle) {
+		s.replaceDeferred(e)
+		if !s.box.Open(s.srv.ctx, e, &d) || s.deferMessage(&d, idle) {
 			continue
 		}
 		o := offer(e)
@@ -125,14 +125,14 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 
 // claim takes entries to offer: first what was claimed before.
 func (s *session) claim(room int) ([]store.Entry, error) {
-	if len(s.stash) == 0 {
+	if len(s.claimed) == 0 {
 		return s.box.Claim(s.srv.ctx, room)
 	}
-	n := min(room, len(s.stash))
-	entries := s.stash[:n:n]
-	s.unkeep(entries...)
-	if s.stash = s.stash[n:]; len(s.stash) == 0 {
-		s.stash = nil
+	n := min(room, len(s.claimed))
+	entries := s.claimed[:n:n]
+	s.removeBuffered(entries...)
+	if s.claimed = s.claimed[n:]; len(s.claimed) == 0 {
+		s.claimed = nil
 	}
 	if n == room {
 		return entries, nil

@@ -4,12 +4,12 @@
 // A device is idle for hours, so that an idle session costs one goroutine, parked in a read, and no
 // buffer. The goroutine is a fresh one whenever the wait begins, because one that has shaken hands or stored
 // messages keeps the stack that it needed for it. What has to be written is written by a second goroutine, the
-// pump, which starts when there is something and ends when there is nothing. Only the pump writes frames and
+// writer, which starts when there is something and ends when there is nothing. Only the writer writes frames and
 // counts them; the reader leaves notes for it. So every frame has the number that the device counts for it
 // (DEV 7.1).
 //
 // Between frames a device may be silent for half an hour before it is pinged; a frame that has begun must end
-// within a minute (wire.go, heartbeat.go). Handshakes take turns, so that a great many devices that come back
+// within a minute (transport.go, heartbeat.go). Handshakes take turns, so that a great many devices that come back
 // at once hold up neither each other nor the app servers.
 //
 // Server may be used from any goroutine.

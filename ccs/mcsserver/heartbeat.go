@@ -36,16 +36,16 @@ func (s *session) silent() error {
 	}
 	if s.beats {
 		s.missed++
-		s.wire.silence = pingWait
+		s.transport.silence = pingWait
 	}
-	s.kick(func() { s.pingDue = true })
+	s.requestWrite(func() { s.pingDue = true })
 	return nil // the reader settles before it waits again
 }
 
 // heard ends the silence.
 func (s *session) heard() {
 	if s.missed > 0 {
-		s.missed, s.wire.silence = 0, s.srv.opts.silence()
+		s.missed, s.transport.silence = 0, s.srv.opts.silence()
 	}
 }
 
@@ -56,11 +56,11 @@ func (s *session) handlePing(payload []byte) error {
 	}
 	s.beats = true
 	// The answer acknowledges every frame before it, so that they are dealt with first.
-	if _, err := s.settle(); err != nil {
+	if _, err := s.storeAndForget(); err != nil {
 		return err
 	}
 	flood := false
-	s.kick(func() {
+	s.requestWrite(func() {
 		s.pongs++
 		s.status = ping.Status
 		flood = s.pongs > maxPongs

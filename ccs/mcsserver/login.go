@@ -53,7 +53,7 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("authenticate: %w", err) // and nothing of the request, which may have its fields swapped
 	}
-	if !admission.LogIn(c.wire.Conn) {
+	if !admission.LogIn(c.transport.Conn) {
 		return nil, fmt.Errorf("device %s: %w", device, errTooMany)
 	}
 	s := newSession(c, in, device, &req)
@@ -62,8 +62,8 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 	if s.box, err = c.srv.router.AttachDevice(ctx, device, s); err != nil {
 		return nil, err
 	}
-	if err := s.welcome(&req); err != nil {
-		s.unkeepAll()
+	if err := s.answerLogin(&req); err != nil {
+		s.clearBuffered()
 		s.box.Detach(c.srv.ctx)
 		return nil, err
 	}
@@ -71,9 +71,9 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 	return s, nil
 }
 
-// welcome forgets what the device says that it has, and answers: the answer tells it that its list has arrived, and
+// answerLogin forgets what the device says that it has, and answers: the answer tells it that its list has arrived, and
 // it does not send that again (DEV 7.2).
-func (s *session) welcome(req *mcs.LoginRequest) error {
+func (s *session) answerLogin(req *mcs.LoginRequest) error {
 	listed := req.ReceivedPersistentIDs
 	if err := s.dropKnown(listed[max(0, len(listed)-mcs.MaxListed):]); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (s *session) dropKnown(listed []string) error {
 	}
 	var has []offered
 	var d ccs.Delivery
-	for more := last != 0; more && len(s.stash) < maxStash && s.mayKeep(); {
+	for more := last != 0; more && len(s.claimed) < maxStash && s.mayBuffer(); {
 		entries, err := s.box.Claim(s.srv.ctx, claimBatch)
 		if err != nil {
 			return err
@@ -110,8 +110,8 @@ func (s *session) dropKnown(listed []string) error {
 			e := &entries[i]
 			o := offer(e)
 			if !s.has(mcs.PersistentID(o.micros, uint64(o.id))) {
-				s.stash = append(s.stash, *e)
-				s.keep(e)
+				s.claimed = append(s.claimed, *e)
+				s.addBuffered(e)
 				continue
 			}
 			if !s.box.Open(s.srv.ctx, e, &d) {

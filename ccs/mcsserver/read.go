@@ -50,15 +50,15 @@ func (s *session) readLoop() error {
 // prepareWait does what is to be done before the next frame is waited for. It returns errAnew if another goroutine is
 // to wait.
 func (s *session) prepareWait() error {
-	worked, err := s.settle()
+	worked, err := s.storeAndForget()
 	if err != nil {
 		return err
 	}
 	s.eager.Wait()
 	part := s.partial()
-	s.expect(part)
+	s.setExpecting(part)
 	if worked && !part {
-		return errAnew
+		return errParked
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (s *session) handleData(frame []byte) error {
 	if s.batch.bytes += len(frame); len(s.batch.messages) < maxBatch && int64(s.batch.bytes) < min(maxBytes, s.srv.opts.Memory.Share()) {
 		return nil
 	}
-	_, err := s.settle()
+	_, err := s.storeAndForget()
 	return err
 }
 
@@ -137,7 +137,7 @@ func (s *session) handleSystem(m *mcs.DataMessage) {
 	if !ok {
 		return
 	}
-	s.kick(func() {
+	s.requestWrite(func() {
 		s.idle = value == "true"
 		s.wakeUp = s.wakeUp || !s.idle // what was held may go
 	})

@@ -37,17 +37,17 @@ type session struct {
 	beats    bool      // the device is of those that send or answer heartbeats (DEV 8)
 	missed   int       // pings since it was heard last
 
-	// Owned by the pump, which hands them on to the next pump through mu.
+	// Owned by the writer, which hands them on to the next writer through mu.
 	sent      int32               // our frames so far, the LoginResponse included
 	delivered int                 // downstream messages in all
 	known     map[string]struct{} // persistent ids that the device listed at login, until the queue was gone through (DEV 7.2)
-	stash     []store.Entry       // claimed and not offered yet
-	held      []store.Entry       // claimed, and to be offered once the device is active (CCS 5.4)
-	kept      int64               // bytes of stash and held
+	claimed   []store.Entry       // claimed and not offered yet
+	deferred  []store.Entry       // claimed, and to be offered once the device is active (CCS 5.4)
+	buffered  int64               // bytes of claimed and deferred
 	size      int32               // bytes of the largest message in the last batch
 
 	mu          sync.Mutex // never held over I/O
-	pumping     bool       // a pump runs
+	pumping     bool       // a writer runs
 	ended       bool       // none may start
 	wakeUp      bool       // the queue may have more
 	handled     int32      // the device's frames up to this one are dealt with, and stored where they were messages
@@ -61,7 +61,7 @@ type session struct {
 	pingDue     bool       // a heartbeat is to be sent
 	idle        bool       // the device said so (DEV 9.4)
 	inFlight    []offered  // by frame
-	failed      error      // why a pump gave up
+	failed      error      // why a writer gave up
 	pumps       sync.WaitGroup
 }
 
@@ -98,14 +98,14 @@ func (s *session) open() listener.Next {
 	s.srv.logins.Add(1)
 	eagerconn.Shrink(s.nc)
 	s.eager.Eager(func() eagerconn.Turn { return s.srv.router.Turn(s.device.Key()) })
-	s.kick(func() { s.pumping, s.wakeUp = false, true })
+	s.requestWrite(func() { s.pumping, s.wakeUp = false, true })
 	return s.read
 }
 
 // read reads until there is nothing to do but to wait, which the next goroutine does, or until the end.
 func (s *session) read() listener.Next {
 	err := s.readLoop()
-	if err == errAnew {
+	if err == errParked {
 		return s.read
 	}
 	s.end(err)
@@ -125,13 +125,13 @@ func (s *session) end(err error) {
 		err = reason
 	}
 	last := parting(err)
-	late := time.AfterFunc(closeTimeout, func() { s.wire.Conn.Close() })
+	late := time.AfterFunc(closeTimeout, func() { s.transport.Conn.Close() })
 	defer late.Stop()
 	if last == nil {
-		s.wire.Conn.Close() // a pump must not wait for a peer that is gone
+		s.transport.Conn.Close() // a writer must not wait for a peer that is gone
 	}
 	s.pumps.Wait()
-	s.unkeepAll()
+	s.clearBuffered()
 	s.box.Detach(s.srv.ctx)
 	s.hangUp(last...)
 	s.log().Info("session closed", zap.Error(err), zap.Int("delivered", s.delivered),
@@ -154,7 +154,7 @@ func parting(err error) []byte {
 }
 
 var (
-	errAnew       = errors.New("go on in a fresh goroutine")
+	errParked     = errors.New("go on in a fresh goroutine")
 	errUnexpected = errors.New("not for a device to send")
 	errSilent     = errors.New("two heartbeats were not answered")
 	errPingFlood  = errors.New("heartbeats come faster than their answers are read")
@@ -163,7 +163,7 @@ var (
 
 // Wake implements ccs.Session.
 func (s *session) Wake() bool {
-	s.kick(func() { s.wakeUp = true })
+	s.requestWrite(func() { s.wakeUp = true })
 	return true
 }
 

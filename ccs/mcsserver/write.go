@@ -16,8 +16,8 @@ const (
 	minSize     = 512       // bytes that a message is taken for at least
 )
 
-// kick notes something for the pump, under mu, and sees to it that one runs.
-func (s *session) kick(note func()) {
+// requestWrite notes something for the writer, under mu, and sees to it that one runs.
+func (s *session) requestWrite(note func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	note()
@@ -26,18 +26,18 @@ func (s *session) kick(note func()) {
 	}
 	s.pumping = true
 	s.pumps.Add(1)
-	go s.pump()
+	go s.writeLoop()
 }
 
-// due reports whether a pump has something to do.
+// due reports whether a writer has something to do.
 func (s *session) due() bool {
 	return s.ackDue || s.pongs > 0 || s.pingDue || s.wakeUp && s.window.Free() > 0
 }
 
 var pumpBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// pump writes all there is and ends.
-func (s *session) pump() {
+// writeLoop writes all there is and ends.
+func (s *session) writeLoop() {
 	defer s.pumps.Done()
 	buf := pumpBuffers.Get().(*[]byte)
 	defer func() {
@@ -46,7 +46,7 @@ func (s *session) pump() {
 		}
 	}()
 	for {
-		b, err := s.gather((*buf)[:0])
+		b, err := s.appendDue((*buf)[:0])
 		if err == nil && len(b) > 0 {
 			err = s.writeCounted(b)
 		}
@@ -75,13 +75,13 @@ func (s *session) writeCounted(b []byte) error {
 	return s.write(b)
 }
 
-// atOnce is how many messages may be claimed and written now. Their bytes are guessed from those of the last ones.
-func (s *session) atOnce() int {
+// room is how many messages may be claimed and written now. Their bytes are guessed from those of the last ones.
+func (s *session) room() int {
 	return max(1, int(min(maxPumped, s.srv.opts.Memory.Share())/max(int64(s.size), minSize)))
 }
 
-// gather appends the frames that are due.
-func (s *session) gather(b []byte) ([]byte, error) {
+// appendDue appends the frames that are due.
+func (s *session) appendDue(b []byte) ([]byte, error) {
 	s.mu.Lock()
 	pongs, status, pingDue := s.pongs, s.status, s.pingDue
 	ackDue, processed, idle := s.ackDue, s.processed, s.idle
@@ -108,7 +108,7 @@ func (s *session) gather(b []byte) ([]byte, error) {
 	}
 	if room > 0 {
 		var err error
-		if b, err = s.offer(b, min(room, s.atOnce()), processed, idle); err != nil {
+		if b, err = s.offer(b, min(room, s.room()), processed, idle); err != nil {
 			return b, err
 		}
 	}

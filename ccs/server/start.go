@@ -103,7 +103,7 @@ func (s *starter) makeRouter(ctx context.Context) error {
 	var others ccs.Cluster
 	if shared, ok := s.store.(store.Coordinator); ok {
 		s.cluster = cluster.New(shared, cluster.Options{
-			Logger: s.conf.Logger, Heartbeat: s.conf.NodeHeartbeat, ComeBack: ccs.DefaultComeBack,
+			Logger: s.conf.Logger, Heartbeat: s.conf.NodeHeartbeat, ComeBack: ccs.DefaultReturnGrace,
 		})
 		others = s.cluster
 	}

@@ -15,7 +15,7 @@ import (
 type appServer struct {
 	// Static after beAppServer.
 	s *session
-	inbox[stanza.Downstream]
+	received[stanza.Downstream]
 	rules    stanza.Rules
 	receipts *feed
 
@@ -59,7 +59,7 @@ func (a *appServer) keep() { a.batch = append(a.batch, a.in.Downstream) }
 
 // route implements role.
 func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {
-	received, bytes := a.take()
+	received, bytes := a.swap()
 	if len(received) == 0 {
 		return out, load{}
 	}

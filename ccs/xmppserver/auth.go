@@ -14,8 +14,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// credential is what a login says.
-type credential struct {
+// credentials is what a login says.
+type credentials struct {
 	mechanism string
 	user      string // authcid, with a domain or without
 	key       string // API key, access token or security token
@@ -25,20 +25,20 @@ type credential struct {
 }
 
 // name is the user without the domain.
-func (cred *credential) name() string {
+func (cred *credentials) name() string {
 	name, _, _ := strings.Cut(cred.user, "@")
 	return name
 }
 
 // domain is that of the user, "" if it has none.
-func (cred *credential) domain() string {
+func (cred *credentials) domain() string {
 	_, domain, _ := strings.Cut(cred.user, "@")
 	return strings.ToLower(domain)
 }
 
 // check decides over a credential. The peer learns the condition alone; the log learns which part was
 // wrong, for that is what people could not find out (CCS 10.2 no. 2).
-func (c *conn) check(ctx context.Context, cred *credential) (failure string) {
+func (c *conn) check(ctx context.Context, cred *credentials) (failure string) {
 	if c.srv.throttle.blocked(c.address()) {
 		return c.refuse(cred, failTemporary, "too many failed logins from the address")
 	}
@@ -51,7 +51,7 @@ func (c *conn) check(ctx context.Context, cred *credential) (failure string) {
 
 // refuse logs why a login is refused. Of what the peer said only a sender ID is logged: clients take one field for
 // another, so that any other may be a secret.
-func (c *conn) refuse(cred *credential, condition, reason string, fields ...zap.Field) string {
+func (c *conn) refuse(cred *credentials, condition, reason string, fields ...zap.Field) string {
 	if cred.sender != "" {
 		fields = append(fields, zap.String("sender", string(cred.sender)))
 	}
@@ -60,13 +60,13 @@ func (c *conn) refuse(cred *credential, condition, reason string, fields ...zap.
 }
 
 // failedFor refuses a login of an account that has been told apart from others.
-func (c *conn) failedFor(ctx context.Context, cred *credential, account store.Key, err error) string {
+func (c *conn) failedFor(ctx context.Context, cred *credentials, account store.Key, err error) string {
 	c.srv.throttle.failed(c.address(), account)
 	c.srv.throttle.delay(ctx, account)
 	return c.refuse(cred, failNotAuthorized, err.Error())
 }
 
-func (c *conn) checkSender(ctx context.Context, cred *credential) (failure string) {
+func (c *conn) checkSender(ctx context.Context, cred *credentials) (failure string) {
 	sender, err := ccs.ParseSenderID(cred.user)
 	if err != nil {
 		c.srv.throttle.failed(c.address(), store.Key{})
@@ -107,7 +107,7 @@ func (c *conn) checkSender(ctx context.Context, cred *credential) (failure strin
 
 // checkDevice takes the identity that check-in gave a device (DEV 2.4). The mechanism does not matter: each
 // carries a password.
-func (c *conn) checkDevice(ctx context.Context, cred *credential) (failure string) {
+func (c *conn) checkDevice(ctx context.Context, cred *credentials) (failure string) {
 	device, err := ccs.ParseDeviceID(cred.name())
 	if err != nil {
 		c.srv.throttle.failed(c.address(), store.Key{})

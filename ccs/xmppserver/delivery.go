@@ -282,7 +282,7 @@ func (f *feed) checkPhantom(now time.Time) bool {
 		return false
 	}
 	f.give(moved)
-	f.shared.Yield()
+	f.shared.Redistribute()
 	f.log.Warn("phantom connection", zap.Int("moved", moved.messages), zap.Duration("silent", silent))
 	return true
 }

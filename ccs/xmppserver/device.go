@@ -14,7 +14,7 @@ import (
 // device is the role of a session with a device: it gets downstream messages, and sends upstream messages.
 type device struct {
 	s *session
-	inbox[ccs.Upstream]
+	received[ccs.Upstream]
 
 	in stanza.FromDevice // owned by readLoop: decoded last
 }
@@ -49,7 +49,7 @@ func (d *device) keep() {
 
 // route implements role. An ack says that the message is stored, or a send_error for it.
 func (d *device) route(ctx context.Context, out []byte) ([]byte, load) {
-	batch, bytes := d.take()
+	batch, bytes := d.swap()
 	if len(batch) == 0 {
 		return out, load{}
 	}

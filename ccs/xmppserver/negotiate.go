@@ -176,7 +176,7 @@ func (c *conn) login(ctx context.Context, el *stanza.Element) (failure string, e
 	failure = failNotAuthorized
 	negotiator := sasl.NewServer(mechanism, func(n *sasl.Negotiator) bool {
 		user, key, identity := n.Credentials()
-		failure = c.check(ctx, &credential{mechanism: mechanism.Name, user: string(user), key: string(key), identity: string(identity)})
+		failure = c.check(ctx, &credentials{mechanism: mechanism.Name, user: string(user), key: string(key), identity: string(identity)})
 		return failure == ""
 	})
 	switch _, _, err := negotiator.Step(response); {

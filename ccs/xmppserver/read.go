@@ -44,7 +44,7 @@ func (s *session) readLoop(ctx context.Context) error {
 			return err
 		}
 		if el.Local != "iq" {
-			s.settle() // after its answer is on the way
+			s.enableDelivery() // after its answer is on the way
 		}
 	}
 }
@@ -113,7 +113,7 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 		return s.acknowledge(ctx, el, m)
 	}
 	n := int64(len(el.Raw))
-	switch slotErr := s.takeSlot(ctx, n); {
+	switch slotErr := s.acquireSlot(ctx, n); {
 	case slotErr == errOverrun:
 		// The answer takes no slot: how many may wait is bounded by reply.
 		refusal := &ccs.Refusal{Reason: ccs.WindowExceeded, Detail: strconv.Itoa(s.window.Size())}
@@ -135,9 +135,9 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 // errOverrun says that the client sent more than the window, where that is not waited for.
 var errOverrun = errors.New("window overrun")
 
-// takeSlot takes a slot of the window for a message of n bytes, waiting while all are taken or the bytes are too many:
+// acquireSlot takes a slot of the window for a message of n bytes, waiting while all are taken or the bytes are too many:
 // then nothing more is read (CCS 4.1). Slots and bytes come free by our own work, so that this ends.
-func (s *session) takeSlot(ctx context.Context, n int64) error {
+func (s *session) acquireSlot(ctx context.Context, n int64) error {
 	for {
 		fits := s.fits(n)
 		if fits && s.window.Take(1) == 1 {

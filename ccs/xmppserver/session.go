@@ -129,7 +129,7 @@ func (c *conn) runSession(ctx context.Context) {
 	s.srv.logins.Add(1)
 	s.log.Info("session open", zap.Int("window", s.window.Size()))
 	c.bound(s)
-	s.settling = time.AfterFunc(settleTime, s.settle)
+	s.settling = time.AfterFunc(settleTime, s.enableDelivery)
 	defer s.settling.Stop()
 
 	g, ctx := errgroup.WithContext(ctx)
@@ -198,8 +198,8 @@ func (s *session) messages() *feed { return s.feeds[0] }
 // wakeable reports whether the session takes anything new.
 func (s *session) wakeable() bool { return !s.isDraining() }
 
-// settle lets the feeds go.
-func (s *session) settle() {
+// enableDelivery lets the feeds go.
+func (s *session) enableDelivery() {
 	if !s.settled.Load() && s.settled.CompareAndSwap(false, true) {
 		s.signal()
 	}

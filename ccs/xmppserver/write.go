@@ -21,8 +21,8 @@ type work struct {
 	ended    error
 }
 
-// take swaps out all that readLoop left. What is handed in is used again.
-func (s *session) take(done work) work {
+// swapWork swaps out all that readLoop left. What is handed in is used again.
+func (s *session) swapWork(done work) work {
 	if cap(done.replies) > maxReplies {
 		done.replies = nil
 	}
@@ -47,7 +47,7 @@ func (s *session) serveLoop(ctx context.Context) error {
 	var out []byte
 	var w work
 	for {
-		w = s.take(w)
+		w = s.swapWork(w)
 		out = append(out[:0], w.replies...)
 		var answered load
 		out, answered = s.role.route(ctx, out)

@@ -51,7 +51,7 @@ func Share(s *Store) *Shared {
 type calls interface {
 	store.Store
 	store.Forgetter
-	store.Newcomers
+	store.NewDevices
 }
 
 // Node is one node's view of a Shared.

@@ -12,9 +12,9 @@ import (
 )
 
 // newcomers is the store as one that knows newcomers; the case is skipped where it is not.
-func (f fixture) newcomers() store.Newcomers {
+func (f fixture) newcomers() store.NewDevices {
 	f.Helper()
-	n, ok := f.Store.(store.Newcomers)
+	n, ok := f.Store.(store.NewDevices)
 	if !ok {
 		f.Skip("the store does not know newcomers")
 	}
@@ -23,7 +23,7 @@ func (f fixture) newcomers() store.Newcomers {
 
 func (f fixture) forgetNewcomers(before time.Time, max int) (tokens []string) {
 	f.Helper()
-	forgotten, err := f.newcomers().ForgetNewcomers(context.Background(), before, max)
+	forgotten, err := f.newcomers().ForgetNewDevices(context.Background(), before, max)
 	require.NoError(f, err)
 	for _, r := range forgotten {
 		tokens = append(tokens, r.Token)
@@ -35,8 +35,8 @@ func (f fixture) forgetNewcomers(before time.Time, max int) (tokens []string) {
 var newcomerCases = []testCase{
 	{"a device that never had a session is forgotten with all its registrations", func(f fixture) {
 		n, ctx := f.newcomers(), context.Background()
-		require.NoError(f, n.AddNewcomer(ctx, device.ID, start))
-		require.NoError(f, n.AddNewcomer(ctx, device.ID, start.Add(time.Hour)))
+		require.NoError(f, n.AddNewDevice(ctx, device.ID, start))
+		require.NoError(f, n.AddNewDevice(ctx, device.ID, start.Add(time.Hour)))
 		f.register(classic("old", "1"))
 		f.register(classic("new", "1", "2"))
 		f.register(instanceID("iid", "1", "GCM"))
@@ -52,10 +52,10 @@ var newcomerCases = []testCase{
 	}},
 	{"a device that has had a session is not forgotten", func(f fixture) {
 		n, ctx := f.newcomers(), context.Background()
-		require.NoError(f, n.RemoveNewcomer(ctx, device.ID))
-		require.NoError(f, n.AddNewcomer(ctx, device.ID, start))
+		require.NoError(f, n.RemoveNewDevice(ctx, device.ID))
+		require.NoError(f, n.AddNewDevice(ctx, device.ID, start))
 		f.register(classic("t", "1"))
-		require.NoError(f, n.RemoveNewcomer(ctx, device.ID))
+		require.NoError(f, n.RemoveNewDevice(ctx, device.ID))
 		assert.Empty(f, f.forgetNewcomers(start.Add(time.Hour), 10))
 		assert.NotNil(f, f.lookUp("t")[0])
 	}},
@@ -64,7 +64,7 @@ var newcomerCases = []testCase{
 		for i, token := range []string{"c", "b", "a"} {
 			r := classic(token, "1")
 			r.Device = uint64(100 + i)
-			require.NoError(f, n.AddNewcomer(ctx, r.Device, start.Add(-time.Duration(i)*time.Minute)))
+			require.NoError(f, n.AddNewDevice(ctx, r.Device, start.Add(-time.Duration(i)*time.Minute)))
 			f.register(r)
 		}
 		assert.Equal(f, []string{"a", "b"}, f.forgetNewcomers(start.Add(time.Minute), 2))

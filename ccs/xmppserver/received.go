@@ -2,9 +2,9 @@ package xmppserver
 
 import "sync"
 
-// inbox carries what the peer sends from readLoop to serveLoop, a batch at a time. The window bounds what is in
+// received carries what the peer sends from readLoop to serveLoop, a batch at a time. The window bounds what is in
 // it.
-type inbox[M any] struct {
+type received[M any] struct {
 	batch []M // owned by readLoop: decoded since the last hand-over
 	taken []M // owned by serveLoop
 
@@ -14,7 +14,7 @@ type inbox[M any] struct {
 }
 
 // handOver gives serveLoop what readLoop has gathered, which came in so many bytes. It reports whether there was any.
-func (b *inbox[M]) handOver(bytes int64) bool {
+func (b *received[M]) handOver(bytes int64) bool {
 	if len(b.batch) == 0 {
 		return false
 	}
@@ -31,8 +31,8 @@ func (b *inbox[M]) handOver(bytes int64) bool {
 	return true
 }
 
-// take swaps out what was handed over, and says in how many bytes it came. It is the caller's until the next take.
-func (b *inbox[M]) take() (_ []M, bytes int64) {
+// swap swaps out what was handed over, and says in how many bytes it came. It is the caller's until the next take.
+func (b *received[M]) swap() (_ []M, bytes int64) {
 	clear(b.taken)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -42,7 +42,7 @@ func (b *inbox[M]) take() (_ []M, bytes int64) {
 }
 
 // shrink gives up the memory of the last batches: the session is idle.
-func (b *inbox[M]) shrink() {
+func (b *received[M]) shrink() {
 	b.taken = nil
 	b.mu.Lock()
 	defer b.mu.Unlock()

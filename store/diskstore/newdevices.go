@@ -12,7 +12,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-var _ store.Newcomers = (*Store)(nil)
+var _ store.NewDevices = (*Store)(nil)
 
 // A newcomer has two keys: one to find its note, and one that keeps the notes in order. A store
 // that was written before there were notes has none, so its devices stay.
@@ -28,8 +28,8 @@ func newcomersKey(since, device uint64) []byte {
 
 const newcomersKeyLen = 1 + 8 + 8
 
-// AddNewcomer implements store.Newcomers.
-func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time) error {
+// AddNewDevice implements store.Newcomers.
+func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -53,9 +53,9 @@ func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time)
 	return nil
 }
 
-// RemoveNewcomer implements store.Newcomers. Nearly every device has no note left, and then
+// RemoveNewDevice implements store.Newcomers. Nearly every device has no note left, and then
 // nothing is written.
-func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
+func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -86,8 +86,8 @@ func (g *group) dropNewcomer(since, device uint64) error {
 	)
 }
 
-// ForgetNewcomers implements store.Newcomers.
-func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) (forgotten []*store.Registration, err error) {
+// ForgetNewDevices implements store.Newcomers.
+func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int) (forgotten []*store.Registration, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}

@@ -29,10 +29,10 @@ func fingerprintOf(m store.Mark) fingerprint {
 	return fingerprint{binary.LittleEndian.Uint64(m[:8]), binary.LittleEndian.Uint64(m[8:])}
 }
 
-// repeats remembers which messages were accepted, so that an app server that sends one again, after its
+// dedup remembers which messages were accepted, so that an app server that sends one again, after its
 // connection died before the answer, gets the answer and the device no second message (CCS 4.3). The store keeps the
 // fingerprints with the messages if it can, so that this holds over a restart too.
-type repeats struct {
+type dedup struct {
 	seed uint64 // the same in all runs and on all nodes
 
 	mu         sync.Mutex
@@ -42,8 +42,8 @@ type repeats struct {
 	last       uint32               // number
 }
 
-// claim says which Send had a message first. Accepted it is once that has ended. The zero claim is of an earlier run.
-type claim struct{ call, index uint32 }
+// firstSeen says which Send had a message first. Accepted it is once that has ended. The zero claim is of an earlier run.
+type firstSeen struct{ call, index uint32 }
 
 // sendCall is one Send, for those who meet its messages again.
 type sendCall struct {
@@ -54,8 +54,8 @@ type sendCall struct {
 // secretRepeats names the seed among the store's secrets.
 const secretRepeats = "repeats"
 
-// newRepeats makes the memory of repeats, with what the store remembers.
-func newRepeats(ctx context.Context, st store.Store, now time.Time, log *zap.Logger) (*repeats, error) {
+// newDedup makes the memory of repeats, with what the store remembers.
+func newDedup(ctx context.Context, st store.Store, now time.Time, log *zap.Logger) (*dedup, error) {
 	var fresh [8]byte
 	rand.Read(fresh[:])
 	seed, err := st.Secret(ctx, secretRepeats, fresh[:])
@@ -65,7 +65,7 @@ func newRepeats(ctx context.Context, st store.Store, now time.Time, log *zap.Log
 	if len(seed) != len(fresh) {
 		return nil, fmt.Errorf("the seed of fingerprints has %d bytes", len(seed))
 	}
-	r := &repeats{
+	r := &dedup{
 		seed:   binary.LittleEndian.Uint64(seed),
 		young:  newGeneration(),
 		old:    newGeneration(),
@@ -81,8 +81,8 @@ func newRepeats(ctx context.Context, st store.Store, now time.Time, log *zap.Log
 		log.Warn("messages of the last minutes are not known as repeats", zap.Error(err)) // no reason not to serve
 	}
 	for _, m := range marks {
-		r.turn(now)
-		r.young.add(fingerprintOf(m), claim{})
+		r.rotate(now)
+		r.young.insert(fingerprintOf(m), firstSeen{})
 	}
 	return r, nil
 }
@@ -93,13 +93,13 @@ func newRepeats(ctx context.Context, st store.Store, now time.Time, log *zap.Log
 type generation struct {
 	seen  *[1 << generationBits / 64]uint64 // two bits for each: a message that lacks one of them is not in the log
 	heads *[1 << headBits]uint32            // the newest record of those with the same head, and one
-	log   []known
+	log   []seenEntry
 }
 
-// known is one message of a generation.
-type known struct {
+// seenEntry is one message of a generation.
+type seenEntry struct {
 	fingerprint
-	claim
+	firstSeen
 	next uint32 // the record before with the same head, and one
 	gone bool
 }
@@ -113,16 +113,16 @@ func newGeneration() generation {
 	return generation{seen: new([1 << generationBits / 64]uint64), heads: new([1 << headBits]uint32)}
 }
 
-func (g *generation) find(f fingerprint) (claim, bool) {
-	if k := g.at(f); k != nil {
-		return k.claim, true
+func (g *generation) lookup(f fingerprint) (firstSeen, bool) {
+	if k := g.slot(f); k != nil {
+		return k.firstSeen, true
 	}
-	return claim{}, false
+	return firstSeen{}, false
 }
 
-// at is the record of a message, nil if there is none.
-func (g *generation) at(f fingerprint) *known {
-	if !g.bit(f.hi) || !g.bit(f.lo) {
+// slot is the record of a message, nil if there is none.
+func (g *generation) slot(f fingerprint) *seenEntry {
+	if !g.mayContain(f.hi) || !g.mayContain(f.lo) {
 		return nil
 	}
 	for i := g.heads[f.hi>>(64-headBits)]; i != 0; i = g.log[i-1].next {
@@ -133,9 +133,9 @@ func (g *generation) at(f fingerprint) *known {
 	return nil
 }
 
-func (g *generation) add(f fingerprint, c claim) {
+func (g *generation) insert(f fingerprint, c firstSeen) {
 	head := &g.heads[f.hi>>(64-headBits)]
-	g.log = append(g.log, known{fingerprint: f, claim: c, next: *head})
+	g.log = append(g.log, seenEntry{fingerprint: f, firstSeen: c, next: *head})
 	*head = uint32(len(g.log))
 	for _, h := range [...]uint64{f.hi, f.lo} {
 		h %= 1 << generationBits
@@ -144,12 +144,12 @@ func (g *generation) add(f fingerprint, c claim) {
 }
 
 func (g *generation) remove(f fingerprint) {
-	if k := g.at(f); k != nil {
+	if k := g.slot(f); k != nil {
 		k.gone = true
 	}
 }
 
-func (g *generation) bit(h uint64) bool {
+func (g *generation) mayContain(h uint64) bool {
 	h %= 1 << generationBits
 	return g.seen[h/64]&(1<<(h%64)) != 0
 }
@@ -161,7 +161,7 @@ func (g *generation) clear() {
 }
 
 // of is the fingerprint of a message. It uses buf's memory, and returns it.
-func (r *repeats) of(buf []byte, from SenderID, m *Downstream) (fingerprint, []byte) {
+func (r *dedup) of(buf []byte, from SenderID, m *Downstream) (fingerprint, []byte) {
 	buf = buf[:0]
 	for _, s := range [...]string{string(from), m.ID, m.To, m.CollapseKey, m.RestrictedPackage} {
 		buf = append(append(buf, s...), 0)
@@ -181,25 +181,25 @@ func (r *repeats) of(buf []byte, from SenderID, m *Downstream) (fingerprint, []b
 	return fingerprint{sum.Hi, sum.Lo}, buf
 }
 
-// repeatState says what a message is to those that were accepted.
-type repeatState struct {
+// dedupState says what a message is to those that were accepted.
+type dedupState struct {
 	known bool      // it was accepted before
 	by    *sendCall // it is under way: in the same Send, or in another, which has to be waited for
 	index int       // in the batch of that
 }
 
 // begin looks a batch up and claims what is new for a Send, which calls end.
-func (r *repeats) begin(fs []fingerprint, states []repeatState, now time.Time) (*sendCall, []repeatState) {
+func (r *dedup) begin(fs []fingerprint, states []dedupState, now time.Time) (*sendCall, []dedupState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.turn(now)
+	r.rotate(now)
 	r.last++
 	call := &sendCall{number: r.last, ended: make(chan struct{})}
 	r.calls[call.number] = call
 	for i, f := range fs {
-		var state repeatState
+		var state dedupState
 		if first, ok := r.find(f); !ok {
-			r.young.add(f, claim{call.number, uint32(i)})
+			r.young.insert(f, firstSeen{call.number, uint32(i)})
 		} else if state.by = r.calls[first.call]; state.by != nil {
 			state.index = int(first.index)
 		} else {
@@ -210,23 +210,23 @@ func (r *repeats) begin(fs []fingerprint, states []repeatState, now time.Time) (
 	return call, states
 }
 
-func (r *repeats) find(f fingerprint) (claim, bool) {
-	c, ok := r.young.find(f)
+func (r *dedup) find(f fingerprint) (firstSeen, bool) {
+	c, ok := r.young.lookup(f)
 	if !ok {
-		c, ok = r.old.find(f)
+		c, ok = r.old.lookup(f)
 	}
 	return c, ok
 }
 
 // end forgets what was not accepted of what the Send had claimed.
-func (r *repeats) end(call *sendCall, fs []fingerprint, accepted func(i int) bool) {
+func (r *dedup) end(call *sendCall, fs []fingerprint, accepted func(i int) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, f := range fs {
 		if accepted(i) {
 			continue
 		}
-		if c, ok := r.find(f); ok && c == (claim{call.number, uint32(i)}) {
+		if c, ok := r.find(f); ok && c == (firstSeen{call.number, uint32(i)}) {
 			r.young.remove(f)
 			r.old.remove(f)
 		}
@@ -236,7 +236,7 @@ func (r *repeats) end(call *sendCall, fs []fingerprint, accepted func(i int) boo
 }
 
 // accepted waits for another Send and reports whether it accepted the message.
-func (r *repeats) accepted(ctx context.Context, f fingerprint, other *sendCall) bool {
+func (r *dedup) accepted(ctx context.Context, f fingerprint, other *sendCall) bool {
 	select {
 	case <-other.ended:
 	case <-ctx.Done():
@@ -248,8 +248,8 @@ func (r *repeats) accepted(ctx context.Context, f fingerprint, other *sendCall) 
 	return ok && r.calls[c.call] == nil
 }
 
-// turn forgets what is old enough, or too much. Under load the memory of what is forgotten is used again.
-func (r *repeats) turn(now time.Time) {
+// rotate forgets what is old enough, or too much. Under load the memory of what is forgotten is used again.
+func (r *dedup) rotate(now time.Time) {
 	switch since := now.Sub(r.turned); {
 	case since >= 2*store.RepeatsFor:
 		r.young, r.old, r.turned = newGeneration(), newGeneration(), now

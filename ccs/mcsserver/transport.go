@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// wire is a connection's bytes, under TLS. It knows how long they may be waited for: until the login as long as
+// transport is a connection's bytes, under TLS. It knows how long they may be waited for: until the login as long as
 // that may take, after it for hours between frames and for a moment within one. What a peer has begun and does
 // not end would hold its buffer for ever.
-type wire struct {
+type transport struct {
 	net.Conn
 
 	// Owned by the goroutine that reads.
@@ -48,7 +48,7 @@ func stillGood(set, due time.Time, after time.Duration) bool {
 var longAgo = time.Unix(1, 0)
 
 // Read implements net.Conn for TLS, which computes between two reads of a handshake.
-func (w *wire) Read(p []byte) (int, error) {
+func (w *transport) Read(p []byte) (int, error) {
 	w.yieldTurn()
 	w.setReadDeadline(w.readBy())
 	n, err := w.Conn.Read(p)
@@ -60,14 +60,14 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 // SyscallConn implements syscall.Conn, for what has come behind the first bytes of a read: those have set the deadline.
-func (w *wire) SyscallConn() (syscall.RawConn, error) {
+func (w *transport) SyscallConn() (syscall.RawConn, error) {
 	if c, ok := w.Conn.(syscall.Conn); ok {
 		return c.SyscallConn()
 	}
 	return nil, errors.ErrUnsupported
 }
 
-func (w *wire) readBy() time.Time {
+func (w *transport) readBy() time.Time {
 	switch {
 	case !w.deadline.IsZero():
 		return w.deadline
@@ -78,8 +78,8 @@ func (w *wire) readBy() time.Time {
 	}
 }
 
-// expect says that a frame is waited for, of which a part has come or nothing yet. Once it is whole, begun is zero.
-func (w *wire) expect(part bool) {
+// setExpecting says that a frame is waited for, of which a part has come or nothing yet. Once it is whole, begun is zero.
+func (w *transport) setExpecting(part bool) {
 	if part && w.begun.IsZero() {
 		w.begun = time.Now()
 	}
@@ -88,7 +88,7 @@ func (w *wire) expect(part bool) {
 // takeTurn waits until the handshake may go on. When ten thousand devices come at once, the few that compute
 // leave the processor to the connections that are through, and to app servers (DEV 11). What a device waits for
 // here is not counted against it.
-func (w *wire) takeTurn() {
+func (w *transport) takeTurn() {
 	if w.turns == nil {
 		return
 	}
@@ -99,7 +99,7 @@ func (w *wire) takeTurn() {
 	w.Conn.SetWriteDeadline(w.deadline)
 }
 
-func (w *wire) yieldTurn() {
+func (w *transport) yieldTurn() {
 	if w.turn {
 		<-w.turns
 		w.turn = false
@@ -107,7 +107,7 @@ func (w *wire) yieldTurn() {
 }
 
 // close ends the connection from outside. It never blocks.
-func (w *wire) close(reason error) {
+func (w *transport) close(reason error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.reason == nil {
@@ -116,14 +116,14 @@ func (w *wire) close(reason error) {
 	w.Conn.SetReadDeadline(longAgo)
 }
 
-func (w *wire) closedFor() error {
+func (w *transport) closedFor() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.reason
 }
 
 // setWriteDeadline sets the deadline of the next write.
-func (w *wire) setWriteDeadline(after time.Duration) {
+func (w *transport) setWriteDeadline(after time.Duration) {
 	if due := time.Now().Add(after); !stillGood(w.writeBy, due, after) {
 		w.writeBy = due
 		w.Conn.SetWriteDeadline(due)
@@ -131,7 +131,7 @@ func (w *wire) setWriteDeadline(after time.Duration) {
 }
 
 // setReadDeadline sets a deadline unless the connection was closed from outside.
-func (w *wire) setReadDeadline(t time.Time) {
+func (w *transport) setReadDeadline(t time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.reason == nil && !stillGood(w.readSet, t, time.Until(t)) {

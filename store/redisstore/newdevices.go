@@ -18,13 +18,13 @@ var (
 	forgetDevice   = load("forget_device")
 )
 
-var _ store.Newcomers = (*Store)(nil)
+var _ store.NewDevices = (*Store)(nil)
 
 // newcomersKey is the sorted set of the notes, by time in milliseconds.
 func (s *Store) newcomersKey() string { return s.key("newcomers", "since") }
 
-// AddNewcomer is store.Newcomers.
-func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time) error {
+// AddNewDevice is store.Newcomers.
+func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time) error {
 	c := &transport.Call{Script: addNewcomer, Keys: []string{s.newcomersKey()}, Args: []any{since.UnixMilli(), device}, Safe: true, Durable: true}
 	if err := s.transport.Run(ctx, c); err != nil {
 		return fmt.Errorf("note newcomer %d: %w", device, err)
@@ -32,8 +32,8 @@ func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time)
 	return nil
 }
 
-// RemoveNewcomer is store.Newcomers. Nearly every device has no note any more, and then nothing is written.
-func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
+// RemoveNewDevice is store.Newcomers. Nearly every device has no note any more, and then nothing is written.
+func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 	if err := s.transport.Usable(ctx); err != nil {
 		return err
 	}
@@ -54,9 +54,9 @@ func (s *Store) removeNewcomers(ctx context.Context, devices ...any) error {
 	return s.transport.Run(ctx, &transport.Call{Script: removeNewcomer, Keys: []string{s.newcomersKey()}, Args: devices, Safe: true, Durable: true})
 }
 
-// ForgetNewcomers is store.Newcomers. A crash on the way leaves the note, so that it is done again; what leads to a
+// ForgetNewDevices is store.Newcomers. A crash on the way leaves the note, so that it is done again; what leads to a
 // device without registrations leads to nothing.
-func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) ([]*store.Registration, error) {
+func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int) ([]*store.Registration, error) {
 	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// trouble is what the log is told of a store that fails: a line when it becomes unavailable and one when that is
+// storeHealthLog is what the log is told of a store that fails: a line when it becomes unavailable and one when that is
 // over, and not one for each call.
-type trouble struct {
+type storeHealthLog struct {
 	mu     sync.Mutex
 	began  time.Time // when the store became unavailable; zero while it is not
 	last   time.Time // when a call last failed for that
@@ -38,7 +38,7 @@ func (r *Router) StoreFailed(log *zap.Logger, what string, err error, fields ...
 	case store.Unavailable(err): // the session or the server ends
 		log.Debug(what, fields...)
 	default:
-		hidden, ok := r.trouble.tell(time.Now())
+		hidden, ok := r.trouble.shouldLog(time.Now())
 		if !ok {
 			log.Debug(what, fields...)
 			return
@@ -50,8 +50,8 @@ func (r *Router) StoreFailed(log *zap.Logger, what string, err error, fields ...
 	}
 }
 
-// tell reports whether a failure is to be logged, and how many were not since the last.
-func (t *trouble) tell(now time.Time) (hidden int, ok bool) {
+// shouldLog reports whether a failure is to be logged, and how many were not since the last.
+func (t *storeHealthLog) shouldLog(now time.Time) (hidden int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if now.Sub(t.logged) < troubleEvery {
@@ -98,15 +98,15 @@ func (r *Router) WatchStore(ctx context.Context) error {
 		case now := <-tick.C:
 			if err := r.StoreHealth(); err != nil {
 				r.unavailable(err, 0)
-			} else if took, calls, over := r.trouble.end(now); over {
+			} else if took, calls, over := r.trouble.recovered(now); over {
 				r.log.Info("store available again", zap.Duration("took", took), zap.Int("failed_calls", calls))
 			}
 		}
 	}
 }
 
-// end ends what began if no call has failed for some time.
-func (t *trouble) end(now time.Time) (took time.Duration, calls int, over bool) {
+// recovered ends what began if no call has failed for some time.
+func (t *storeHealthLog) recovered(now time.Time) (took time.Duration, calls int, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.began.IsZero() || now.Sub(t.last) < troubleOver {

@@ -11,18 +11,18 @@ import (
 // maxRates is how many parties' rates are remembered; the least recent starts anew.
 const maxRates = 100_000
 
-// rates limits how often something happens for each of many parties.
-type rates[K comparable] struct {
+// keyedLimiter limits how often something happens for each of many parties.
+type keyedLimiter[K comparable] struct {
 	buckets *lru.Cache[K, *flowcontrol.Bucket]
 }
 
-func newRates[K comparable]() *rates[K] {
+func newKeyedLimiter[K comparable]() *keyedLimiter[K] {
 	buckets, _ := lru.New[K, *flowcontrol.Bucket](maxRates) // fails for a size below one alone
-	return &rates[K]{buckets}
+	return &keyedLimiter[K]{buckets}
 }
 
 // allow reports whether it may happen once more now, and counts it. Without a rate it may, for nothing.
-func (r *rates[K]) allow(k K, rate flowcontrol.Rate, now time.Time) bool {
+func (r *keyedLimiter[K]) allow(k K, rate flowcontrol.Rate, now time.Time) bool {
 	if rate.Every <= 0 {
 		return true
 	}
@@ -36,8 +36,8 @@ func (r *rates[K]) allow(k K, rate flowcontrol.Rate, now time.Time) bool {
 	return b.Take(rate, 1, now)
 }
 
-// giveBack uncounts n times of what was allowed and came to nothing.
-func (r *rates[K]) giveBack(k K, rate flowcontrol.Rate, n int) {
+// refund uncounts n times of what was allowed and came to nothing.
+func (r *keyedLimiter[K]) refund(k K, rate flowcontrol.Rate, n int) {
 	if b, ok := r.buckets.Get(k); ok {
 		b.Give(rate, n)
 	}

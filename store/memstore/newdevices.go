@@ -10,10 +10,10 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-var _ store.Newcomers = (*Store)(nil)
+var _ store.NewDevices = (*Store)(nil)
 
-// AddNewcomer implements store.Newcomers.
-func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time) error {
+// AddNewDevice implements store.Newcomers.
+func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
@@ -26,8 +26,8 @@ func (s *Store) AddNewcomer(ctx context.Context, device uint64, since time.Time)
 	return nil
 }
 
-// RemoveNewcomer implements store.Newcomers.
-func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
+// RemoveNewDevice implements store.Newcomers.
+func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
@@ -38,8 +38,8 @@ func (s *Store) RemoveNewcomer(ctx context.Context, device uint64) error {
 	return nil
 }
 
-// ForgetNewcomers implements store.Newcomers.
-func (s *Store) ForgetNewcomers(ctx context.Context, before time.Time, max int) (forgotten []*store.Registration, err error) {
+// ForgetNewDevices implements store.Newcomers.
+func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int) (forgotten []*store.Registration, err error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}

@@ -26,18 +26,18 @@ const (
 	newcomerSweep     = 20             // devices that are forgotten a second
 )
 
-// newcomers counts the devices of each address that have registered and not connected. It knows only what happened
+// newDevices counts the devices of each address that have registered and not connected. It knows only what happened
 // on this node: one that registers here and connects elsewhere counts to the end of the day.
-type newcomers struct {
+type newDevices struct {
 	limit int
 
 	mu      sync.Mutex
-	origins *lru.Cache[netip.Prefix, *newcomerDay]
+	origins *lru.Cache[netip.Prefix, *newDeviceDay]
 	devices *lru.Cache[uint64, newcomer]
 }
 
-// newcomerDay is a day of an address.
-type newcomerDay struct {
+// newDeviceDay is a day of an address.
+type newDeviceDay struct {
 	began time.Time
 	used  int
 	told  bool // the log has a line about it
@@ -49,20 +49,20 @@ type newcomer struct {
 	day     time.Time
 }
 
-func newNewcomers(limit int) *newcomers {
-	n := &newcomers{limit: limit}
-	n.origins, _ = lru.New[netip.Prefix, *newcomerDay](maxNewcomerOrigin) // fails only for a size below one
+func newNewDevices(limit int) *newDevices {
+	n := &newDevices{limit: limit}
+	n.origins, _ = lru.New[netip.Prefix, *newDeviceDay](maxNewcomerOrigin) // fails only for a size below one
 	n.devices, _ = lru.New[uint64, newcomer](maxNewcomers)
 	return n
 }
 
-// take counts a device for its address. It reports whether there was room, and if not, whether that is news.
-func (n *newcomers) take(network netip.Prefix, device uint64, now time.Time) (ok, news bool) {
+// reserve counts a device for its address. It reports whether there was room, and if not, whether that is news.
+func (n *newDevices) reserve(network netip.Prefix, device uint64, now time.Time) (ok, news bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	d, known := n.origins.Get(network)
 	if !known || now.Sub(d.began) >= newcomerTime {
-		d = &newcomerDay{began: now}
+		d = &newDeviceDay{began: now}
 		n.origins.Add(network, d)
 	}
 	if d.used >= n.limit {
@@ -75,8 +75,8 @@ func (n *newcomers) take(network netip.Prefix, device uint64, now time.Time) (ok
 	return true, false
 }
 
-// giveBack undoes take, because the device has connected or could not register.
-func (n *newcomers) giveBack(device uint64) {
+// cancel undoes take, because the device has connected or could not register.
+func (n *newDevices) cancel(device uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	from, ok := n.devices.Peek(device)
@@ -89,11 +89,11 @@ func (n *newcomers) giveBack(device uint64) {
 	}
 }
 
-func (n *newcomers) has(device uint64) bool { return n.devices.Contains(device) }
+func (n *newDevices) has(device uint64) bool { return n.devices.Contains(device) }
 
-// admitNewcomer decides over the first registration of a device.
-func (r *Router) admitNewcomer(ctx context.Context, device uint64, network netip.Prefix, now time.Time) error {
-	ok, news := r.newcomers.take(network, device, now)
+// admitNewDevice decides over the first registration of a device.
+func (r *Router) admitNewDevice(ctx context.Context, device uint64, network netip.Prefix, now time.Time) error {
+	ok, news := r.newcomers.reserve(network, device, now)
 	if news {
 		r.log.Warn("new devices of an address refused: too many have not connected",
 			zap.Stringer("remote_addr", network), zap.Int("limit_per_day", r.newcomers.limit))
@@ -101,17 +101,17 @@ func (r *Router) admitNewcomer(ctx context.Context, device uint64, network netip
 	if !ok {
 		return ErrTooManyDevices
 	}
-	if st, ok := r.store.(store.Newcomers); ok {
-		return st.AddNewcomer(ctx, device, now)
+	if st, ok := r.store.(store.NewDevices); ok {
+		return st.AddNewDevice(ctx, device, now)
 	}
 	return nil
 }
 
-// welcome ends a device's time as a newcomer, because it has a session.
-func (r *Router) welcome(ctx context.Context, device uint64) error {
-	r.newcomers.giveBack(device)
-	if st, ok := r.store.(store.Newcomers); ok {
-		return st.RemoveNewcomer(ctx, device)
+// endProbation ends a device's time as a newcomer, because it has a session.
+func (r *Router) endProbation(ctx context.Context, device uint64) error {
+	r.newcomers.cancel(device)
+	if st, ok := r.store.(store.NewDevices); ok {
+		return st.RemoveNewDevice(ctx, device)
 	}
 	return nil
 }
@@ -119,11 +119,11 @@ func (r *Router) welcome(ctx context.Context, device uint64) error {
 // forgetNewcomers forgets some of the devices that have registered a day ago and never connected, with what waits for
 // them.
 func (r *Router) forgetNewcomers(ctx context.Context, now time.Time) error {
-	st, ok := r.store.(store.Newcomers)
+	st, ok := r.store.(store.NewDevices)
 	if !ok {
 		return nil
 	}
-	forgotten, err := st.ForgetNewcomers(ctx, now.Add(-newcomerTime), newcomerSweep)
+	forgotten, err := st.ForgetNewDevices(ctx, now.Add(-newcomerTime), newcomerSweep)
 	for _, reg := range forgotten {
 		if e := r.purge(ctx, reg); e != nil {
 			err = errors.Join(err, fmt.Errorf("drop messages of a forgotten device: %w", e))
