@@ -16,8 +16,8 @@ import (
 	"github.com/openccs/openccs/store/diskstore"
 )
 
-// Asynchronous acknowledgements cause no sync while others do: they end with the sync of the next Put. Alone they end
-// too, and so they do when the store is closed.
+// Asynchronous acknowledgements cause no sync while other work does: they end with the sync of the
+// next Put. They also end without other work, and when the store is closed.
 func TestAsynchronousAcksShareASync(t *testing.T) {
 	t.Parallel()
 	var syncs atomic.Int64

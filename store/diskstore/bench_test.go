@@ -30,7 +30,7 @@ func measure(b *testing.B, messages int, run func()) {
 	b.StopTimer()
 	b.ReportMetric(float64(messages)/b.Elapsed().Seconds(), "msg/s")
 	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/1000/float64(messages), "cpu-µs/msg")
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // it has no meaning here
 }
 
 func cpuTime(b *testing.B) time.Duration {
@@ -39,7 +39,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// settle waits until the engine has no more to do in the background.
+// settle waits until the engine has no more background work.
 func settle(b *testing.B) {
 	for {
 		before := cpuTime(b)
@@ -79,8 +79,8 @@ func benchEntry(k store.Key) store.Entry {
 	return e
 }
 
-// BenchmarkPut measures the group commit. Nobody claims, so it is also what messages for devices that
-// are away cost.
+// BenchmarkPut measures the group commit. Nobody claims, so it also measures the cost of messages
+// for devices that are away.
 func BenchmarkPut(b *testing.B) {
 	for _, callers := range []int{1, 8, 64} {
 		for _, size := range []int{1, 32, 256} {
@@ -111,7 +111,8 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkCycle measures a message's whole life: put, claimed by the lease of its device, acknowledged.
+// BenchmarkCycle measures a message's whole life: it is put, claimed by the lease of its device
+// and acknowledged.
 func BenchmarkCycle(b *testing.B) {
 	const callers = 8
 	for _, c := range []struct{ backlog, devices, batch int }{
@@ -145,7 +146,7 @@ func BenchmarkCycle(b *testing.B) {
 	}
 }
 
-// cycle puts a batch for some devices, and claims and acknowledges what each of them has got.
+// cycle puts a batch for some devices, and claims and acknowledges the messages of each.
 func cycle(s *diskstore.Store, batch []store.Entry, devices int, l store.Lease) error {
 	if _, err := s.Put(context.Background(), batch, start); err != nil {
 		return err
@@ -167,8 +168,8 @@ func cycle(s *diskstore.Store, batch []store.Entry, devices int, l store.Lease) 
 	return nil
 }
 
-// BenchmarkBacklog measures what a million messages for 100,000 devices that are away cost: in memory,
-// and when the store is opened again. Each device then takes its messages.
+// BenchmarkBacklog measures the cost of a million messages for 100,000 devices that are away: in
+// memory, and when the store is opened again. Each device then takes its messages.
 func BenchmarkBacklog(b *testing.B) {
 	const messages = 1_000_000
 	dir := b.TempDir()
@@ -203,8 +204,8 @@ func BenchmarkBacklog(b *testing.B) {
 	b.ReportMetric(afterOpen, "MiB-after-open")
 }
 
-// BenchmarkPutAway measures messages for devices that are away, with their limit (CCS 5.5), when what is
-// remembered of the devices' queues does not fit into memory.
+// BenchmarkPutAway measures messages for devices that are away, with their limit (CCS 5.5), when
+// the summaries of the devices' queues do not fit into memory.
 func BenchmarkPutAway(b *testing.B) {
 	const devices, size = 100_000, 256
 	s := open(b, b.TempDir())
@@ -223,7 +224,7 @@ func BenchmarkPutAway(b *testing.B) {
 	})
 }
 
-// resident is the memory of the process in MiB.
+// resident returns the memory of the process in MiB.
 func resident(b *testing.B) float64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

@@ -28,7 +28,7 @@ const (
 )
 
 // TestCrashChild is the process that TestCrash kills. It puts batches from several goroutines, and
-// acknowledges some entries; what the store has promised is written to stdout, a line a promise.
+// acknowledges some entries. It writes the promises of the store to stdout, one on each line.
 func TestCrashChild(t *testing.T) {
 	dir := os.Getenv(crashDir)
 	if dir == "" {
@@ -63,7 +63,7 @@ func TestCrashChild(t *testing.T) {
 				}
 				say(lines.String())
 				if n%5 == 0 {
-					// From here on the entry may be there or not.
+					// From here on the entry may exist or not.
 					say(fmt.Sprintf("ack %d %d\n", k.ID, outcomes[0].ID))
 					if _, err := s.Ack(t.Context(), k, outcomes[0].ID); err != nil {
 						return err
@@ -75,8 +75,8 @@ func TestCrashChild(t *testing.T) {
 	require.NoError(t, g.Wait())
 }
 
-// TestCrash kills a process that puts, again and again, and holds the directory against what the process
-// had promised (CCS 3.2).
+// TestCrash kills a process that puts, again and again, and checks the directory against the
+// promises of the process (CCS 3.2).
 func TestCrash(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes for some seconds")
@@ -135,7 +135,8 @@ func TestCrash(t *testing.T) {
 	t.Logf("%d promises kept through %d crashes", len(promised), crashRounds)
 }
 
-// runAndKill starts the child and kills it at some moment. It returns the whole lines that it wrote.
+// runAndKill starts the child and kills it at some moment. It returns the whole lines that it
+// wrote.
 func runAndKill(t *testing.T, dir string, round int) (lines []string) {
 	child := exec.Command(os.Args[0], "-test.run=^TestCrashChild$", "-test.timeout=1m")
 	child.Env = append(os.Environ(), crashDir+"="+dir, fmt.Sprint(crashRound, "=", round))

@@ -20,8 +20,8 @@ import (
 	"github.com/openccs/openccs/store/diskstore"
 )
 
-// flipStep, in the environment, makes the test flip every bit that is a multiple of it. By default it flips a
-// sample.
+// flipStep is an environment variable. It makes the test flip every bit that is a multiple of it.
+// By default the test flips a sample.
 const flipStep = "OPENCCS_TEST_FLIP_STEP"
 
 const (
@@ -30,8 +30,9 @@ const (
 	damageBatch    = 40
 )
 
-// fillStore makes a store with damageMessages acknowledged messages in tables and in a log. It returns a copy of
-// its files as a crash leaves them, some time after the last message was acknowledged, and as Close leaves them.
+// fillStore makes a store with damageMessages acknowledged messages in tables and in a log. It
+// returns two copies of its files: as a crash leaves them, some time after the last message was
+// acknowledged, and as Close leaves them.
 func fillStore(t *testing.T) (crashed, closed vfs.FS) {
 	dir := filepath.Join(t.TempDir(), "store")
 	o := diskstore.Options{MemTableBytes: 1 << 20}
@@ -135,8 +136,8 @@ func complete(t *testing.T, s *diskstore.Store) error {
 	return nil
 }
 
-// TestFlippedBits flips bits of every file of a store. Each start must end with all messages or with a refusal
-// that names the file and leaves all files as they are.
+// TestFlippedBits flips bits of every file of a store. Each start must end with all messages or
+// with a refusal that names the file and leaves all files as they are.
 func TestFlippedBits(t *testing.T) {
 	crashed, closed := fillStore(t)
 	for _, state := range []struct {
@@ -190,7 +191,7 @@ func sizes(all map[string][]byte) map[string]int {
 	return n
 }
 
-// flips returns the bits to flip of a file.
+// flips returns the bits of a file to flip.
 func flips(t *testing.T, bits int) (at []int) {
 	step := bits/4 + 1
 	if s := os.Getenv(flipStep); s != "" {

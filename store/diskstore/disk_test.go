@@ -23,7 +23,7 @@ import (
 const (
 	diskSize = 1 << 30
 	patience = 300 * time.Millisecond
-	soon     = 10 * time.Second // bounds what a test waits for
+	soon     = 10 * time.Second // bounds each wait of a test
 )
 
 // openOn opens a store that does not wait for long on a disk that can be filled and broken.
@@ -36,7 +36,7 @@ func openOn(t *testing.T, dir string, disk *disktest.Disk) *diskstore.Store {
 	return s
 }
 
-// healthy waits until the store is, or is not.
+// healthy waits until the store is healthy, or until it is not.
 func healthy(t *testing.T, s *diskstore.Store, want bool) {
 	t.Helper()
 	require.Eventually(t, func() bool { return (s.Health() == nil) == want }, soon, time.Millisecond, "health: %v", s.Health())
@@ -60,7 +60,7 @@ func TestADiskThatIsNearlyFull(t *testing.T) {
 	_, err = s.Register(t.Context(), store.Registration{Token: "t", Device: 1, App: "a", Senders: []string{"1"}}, start)
 	require.ErrorIs(t, err, store.ErrUnavailable)
 
-	// What frees space goes on, and the receipts that go with it.
+	// Calls that free space go on, and so do their receipts.
 	_, err = s.Put(t.Context(), []store.Entry{entry(store.Key{Kind: store.KindReceipts, ID: 1}, "receipt")}, start)
 	require.NoError(t, err)
 	got, err := s.Claim(t.Context(), device(1), 1, 1, start)
@@ -81,8 +81,8 @@ func TestADiskThatIsNearlyFull(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// traffic puts messages from several goroutines until it is stopped, claims and acknowledges some of them, and knows
-// what the store has promised.
+// traffic puts messages from several goroutines until it is stopped. It claims and acknowledges
+// some of them, and records the promises of the store.
 type traffic struct {
 	t       *testing.T
 	s       *diskstore.Store
@@ -181,7 +181,7 @@ func (f *traffic) ack(k store.Key, id store.ID, async bool) error {
 	return err
 }
 
-// promised is how many messages the store has promised to keep.
+// promised returns how many messages the store has promised to keep.
 func (f *traffic) promised() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -195,7 +195,8 @@ func (f *traffic) grow() {
 	require.Eventually(f.t, func() bool { return f.promised() > n+100 }, soon, time.Millisecond, "the store goes on")
 }
 
-// end stops, and holds the store against what it has promised: to the leases of now, and to those after a restart.
+// end stops the traffic, and checks the promises of the store: with the current leases, and with
+// those after a restart.
 func (f *traffic) end(reopen func() *diskstore.Store) {
 	f.t.Helper()
 	f.stop.Store(true)
@@ -273,8 +274,8 @@ func TestADiskThatIsFullForLong(t *testing.T) {
 	f.end(func() *diskstore.Store { return open(t, dir) })
 }
 
-// A write or sync that fails is not trusted, nor is what was written before it and not synced: the database is opened
-// again and read back.
+// A write or sync that fails is not trusted, and neither is earlier data that was not synced. The
+// database is opened again and read back.
 func TestADiskThatFails(t *testing.T) {
 	t.Parallel()
 	on := func(op disktest.Op, suffix string) func(disktest.Op, string) bool {
@@ -389,7 +390,7 @@ func TestAStartOnAFullDisk(t *testing.T) {
 			require.ErrorContains(t, err, "the disk is full")
 			require.ErrorContains(t, err, "free some space and start again")
 			disk.SetFree(diskSize)
-			copied := t.TempDir() // an engine that was left behind keeps the lock until the process ends
+			copied := t.TempDir() // an abandoned engine keeps the lock until the process ends
 			require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
 			got, err := openOn(t, copied, disk).Claim(t.Context(), device(1), 1, 10, start)
 			require.NoError(t, err)

@@ -8,13 +8,13 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Hurried makes the store wait for less.
+// Hurried shortens the waits of the store.
 func (o Options) Hurried(patience, lookEvery, closeTimeout time.Duration) Options {
 	o.patience, o.lookEvery, o.closeTimeout = patience, lookEvery, closeTimeout
 	return o
 }
 
-// Fatal is what the engine calls when it cannot go on. It does not return.
+// Fatal calls the method that the engine calls when it cannot go on. It does not return.
 func (s *Store) Fatal(reason string) {
 	engineLogger{log: s.opts.Logger, store: s, disk: s.disk.Load()}.Fatalf("%s", reason)
 }
@@ -22,7 +22,7 @@ func (s *Store) Fatal(reason string) {
 // Comparer is the order of keys in the database.
 var Comparer = comparer
 
-// Waiting is how many calls wait for the committer.
+// Waiting returns how many calls wait for the committer.
 func (s *Store) Waiting() (n int) {
 	s.committer.mu.Lock()
 	defer s.committer.mu.Unlock()
@@ -32,7 +32,7 @@ func (s *Store) Waiting() (n int) {
 	return n
 }
 
-// SealAfter is how long nothing must be written until a sync mark is written.
+// SealAfter is the pause in writing after which a sync mark is written.
 const SealAfter = sealAfter
 
 // RecordEnds returns where the records of a log end.
@@ -50,7 +50,7 @@ func RecordEnds(b []byte, name string) (ends []int) {
 	}
 }
 
-// FailedCompactions is how many compactions have failed.
+// FailedCompactions returns how many compactions have failed.
 func (s *Store) FailedCompactions() int64 { return s.db.Metrics().Compact.FailedCount }
 
 // Marks are the marks of a queue, by the lease of each.
@@ -65,7 +65,7 @@ func (m *Marks) RemoveLease(l store.Lease) {
 	m.ms.retain(func(_ store.ID, m *mark) bool { return m.lease != l })
 }
 
-// Lease is that of an entry's mark.
+// Lease returns the lease of an entry's mark.
 func (m *Marks) Lease(id store.ID) (store.Lease, bool) {
 	if found := m.ms.of(id); found != nil {
 		return found.lease, true
@@ -73,13 +73,13 @@ func (m *Marks) Lease(id store.ID) (store.Lease, bool) {
 	return 0, false
 }
 
-// All are the IDs that have marks.
+// All returns the IDs that have marks.
 func (m *Marks) All() (ids []store.ID) {
 	m.ms.retain(func(id store.ID, _ *mark) bool { ids = append(ids, id); return true })
 	return ids
 }
 
-// Cap is for how many marks there is memory.
+// Cap returns for how many marks there is memory.
 func (m *Marks) Cap() (n int) {
 	for r := range m.ms {
 		n += cap(m.ms[r].all)

@@ -20,7 +20,8 @@ import (
 
 func sender(n int) store.Key { return store.Key{Kind: store.KindSender, ID: uint64(n)} }
 
-// A caller with one message waits for the groups that are under way, not for all that others have handed over.
+// A caller with one message waits for the groups in progress, not for all queued work of the
+// others.
 func TestCallersTakeTurns(t *testing.T) {
 	const calls, batch = 100, 500
 	var closed atomic.Bool

@@ -20,7 +20,7 @@ import (
 	"github.com/openccs/openccs/store/diskstore"
 )
 
-// notedSize is the size that the inventory has of the newest log.
+// notedSize returns the size of the newest log in the inventory.
 func notedSize(t *testing.T, dir string) int {
 	b, err := os.ReadFile(filepath.Join(dir, "INVENTORY"))
 	require.NoError(t, err)
@@ -33,8 +33,8 @@ func notedSize(t *testing.T, dir string) int {
 	return inv.Logs[len(inv.Logs)-1].Size
 }
 
-// The end of the newest log has no later record that says that it was on disk, and a crash may have cut it short. Once
-// writing has paused, the inventory says how long it must be.
+// The end of the newest log has no later record that says that it was on disk, so a crash may have
+// cut it short. After writing has paused, the inventory says how long it must be.
 func TestTheEndOfTheLogIsMissing(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")

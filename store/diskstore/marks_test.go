@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/store/diskstore"
 )
 
-// TestMarksOfQueueLikeMap does the same random things to the marks of a queue and to a map.
+// TestMarksOfQueueLikeMap makes the same random changes to the marks of a queue and to a map.
 func TestMarksOfQueueLikeMap(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -60,7 +60,7 @@ func TestMarksOfQueueLikeMap(t *testing.T) {
 	}
 }
 
-// A mark at the front that stays does not keep the room of those that were removed after it.
+// A mark that stays at the front does not keep the memory of marks that were removed after it.
 func TestMarksOfQueueAreBounded(t *testing.T) {
 	t.Parallel()
 	var ms diskstore.Marks

@@ -132,7 +132,8 @@ func TestMissingFiles(t *testing.T) {
 	})
 }
 
-// TestTornLog cuts the log at every byte of its last records. What was acknowledged before must be there.
+// TestTornLog cuts the log at every byte of its last records. All messages acknowledged before
+// must be there.
 func TestTornLog(t *testing.T) {
 	const messages, torn = 30, 1
 	dir := t.TempDir()

@@ -14,8 +14,8 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// TestLikeMemory does the same random things to a disk store and a memory store. They must do the same,
-// though one has little memory and is closed and opened now and then.
+// TestLikeMemory makes the same random calls to a disk store and a memory store. They must return
+// the same, although the disk store has little memory and is closed and opened at times.
 func TestLikeMemory(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -31,7 +31,7 @@ func TestLikeMemory(t *testing.T) {
 	}
 }
 
-// twins is two stores to which the same is done. IDs differ between them; bodies name entries.
+// twins is two stores that get the same calls. IDs differ between them, and bodies name entries.
 type twins struct {
 	*testing.T
 	r      *rand.Rand
@@ -57,7 +57,7 @@ type twinID struct {
 
 func (m *twins) open() {
 	var err error
-	// Few bytes for what is remembered, so that it is made anew all the time.
+	// The cache for summaries is small, so that they are rebuilt all the time.
 	m.disk, err = diskstore.Open(m.dir, diskstore.Options{
 		NoSync: true, SummaryBytes: 500, CacheBytes: 1 << 20, MemTableBytes: 64 << 10,
 	})
@@ -139,7 +139,8 @@ func (m *twins) know(id twinID) {
 	m.inMemory[entryPosition{id.key, id.disk}] = id.memory
 }
 
-// sameIDs holds IDs of the disk store against those that the memory store gave to the same entries.
+// sameIDs compares IDs of the disk store with those that the memory store gave to the same
+// entries.
 func (m *twins) sameIDs(k store.Key, memory, disk []store.ID) {
 	m.Helper()
 	var same []store.ID
@@ -183,7 +184,7 @@ func (m *twins) ack() {
 	}
 }
 
-// sweep runs a whole sweep of both. The order is each store's own.
+// sweep runs a whole sweep of both. Each store has its own order.
 func (m *twins) sweep() {
 	all := func(s store.Queue) (expired []store.Entry) {
 		for more := true; more; {

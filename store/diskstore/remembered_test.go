@@ -11,9 +11,9 @@ import (
 	"github.com/openccs/openccs/store/diskstore"
 )
 
-// More strings than the filter in memory begins with, while it is gathered and after: none is taken for new.
-// Of those that are known a few of every batch are asked for: each is a look at the disk, which is slow with the
-// race detector.
+// The test has more strings than the filter in memory can hold at first, while it is gathered and
+// after. None is taken for new. It asks for only a few known strings of every batch, because each
+// is a read from disk, which is slow with the race detector.
 func TestEveryStringIsKnownHoweverManyThereAre(t *testing.T) {
 	const strings, size, asked = 150_000, 1000, 20
 	dir := t.TempDir()

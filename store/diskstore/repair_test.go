@@ -13,7 +13,7 @@ import (
 
 func agree(diskstore.Repaired) (bool, error) { return true, nil }
 
-// TestRepair damages a file, repairs the store, and looks what is left.
+// TestRepair damages a file, repairs the store, and checks the remaining data.
 func TestRepair(t *testing.T) {
 	crashed, _ := fillStore(t)
 	flipAt := func(name string, at float64, all map[string][]byte) string {
@@ -25,7 +25,7 @@ func TestRepair(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		damage func(t *testing.T, all map[string][]byte) (named string)
-		lost   int // messages, at most
+		lost   int // upper bound of the lost messages
 	}{
 		{"a bit of a table", func(t *testing.T, all map[string][]byte) string {
 			return flipAt(pick(t, all, "", ".sst"), 0.5, all)

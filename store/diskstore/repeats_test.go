@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// The newest marks are kept over a restart, within a bound.
+// The newest marks survive a restart, within a bound.
 func TestMarksAreBounded(t *testing.T) {
 	const each = 10_000
 	dir := t.TempDir()

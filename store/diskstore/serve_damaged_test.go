@@ -16,7 +16,7 @@ import (
 	"github.com/openccs/openccs/store/diskstore"
 )
 
-// logged collects log lines that tell of damage.
+// logged collects log lines about damage.
 type logged struct {
 	mu    sync.Mutex
 	lines []string
@@ -48,7 +48,7 @@ func flip(t *testing.T, path string, at float64) {
 	require.NoError(t, f.Close())
 }
 
-// fillQueues puts messages that no compression shortens into queues, and flushes them into a table.
+// fillQueues puts incompressible messages into queues, and flushes them into a table.
 func fillQueues(t *testing.T, dir string, queues int) {
 	s, err := diskstore.Open(dir, diskstore.Options{NoSync: true})
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func fillQueues(t *testing.T, dir string, queues int) {
 	open(t, dir).Close() // flushes the log
 }
 
-// noise is a text of 1,000 bytes that differs from queue to queue.
+// noise returns a text of 1,000 bytes that differs from queue to queue.
 func noise(q int) string {
 	b := make([]byte, 500)
 	x := uint32(q + 1)
@@ -77,7 +77,7 @@ func tables(t *testing.T, dir string) []string {
 	return found
 }
 
-// outcomes tells for each queue whether it can be read and whether it can be written.
+// outcomes returns the queues that cannot be read and those that cannot be written.
 func outcomes(t *testing.T, s *diskstore.Store, queues int) (unread, unwritten []int) {
 	for q := range queues {
 		_, err := s.Claim(t.Context(), device(q), 1, 10, start)
@@ -140,7 +140,7 @@ func TestDamagedTable(t *testing.T) {
 		_, unwritten := outcomes(t, s, queues)
 		assert.Subset(t, unwritten, unread)
 		assert.Less(t, len(unwritten), 20)
-		// Compactions that meet the damage fail, and keep away from it then.
+		// Compactions that meet the damage fail, and then avoid it.
 		body := strings.Repeat("x", 4000)
 		for n := range 2000 {
 			_, err := s.Put(t.Context(), []store.Entry{entry(device(n%queues), body)}, start)

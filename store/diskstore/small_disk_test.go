@@ -14,7 +14,8 @@ import (
 	"github.com/openccs/openccs/store/diskstore/disktest"
 )
 
-// A store on a small disk keeps no logs for later use that fill it: messages that come and go need no space for long.
+// A store on a small disk keeps no old logs that fill it. Messages that come and go need no space
+// for long.
 func TestASmallDiskHasRoomForTheLogs(t *testing.T) {
 	t.Parallel()
 	const (

@@ -49,7 +49,7 @@ func TestReopen(t *testing.T) {
 	storetest.RunDurable(t, func(t *testing.T, dir string) store.Store { return open(t, dir) })
 }
 
-// The times that the tests use.
+// The tests use these times.
 var start = time.UnixMilli(1_400_000_000_000).UTC()
 
 func device(n int) store.Key { return store.Key{Kind: store.KindDevice, ID: uint64(n)} }
