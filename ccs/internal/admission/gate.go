@@ -115,9 +115,9 @@ func New(o Options) *Gate {
 var badHeaderLines = flowcontrol.Rate{Every: time.Minute, Burst: 1}
 
 // badHeader logs that a connection from a proxy was refused. A proxy that connects and leaves without a byte only
-// looks whether the server is there.
+// looks whether the server is there. A connection in memory says io.ErrClosedPipe.
 func (g *Gate) badHeader(remote net.Addr, reason error) {
-	if errors.Is(reason, net.ErrClosed) || errors.Is(reason, io.EOF) {
+	if errors.Is(reason, net.ErrClosed) || errors.Is(reason, io.ErrClosedPipe) || errors.Is(reason, io.EOF) {
 		g.log.Debug("no PROXY header", zap.Stringer("remote_addr", remote), zap.Error(reason))
 		return
 	}
