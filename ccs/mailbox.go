@@ -215,8 +215,11 @@ func (m *DeviceMailbox) End(ctx context.Context, how End, ids ...store.ID) error
 	if len(ids) == 0 {
 		return nil
 	}
+	if err := m.forget(ctx, how, ids); err != nil {
+		return err
+	}
 	m.count(-len(ids))
-	return m.forget(ctx, how, ids)
+	return nil
 }
 
 // AckAsync is Ack that does not wait: done is called once, from a goroutine of the store, and must not block. It
@@ -226,12 +229,12 @@ func (m *DeviceMailbox) AckAsync(ids []store.ID, done func(error)) bool {
 	if !ok || !acker.AckAsync(m.key, ids, func(missing []store.ID, err error) {
 		if err == nil {
 			m.ended(Acknowledged, ids, missing)
+			m.count(-len(ids))
 		}
 		done(err)
 	}) {
 		return false
 	}
-	m.count(-len(ids))
 	return true
 }
 
