@@ -318,7 +318,7 @@ func (o *rebuilt) check(t *testing.T, w *traffic, st store.Store) {
 		assert.Zero(t, c.InFlight, "%s: in flight without a session", d)
 	}
 
-	// What the events do not know of is in no queue: all that is left expires, and each queue is empty then.
+	// The queues hold nothing that the events do not name: all of it expires, and then each queue is empty.
 	for empty := 0; empty < 3; {
 		w.clock.advance(60 * 24 * time.Hour) // a message that expires may leave a send_error
 		n, err := w.Sweep(t.Context())

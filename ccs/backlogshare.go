@@ -20,7 +20,7 @@ import (
 const (
 	minDeviceShare = 100
 	shareParts     = 100    // a backlog has so many shares, and a share has at most so many groups
-	maxShares      = 20_000 // pairs of device and sender that are remembered; the least recent one starts anew
+	maxShares      = 20_000 // pairs of device and sender that are remembered; the least recent one starts again
 )
 
 // deviceShare is how many messages of one device may wait for a sender.

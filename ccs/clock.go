@@ -7,7 +7,7 @@ type Clock interface {
 	Now() time.Time
 }
 
-// Jumper is a Clock that somebody moves by hand. After a jump, Router.Run looks at once for what is due, and so do the
+// Jumper is a Clock that a test or an operator moves. After a jump, Router.Run looks at once for what is due, and so do the
 // sessions that are Tickers.
 type Jumper interface {
 	Clock

@@ -248,7 +248,8 @@ func (r *dedup) accepted(ctx context.Context, f fingerprint, other *sendCall) bo
 	return ok && r.calls[c.call] == nil
 }
 
-// rotate forgets what is old enough, or too much. Under load the memory of what is forgotten is used again.
+// rotate forgets the older generation once the younger one is old or full. Under load it uses the
+// memory again.
 func (r *dedup) rotate(now time.Time) {
 	switch since := now.Sub(r.turned); {
 	case since >= 2*store.RepeatsFor:

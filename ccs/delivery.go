@@ -52,7 +52,7 @@ func (d *Delivery) Offered(now time.Time, gap time.Duration) {
 // Resend is what becomes of a delivery that the peer has not acknowledged.
 type Resend uint8
 
-// What becomes of a delivery.
+// The decisions on a delivery.
 const (
 	ResendLater  Resend = iota // it is not due
 	ResendNow                  // it is offered again
@@ -60,8 +60,8 @@ const (
 )
 
 // Resend decides on a delivery that the peer has not acknowledged (CCS 3.5, 4.3): once it is due it is offered again,
-// each time after twice as long, at most limit times, or without limit where that is negative. What has expired by now
-// is given up. So is a message with a TTL of zero: it was for then or never.
+// each time after twice as long, at most limit times, or without limit where that is negative. An expired
+// message is given up. So is one with a TTL of zero: it was for then or never.
 func (d *Delivery) Resend(now time.Time, limit int) Resend {
 	switch {
 	case now.Before(d.Due):
@@ -99,7 +99,7 @@ func (o *Offers) Add(id store.ID, again bool) {
 	}
 }
 
-// Done counts what was collected, and tells of it. No lock may be held.
+// Done counts the collected messages and tells the observer. The caller must hold no lock.
 func (o *Offers) Done() {
 	m := o.box
 	d := DirectionOf(m.key)
@@ -164,7 +164,7 @@ func (f *Finished) Append(o *Finished) {
 	f.expired, f.givenUp = append(f.expired, o.expired...), append(f.givenUp, o.givenUp...)
 }
 
-// Entries returns how many entries are to be forgotten.
+// Entries returns the number of collected entries.
 func (f *Finished) Entries() int { return len(f.ids) + len(f.expired) + len(f.givenUp) }
 
 // Reset empties f and keeps its memory.

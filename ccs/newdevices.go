@@ -116,9 +116,9 @@ func (r *Router) endProbation(ctx context.Context, device uint64) error {
 	return nil
 }
 
-// forgetNewcomers forgets some of the devices that have registered a day ago and never connected, with what waits for
+// forgetNewDevices forgets some of the devices that have registered a day ago and never connected, with what waits for
 // them.
-func (r *Router) forgetNewcomers(ctx context.Context, now time.Time) error {
+func (r *Router) forgetNewDevices(ctx context.Context, now time.Time) error {
 	st, ok := r.store.(store.NewDevices)
 	if !ok {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// maxRates is how many parties' rates are remembered; the least recent starts anew.
+// maxRates bounds the senders and devices that a limiter remembers. The least recent one starts again.
 const maxRates = 100_000
 
 // keyedLimiter limits how often something happens for each of many parties.

@@ -211,7 +211,7 @@ func (r *Router) sweep(ctx context.Context) (more bool, err error) {
 			r.StoreFailed(r.log, "tell devices of expired messages", err)
 		}
 	}
-	if err := r.forgetNewcomers(ctx, now); err != nil && ctx.Err() == nil {
+	if err := r.forgetNewDevices(ctx, now); err != nil && ctx.Err() == nil {
 		r.StoreFailed(r.log, "forget devices that never connected", err)
 	}
 	return more, nil

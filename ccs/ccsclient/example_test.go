@@ -57,7 +57,7 @@ func ExampleDial() {
 	// forget this registration
 }
 
-// An app server that stays connected: it reconnects, and sends again what has no answer.
+// An AppServer reconnects and sends its unanswered messages again.
 func ExampleAppServer() {
 	err := ccstest.Run(func(server *ccstest.Server) {
 		device := server.Enrol("com.example.app")

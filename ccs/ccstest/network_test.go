@@ -107,7 +107,7 @@ func TestNetwork(t *testing.T) {
 		near.Close()
 		far.Close()
 
-		// The backlog is bounded, and who waits for it has a context.
+		// The backlog is bounded. A client that waits for a place has a context.
 		full := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()

@@ -62,7 +62,8 @@ func TestRedisStandsStill(t *testing.T) {
 	f.account()
 }
 
-// Redis stands still for longer: the health check says so, sends and logins are answered meanwhile, and connections stay.
+// Redis is stopped for a longer time. The health check says so, the server answers sends and logins, and
+// connections stay.
 func TestRedisFallsSilent(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Single(t)

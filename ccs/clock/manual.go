@@ -7,7 +7,7 @@ import (
 
 // Manual stands still until it is moved. It implements ccs.Jumper. Make one with NewManual.
 type Manual struct {
-	moving sync.Mutex // one jump at a time, so that those who are told see jumps in order
+	moving sync.Mutex // one jump at a time, so that routers see jumps in order
 
 	mu     sync.Mutex
 	now    time.Time

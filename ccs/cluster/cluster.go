@@ -83,7 +83,7 @@ func New(s store.Coordinator, o Options) *Cluster {
 	return c
 }
 
-// Join makes this process a node, and names who is told about the others. It must be called once,
+// Join makes this process a node. n receives the news of the other nodes. It must be called once,
 // before anything is claimed from the store and before any other method but Close.
 func (c *Cluster) Join(ctx context.Context, n Node) error {
 	c.node = n

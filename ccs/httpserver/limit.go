@@ -15,7 +15,7 @@ import (
 // address there may be a mobile network.
 var DefaultPerAddress = flowcontrol.Rate{Every: 20 * time.Millisecond, Burst: 3000}
 
-// maxAddresses is how many addresses are remembered; the least recent starts anew.
+// maxAddresses bounds the remembered addresses. The least recent one starts again.
 const maxAddresses = 10_000
 
 // limiter counts calls by address.

@@ -14,7 +14,7 @@ import (
 )
 
 // readLoop reads frames until the connection ends, and returns why. Whenever the next one would have to be waited
-// for, what came is stored and acknowledged; after work of that kind the wait is for a fresh goroutine (errAnew).
+// for, what came is stored and acknowledged; after work of that kind the wait is for a fresh goroutine (errParked).
 func (s *session) readLoop() error {
 	for {
 		tag, payload, err := s.in.Next()
@@ -47,7 +47,7 @@ func (s *session) readLoop() error {
 	}
 }
 
-// prepareWait does what is to be done before the next frame is waited for. It returns errAnew if another goroutine is
+// prepareWait does what is to be done before the next frame is waited for. It returns errParked if another goroutine is
 // to wait.
 func (s *session) prepareWait() error {
 	worked, err := s.storeAndForget()

@@ -28,7 +28,7 @@ func newcomersKey(since, device uint64) []byte {
 
 const newcomersKeyLen = 1 + 8 + 8
 
-// AddNewDevice implements store.Newcomers.
+// AddNewDevice implements store.NewDevices.
 func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time
 	return nil
 }
 
-// RemoveNewDevice implements store.Newcomers. Nearly every device has no note left, and then
+// RemoveNewDevice implements store.NewDevices. Nearly every device has no note left, and then
 // nothing is written.
 func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 	if err := s.enter(ctx); err != nil {
@@ -86,7 +86,7 @@ func (g *group) dropNewcomer(since, device uint64) error {
 	)
 }
 
-// ForgetNewDevices implements store.Newcomers.
+// ForgetNewDevices implements store.NewDevices.
 func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int) (forgotten []*store.Registration, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 var _ store.NewDevices = (*Store)(nil)
 
-// AddNewDevice implements store.Newcomers.
+// AddNewDevice implements store.NewDevices.
 func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -26,7 +26,7 @@ func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time
 	return nil
 }
 
-// RemoveNewDevice implements store.Newcomers.
+// RemoveNewDevice implements store.NewDevices.
 func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 	return nil
 }
 
-// ForgetNewDevices implements store.Newcomers.
+// ForgetNewDevices implements store.NewDevices.
 func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int) (forgotten []*store.Registration, err error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err

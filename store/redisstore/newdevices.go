@@ -23,7 +23,7 @@ var _ store.NewDevices = (*Store)(nil)
 // newcomersKey is the sorted set of the notes, by time in milliseconds.
 func (s *Store) newcomersKey() string { return s.key("newcomers", "since") }
 
-// AddNewDevice is store.Newcomers.
+// AddNewDevice implements store.NewDevices.
 func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time) error {
 	c := &transport.Call{Script: addNewcomer, Keys: []string{s.newcomersKey()}, Args: []any{since.UnixMilli(), device}, Safe: true, Durable: true}
 	if err := s.transport.Run(ctx, c); err != nil {
@@ -32,7 +32,7 @@ func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time
 	return nil
 }
 
-// RemoveNewDevice is store.Newcomers. Nearly every device has no note any more, and then nothing is written.
+// RemoveNewDevice implements store.NewDevices. Nearly every device has no note any more, and then nothing is written.
 func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 	if err := s.transport.Usable(ctx); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (s *Store) removeNewcomers(ctx context.Context, devices ...any) error {
 	return s.transport.Run(ctx, &transport.Call{Script: removeNewcomer, Keys: []string{s.newcomersKey()}, Args: devices, Safe: true, Durable: true})
 }
 
-// ForgetNewDevices is store.Newcomers. A crash on the way leaves the note, so that it is done again; what leads to a
+// ForgetNewDevices implements store.NewDevices. A crash on the way leaves the note, so that it is done again; what leads to a
 // device without registrations leads to nothing.
 func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int) ([]*store.Registration, error) {
 	if err := s.transport.Usable(ctx); err != nil {
