@@ -3,9 +3,7 @@ package httpserver
 import (
 	"bytes"
 	"compress/gzip"
-	"errors"
-	"fmt"
-	"io"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,64 +11,111 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/openccs/openccs/ccs/internal/eagerconn"
-	"github.com/openccs/openccs/flowcontrol"
 )
 
-// answer is what a call comes to.
-type answer struct {
-	status      int
-	contentType string
-	body        []byte
-	retryAfter  time.Duration // 0 for none
-	fields      []zap.Field   // for the log, beside what every call has
-	err         error         // our own failure, for the log
+// Answer is the answer to a call.
+type Answer struct {
+	Status      int
+	ContentType string
+	Body        []byte
+	Header      http.Header   // further fields; nil for none
+	RetryAfter  time.Duration // rounded up to whole seconds; 0 for none (CCS 6.7)
+
+	// The rest is for the log. It must have no key, no token and no payload.
+	Sender  string      // "" if nobody was authenticated
+	Outcome string      // for example the error word of the door; "" if the status says it all
+	Fields  []zap.Field // further fields
+	Err     error       // a fault of the server
 }
 
-// textAnswer has nothing behind the text, because devices take a newline for part of it (DEV 3.1).
-func textAnswer(status int, text string) answer {
-	return answer{status: status, contentType: "text/plain", body: []byte(text)}
+// Text returns an answer of plain text. No newline follows the text, because devices take it for a part of the text
+// (DEV 3.1).
+func Text(status int, text string) Answer {
+	return Answer{Status: status, ContentType: "text/plain", Body: []byte(text)}
 }
 
-// tryLater is for a call that another time may succeed.
-func tryLater() answer {
-	a := textAnswer(http.StatusServiceUnavailable, "try again later")
-	a.retryAfter = retryAfter
+// JSON returns v as JSON. It is for small answers that are no hot path.
+func JSON(status int, v any) Answer {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only for what has no JSON
+	}
+	return Answer{Status: status, ContentType: "application/json", Body: body}
+}
+
+// retryAfter is how long a client is asked to wait after a failure of the server; microG obeys (DEV 3.4).
+const retryAfter = 30 * time.Second
+
+// TryLater returns the answer to a call that may succeed at another time.
+func TryLater() Answer {
+	a := Text(http.StatusServiceUnavailable, "try again later")
+	a.RetryAfter = retryAfter
 	return a
 }
 
-// answering turns a call into a handler.
-func (s *Server) answering(call func(*http.Request) answer) http.HandlerFunc {
+// answering returns the handler of a route.
+func (s *Server) answering(route Route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		b := &charged{ReadCloser: r.Body, budget: s.bodies}
+		b := &charged{ReadCloser: r.Body, login: s.bodies, memory: s.memory}
 		defer b.refund()
 		r.Body = b
-		a := call(r)
-		body := a.body
-		// microG unzips every answer, errors too, without a look at its headers (DEV 2.1).
-		if acceptsGzip(r.Header.Values("Accept-Encoding")) {
-			body = zip(body)
-			w.Header().Set("Content-Encoding", "gzip")
+		var a Answer
+		if r.ProtoMajor == 2 && s.bodies.Used() > s.bodies.Limit() {
+			a = TryLater() // a head of HTTP/1.1 was charged when it was read
+		} else {
+			a = route.Call(r)
 		}
-		w.Header().Set("Content-Type", a.contentType)
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		if a.retryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(a.retryAfter/time.Second)))
+		body := a.Body
+		h := w.Header()
+		// microG decompresses every answer, errors too, without a look at its headers (DEV 2.1).
+		if route.compressed && acceptsGzip(r.Header.Values("Accept-Encoding")) {
+			body = compress(body)
+			h.Set("Content-Encoding", "gzip")
 		}
-		w.WriteHeader(a.status)
-		_, err := w.Write(body)
-
-		if a.err != nil && r.Context().Err() == nil { // or it was the device that went away
-			s.failed(s.log, "call failed", a.err, zap.String("path", r.URL.Path))
+		for key, values := range a.Header {
+			h[key] = values
 		}
-		s.log.Debug("call", append(a.fields, zap.String("path", r.URL.Path), zap.Int("status", a.status),
-			zap.String("remote", r.RemoteAddr), zap.Duration("took", time.Since(start)), zap.NamedError("write", err))...)
+		if a.ContentType != "" {
+			h["Content-Type"] = []string{a.ContentType}
+		}
+		if a.Status != http.StatusNoContent {
+			h["Content-Length"] = []string{strconv.Itoa(len(body))}
+		}
+		if a.RetryAfter > 0 {
+			h.Set("Retry-After", strconv.Itoa(int((a.RetryAfter+time.Second-1)/time.Second)))
+		}
+		if s.draining.Load() {
+			h["Connection"] = []string{"close"} // net/http makes GOAWAY of it for HTTP/2
+		}
+		w.WriteHeader(a.Status)
+		var err error
+		if len(body) > 0 {
+			_, err = w.Write(body)
+		}
+		if a.Err != nil && r.Context().Err() == nil { // otherwise the client went away
+			s.failed(s.log, "call failed", a.Err, zap.String("path", r.Pattern))
+		}
+		if s.log.Core().Enabled(zap.DebugLevel) {
+			s.logCall(&route, r, &a, time.Since(start), err)
+		}
 	}
 }
 
-// acceptsGzip reads an Accept-Encoding header (RFC 9110, 12.5.3). "*" does not count: clients that send
+// logCall writes a line of the access log. It names the pattern and not the path, which may have a token.
+func (s *Server) logCall(route *Route, r *http.Request, a *Answer, took time.Duration, written error) {
+	fields := append(a.Fields, zap.String("door", route.Door), zap.String("path", r.Pattern), zap.Int("status", a.Status),
+		zap.String("remote_addr", r.RemoteAddr), zap.Duration("took", took), zap.NamedError("write", written))
+	if a.Sender != "" {
+		fields = append(fields, zap.String("sender", a.Sender))
+	}
+	if a.Outcome != "" {
+		fields = append(fields, zap.String("outcome", a.Outcome))
+	}
+	s.log.Debug("call", fields...)
+}
+
+// acceptsGzip reads an Accept-Encoding header (RFC 9110 §12.5.3). "*" does not count: clients that send
 // it without gzip are scripts.
 func acceptsGzip(values []string) bool {
 	for coding := range strings.SplitSeq(strings.Join(values, ","), ",") {
@@ -84,83 +129,14 @@ func acceptsGzip(values []string) bool {
 	return false
 }
 
-var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+var compressors = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
-func zip(body []byte) []byte {
+func compress(body []byte) []byte {
 	var out bytes.Buffer
-	z := zippers.Get().(*gzip.Writer)
-	defer zippers.Put(z)
+	z := compressors.Get().(*gzip.Writer)
+	defer compressors.Put(z)
 	z.Reset(&out)
 	_, _ = z.Write(body) // a bytes.Buffer takes everything
 	_ = z.Close()
 	return out.Bytes()
-}
-
-// charged is the body of a request, with what readBody has charged for it.
-type charged struct {
-	io.ReadCloser
-	budget *flowcontrol.Budget
-	held   int64
-}
-
-// bodyCopies is how often a byte of a body may be in memory: the buffer doubles when it is full.
-const bodyCopies = 2
-
-func (c *charged) charge(n int) error {
-	bytes := int64(n) * bodyCopies
-	if !eagerconn.ChargeLogin(c.budget, c.held, bytes) {
-		return errNoRoom
-	}
-	c.held += bytes
-	return nil
-}
-
-func (c *charged) refund() { c.budget.Add(-c.held) }
-
-// charging charges for what is read of a body and kept.
-type charging struct {
-	src io.Reader
-	c   *charged
-}
-
-func (r charging) Read(p []byte) (int, error) {
-	n, err := r.src.Read(p)
-	if failed := r.c.charge(n); failed != nil {
-		return 0, failed
-	}
-	return n, err
-}
-
-var (
-	errNoRoom   = errors.New("too many bodies at a time")
-	errTooLarge = errors.New("body too large")
-	errEncoding = errors.New("unknown content encoding")
-)
-
-// readBody reads a request's body, unzipped. The limit holds for what comes and for what it unzips to. The body is
-// charged to the budget until the request is answered; the error is errNoRoom where that is used up.
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	var src io.Reader = &io.LimitedReader{R: r.Body, N: limit + 1}
-	switch coding := strings.ToLower(r.Header.Get("Content-Encoding")); coding {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(src)
-		if err != nil {
-			return nil, fmt.Errorf("unzip: %w", err)
-		}
-		src = io.LimitReader(z, limit+1)
-	default:
-		return nil, errEncoding
-	}
-	if c, ok := r.Body.(*charged); ok {
-		src = charging{src, c}
-	}
-	body, err := io.ReadAll(src)
-	if err != nil {
-		return nil, fmt.Errorf("read the body: %w", err)
-	}
-	if int64(len(body)) > limit {
-		return nil, errTooLarge
-	}
-	return body, nil
 }

@@ -16,40 +16,40 @@ const maxCheckin = 256 << 10
 
 // checkIn is POST /checkin (DEV 2). A device throws its identity and its tokens away at 400 and 401 and
 // tries again at anything else, so that 401 is for a pair that is not right, and 400 for nothing.
-func (s *Server) checkIn(r *http.Request) answer {
-	body, err := readBody(r, maxCheckin)
+func (s *Server) checkIn(r *http.Request) Answer {
+	body, err := ReadBody(r, maxCheckin)
 	switch {
-	case errors.Is(err, errTooLarge):
-		return textAnswer(http.StatusRequestEntityTooLarge, err.Error())
-	case errors.Is(err, errEncoding):
-		return textAnswer(http.StatusUnsupportedMediaType, err.Error())
-	case errors.Is(err, errNoRoom):
-		return tryLater()
+	case errors.Is(err, ErrTooLarge):
+		return Text(http.StatusRequestEntityTooLarge, err.Error())
+	case errors.Is(err, ErrEncoding):
+		return Text(http.StatusUnsupportedMediaType, err.Error())
+	case errors.Is(err, ErrNoRoom):
+		return TryLater()
 	case err != nil:
-		return textAnswer(http.StatusUnprocessableEntity, "unreadable body")
+		return Text(http.StatusUnprocessableEntity, "unreadable body")
 	}
 	var req mcs.CheckinRequest
 	if err := req.Unmarshal(body); err != nil {
-		return textAnswer(http.StatusUnprocessableEntity, "not a check-in request")
+		return Text(http.StatusUnprocessableEntity, "not a check-in request")
 	}
 
 	id, token, err := s.devices.CheckIn(r.Context(), req.AndroidID, req.SecurityToken)
-	var a answer
+	var a Answer
 	fields := []zap.Field{zap.Bool("enrolled", err == nil && req.AndroidID == 0)}
 	switch {
 	case errors.Is(err, ccs.ErrUnknownDevice):
-		a = textAnswer(http.StatusUnauthorized, "unknown device")
+		a = Text(http.StatusUnauthorized, "unknown device")
 	case err != nil:
-		a = tryLater()
-		a.err = err
+		a = TryLater()
+		a.Err = err
 	default:
 		resp := mcs.CheckinResponse{
 			StatsOK: true, TimeMS: time.Now().UnixMilli(), AndroidID: id, SecurityToken: token,
 		}
 		s.settings.addTo(&resp, req.Digest)
-		a = answer{status: http.StatusOK, contentType: "application/x-protobuffer", body: resp.Append(nil)}
+		a = Answer{Status: http.StatusOK, ContentType: "application/x-protobuffer", Body: resp.Append(nil)}
 		fields = append(fields, zap.Stringer("device", ccs.DeviceID(id)))
 	}
-	a.fields = fields
+	a.Fields = fields
 	return a
 }

@@ -101,6 +101,16 @@ func (c *conn) pass(p []byte) bool {
 	return true
 }
 
+// activate charges for the buffers of an HTTP/2 connection that has begun a request.
+func (c *conn) activate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.framing.http2 && c.held == 0 {
+		c.held = http2Buffer
+		c.budget.Add(c.held)
+	}
+}
+
 // release gives back what was charged.
 func (c *conn) release() {
 	c.mu.Lock()
@@ -136,7 +146,10 @@ func stateChanged(c net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
-	if state == http.StateIdle || state == http.StateClosed {
+	switch state {
+	case http.StateActive:
+		h.activate()
+	case http.StateIdle, http.StateClosed:
 		h.release()
 	}
 	if t, ok := h.Conn.(*tls.Conn); ok {

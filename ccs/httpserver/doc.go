@@ -1,10 +1,13 @@
-// Package httpserver is the HTTP endpoint for devices: check-in, by which a device gets its identity
-// (DEV 2), and registration, by which an app on it gets a token (DEV 3), with the call that Firebase's libraries
-// make before (DEV 12). It answers for any host name, because devices reach it by several.
+// Package httpserver is the HTTP listener. It serves the calls of devices itself: check-in, by which a device gets its
+// identity (DEV 2), and registration, by which an app on it gets a token (DEV 3), with the call that Firebase's
+// libraries make before (DEV 12). The doors for app servers are packages below this one. Each gives its calls as Routes,
+// and this package has what all calls have in common: limits of connections, HTTP/1.1 and HTTP/2, the reading of
+// bodies, answers, the access log and draining.
 //
-// It only translates. Devices is what it asks; ccs.Router is one. What an answer has to look like
-// down to its last byte is for the sake of clients that cannot be changed, and the sections of DEV are
-// named where it matters.
+// Every path is served on every host name, because clients use several (CCS 6.1, DEV 1).
 //
-// Security tokens and registration tokens are in no log.
+// The package only translates. Devices decides what devices ask for; ccs.Router implements it. Some clients cannot be
+// changed and depend on every byte of an answer. The code names the sections of DEV and CCS that say so.
+//
+// Security tokens, registration tokens, keys and payloads are in no log.
 package httpserver

@@ -21,8 +21,9 @@ type framing struct {
 	length  int64 // Content-Length; -1 for none
 	chunked bool
 
-	left int64 // bytes of a body or chunk that have not come, with the CRLF of a chunk
-	lost bool  // a chunked request may have two lengths
+	left  int64 // bytes of a body or chunk that have not come, with the CRLF of a chunk
+	lost  bool  // a chunked request may have two lengths
+	http2 bool  // the connection has HTTP/2, where a length is stated once
 }
 
 type frameState int
@@ -41,7 +42,7 @@ func newFraming() *framing { return &framing{first: true, length: -1} }
 
 // pass takes the next bytes and returns how many of them belong to heads.
 func (f *framing) pass(p []byte) (heads int) {
-	for len(p) > 0 && !f.lost {
+	for len(p) > 0 && !f.lost && !f.http2 {
 		if f.state == inBody || f.state == inChunk {
 			n := min(f.left, int64(len(p)))
 			f.left -= n
@@ -108,6 +109,10 @@ func (f *framing) endLine() {
 func (f *framing) headLine() {
 	if f.first {
 		f.first = false
+		if string(f.line) == "PRI * HTTP/2.0" {
+			f.http2 = true
+			return
+		}
 		f.lost = f.long || !bytes.HasSuffix(f.line, []byte(" HTTP/1.1")) || bytes.HasPrefix(f.line, []byte("CONNECT "))
 		return
 	}

@@ -35,16 +35,16 @@ type installationToken struct {
 // install is POST /v1/projects/<project>/installations (DEV 12). An installation is nothing to us: whoever
 // registers is known by the credential of check-in, and the tokens made here are not looked at again. So nothing is
 // stored, and any project will do.
-func (s *Server) install(r *http.Request) answer {
-	body, err := readBody(r, maxInstallation)
-	if errors.Is(err, errNoRoom) {
-		return tryLater()
+func (s *Server) install(r *http.Request) Answer {
+	body, err := ReadBody(r, maxInstallation)
+	if errors.Is(err, ErrNoRoom) {
+		return TryLater()
 	}
 	var req struct {
 		FID string `json:"fid"`
 	}
 	if err != nil || json.Unmarshal(body, &req) != nil || !proper(req.FID, maxInstallationID) {
-		return jsonAnswer(http.StatusBadRequest, map[string]any{"error": map[string]any{
+		return JSON(http.StatusBadRequest, map[string]any{"error": map[string]any{
 			"code": http.StatusBadRequest, "message": "Request contains an invalid argument.", "status": "INVALID_ARGUMENT",
 		}})
 	}
@@ -52,13 +52,13 @@ func (s *Server) install(r *http.Request) answer {
 		req.FID = newInstallationID()
 	}
 	project := r.PathValue("project")
-	a := jsonAnswer(http.StatusOK, installation{
+	a := JSON(http.StatusOK, installation{
 		Name:         "projects/" + project + "/installations/" + req.FID,
 		FID:          req.FID,
 		RefreshToken: rand.Text(),
 		AuthToken:    installationToken{Token: rand.Text(), ExpiresIn: installationLife},
 	})
-	a.fields = []zap.Field{zap.String("project", project)}
+	a.Fields = []zap.Field{zap.String("project", project)}
 	return a
 }
 
@@ -68,12 +68,4 @@ func newInstallationID() string {
 	rand.Read(b[:])
 	b[0] = b[0]&0x0f | 0x70
 	return base64.RawURLEncoding.EncodeToString(b[:])[:22]
-}
-
-func jsonAnswer(status int, v any) answer {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // only for what has no JSON
-	}
-	return answer{status: status, contentType: "application/json", body: body}
 }

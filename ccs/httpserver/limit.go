@@ -54,9 +54,9 @@ func (l *limiter) network(remote string) netip.Prefix {
 }
 
 // limited answers busy where an address calls too often.
-func (s *Server) limited(busy answer, call func(*http.Request) answer) func(*http.Request) answer {
-	busy.status, busy.retryAfter = http.StatusTooManyRequests, retryAfter
-	return func(r *http.Request) answer {
+func (s *Server) limited(busy Answer, call func(*http.Request) Answer) func(*http.Request) Answer {
+	busy.Status, busy.RetryAfter = http.StatusTooManyRequests, retryAfter
+	return func(r *http.Request) Answer {
 		if !s.calls.allow(r.RemoteAddr, time.Now()) {
 			return busy
 		}

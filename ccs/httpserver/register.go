@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -25,9 +24,6 @@ const (
 	wordInternal          errorWord = "InternalServerError"      // tried again
 )
 
-// retryAfter is what a device is asked to wait after a failure of ours; microG obeys (DEV 3.4).
-const retryAfter = 30 * time.Second
-
 // status is beside the word: Chromium looks for words first, and microG shows a word to the app only if
 // the status is not 200 (DEV 3.4).
 func (w errorWord) status() int {
@@ -46,25 +42,25 @@ func (w errorWord) Error() string { return string(w) }
 
 // register is POST /c2dm/register3 and its older name: registration and removal, classic and by Instance
 // ID (DEV 3).
-func (s *Server) register(r *http.Request) answer {
+func (s *Server) register(r *http.Request) Answer {
 	fields := make([]zap.Field, 0, 8)
 	text, err := s.registration(r, &fields)
 	var word errorWord
 	switch {
 	case err == nil:
-		a := textAnswer(http.StatusOK, text)
-		a.fields = fields
+		a := Text(http.StatusOK, text)
+		a.Fields = fields
 		return a
 	case errors.As(err, &word):
 		err = nil
 	default:
 		word = wordInternal
 	}
-	a := textAnswer(word.status(), "Error="+string(word))
-	a.fields = append(fields, zap.String("code", string(word)))
-	a.err = err
+	a := Text(word.status(), "Error="+string(word))
+	a.Fields = append(fields, zap.String("code", string(word)))
+	a.Err = err
 	if word == wordInternal {
-		a.retryAfter = retryAfter
+		a.RetryAfter = retryAfter
 	}
 	return a
 }
@@ -72,8 +68,8 @@ func (s *Server) register(r *http.Request) answer {
 // registration does the work and returns the text of success. Its error is an errorWord or our own
 // failure.
 func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, error) {
-	body, err := readBody(r, maxForm)
-	if errors.Is(err, errNoRoom) {
+	body, err := ReadBody(r, maxForm)
+	if errors.Is(err, ErrNoRoom) {
 		return "", wordInternal
 	}
 	if err != nil {

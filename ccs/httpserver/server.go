@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,6 +24,9 @@ const (
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 60 * time.Second
 	maxHeader     = 32 << 10 // microG repeats form fields as headers (DEV 3.1)
+
+	maxStreams  = 100       // concurrent requests of an HTTP/2 connection; resets do not make room for more at once
+	http2Buffer = 128 << 10 // bytes of bodies that an HTTP/2 connection may send before they are read
 )
 
 // Devices decides what devices ask for. Methods are called from many goroutines.
@@ -59,6 +63,10 @@ type Options struct {
 	// Bodies bounds the bytes that are held of requests and of TLS handshakes; default eagerconn.LoginMemory. A request
 	// that finds it used up is answered 503.
 	Bodies *flowcontrol.Budget
+	// Memory bounds the bytes that are held of requests of senders; default Bodies.
+	Memory *flowcontrol.Budget
+
+	Routes []Route // the calls of other doors; default none
 }
 
 // Server answers devices.
@@ -69,6 +77,8 @@ type Server struct {
 	settings settings
 	calls    *limiter
 	bodies   *flowcontrol.Budget
+	memory   *flowcontrol.Budget
+	draining atomic.Bool
 	failed   func(log *zap.Logger, what string, err error, fields ...zap.Field)
 	health   func() error
 }
@@ -95,8 +105,12 @@ func New(d Devices, o Options) *Server {
 	if o.Bodies == nil {
 		o.Bodies = flowcontrol.NewBudget(eagerconn.LoginMemory)
 	}
+	if o.Memory == nil {
+		o.Memory = o.Bodies
+	}
 	s := &Server{
 		bodies:  o.Bodies,
+		memory:  o.Memory,
 		failed:  o.Failed,
 		health:  o.Health,
 		devices: d, log: o.Logger.Named("httpserver"),
@@ -108,7 +122,7 @@ func New(d Devices, o Options) *Server {
 		panic(err) // only for a level that does not exist
 	}
 	s.http = &http.Server{
-		Handler:           s.routes(),
+		Handler:           s.routes(o.Routes),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -117,35 +131,17 @@ func New(d Devices, o Options) *Server {
 		ErrorLog:          errorLog,
 		ConnState:         stateChanged,
 		ConnContext:       withConn,
+		Protocols:         new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerConnection: http2Buffer,
+			MaxReceiveBufferPerStream:     http2Buffer,
+		},
 	}
+	s.http.Protocols.SetHTTP1(true)
+	// net/http sees no *tls.Conn, so it takes HTTP/2 for unencrypted and goes by the first bytes of a connection.
+	s.http.Protocols.SetUnencryptedHTTP2(true)
 	return s
-}
-
-// routes is every call there is. The mux answers 404, and 405 with Allow, by itself.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	checkIn := s.answering(s.limited(textAnswer(0, "too many calls"), s.checkIn))
-	// The word is the one that every client takes for a reason to try again, removals too (DEV 3.4).
-	register := s.answering(s.limited(textAnswer(0, "Error="+string(wordInternal)), s.register))
-	mux.HandleFunc("POST /checkin", checkIn)
-	mux.HandleFunc("POST /c2dm/register3", register)
-	mux.HandleFunc("POST /c2dm/register", register)
-	mux.HandleFunc("POST /v1/projects/{project}/installations", s.answering(s.limited(textAnswer(0, "too many calls"), s.install)))
-	mux.HandleFunc("GET /healthz", s.answering(s.healthz))
-	return closeChunked(mux)
-}
-
-// closeChunked ends the connection after a chunked request that has Content-Length too, or may have: it may hide
-// another request (RFC 9112 §6.3).
-func closeChunked(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.TransferEncoding) > 0 {
-			if c, ok := r.Context().Value(connKey{}).(*conn); !ok || c.lost() {
-				w.Header().Set("Connection", "close")
-			}
-		}
-		h.ServeHTTP(w, r)
-	})
 }
 
 // Handler is the endpoint without connections, for embedding and for tests.
@@ -159,13 +155,20 @@ func (s *Server) Serve(l net.Listener) error { return s.http.Serve(wrapping{l, s
 const maxHandshake = 128 << 10
 
 // ServeTLS is Serve with TLS on the listener's connections. What handshakes hold is charged to Options.Bodies.
+// It offers HTTP/2 and HTTP/1.1.
 func (s *Server) ServeTLS(l net.Listener, conf *tls.Config) error {
+	conf = conf.Clone()
+	conf.NextProtos = []string{"h2", "http/1.1"}
 	return s.Serve(tls.NewListener(eagerconn.LimitListener(l, s.bodies, maxHandshake), conf))
 }
+
+// Drain makes each answer from now on end its connection. Requests are still answered.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown closes the listeners, waits for calls under way and closes what is still open when the
 // context ends.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.Drain()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		_ = s.http.Close()
@@ -174,9 +177,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // healthz says whether the server is to be used now, with a short reason if not.
-func (s *Server) healthz(*http.Request) answer {
+func (s *Server) healthz(*http.Request) Answer {
 	if err := s.health(); err != nil {
-		return textAnswer(http.StatusServiceUnavailable, err.Error())
+		return Text(http.StatusServiceUnavailable, err.Error())
 	}
-	return textAnswer(http.StatusOK, "ok")
+	return Text(http.StatusOK, "ok")
 }

@@ -94,7 +94,7 @@ func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	})
 	settings, _ := parseSettings(s.conf.CheckinSettings) // Validate has seen them
 	s.http = httpserver.New(s.router, httpserver.Options{
-		Logger: s.conf.Logger, Bodies: login, Settings: settings, PerAddress: perMinute(s.conf.HTTPRate), Exempt: s.gate.Exempt,
+		Logger: s.conf.Logger, Bodies: login, Memory: memory, Routes: s.doors(), Settings: settings, PerAddress: perMinute(s.conf.HTTPRate), Exempt: s.gate.Exempt,
 		Failed: s.router.StoreFailed, Health: s.Health,
 	})
 }
@@ -165,9 +165,7 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 		run("xmpp test", func() error { return s.xmpp.Serve(l.xmppTest, "testing") }, listener.ErrClosed)
 	}
 	run("mcs", func() error { return s.mcs.Serve(l.mcs) }, listener.ErrClosed)
-	httpTLS := tlsConf.Clone()
-	httpTLS.NextProtos = []string{"http/1.1"}
-	run("http", func() error { return s.http.ServeTLS(l.http, httpTLS) }, http.ErrServerClosed)
+	run("http", func() error { return s.http.ServeTLS(l.http, tlsConf) }, http.ErrServerClosed)
 	if l.plain != nil {
 		run("http plain", func() error { return s.http.Serve(l.plain) }, http.ErrServerClosed)
 	}
@@ -214,6 +212,7 @@ func (s *Server) Card() *card.Card {
 // closed or ctx ends. The caller must still call Shutdown.
 func (s *Server) Drain(ctx context.Context) error {
 	s.draining.Store(true)
+	s.http.Drain()
 	s.router.Stop()
 	return s.xmpp.Drain(ctx)
 }

@@ -1,0 +1,170 @@
+package httpserver
+
+import (
+	"bufio"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
+	"github.com/openccs/openccs/flowcontrol"
+)
+
+// charged is the body of a request, with the bytes that ReadBody has charged for it.
+type charged struct {
+	io.ReadCloser
+	login  *flowcontrol.Budget // for requests that nobody has authenticated
+	memory *flowcontrol.Budget // for requests of senders
+
+	heldLogin, heldMemory int64
+}
+
+// bodyCopies is how often a byte of a body may be in memory: the buffer doubles when it is full.
+const bodyCopies = 2
+
+func (c *charged) charge(n int, sender bool) error {
+	bytes := int64(n) * bodyCopies
+	if sender {
+		if !c.memory.Take(bytes, 0) {
+			return ErrNoRoom
+		}
+		c.heldMemory += bytes
+		return nil
+	}
+	if !eagerconn.ChargeLogin(c.login, c.heldLogin, bytes) {
+		return ErrNoRoom
+	}
+	c.heldLogin += bytes
+	return nil
+}
+
+func (c *charged) refund() {
+	c.login.Add(-c.heldLogin)
+	c.memory.Add(-c.heldMemory)
+}
+
+// charging charges for the bytes that are read from a body and kept.
+type charging struct {
+	src    io.Reader
+	c      *charged
+	sender bool
+}
+
+func (r charging) Read(p []byte) (int, error) {
+	n, err := r.src.Read(p)
+	if failed := r.c.charge(n, r.sender); failed != nil {
+		return 0, failed
+	}
+	return n, err
+}
+
+// The errors of ReadBody. BodyAnswer has the usual answer to each.
+var (
+	ErrNoRoom   = errors.New("too many bodies at a time")
+	ErrTooLarge = errors.New("body too large")
+	ErrEncoding = errors.New("unknown content encoding")
+)
+
+// ReadBody reads the body of a request and decompresses it: gzip and deflate are known (CCS 6.1). The limit
+// holds for the bytes on the wire and for the decompressed bytes. They are charged to Options.Bodies until the
+// request is answered. Besides the errors above it returns those of the peer's bytes.
+func ReadBody(r *http.Request, limit int64) ([]byte, error) { return readBody(r, limit, false) }
+
+// ReadSenderBody does the same as ReadBody for a request whose sender was authenticated. The bytes are charged to
+// Options.Memory.
+func ReadSenderBody(r *http.Request, limit int64) ([]byte, error) { return readBody(r, limit, true) }
+
+func readBody(r *http.Request, limit int64, sender bool) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, ErrTooLarge
+	}
+	var src io.Reader = &io.LimitedReader{R: r.Body, N: limit + 1}
+	size := r.ContentLength
+	switch coding := r.Header.Get("Content-Encoding"); {
+	case coding == "" || strings.EqualFold(coding, "identity"):
+	default:
+		decoded, err := decompress(src, coding)
+		if err != nil {
+			return nil, err
+		}
+		src, size = io.LimitReader(decoded, limit+1), -1
+	}
+	if c, ok := r.Body.(*charged); ok {
+		src = charging{src, c, sender}
+	}
+	body, err := readAll(src, size)
+	if err != nil {
+		return nil, fmt.Errorf("read the body: %w", err)
+	}
+	if int64(len(body)) > limit {
+		return nil, ErrTooLarge
+	}
+	return body, nil
+}
+
+// maxFirstBuffer bounds the memory that a body gets before its bytes come.
+const maxFirstBuffer = 64 << 10
+
+// readAll reads src to its end. size is the expected number of bytes, or below zero if it is unknown.
+func readAll(src io.Reader, size int64) ([]byte, error) {
+	if size < 0 || size > maxFirstBuffer {
+		return io.ReadAll(src)
+	}
+	body := make([]byte, 0, size+1) // one byte more shows the end without growing
+	for {
+		n, err := src.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return nil, err
+		case len(body) == cap(body):
+			body = append(body, 0)[:len(body)]
+		}
+	}
+}
+
+// decompress returns a reader of the decompressed bytes. Some clients send deflate without the zlib format that
+// RFC 9110 §8.4.1.2 asks for.
+func decompress(src io.Reader, coding string) (io.Reader, error) {
+	switch strings.ToLower(coding) {
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(src)
+		if err != nil {
+			return nil, fmt.Errorf("decompress the body: %w", err)
+		}
+		return z, nil
+	case "deflate":
+		b := bufio.NewReader(src)
+		if head, err := b.Peek(2); err != nil || head[0]&0x0f != 8 || (uint(head[0])<<8|uint(head[1]))%31 != 0 {
+			return flate.NewReader(b), nil
+		}
+		z, err := zlib.NewReader(b)
+		if err != nil {
+			return nil, fmt.Errorf("decompress the body: %w", err)
+		}
+		return z, nil
+	}
+	return nil, ErrEncoding
+}
+
+// BodyAnswer returns the usual answer to an error of ReadBody: 413, 415, 503 with Retry-After, or 400.
+func BodyAnswer(err error) Answer {
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return Text(http.StatusRequestEntityTooLarge, err.Error())
+	case errors.Is(err, ErrEncoding):
+		a := Text(http.StatusUnsupportedMediaType, err.Error())
+		a.Header = http.Header{"Accept-Encoding": {"gzip, deflate"}} // RFC 9110 §15.5.16
+		return a
+	case errors.Is(err, ErrNoRoom):
+		return TryLater()
+	}
+	return Text(http.StatusBadRequest, "unreadable body")
+}
