@@ -86,6 +86,11 @@ const (
 	CodePhantom = "phantom" // the session goes on, but its peer does not answer
 )
 
+// The codes of EventSession, besides CodeClosed. Text of one that closed is the reason, such as ClosedByPeer.
+const (
+	CodeOpened = "opened" // the session has its queues
+)
+
 // Event is something that happened to messages, to a registration or to a session. Which fields an event has depends
 // on its Kind; the others are zero.
 type Event struct {
@@ -108,7 +113,7 @@ type Event struct {
 	App    string
 	ID     string // message_id
 	Conn   string // the connection
-	Text   string // EventRefused: what the refusal is about
+	Text   string // EventRefused: what the refusal is about; EventSession: why the session closed
 }
 
 // Observer is told what happens, in batches, as it happens. Observe returns soon and calls no method of the Router.

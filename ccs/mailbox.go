@@ -18,6 +18,12 @@ import (
 type Mailbox interface {
 	// Lease names the mailbox among those of its queue.
 	Lease() store.Lease
+	// Opened tells that the session has all its queues. A session calls it on one of its mailboxes, once. conn names
+	// the connection.
+	Opened(conn string)
+	// Closed tells that a session which was opened has ended, before it detaches from its queues. why is one of the
+	// reasons that begin with Closed.
+	Closed(conn, why string)
 	// Claim takes at most max messages, in order; ones that are never stored come first and have ID zero.
 	// The caller acknowledges them or ends.
 	Claim(ctx context.Context, max int) ([]store.Entry, error)
@@ -67,6 +73,22 @@ func (m *mailbox) Lease() store.Lease { return m.lease }
 
 // Offers implements Mailbox.
 func (m *mailbox) Offers() Offers { return Offers{box: m} }
+
+// Opened implements Mailbox.
+func (m *mailbox) Opened(conn string) { m.tellSession(CodeOpened, conn, "") }
+
+// Closed implements Mailbox.
+func (m *mailbox) Closed(conn, why string) { m.tellSession(CodeClosed, conn, why) }
+
+func (m *mailbox) tellSession(code, conn, why string) {
+	if m.router.observer == nil {
+		return
+	}
+	events := NewEvents()
+	e := events.Add(EventSession)
+	e.Code, e.Key, e.Lease, e.Conn, e.Text = code, m.key, m.lease, conn, why
+	m.router.Tell(events)
+}
 
 // push hands a message over that is never stored; false if it cannot be taken.
 func (m *mailbox) push(e store.Entry) bool {

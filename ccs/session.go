@@ -2,6 +2,9 @@ package ccs
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +27,48 @@ type SharedSession interface {
 	Session
 	// Room is how many more messages the session would take now. It never blocks.
 	Room() int
+}
+
+// The reasons for which a session closes. They are names for events and metrics, and do not change.
+const (
+	ClosedByPeer    = "peer"       // the peer ended it
+	ClosedLost      = "lost"       // the connection broke
+	ClosedSilent    = "silent"     // the peer did not send what it had to in time
+	ClosedSlow      = "slow"       // the peer does not read what is written
+	ClosedProtocol  = "protocol"   // the peer broke a rule
+	ClosedDrained   = "drained"    // the server asked the peer to go, and it has nothing in flight
+	ClosedShutdown  = "shutdown"   // the server stops
+	ClosedTakenOver = "taken-over" // a newer login of the device
+	ClosedLeaseLost = "lease-lost" // other nodes declared this one dead
+	ClosedStore     = "store"      // the store cannot be used
+	ClosedNoMemory  = "no-memory"  // the budget for messages is used up
+	ClosedInternal  = "internal"   // any other error
+)
+
+// CloseReason returns the reason for a session to close that ended with err. A door asks for errors that it does not
+// name itself.
+func CloseReason(err error) string {
+	var network net.Error
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return ClosedByPeer
+	case errors.Is(err, ErrShuttingDown):
+		return ClosedShutdown
+	case errors.Is(err, ErrTakenOver), errors.Is(err, store.ErrTakenOver):
+		return ClosedTakenOver
+	case errors.Is(err, ErrLeaseLost):
+		return ClosedLeaseLost
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed):
+		return ClosedStore
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return ClosedLost
+	case errors.As(err, &network):
+		if network.Timeout() {
+			return ClosedSilent
+		}
+		return ClosedLost
+	}
+	return ClosedInternal
 }
 
 // connected reports whether a device counts as connected: it is, or it was when the server stopped and

@@ -2,7 +2,12 @@ package ccs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -270,4 +275,25 @@ func TestNothingOvertakesWhatTheLastSessionGivesBack(t *testing.T) {
 	close(slow.may)
 	ids, _ := take(t, <-attached)
 	assert.Equal(t, []string{"u-1", "u-2"}, ids)
+}
+
+func TestCloseReasons(t *testing.T) {
+	tests := []struct {
+		err  error
+		want string
+	}{
+		{nil, ccs.ClosedByPeer},
+		{io.EOF, ccs.ClosedByPeer},
+		{io.ErrUnexpectedEOF, ccs.ClosedLost},
+		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, ccs.ClosedLost},
+		{&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, ccs.ClosedSilent},
+		{ccs.ErrTakenOver, ccs.ClosedTakenOver},
+		{ccs.ErrLeaseLost, ccs.ClosedLeaseLost},
+		{ccs.ErrShuttingDown, ccs.ClosedShutdown},
+		{fmt.Errorf("claim: %w", store.ErrUnavailable), ccs.ClosedStore},
+		{errors.New("any"), ccs.ClosedInternal},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, ccs.CloseReason(tt.err), "%v", tt.err)
+	}
 }

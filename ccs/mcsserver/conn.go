@@ -2,8 +2,10 @@ package mcsserver
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -86,6 +88,9 @@ func (c *conn) hangUp(last ...byte) {
 func (c *conn) write(b []byte) error {
 	c.setWriteDeadline(c.srv.opts.WriteTimeout)
 	if _, err := c.nc.Write(b); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("%w for %s: %w", errSlowReader, c.srv.opts.WriteTimeout, err)
+		}
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil

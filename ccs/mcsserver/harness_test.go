@@ -166,10 +166,11 @@ func (w *world) ended(ways ...ccs.End) {
 	assert.Equal(w.t, names, w.observed.ends)
 }
 
-// observed is an observer that keeps how messages for devices have ended, a name for each.
+// observed is an observer that keeps how messages for devices have ended, a name for each, and the events of sessions.
 type observed struct {
-	mu   sync.Mutex
-	ends []string
+	mu       sync.Mutex
+	ends     []string
+	sessions []ccs.Event
 }
 
 // Observe implements ccs.Observer.
@@ -181,6 +182,8 @@ func (o *observed) Observe(events []ccs.Event) {
 			for range e.Entries {
 				o.ends = append(o.ends, e.Code)
 			}
+		} else if e.Kind == ccs.EventSession {
+			o.sessions = append(o.sessions, *e)
 		}
 	}
 }

@@ -96,6 +96,9 @@ func (s *session) open() listener.Next {
 	s.log().Info("session open", zap.Int("known", len(s.known)))
 	s.deadline, s.begun, s.silence = time.Time{}, time.Time{}, s.srv.opts.silence()
 	s.srv.logins.Add(1)
+	if s.srv.router.Watched() {
+		s.box.Opened(s.RemoteAddr().String())
+	}
 	eagerconn.Shrink(s.nc)
 	s.eager.Eager(func() eagerconn.Turn { return s.srv.router.Turn(s.device.Key()) })
 	s.requestWrite(func() { s.pumping, s.wakeUp = false, true })
@@ -132,6 +135,9 @@ func (s *session) end(err error) {
 	}
 	s.pumps.Wait()
 	s.clearBuffered()
+	if s.srv.router.Watched() {
+		s.box.Closed(s.RemoteAddr().String(), closeReason(err))
+	}
 	s.box.Detach(s.srv.ctx)
 	s.hangUp(last...)
 	s.log().Info("session closed", zap.Error(err), zap.Int("delivered", s.delivered),
@@ -153,10 +159,25 @@ func parting(err error) []byte {
 	}
 }
 
+// closeReason names why a session ended, for the event.
+func closeReason(err error) string {
+	var bad *mcs.FrameError
+	switch {
+	case errors.Is(err, errSilent):
+		return ccs.ClosedSilent
+	case errors.Is(err, errSlowReader):
+		return ccs.ClosedSlow
+	case errors.As(err, &bad), errors.Is(err, errUnexpected), errors.Is(err, errPingFlood):
+		return ccs.ClosedProtocol
+	}
+	return ccs.CloseReason(err)
+}
+
 var (
 	errParked     = errors.New("go on in a fresh goroutine")
 	errUnexpected = errors.New("not for a device to send")
 	errSilent     = errors.New("two heartbeats were not answered")
+	errSlowReader = errors.New("the device does not read what is written")
 	errPingFlood  = errors.New("heartbeats come faster than their answers are read")
 	errClosed     = io.EOF // the device said Close
 )

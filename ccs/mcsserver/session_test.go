@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -294,13 +293,7 @@ func TestADeviceThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{WriteTimeout: 100 * time.Millisecond}, ccs.Options{})
 	p := w.login()
-	big := strings.Repeat("x", 4000)
-	const total = 5000 // 20 MB: more than the sockets hold
-	batch := make([]ccs.Downstream, total)
-	for i := range batch {
-		batch[i] = ccs.Downstream{To: w.token, ID: fmt.Sprint(i), TTL: time.Hour, Data: payload.Data{}.Append("id", big)}
-	}
-	w.router.Send(t.Context(), ccs.Source{Sender: testSender}, batch, nil)
+	w.fill()
 	require.Eventually(t, func() bool {
 		_, err := p.nc.Write(mcs.AppendHeartbeat(nil, mcs.TagHeartbeatAck, 0))
 		return err != nil

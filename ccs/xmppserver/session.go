@@ -10,8 +10,10 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	"mellium.im/xmpp/stream"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
 	"github.com/openccs/openccs/store"
@@ -128,6 +130,7 @@ func (c *conn) runSession(ctx context.Context) {
 	}
 	s.srv.logins.Add(1)
 	s.log.Info("session open", zap.Int("window", s.window.Size()))
+	s.messages().box.Opened(s.jid)
 	c.bound(s)
 	s.settling = time.AfterFunc(settleTime, s.enableDelivery)
 	defer s.settling.Stop()
@@ -150,6 +153,24 @@ func (c *conn) runSession(ctx context.Context) {
 		totals = append(totals, zap.Int(f.name, f.offeredTotal))
 	}
 	s.log.Info("session closed", append(totals, zap.Duration("took", time.Since(s.opened)))...)
+	s.messages().box.Closed(s.jid, closeReason(err))
+}
+
+// closeReason names why a session ended, for the event.
+func closeReason(err error) string {
+	var cond stream.Error
+	var broken *stanza.StreamError
+	switch {
+	case errors.Is(err, errDrained):
+		return ccs.ClosedDrained
+	case errors.Is(err, errSlowReader):
+		return ccs.ClosedSlow
+	case errors.Is(err, eagerconn.ErrNoRoom):
+		return ccs.ClosedNoMemory
+	case errors.As(err, &cond), errors.As(err, &broken), errors.Is(err, eagerconn.ErrTooMuch):
+		return ccs.ClosedProtocol
+	}
+	return ccs.CloseReason(err)
 }
 
 // forgetHeld gives back to the budget what the session held.
