@@ -4,6 +4,9 @@ package ccstest_test
 
 import (
 	"fmt"
+	"net"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +45,7 @@ const (
 
 // chromiumEndToEnd takes Debian's Chromium through an app's life. An extension of ours is all that it has been given.
 func chromiumEndToEnd(t *testing.T, done *steps, api chromiumAPI) {
-	c := newChromium(t, api)
+	c := newChromium(t, done, api)
 	for _, step := range []struct {
 		name string
 		do   func() string
@@ -63,6 +66,7 @@ func chromiumEndToEnd(t *testing.T, done *steps, api chromiumAPI) {
 type chromium struct {
 	*browser
 	api      chromiumAPI
+	done     *steps
 	server   *ccstest.Server
 	logs     *observer.ObservedLogs
 	app      *ccsclient.Client
@@ -71,10 +75,10 @@ type chromium struct {
 	token    string
 }
 
-func newChromium(t *testing.T, api chromiumAPI) *chromium {
+func newChromium(t *testing.T, done *steps, api chromiumAPI) *chromium {
 	t.Helper()
 	watched, logs := watch(zap.DebugLevel)
-	c := &chromium{api: api, server: ccstest.Start(t, ccstest.Disk, watched), logs: logs, upstream: newInbox[ccsclient.Upstream](), receipts: newInbox[string]()}
+	c := &chromium{api: api, done: done, server: ccstest.Start(t, ccstest.Disk, watched), logs: logs, upstream: newInbox[ccsclient.Upstream](), receipts: newInbox[string]()}
 	c.app = c.server.AppServer(ccsclient.Options{
 		OnUpstream: func(m *ccsclient.Upstream) error { c.upstream.add(*m); return nil },
 		OnReceipt:  func(m *ccsclient.Receipt) { c.receipts.add(m.MessageID) },
@@ -138,9 +142,8 @@ func (c *chromium) away() {
 // asks for a receipt, so that it is acknowledged at once (DEV 7.2), and all before it too.
 func (c *chromium) back(last string) []extensionEvent {
 	c.t.Helper()
-	open, receipts := timesLogged(c.logs, "mcs", "session open"), len(c.receipts.all())
-	c.start()
-	logged(c.t, c.logs, "mcs", "session open", open+1)
+	receipts := len(c.receipts.all())
+	c.startConnected()
 	m := message(c.token, last)
 	m.ReceiptRequested = true
 	accepted(c.t, c.app, m)
@@ -150,6 +153,64 @@ func (c *chromium) back(last string) []extensionEvent {
 			return got[:n-1]
 		}
 	}
+}
+
+// maxStarts is how often startConnected starts the browser. One run saw no session for 30 s after a start, and had not
+// recorded whether Chromium had connected at all.
+const maxStarts = 2
+
+// startConnected starts the browser and waits for its session. If Chromium opens no connection, it is started once more,
+// and the table shows it. If it opens one and gets no session, the server is at fault.
+func (c *chromium) startConnected() {
+	c.t.Helper()
+	open := timesLogged(c.logs, "mcs", "session open")
+	for n := 1; ; n++ {
+		began := time.Now()
+		c.start()
+		for timesLogged(c.logs, "mcs", "session open") <= open && time.Since(began) < patience {
+			time.Sleep(5 * time.Millisecond)
+		}
+		if timesLogged(c.logs, "mcs", "session open") > open {
+			return
+		}
+		_, port, err := net.SplitHostPort(c.server.MCSAddr())
+		require.NoError(c.t, err)
+		connections := establishedTo(c.t, port)
+		c.done.add(step{"Chromium, " + c.api.name, "does not log in after a start",
+			fmt.Sprintf("%d connections; last log lines of the server: %s", connections, lastLines(c.logs, 5)), time.Since(began)})
+		if n == maxStarts || connections > 0 {
+			require.FailNow(c.t, "Chromium does not log in", "start %d, connections %d", n, connections)
+		}
+		c.kill()
+	}
+}
+
+// establishedTo returns how many established TCP connections to a local port this machine has.
+func establishedTo(t *testing.T, port string) (n int) {
+	t.Helper()
+	number, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(b)) {
+			// "sl local_address rem_address st ...": the addresses end with the port in hexadecimal, and 01 is ESTABLISHED.
+			if f := strings.Fields(line); len(f) > 3 && f[3] == "01" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", number)) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// lastLines returns the last n lines of a log, in one line.
+func lastLines(logs *observer.ObservedLogs, n int) string {
+	all := logs.All()
+	var lines []string
+	for _, e := range all[max(0, len(all)-n):] {
+		lines = append(lines, fmt.Sprintf("%s %s %s %v", e.Time.Format("15:04:05.000"), e.LoggerName, e.Message, e.ContextMap()))
+	}
+	return strings.Join(lines, "; ")
 }
 
 func (c *chromium) comesBack() string {

@@ -39,16 +39,22 @@ func (s *steps) do(t *testing.T, client, name string, f func() (counts string)) 
 	row := step{client: client, name: name, counts: "FAILED"}
 	began := time.Now()
 	defer func() {
-		row.took = time.Since(began).Round(time.Millisecond)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.rows = append(s.rows, row)
+		row.took = time.Since(began)
+		s.add(row)
 	}()
 	counts := f()
 	if t.Failed() {
 		t.FailNow()
 	}
 	row.counts = counts
+}
+
+// add adds a row to the table.
+func (s *steps) add(row step) {
+	row.took = row.took.Round(time.Millisecond)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rows = append(s.rows, row)
 }
 
 // String is the table, the steps of a client together and in order.
