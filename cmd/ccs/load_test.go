@@ -15,6 +15,7 @@ import (
 
 	"github.com/openccs/openccs/ccs/card"
 	"github.com/openccs/openccs/ccs/load"
+	"github.com/openccs/openccs/stanza"
 )
 
 // process is ccs serve as a process of its own, which can be killed.
@@ -95,7 +96,8 @@ func TestLoadCountsThroughCrashes(t *testing.T) {
 	assert.True(t, r.Interrupted)
 	assert.Greater(t, r.Acked, int64(1000), "there was traffic worth the name")
 	assert.GreaterOrEqual(t, r.Reconnects, int64(2*(2+5)))
-	assert.Equal(t, r.Sent, r.Acked)
+	// App servers that are back before the devices fill their backlogs on a busy machine. That is all that may be refused.
+	assert.Equal(t, r.Sent, r.Acked+r.Nacks[string(stanza.DeviceMessageRateExceeded)])
 	assert.Equal(t, r.Acked, r.Delivered)
 	assert.Zero(t, r.Lost+r.Unanswered+r.Untracked+r.OutOfOrder)
 	assert.LessOrEqual(t, r.Duplicated, r.Resent, "only what the crash left without an answer may come twice")
