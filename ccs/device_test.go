@@ -1,6 +1,7 @@
 package ccs_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -57,12 +58,12 @@ func TestTokensAreSafeForEveryClient(t *testing.T) {
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
-	grant, err := w.Login(t.Context(), sender, "key-"+string(sender))
+	grant, err := w.Login(t.Context(), sender, "key-"+string(sender), netip.Addr{})
 	require.NoError(t, err)
 	assert.Equal(t, ccs.Grant{KeyID: "1"}, grant)
-	_, err = w.Login(t.Context(), sender, "key-"+string(other))
+	_, err = w.Login(t.Context(), sender, "key-"+string(other), netip.Addr{})
 	assert.ErrorIs(t, err, ccs.ErrWrongKey)
-	_, err = w.Login(t.Context(), "123", "key-"+string(other))
+	_, err = w.Login(t.Context(), "123", "key-"+string(other), netip.Addr{})
 	assert.ErrorIs(t, err, ccs.ErrUnknownSender)
 	keys, err := w.Keys(t.Context(), sender)
 	require.NoError(t, err)

@@ -11,6 +11,8 @@ var (
 	ErrUnknownDevice = errors.New("unknown device or wrong security token")
 	ErrUnknownSender = errors.New("unknown sender ID")
 	ErrWrongKey      = errors.New("the key is not one of the sender's")
+	ErrWrongAddress  = errors.New("the key is not accepted from this address")
+	ErrUnauthorized  = errors.New("no good credential")
 	ErrInvalidSender = errors.New("not a sender ID or authorised entity")
 
 	ErrTooManyRegistrations = errors.New("the device has too many registrations")

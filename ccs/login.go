@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/openccs/openccs/store"
@@ -20,35 +21,35 @@ type Grant struct {
 
 // TokenChecker knows the access tokens that this server has issued.
 type TokenChecker interface {
-	// TokenOwner says whose token it is: the sender's and its OAuth client's. An error that has a method
-	// Refused, which returns true, says that the token is not good; any other that nobody can tell now.
-	TokenOwner(ctx context.Context, token string, now time.Time) (sender, clientID string, err error)
+	// TokenOwner returns the sender and the OAuth client that a token belongs to, and its scope. An error that has
+	// a method Refused, which returns true, says that the token is not good; any other says that the check failed.
+	TokenOwner(ctx context.Context, token string, now time.Time) (sender, clientID, scope string, err error)
 }
 
 // clientKeyID is the key ID of what logs in with an OAuth client's tokens.
 func clientKeyID(clientID string) string { return "oauth:" + clientID }
 
-// Login checks an app server's credential: a sender ID and one of its API keys. ErrUnknownSender and ErrWrongKey are for the log; the peer is told the same for both.
-func (r *Router) Login(ctx context.Context, sender SenderID, key string) (Grant, error) {
-	_, grant, err := r.loginKey(ctx, sender, key)
+// Login checks an app server's credential: a sender ID and one of its API keys, which must allow the address of the
+// peer. ErrUnknownSender, ErrWrongKey and ErrWrongAddress are for the log; the peer is told the same for all.
+func (r *Router) Login(ctx context.Context, sender SenderID, key string, from netip.Addr) (Grant, error) {
+	_, grant, err := r.loginKey(ctx, sender, key, from)
 	return grant, err
 }
 
-// LoginToken is Login that takes an access token of the sender's too, where a token belongs (CCS 1.6). Which
-// scope the token has does not matter. A token that expires later ends no session; that its client is
-// deleted does.
-func (r *Router) LoginToken(ctx context.Context, sender SenderID, keyOrToken string) (Grant, error) {
-	p, grant, err := r.loginKey(ctx, sender, keyOrToken)
+// LoginToken does the same as Login and accepts an access token of the sender in place of the key (CCS 1.6). The
+// scope of the token does not matter. A session does not end when its token expires, but when the token's client is
+// deleted.
+func (r *Router) LoginToken(ctx context.Context, sender SenderID, keyOrToken string, from netip.Addr) (Grant, error) {
+	p, grant, err := r.loginKey(ctx, sender, keyOrToken, from)
 	if r.tokens == nil || !errors.Is(err, ErrWrongKey) && !errors.Is(err, ErrUnknownSender) {
 		return grant, err
 	}
 	// The token of an unknown sender is looked at as well: it takes as long.
-	owner, clientID, tokenErr := r.tokens.TokenOwner(ctx, keyOrToken, r.clock.Now())
-	var why interface{ Refused() bool }
+	owner, clientID, _, tokenErr := r.tokens.TokenOwner(ctx, keyOrToken, r.clock.Now())
 	switch {
 	case errors.Is(err, ErrUnknownSender):
 		return Grant{}, err
-	case errors.As(tokenErr, &why) && why.Refused():
+	case tokenRefused(tokenErr):
 		return Grant{}, fmt.Errorf("%w, and %w", err, tokenErr)
 	case tokenErr != nil:
 		return Grant{}, fmt.Errorf("log in %s: %w", sender, tokenErr)
@@ -58,8 +59,14 @@ func (r *Router) LoginToken(ctx context.Context, sender SenderID, keyOrToken str
 	return Grant{KeyID: clientKeyID(clientID), Limits: p.Limits}, nil
 }
 
+// tokenRefused reports whether a TokenChecker says that a token is not good.
+func tokenRefused(err error) bool {
+	var why interface{ Refused() bool }
+	return errors.As(err, &why) && why.Refused()
+}
+
 // loginKey is Login. It returns the project also when the key is wrong.
-func (r *Router) loginKey(ctx context.Context, sender SenderID, key string) (*store.Project, Grant, error) {
+func (r *Router) loginKey(ctx context.Context, sender SenderID, key string, from netip.Addr) (*store.Project, Grant, error) {
 	p, err := r.store.Project(ctx, string(sender))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -69,10 +76,88 @@ func (r *Router) loginKey(ctx context.Context, sender SenderID, key string) (*st
 		return nil, Grant{}, fmt.Errorf("look up sender %s: %w", sender, err)
 	}
 	found := p.Key(key)
-	if found == nil {
+	switch {
+	case found == nil:
 		return p, Grant{}, ErrWrongKey
+	case !found.Allows(from):
+		return p, Grant{}, ErrWrongAddress
 	}
 	return p, Grant{KeyID: found.ID, Limits: p.Limits}, nil
+}
+
+// Credential is what a request shows of its sender: an API key or an access token (CCS 6.2).
+type Credential struct {
+	Key     string     // "" if there is a Token
+	Token   string     // "" if there is a Key
+	Sender  SenderID   // the sender that the request names too, which must be that of the key or token; "" for none
+	Address netip.Addr // of the peer
+}
+
+// Authorization says who makes a request.
+type Authorization struct {
+	Sender SenderID
+	Grant
+	Scope string // of the access token; "" for a key
+}
+
+// Authorize finds the sender of a request by its credential. The error wraps ErrUnauthorized where the credential is not
+// good, and says why for the log only. Any other error says that the check failed.
+func (r *Router) Authorize(ctx context.Context, c Credential) (Authorization, error) {
+	a, err := r.authorize(ctx, &c)
+	switch {
+	case err != nil:
+		return Authorization{}, err
+	case c.Sender != "" && c.Sender != a.Sender:
+		return Authorization{}, fmt.Errorf("%w: the request names another sender", ErrUnauthorized)
+	}
+	return a, nil
+}
+
+func (r *Router) authorize(ctx context.Context, c *Credential) (Authorization, error) {
+	switch {
+	case c.Key != "":
+		return r.authorizeKey(ctx, c)
+	case c.Token != "" && r.tokens != nil:
+		return r.authorizeToken(ctx, c)
+	}
+	return Authorization{}, fmt.Errorf("%w: neither a key nor an access token", ErrUnauthorized)
+}
+
+func (r *Router) authorizeKey(ctx context.Context, c *Credential) (Authorization, error) {
+	hash := store.HashKey(c.Key)
+	p, err := r.store.ProjectByKey(ctx, hash)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return Authorization{}, fmt.Errorf("%w: unknown key", ErrUnauthorized)
+	case err != nil:
+		return Authorization{}, fmt.Errorf("look up the sender of a key: %w", err)
+	}
+	key := p.KeyOf(hash)
+	switch {
+	case key == nil:
+		return Authorization{}, fmt.Errorf("%w: unknown key", ErrUnauthorized)
+	case !key.Allows(c.Address):
+		return Authorization{}, fmt.Errorf("%w: %w", ErrUnauthorized, ErrWrongAddress)
+	}
+	return Authorization{Sender: SenderID(p.Sender), Grant: Grant{KeyID: key.ID, Limits: p.Limits}}, nil
+}
+
+func (r *Router) authorizeToken(ctx context.Context, c *Credential) (Authorization, error) {
+	owner, clientID, scope, err := r.tokens.TokenOwner(ctx, c.Token, r.clock.Now())
+	switch {
+	case tokenRefused(err):
+		return Authorization{}, fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	case err != nil:
+		return Authorization{}, fmt.Errorf("check an access token: %w", err)
+	}
+	p, err := r.store.Project(ctx, owner)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return Authorization{}, fmt.Errorf("%w: the project of the access token is gone", ErrUnauthorized)
+	case err != nil:
+		return Authorization{}, fmt.Errorf("look up sender %s: %w", owner, err)
+	}
+	return Authorization{Sender: SenderID(owner), Grant: Grant{KeyID: clientKeyID(clientID), Limits: p.Limits}, Scope: scope}, nil
 }
 
 // Keys lists the ids of a sender's keys and those that stand for its OAuth clients, none for a sender that

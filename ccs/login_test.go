@@ -2,6 +2,7 @@ package ccs_test
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func TestLoginToken(t *testing.T) {
 		{"neither key nor token", sender, "wrong", "", ccs.ErrWrongKey},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			grant, err := w.LoginToken(t.Context(), row.sender, row.credential)
+			grant, err := w.LoginToken(t.Context(), row.sender, row.credential, netip.Addr{})
 			if row.want != nil {
 				require.ErrorIs(t, err, row.want)
 				assert.Zero(t, grant)
@@ -63,33 +64,97 @@ func TestLoginToken(t *testing.T) {
 	}
 
 	t.Run("a refused token is a wrong key to the endpoint", func(t *testing.T) {
-		_, err := w.LoginToken(t.Context(), sender, expired)
+		_, err := w.LoginToken(t.Context(), sender, expired, netip.Addr{})
 		require.ErrorIs(t, err, ccs.ErrWrongKey)
 	})
 	t.Run("a token is no key", func(t *testing.T) {
-		_, err := w.Login(t.Context(), sender, token)
+		_, err := w.Login(t.Context(), sender, token, netip.Addr{})
 		require.ErrorIs(t, err, ccs.ErrWrongKey)
 	})
 	t.Run("a store that cannot answer refuses nobody", func(t *testing.T) {
 		w.open(ccs.Options{Tokens: unsure{}})
-		_, err := w.LoginToken(t.Context(), sender, token)
+		_, err := w.LoginToken(t.Context(), sender, token, netip.Addr{})
 		require.ErrorIs(t, err, store.ErrClosed)
 		require.NotErrorIs(t, err, ccs.ErrWrongKey)
 	})
 	t.Run("a router without tokens takes keys alone", func(t *testing.T) {
 		w.open(ccs.Options{})
-		_, err := w.LoginToken(t.Context(), sender, token)
+		_, err := w.LoginToken(t.Context(), sender, token, netip.Addr{})
 		require.ErrorIs(t, err, ccs.ErrWrongKey)
-		_, err = w.LoginToken(t.Context(), sender, "key-"+string(sender))
+		_, err = w.LoginToken(t.Context(), sender, "key-"+string(sender), netip.Addr{})
 		require.NoError(t, err)
+	})
+}
+
+func TestAuthorize(t *testing.T) {
+	t.Parallel()
+	w, issuer, client := withTokens(t)
+	const key = "key-" + string(sender)
+	inside, outside := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("198.51.100.7")
+	require.NoError(t, w.store.UpdateProject(t.Context(), string(sender), func(p *store.Project) error {
+		p.Limits.PerSecond = 7
+		p.Keys = append(p.Keys, store.APIKey{ID: "2", Hash: store.HashKey("listed"), Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+		return nil
+	}))
+	token, err := issuer.Issue(string(sender), client.ID, "a-scope", w.Now(), time.Hour)
+	require.NoError(t, err)
+	expired, err := issuer.Issue(string(sender), client.ID, "", w.Now(), 0)
+	require.NoError(t, err)
+	for _, row := range []struct {
+		name       string
+		credential ccs.Credential
+		keyID      string
+		scope      string
+		want       error
+	}{
+		{"a key", ccs.Credential{Key: key, Address: outside}, "1", "", nil},
+		{"a key and its sender", ccs.Credential{Key: key, Sender: sender}, "1", "", nil},
+		{"a key and another sender", ccs.Credential{Key: key, Sender: other}, "", "", ccs.ErrUnauthorized},
+		{"a key with an address list, from an address on it", ccs.Credential{Key: "listed", Address: inside}, "2", "", nil},
+		{"the same, the address in IPv6", ccs.Credential{Key: "listed", Address: netip.AddrFrom16(inside.As16())}, "2", "", nil},
+		{"a key with an address list, from elsewhere", ccs.Credential{Key: "listed", Address: outside}, "", "", ccs.ErrWrongAddress},
+		{"a key with an address list, from nowhere", ccs.Credential{Key: "listed"}, "", "", ccs.ErrWrongAddress},
+		{"an unknown key", ccs.Credential{Key: "wrong"}, "", "", ccs.ErrUnauthorized},
+		{"an access token", ccs.Credential{Token: token}, "oauth:" + client.ID, "a-scope", nil},
+		{"an access token and another sender", ccs.Credential{Token: token, Sender: other}, "", "", ccs.ErrUnauthorized},
+		{"an expired token", ccs.Credential{Token: expired}, "", "", oauth.ErrExpired},
+		{"a key for a token", ccs.Credential{Token: key}, "", "", ccs.ErrUnauthorized},
+		{"a token for a key", ccs.Credential{Key: token}, "", "", ccs.ErrUnauthorized},
+		{"nothing", ccs.Credential{}, "", "", ccs.ErrUnauthorized},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, err := w.Authorize(t.Context(), row.credential)
+			if row.want != nil {
+				require.ErrorIs(t, err, row.want)
+				require.ErrorIs(t, err, ccs.ErrUnauthorized)
+				assert.Zero(t, got)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, ccs.Authorization{Sender: sender, Grant: ccs.Grant{KeyID: row.keyID, Limits: store.Limits{PerSecond: 7}}, Scope: row.scope}, got)
+		})
+	}
+	t.Run("an address list holds for logins too", func(t *testing.T) {
+		_, err := w.Login(t.Context(), sender, "listed", outside)
+		require.ErrorIs(t, err, ccs.ErrWrongAddress)
+		_, err = w.LoginToken(t.Context(), sender, "listed", outside)
+		require.ErrorIs(t, err, ccs.ErrWrongAddress)
+		_, err = w.Login(t.Context(), sender, "listed", inside)
+		require.NoError(t, err)
+	})
+	t.Run("a store that cannot answer refuses nobody", func(t *testing.T) {
+		w.open(ccs.Options{Tokens: unsure{}})
+		_, err := w.Authorize(t.Context(), ccs.Credential{Token: token})
+		require.ErrorIs(t, err, store.ErrClosed)
+		require.NotErrorIs(t, err, ccs.ErrUnauthorized)
 	})
 }
 
 // unsure is a TokenChecker whose store is gone.
 type unsure struct{}
 
-func (unsure) TokenOwner(context.Context, string, time.Time) (sender, clientID string, err error) {
-	return "", "", store.ErrClosed
+func (unsure) TokenOwner(context.Context, string, time.Time) (sender, clientID, scope string, err error) {
+	return "", "", "", store.ErrClosed
 }
 
 func TestKeysListsOAuthClientsWhileTheyLive(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -32,6 +33,18 @@ type APIKey struct {
 	Name    string
 	Hash    [sha256.Size]byte
 	Created time.Time
+	// Networks are the only addresses from which the key is accepted; none means every address
+	// (CCS 6.2).
+	Networks []netip.Prefix `json:",omitempty"`
+}
+
+// Allows reports whether the key is accepted from an address.
+func (k *APIKey) Allows(from netip.Addr) bool {
+	if len(k.Networks) == 0 {
+		return true
+	}
+	from = from.Unmap()
+	return slices.ContainsFunc(k.Networks, func(n netip.Prefix) bool { return n.Contains(from) })
 }
 
 // HashKey returns the hash of an API key that a project keeps.
@@ -39,9 +52,12 @@ func HashKey(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
 
 // Key returns the project's key that matches, or nil. It takes the same time for every key that
 // does not match.
-func (p *Project) Key(key string) *APIKey {
+func (p *Project) Key(key string) *APIKey { return p.KeyOf(HashKey(key)) }
+
+// KeyOf returns the project's key with a hash, or nil. It takes the same time for every hash that
+// does not match.
+func (p *Project) KeyOf(h [sha256.Size]byte) *APIKey {
 	var found *APIKey
-	h := HashKey(key)
 	for i := range p.Keys {
 		if subtle.ConstantTimeCompare(h[:], p.Keys[i].Hash[:]) == 1 {
 			found = &p.Keys[i]
@@ -54,6 +70,9 @@ func (p *Project) Key(key string) *APIKey {
 func (p *Project) Clone() *Project {
 	c := *p
 	c.Keys = slices.Clone(p.Keys)
+	for i := range c.Keys {
+		c.Keys[i].Networks = slices.Clone(c.Keys[i].Networks)
+	}
 	return &c
 }
 
@@ -75,6 +94,9 @@ type Projects interface {
 	CreateFirstProject(ctx context.Context, p *Project) error
 	// Project returns a project, or ErrNotFound.
 	Project(ctx context.Context, sender string) (*Project, error)
+	// ProjectByKey returns the project that has a key with this hash, or ErrNotFound. A key is known
+	// when the call that kept it returns, and unknown when the call that removed it returns.
+	ProjectByKey(ctx context.Context, hash [sha256.Size]byte) (*Project, error)
 	// Projects lists all projects, by sender ID.
 	Projects(ctx context.Context) ([]*Project, error)
 	// UpdateProject changes a project with fn, which may run again after a concurrent change. It

@@ -85,7 +85,7 @@ func (i *Issuer) Check(ctx context.Context, token string, now time.Time) (Claims
 }
 
 // TokenOwner is Check for a caller that needs only the owner of the token (ccs.TokenChecker).
-func (i *Issuer) TokenOwner(ctx context.Context, token string, now time.Time) (sender, clientID string, err error) {
+func (i *Issuer) TokenOwner(ctx context.Context, token string, now time.Time) (sender, clientID, scope string, err error) {
 	c, err := i.Check(ctx, token, now)
-	return c.Sender, c.Client, err
+	return c.Sender, c.Client, c.Scope, err
 }

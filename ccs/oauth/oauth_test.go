@@ -68,7 +68,7 @@ func TestATokenSaysWhatItWasIssuedFor(t *testing.T) {
 	require.NoError(t, err, "after a restart")
 	assert.Equal(t, want, got)
 
-	owner, client, err := w.TokenOwner(t.Context(), token, now)
+	owner, client, _, err := w.TokenOwner(t.Context(), token, now)
 	require.NoError(t, err)
 	assert.Equal(t, []string{sender, w.client.ID}, []string{owner, client})
 }

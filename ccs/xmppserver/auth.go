@@ -83,9 +83,9 @@ func (c *conn) checkSender(ctx context.Context, cred *credentials) (failure stri
 	if cred.mechanism == mechanismPlain {
 		login = c.srv.router.Login
 	}
-	grant, err := login(ctx, sender, cred.key)
+	grant, err := login(ctx, sender, cred.key, admission.Addr(c.tcp.RemoteAddr()))
 	switch {
-	case errors.Is(err, ccs.ErrUnknownSender), errors.Is(err, ccs.ErrWrongKey):
+	case errors.Is(err, ccs.ErrUnknownSender), errors.Is(err, ccs.ErrWrongKey), errors.Is(err, ccs.ErrWrongAddress):
 		return c.failedFor(ctx, cred, sender.Key(), err)
 	case err != nil:
 		return c.refuse(cred, failTemporary, "the store cannot answer", zap.Error(err))

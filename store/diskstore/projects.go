@@ -24,6 +24,7 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 		if found {
 			return fmt.Errorf("project %s: %w", p.Sender, store.ErrExists)
 		}
+		s.keys.change(nil, p)
 		return g.setJSON(key, p)
 	})
 }
@@ -47,6 +48,7 @@ func (s *Store) CreateFirstProject(ctx context.Context, p *store.Project) error 
 		if exists = had || some; exists {
 			return nil
 		}
+		s.keys.change(nil, p)
 		return g.setJSON(key, p)
 	})
 	if err == nil && exists {
@@ -92,6 +94,17 @@ func (s *Store) Projects(ctx context.Context) (all []*store.Project, err error) 
 		return nil, err
 	}
 	defer s.life.RUnlock()
+	if all, err = s.allProjects(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b *store.Project) int {
+		return cmp.Or(cmp.Compare(len(a.Sender), len(b.Sender)), strings.Compare(a.Sender, b.Sender))
+	})
+	return all, nil
+}
+
+// allProjects returns all projects in no order that means anything.
+func (s *Store) allProjects() (all []*store.Project, err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixProject}, UpperBound: []byte{prefixProject + 1}})
 	if err != nil {
 		return nil, fmt.Errorf("projects: %w", err)
@@ -106,9 +119,6 @@ func (s *Store) Projects(ctx context.Context) (all []*store.Project, err error) 
 	if err := errors.Join(it.Error(), it.Close()); err != nil {
 		return nil, fmt.Errorf("projects: %w", err)
 	}
-	slices.SortFunc(all, func(a, b *store.Project) int {
-		return cmp.Or(cmp.Compare(len(a.Sender), len(b.Sender)), strings.Compare(a.Sender, b.Sender))
-	})
 	return all, nil
 }
 
@@ -133,6 +143,7 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 			case !reflect.DeepEqual(now, before):
 				return errOvertaken
 			}
+			s.keys.change(now, p)
 			return g.setJSON(key, p)
 		})
 		if !errors.Is(err, errOvertaken) {
@@ -146,9 +157,11 @@ var errOvertaken = errors.New("changed meanwhile")
 // DeleteProject forgets a project, its OAuth clients and their refresh tokens, all in one batch.
 func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	return s.changeProject(ctx, sender, func(g *group, key []byte) error {
-		if _, err := s.readProject(key); err != nil {
+		p, err := s.readProject(key)
+		if err != nil {
 			return err
 		}
+		s.keys.change(p, nil)
 		return errors.Join(g.deleteClients(sender), g.batch.Delete(key, nil))
 	})
 }

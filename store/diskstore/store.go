@@ -126,6 +126,7 @@ type Store struct {
 	damage    damage
 	inventory *inventory // the inventory found by Open
 	projects  *projectcache.Cache
+	keys      projectKeys
 }
 
 var (

@@ -3,6 +3,7 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -130,14 +131,34 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 type accounts struct {
 	mu       sync.Mutex
 	projects map[string]*store.Project
+	byKey    map[[sha256.Size]byte]string // senders by the hashes of their keys
 	grants   grants
 	secrets  map[string][]byte
 }
 
 func (a *accounts) init() {
 	a.projects = map[string]*store.Project{}
+	a.byKey = map[[sha256.Size]byte]string{}
 	a.grants.init()
 	a.secrets = map[string][]byte{}
+}
+
+// set keeps a project, or forgets it if p is nil. The caller must hold a.mu.
+func (a *accounts) set(sender string, p *store.Project) {
+	if old := a.projects[sender]; old != nil {
+		for i := range old.Keys {
+			delete(a.byKey, old.Keys[i].Hash)
+		}
+	}
+	if p == nil {
+		delete(a.projects, sender)
+		return
+	}
+	p = p.Clone()
+	a.projects[sender] = p
+	for i := range p.Keys {
+		a.byKey[p.Keys[i].Hash] = sender
+	}
 }
 
 // CreateProject keeps a new project.
@@ -150,7 +171,7 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	if s.accounts.projects[p.Sender] != nil {
 		return fmt.Errorf("project %s: %w", p.Sender, store.ErrExists)
 	}
-	s.accounts.projects[p.Sender] = p.Clone()
+	s.accounts.set(p.Sender, p)
 	return nil
 }
 
@@ -167,7 +188,7 @@ func (s *Store) CreateFirstProject(ctx context.Context, p *store.Project) error 
 	if had || len(a.projects) > 0 {
 		return fmt.Errorf("first project: %w", store.ErrExists)
 	}
-	a.projects[p.Sender] = p.Clone()
+	a.set(p.Sender, p)
 	return nil
 }
 
@@ -181,6 +202,20 @@ func (s *Store) Project(ctx context.Context, sender string) (*store.Project, err
 	p := s.accounts.projects[sender]
 	if p == nil {
 		return nil, fmt.Errorf("project %s: %w", sender, store.ErrNotFound)
+	}
+	return p.Clone(), nil
+}
+
+// ProjectByKey returns the project that has a key with this hash.
+func (s *Store) ProjectByKey(ctx context.Context, hash [sha256.Size]byte) (*store.Project, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	p := s.accounts.projects[s.accounts.byKey[hash]]
+	if p == nil {
+		return nil, fmt.Errorf("project by key: %w", store.ErrNotFound)
 	}
 	return p.Clone(), nil
 }
@@ -218,7 +253,7 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 		return err
 	}
 	p.Sender = sender
-	s.accounts.projects[sender] = p.Clone()
+	s.accounts.set(sender, p)
 	return nil
 }
 
@@ -232,7 +267,7 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	if s.accounts.projects[sender] == nil {
 		return fmt.Errorf("project %s: %w", sender, store.ErrNotFound)
 	}
-	delete(s.accounts.projects, sender)
+	s.accounts.set(sender, nil)
 	s.accounts.grants.deleteSender(sender)
 	return nil
 }

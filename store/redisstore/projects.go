@@ -3,10 +3,12 @@ package redisstore
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -25,9 +27,11 @@ var (
 	updateProject = load("update_project")
 	deleteOwner   = load("delete_owner")
 	getSecret     = load("secret")
+	indexKeys     = load("index_keys")
 )
 
 func (s *Store) projectsKey() string { return s.key("accounts", "projects") }
+func (s *Store) keysKey() string     { return s.key("accounts", "keys") } // the senders by the hashes of their keys
 func (s *Store) clientsKey() string  { return s.key("accounts", "clients") }
 func (s *Store) refreshKey() string  { return s.key("accounts", "refresh") }
 func (s *Store) secretsKey() string  { return s.key("accounts", "secrets") }
@@ -42,7 +46,7 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	if err != nil {
 		return fmt.Errorf("project %s: %w", p.Sender, err)
 	}
-	c := &transport.Call{Script: createProject, Keys: []string{s.projectsKey()}, Args: []any{p.Sender, record}, Durable: true}
+	c := &transport.Call{Script: createProject, Keys: []string{s.projectsKey(), s.keysKey()}, Args: []any{p.Sender, record}, Durable: true}
 	return s.change(ctx, "project "+p.Sender, store.ErrExists, c)
 }
 
@@ -53,7 +57,7 @@ func (s *Store) CreateFirstProject(ctx context.Context, p *store.Project) error 
 		return fmt.Errorf("project %s: %w", p.Sender, err)
 	}
 	return s.change(ctx, "first project", store.ErrExists, &transport.Call{
-		Script: createFirst, Keys: []string{s.projectsKey(), s.secretsKey()},
+		Script: createFirst, Keys: []string{s.projectsKey(), s.secretsKey(), s.keysKey()},
 		Args: []any{p.Sender, record, store.FirstProject, store.FirstProjectValue},
 	})
 }
@@ -71,6 +75,50 @@ func (s *Store) Project(ctx context.Context, sender string) (*store.Project, err
 		return nil, err
 	}
 	return p.Clone(), nil
+}
+
+// ProjectByKey returns the project that has a key with this hash, as it was at most projectcache.Age ago.
+func (s *Store) ProjectByKey(ctx context.Context, hash [sha256.Size]byte) (*store.Project, error) {
+	if err := s.transport.Usable(ctx); err != nil {
+		return nil, err
+	}
+	p, err := s.projects.ByKey(hash,
+		func() (string, error) { return s.senderOf(ctx, hash) },
+		func(sender string) (*store.Project, error) {
+			p, _, err := s.readProject(ctx, sender)
+			return p, err
+		})
+	if err != nil {
+		return nil, err
+	}
+	return p.Clone(), nil
+}
+
+// indexEvery is the shortest time between two makings of the index of keys.
+const indexEvery = 10 * time.Second
+
+// senderOf returns the sender that the index has for a key. An older version of the server writes no index, so a key that
+// is not in it has the index made again now and then.
+func (s *Store) senderOf(ctx context.Context, hash [sha256.Size]byte) (string, error) {
+	for {
+		var cmd *redis.StringCmd
+		err := s.transport.Read(ctx, func(p redis.Pipeliner) { cmd = p.HGet(ctx, s.keysKey(), string(hash[:])) })
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("project by key: %w", err)
+		case cmd.Err() == nil:
+			return cmd.Val(), nil
+		}
+		now, last := time.Now().UnixNano(), s.indexed.Load()
+		if last != 0 && now-last < int64(indexEvery) || !s.indexed.CompareAndSwap(last, now) {
+			return "", fmt.Errorf("project by key: %w", store.ErrNotFound)
+		}
+		c := &transport.Call{Script: indexKeys, Keys: []string{s.projectsKey(), s.keysKey()}, Safe: true}
+		if err := s.transport.Run(ctx, c); err != nil {
+			s.indexed.CompareAndSwap(now, last)
+			return "", fmt.Errorf("index the keys of projects: %w", err)
+		}
+	}
 }
 
 // readProject reads a project, and how Redis has it.
@@ -110,7 +158,7 @@ func (s *Store) UpdateProject(ctx context.Context, sender string, fn func(*store
 		if err != nil {
 			return fmt.Errorf("project %s: %w", sender, err)
 		}
-		c := &transport.Call{Script: updateProject, Keys: []string{s.projectsKey()}, Args: []any{sender, before, after}, Durable: true}
+		c := &transport.Call{Script: updateProject, Keys: []string{s.projectsKey(), s.keysKey()}, Args: []any{sender, before, after}, Durable: true}
 		err = s.transport.Run(ctx, c)
 		s.projects.Forget(sender)
 		if err != nil {
@@ -127,7 +175,7 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	defer s.projects.Forget(sender)
 	return s.change(ctx, "project "+sender, store.ErrNotFound, &transport.Call{
 		Script: deleteOwner,
-		Keys:   []string{s.projectsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey()},
+		Keys:   []string{s.projectsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey(), s.keysKey()},
 		Args:   []any{sender, ""},
 	})
 }

@@ -36,6 +36,7 @@ type Store struct {
 
 	known    *knownTokens
 	projects *projectcache.Cache
+	indexed  atomic.Int64 // when the index of keys was made last, in Unix nanoseconds; 0 for never
 
 	transport *transport.Transport
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -165,6 +166,52 @@ var projectCases = []testCase{
 		require.ErrorIs(f, err, store.ErrNotFound)
 		require.NoError(f, f.CreateProject(context.Background(), project("1")))
 	}},
+	{"a project is found by the hash of each of its keys", func(f fixture) {
+		first := project("1")
+		first.Keys[0].Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+		require.NoError(f, f.CreateFirstProject(context.Background(), first))
+		other := project("22")
+		other.Keys[0].Hash = store.HashKey("secret-of-22")
+		require.NoError(f, f.CreateProject(context.Background(), other))
+		p, err := f.ProjectByKey(context.Background(), store.HashKey("secret-1"))
+		require.NoError(f, err)
+		assert.Equal(f, "1", p.Sender)
+		assert.Equal(f, first.Keys[0].Networks, p.Keys[0].Networks)
+		p, err = f.ProjectByKey(context.Background(), store.HashKey("secret-of-22"))
+		require.NoError(f, err)
+		assert.Equal(f, "22", p.Sender)
+		_, err = f.ProjectByKey(context.Background(), store.HashKey("secret-3"))
+		require.ErrorIs(f, err, store.ErrNotFound)
+	}},
+	{"a key that is added is found, and one that is removed is not", func(f fixture) {
+		require.NoError(f, f.CreateProject(context.Background(), project("1")))
+		find := func(key string) error {
+			_, err := f.ProjectByKey(context.Background(), store.HashKey(key))
+			return err
+		}
+		require.NoError(f, find("secret-1"))
+		require.ErrorIs(f, find("secret-2"), store.ErrNotFound)
+		require.NoError(f, f.UpdateProject(context.Background(), "1", func(p *store.Project) error {
+			p.Keys = append(p.Keys, store.APIKey{ID: "k2", Hash: store.HashKey("secret-2")})
+			return nil
+		}))
+		require.NoError(f, find("secret-2"))
+		require.NoError(f, find("secret-1"))
+		require.NoError(f, f.UpdateProject(context.Background(), "1", func(p *store.Project) error {
+			p.Keys = p.Keys[1:]
+			return nil
+		}))
+		require.ErrorIs(f, find("secret-1"), store.ErrNotFound)
+		require.NoError(f, find("secret-2"))
+		require.NoError(f, f.DeleteProject(context.Background(), "1"))
+		require.ErrorIs(f, find("secret-2"), store.ErrNotFound)
+		moved := project("3")
+		moved.Keys[0].Hash = store.HashKey("secret-2")
+		require.NoError(f, f.CreateProject(context.Background(), moved))
+		p, err := f.ProjectByKey(context.Background(), store.HashKey("secret-2"))
+		require.NoError(f, err)
+		assert.Equal(f, "3", p.Sender)
+	}},
 	{"the first secret of a name wins", func(f fixture) {
 		got, err := f.Secret(context.Background(), "token", []byte("first"))
 		require.NoError(f, err)
@@ -279,6 +326,7 @@ func (f fixture) calls(ctx context.Context) map[string]func() error {
 		"CreateProject":       func() error { return f.CreateProject(ctx, project("1")) },
 		"CreateFirstProject":  func() error { return f.CreateFirstProject(ctx, project("1")) },
 		"Project":             func() error { _, err := f.Project(ctx, "1"); return err },
+		"ProjectByKey":        func() error { _, err := f.ProjectByKey(ctx, store.HashKey("secret-1")); return err },
 		"Projects":            func() error { _, err := f.Projects(ctx); return err },
 		"UpdateProject": func() error {
 			return f.UpdateProject(ctx, "1", func(*store.Project) error { return nil })

@@ -3,6 +3,9 @@
 package projectcache
 
 import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -16,8 +19,11 @@ import (
 // that.
 const Age = time.Second
 
-// maxProjects is the number of cached projects.
-const maxProjects = 4096
+// The numbers of cached projects and of keys whose senders are cached.
+const (
+	maxProjects = 4096
+	maxKeys     = 4 * maxProjects
+)
 
 // Cache holds projects that were read. Any goroutine may call it. It uses the wall clock, because
 // no message's life depends on it.
@@ -25,6 +31,8 @@ type Cache struct {
 	mu      sync.Mutex
 	cache   *lru.Cache[string, cached]
 	changes uint64 // number of calls of Forget
+
+	senders *lru.Cache[[sha256.Size]byte, string] // by the hashes of keys; a project is asked whether it is right
 }
 
 type cached struct {
@@ -38,7 +46,11 @@ func New() *Cache {
 	if err != nil {
 		panic(err) // the only error is a size that is not above zero
 	}
-	return &Cache{cache: cache}
+	senders, err := lru.New[[sha256.Size]byte, string](maxKeys)
+	if err != nil {
+		panic(err) // as above
+	}
+	return &Cache{cache: cache, senders: senders}
 }
 
 // Get returns a cached project. Otherwise it reads the project, and caches it unless something
@@ -70,4 +82,42 @@ func (c *Cache) Forget(sender string) {
 	defer c.mu.Unlock()
 	c.changes++
 	c.cache.Remove(sender)
+}
+
+// ByKey returns the project that has a key, or store.ErrNotFound. find returns the sender that an
+// index has for the hash, which may be wrong. read reads a project.
+func (c *Cache) ByKey(hash [sha256.Size]byte, find func() (sender string, err error), read func(sender string) (*store.Project, error)) (*store.Project, error) {
+	if sender, ok := c.senders.Get(hash); ok {
+		p, err := c.withKey(sender, hash, read)
+		if !errors.Is(err, store.ErrNotFound) {
+			return p, err
+		}
+		c.senders.Remove(hash)
+	}
+	sender, err := find()
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.withKey(sender, hash, read)
+	if errors.Is(err, store.ErrNotFound) {
+		c.Forget(sender) // perhaps it was read before it had the key
+		p, err = c.withKey(sender, hash, read)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.senders.Add(hash, p.Sender)
+	return p, nil
+}
+
+// withKey returns the project of a sender if it has the key.
+func (c *Cache) withKey(sender string, hash [sha256.Size]byte, read func(sender string) (*store.Project, error)) (*store.Project, error) {
+	p, err := c.Get(sender, func() (*store.Project, error) { return read(sender) })
+	if err != nil {
+		return nil, err
+	}
+	if p.KeyOf(hash) == nil {
+		return nil, fmt.Errorf("project by key: %w", store.ErrNotFound)
+	}
+	return p, nil
 }
