@@ -1,6 +1,7 @@
 package ccs_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/memstore"
 )
 
 // notebook is an observer that keeps copies of all events.
@@ -175,4 +177,45 @@ func TestDeliveriesThatNobodyAcknowledgesEndByTheirReason(t *testing.T) {
 	require.NoError(t, box.Forget(t.Context(), &done))
 	assert.Zero(t, done.Entries())
 	assert.Equal(t, []string{"down ended expired", "down ended given-up"}, n.told())
+}
+
+// doubtful is a store whose calls may fail after they have done their work.
+type doubtful struct {
+	*memstore.Store
+	fails bool
+}
+
+func (d *doubtful) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
+	outcomes, err := d.Store.Put(ctx, batch, now)
+	if d.fails {
+		return nil, store.ErrUnavailable
+	}
+	return outcomes, err
+}
+
+func (d *doubtful) Ack(ctx context.Context, k store.Key, ids ...store.ID) ([]store.ID, error) {
+	missing, err := d.Store.Ack(ctx, k, ids...)
+	if d.fails {
+		return nil, store.ErrUnavailable
+	}
+	return missing, err
+}
+
+func TestFailedCallsAreCountedAsInDoubt(t *testing.T) {
+	w := newWorld(t, ccs.Options{})
+	st := &doubtful{Store: memstore.New()}
+	require.NoError(t, st.CreateProject(t.Context(), &store.Project{Sender: string(sender)}))
+	r, err := ccs.New(t.Context(), st, ccs.Options{})
+	require.NoError(t, err)
+	reg, err := r.Register(t.Context(), store.Registration{Device: uint64(device), App: app, Senders: []string{string(sender)}})
+	require.NoError(t, err)
+	w.Router, w.token = r, reg.Token
+	require.Nil(t, w.send(data("kept")).Refusal)
+	box := w.attach(device.Key(), newSession())
+	_, entries := take(t, box)
+	st.fails = true
+	require.NotNil(t, w.send(data("perhaps kept")).Refusal)
+	require.Error(t, box.Ack(t.Context(), entries[0].ID))
+	c := counts(r, ccs.Down)
+	assert.Equal(t, []int64{1, 0, 1, 1}, []int64{c.Accepted, c.AllEnded(), c.AcceptedInDoubt, c.EndedInDoubt})
 }

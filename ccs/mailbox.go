@@ -121,6 +121,7 @@ func (m *mailbox) claimVolatile(max int) ([]store.Entry, error) {
 func (m *mailbox) forget(ctx context.Context, how End, ids []store.ID) error {
 	missing, err := m.router.store.Ack(ctx, m.key, ids...)
 	if err != nil {
+		m.router.tally.endedInDoubt(DirectionOf(m.key), len(ids))
 		return fmt.Errorf("ack %s: %w", m.key, err)
 	}
 	m.ended(how, ids, missing)
@@ -252,6 +253,8 @@ func (m *DeviceMailbox) AckAsync(ids []store.ID, done func(error)) bool {
 		if err == nil {
 			m.ended(Acknowledged, ids, missing)
 			m.count(-len(ids))
+		} else {
+			m.router.tally.endedInDoubt(DirectionOf(m.key), len(ids))
 		}
 		done(err)
 	}) {

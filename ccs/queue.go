@@ -16,8 +16,12 @@ import (
 func (r *Router) put(ctx context.Context, entries []store.Entry, s *sendScratch, now time.Time) ([]store.Outcome, error) {
 	outcomes, err := r.store.Put(ctx, entries, now)
 	var partial *store.PartialError
-	if err != nil && !errors.As(err, &partial) {
-		return outcomes, err
+	if err != nil {
+		isPartial := errors.As(err, &partial)
+		r.tally.acceptedInDoubt(entries, partial)
+		if !isPartial {
+			return outcomes, err
+		}
 	}
 	var batch batchTally
 	for i := range outcomes {
@@ -116,6 +120,11 @@ func (r *Router) handedOn(entry *store.Entry, token string, now time.Time) {
 // expire forgets some of the entries that have expired, and returns them. It reports whether there may be more.
 func (r *Router) expire(ctx context.Context, now time.Time) (expired []store.Entry, more bool, err error) {
 	expired, more, err = r.store.Expire(ctx, now, sweepBatch)
+	if err != nil {
+		for d := range Direction(endOfDirections) {
+			r.tally.endedInDoubt(d, sweepBatch)
+		}
+	}
 	var n [endOfDirections]int
 	for i := range expired {
 		n[DirectionOf(expired[i].Key)]++
@@ -150,6 +159,9 @@ func (r *Router) purge(ctx context.Context, reg *store.Registration) error {
 	r.endedAs(k, EndUnregistered, 0, ids)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
+	}
+	if err != nil {
+		r.tally.endedInDoubt(Down, r.profile.DeviceBacklog)
 	}
 	return err
 }

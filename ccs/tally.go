@@ -40,7 +40,7 @@ func (e End) String() string { return nameOf(e, endNames[:]) }
 //	accepted - ended = entries in the queues - entries in the queues at the start
 //
 // This holds for all routers of one store together. A call of the store that fails may have done its work all the
-// same, and breaks the rule.
+// same. Such messages are counted as in doubt, and break the rule by at most as many.
 type Tally struct {
 	directions [endOfDirections]tally
 }
@@ -54,7 +54,11 @@ type tally struct {
 	first      atomic.Int64
 	again      atomic.Int64
 	inFlight   atomic.Int64
-	_          [64]byte // keeps two directions out of one cache line
+
+	acceptedInDoubt atomic.Int64
+	endedInDoubt    atomic.Int64
+
+	_ [64]byte // keeps two directions out of one cache line
 }
 
 // Counts is what a Tally has counted in one direction.
@@ -66,6 +70,11 @@ type Counts struct {
 	OfferedFirst int64
 	OfferedAgain int64
 	InFlight     int64 // entries that sessions have claimed and not ended
+
+	// Messages of calls of the store that failed. They are in no other number, though the store may have kept them or
+	// forgotten them.
+	AcceptedInDoubt int64
+	EndedInDoubt    int64
 }
 
 // AllEnded returns the number of messages that have left their queue.
@@ -90,6 +99,7 @@ func (t *Tally) Counts(d Direction) Counts {
 	counts := Counts{
 		Accepted: c.accepted.Load(), Duplicates: c.duplicates.Load(),
 		OfferedFirst: c.first.Load(), OfferedAgain: c.again.Load(), InFlight: c.inFlight.Load(),
+		AcceptedInDoubt: c.acceptedInDoubt.Load(), EndedInDoubt: c.endedInDoubt.Load(),
 	}
 	for i := range c.refused {
 		counts.Refused[i] = c.refused[i].Load()
@@ -122,6 +132,22 @@ func (t *Tally) ended(d Direction, how End, n int) {
 func (t *Tally) claimed(d Direction, n int) {
 	if n != 0 {
 		t.directions[d].inFlight.Add(int64(n))
+	}
+}
+
+// endedInDoubt counts messages that a call of the store should have forgotten, and that failed.
+func (t *Tally) endedInDoubt(d Direction, n int) {
+	if n > 0 {
+		t.directions[d].endedInDoubt.Add(int64(n))
+	}
+}
+
+// acceptedInDoubt counts entries of a Put that failed, wholly or in part.
+func (t *Tally) acceptedInDoubt(entries []store.Entry, partial *store.PartialError) {
+	for i := range entries {
+		if partial == nil || partial.Of(i) != nil {
+			t.directions[DirectionOf(entries[i].Key)].acceptedInDoubt.Add(1)
+		}
 	}
 }
 

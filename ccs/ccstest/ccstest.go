@@ -23,6 +23,7 @@ type Server struct {
 
 	t       TB
 	conf    server.Config
+	audit   *audit
 	network *Network // nil for the machine's network
 	roots   *x509.CertPool
 }
@@ -42,8 +43,14 @@ func Clock(clock ccs.Clock) Option { return func(c *server.Config) { c.Clock = c
 // Profile sets the limits of an era of the protocol, such as one of ccs.NamedProfile.
 func Profile(p ccs.Profile) Option { return func(c *server.Config) { c.Profile = p } }
 
-// Start starts a server that ends with the test.
+// Start starts a server that ends with the test. The end fails the test if a message is unaccounted for: in each
+// direction, those that were accepted must have ended or wait in the store. The store must be empty at first.
 func Start(t TB, opts ...Option) *Server {
+	t.Helper()
+	return start(t, &audit{}, opts)
+}
+
+func start(t TB, a *audit, opts []Option) *Server {
 	t.Helper()
 	conf := server.Default()
 	conf.DataDir = t.TempDir()
@@ -52,7 +59,10 @@ func Start(t TB, opts ...Option) *Server {
 	for _, o := range opts {
 		o(&conf)
 	}
-	s := &Server{t: t, conf: conf}
+	if conf.Audit == nil {
+		conf.Audit = a.stopped
+	}
+	s := &Server{t: t, conf: conf, audit: a}
 	s.network, _ = conf.Network.(*Network)
 	s.start()
 	t.Cleanup(s.Stop)
@@ -63,7 +73,7 @@ func Start(t TB, opts ...Option) *Server {
 // certificate.
 func (s *Server) Another(opts ...Option) *Server {
 	s.t.Helper()
-	other := Start(s.t, append([]Option{Store(s.conf.Store)}, opts...)...)
+	other := start(s.t, s.audit, append([]Option{Store(s.conf.Store)}, opts...))
 	other.Sender, other.Key = s.Sender, s.Key
 	return other
 }
@@ -73,6 +83,7 @@ func (s *Server) start() {
 	var err error
 	s.Server, err = server.Start(context.Background(), s.conf)
 	s.must(err, "start the server")
+	s.audit.started()
 	s.Sender, s.Key = s.Card().SenderID, s.Card().APIKey
 	pem, err := os.ReadFile(s.CAFile())
 	s.must(err, "read the CA")

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -20,19 +21,23 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/card"
 	"github.com/openccs/openccs/ccs/ccsclient"
 	"github.com/openccs/openccs/ccs/ccstest"
 	"github.com/openccs/openccs/ccs/mcsclient"
 	"github.com/openccs/openccs/ccs/server"
+	"github.com/openccs/openccs/store"
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
 // serveEnv tells the test binary to be a server on the directory that it names, storeEnv which store to use if not
 // the embedded one.
+// auditEnv tells it to count messages.
 const (
 	serveEnv = "CCSTEST_SERVE"
 	storeEnv = "CCSTEST_STORE"
+	auditEnv = "CCSTEST_AUDIT"
 )
 
 // serveChild is the server process of the crash test and of the benchmarks. It ends when its input does, which
@@ -56,6 +61,14 @@ func serveChild() bool {
 		conf.XMPPListen, conf.MCSListen = old.XMPP, old.MCS
 		conf.HTTPListen = old.HTTP[len("https://"):]
 	}
+	var verdict error
+	if os.Getenv(auditEnv) != "" {
+		atStart := waitingIn(conf)
+		conf.Audit = func(tally *ccs.Tally, st store.Store) error {
+			verdict = auditLife(tally, st, atStart)
+			return verdict
+		}
+	}
 	server.TuneGC()
 	s, err := server.Start(context.Background(), conf)
 	if err != nil {
@@ -64,8 +77,47 @@ func serveChild() bool {
 	}
 	json.NewEncoder(os.Stdout).Encode(s.Card())
 	answerCensus(os.Stdin, os.Stdout) // until the test has ended, in whatever way
+	if conf.Audit != nil {
+		s.Shutdown(context.Background())
+		json.NewEncoder(os.Stdout).Encode(fmt.Sprint(verdict))
+	}
 	os.Exit(0)
 	return true
+}
+
+// waitingIn counts what a store has before a server starts on it. On Redis, other nodes must be dead for that.
+func waitingIn(conf server.Config) map[ccs.Direction]int64 {
+	st, err := server.OpenStore(context.Background(), conf)
+	if err == nil {
+		defer st.Close()
+		var waiting map[ccs.Direction]int64
+		for late := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+			waiting, err = ccstest.Waiting(context.Background(), st)
+			if !errors.Is(err, store.ErrLocked) || time.Now().After(late) {
+				break
+			}
+		}
+		if err == nil {
+			return waiting
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+	return nil
+}
+
+// auditLife checks what one life of a server has counted against what waited before it and waits after it.
+func auditLife(tally *ccs.Tally, st store.Store, before map[ccs.Direction]int64) error {
+	after, err := ccstest.Waiting(context.Background(), st)
+	errs := []error{err}
+	for d := ccs.Down; d <= ccs.Receipts; d++ {
+		c := tally.Counts(d)
+		errs = append(errs, ccstest.Accounted(&c, after[d]-before[d]))
+	}
+	if c := tally.Counts(ccs.Down); c.Accepted == 0 {
+		errs = append(errs, errors.New("no message was accepted"))
+	}
+	return errors.Join(errs...)
 }
 
 // victim is a server process that is killed and started again.
@@ -73,6 +125,7 @@ type victim struct {
 	t     testing.TB
 	dir   string
 	store string // "" for the embedded one
+	audit string // set to have the next life count messages
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	out   *json.Decoder
@@ -81,7 +134,7 @@ type victim struct {
 func (v *victim) start() (c card.Card) {
 	v.t.Helper()
 	v.cmd = exec.Command(os.Args[0])
-	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir, storeEnv+"="+v.store)
+	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir, storeEnv+"="+v.store, auditEnv+"="+v.audit)
 	v.cmd.Stderr = os.Stderr
 	var err error
 	v.in, err = v.cmd.StdinPipe()
@@ -100,6 +153,16 @@ func (v *victim) kill() {
 	v.cmd.Wait()
 }
 
+// stop has the server end on purpose, and checks that it has accounted for each message of its last life. The counts of
+// the lives before it died with them.
+func (v *victim) stop() {
+	v.t.Helper()
+	require.NoError(v.t, v.in.Close())
+	var verdict string
+	require.NoError(v.t, v.out.Decode(&verdict))
+	assert.Equal(v.t, "<nil>", verdict)
+}
+
 // An ACK is a promise: a server that is killed again and again, with a thousand messages in flight, loses none
 // that it acknowledged and makes none up. Its client sends messages without an answer again, and those that had been
 // stored come no second time (CCS 4.3).
@@ -108,8 +171,8 @@ func TestKillNine(t *testing.T) {
 	t.Run("redis", func(t *testing.T) { killNine(t, redistest.Single(t).URL(""), 8) })
 }
 
-func killNine(t *testing.T, store string, kills int) {
-	v := &victim{t: t, dir: t.TempDir(), store: store}
+func killNine(t *testing.T, url string, kills int) {
+	v := &victim{t: t, dir: t.TempDir(), store: url}
 	where := v.start()
 	defer func() { v.kill() }()
 	pem, err := os.ReadFile(where.CAFile)
@@ -158,7 +221,10 @@ func killNine(t *testing.T, store string, kills int) {
 		}
 	})
 
-	for range kills {
+	for life := range kills {
+		if life == kills-1 {
+			v.audit = "yes" // of the life that begins when this one has been killed
+		}
 		before, acked := connected.Load(), l.ackedSoFar()
 		require.Eventually(t, func() bool { return connected.Load() > before || before > 0 && connected.Load() == before }, patience, time.Millisecond)
 		// On Redis, a device is served once the other nodes take its last one for dead.
@@ -167,12 +233,14 @@ func killNine(t *testing.T, store string, kills int) {
 		v.kill()
 		v.start()
 	}
-	time.Sleep(100 * time.Millisecond)
+	acked := l.ackedSoFar()
+	require.Eventually(t, func() bool { return l.ackedSoFar() > acked }, patience, time.Millisecond)
 	close(stop)
 	senders.Wait()
 	l.nothingIsLost(t)
 	cancel()
 	wg.Wait()
+	v.stop()
 	t.Logf("%d kills: %s", kills, l)
 	assert.Zero(t, l.repeated(t), "the device names what it has at each login, and the server knows what is sent again")
 	assert.Greater(t, len(l.acked), 1000*kills/10, "there was traffic worth the name")

@@ -107,6 +107,10 @@ type Config struct {
 	// break the disk.
 	OpenDisk func(dir string) (store.Store, error)
 
+	// Audit is called by Shutdown when connections, router and cluster have stopped, before the
+	// store closes; nil for none. Shutdown returns its error. Tests use it to count messages.
+	Audit func(*ccs.Tally, store.Store) error
+
 	Network Network // nil for the network of the machine; tests use one in memory
 	NoAdmin bool    // make no control socket in DataDir
 

@@ -257,6 +257,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		if s.cluster != nil {
 			s.cluster.Close()
 		}
+		if s.conf.Audit != nil {
+			errs = append(errs, s.conf.Audit(s.router.Tally(), s.store))
+		}
 		errs = append(errs, s.store.Close(), s.turns.close())
 		s.ended = errors.Join(errs...)
 	})
