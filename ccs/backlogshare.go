@@ -12,33 +12,33 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// A device may have only a part of a sender's backlog, so that one device cannot fill it for the others (CCS 4.3).
-// Each node counts what it has stored itself. It does not hear of what leaves the queue: it asks the store only when a
-// device seems to have its whole share. So a device gets a new share when it moves to another node, or when the node
-// restarts.
+// A device may have only a part of a sender's backlog, so that one device cannot fill it for the
+// others (CCS 4.3). Each node counts the messages that it stored itself. It learns of messages that
+// left the queue only by asking the store, when a device seems to have its whole share. So a device
+// gets a new share when it moves to another node, or when the node restarts.
 
 const (
 	minDeviceShare = 100
-	shareParts     = 100    // a backlog has so many shares, and a share has at most so many groups
-	maxShares      = 20_000 // pairs of device and sender that are remembered; the least recent one starts again
+	shareParts     = 100    // a backlog has this many shares, and a share at most this many groups
+	maxShares      = 20_000 // pairs of device and sender to remember; the least recent is evicted
 )
 
-// deviceShare is how many messages of one device may wait for a sender.
+// deviceShare returns how many messages of one device may wait for a sender.
 func (p *Profile) deviceShare() int {
 	return min(p.SenderBacklog, max(minDeviceShare, p.SenderBacklog/shareParts))
 }
 
-// shareKey is whose messages a share counts.
+// shareKey names the device and the sender of a share.
 type shareKey struct {
 	from DeviceID
 	to   store.Key
 }
 
-// shares are the shares of many devices.
+// shares holds the shares of many devices.
 type shares struct {
 	store     store.Queue
-	size      int // of each share
-	groupSize int // messages that are counted and asked for together
+	size      int // messages in each share
+	groupSize int // messages that are counted and looked up together
 	all       *lru.Cache[shareKey, *share]
 }
 
@@ -49,14 +49,14 @@ type share struct {
 	groups  []shareGroup
 }
 
-// shareGroup is some messages that were stored one after the other.
+// shareGroup is a number of messages that were stored in a row.
 type shareGroup struct {
-	last store.ID // once this one has left the queue, so have the others
+	last store.ID // once this message has left the queue, the others have too
 	n    int
 }
 
 func newShares(st store.Queue, size int) *shares {
-	all, _ := lru.New[shareKey, *share](maxShares) // fails for a size below one alone
+	all, _ := lru.New[shareKey, *share](maxShares) // fails only for a size below one
 	return &shares{store: st, size: size, groupSize: (size + shareParts - 1) / shareParts, all: all}
 }
 
@@ -78,7 +78,7 @@ func (s *shares) room(ctx context.Context, sh *share, to store.Key) (int, error)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.waiting < s.size {
-		return s.size - sh.waiting, nil // most of the time
+		return s.size - sh.waiting, nil // the usual case
 	}
 	var onStack [shareParts + 1]shareGroup
 	groups := append(onStack[:0], sh.groups...)
@@ -88,17 +88,18 @@ func (s *shares) room(ctx context.Context, sh *share, to store.Key) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	// Another call may have done the same meanwhile.
+	// Another call may have removed groups while the lock was free.
 	n := 0
 	for n < len(sh.groups) && gone > 0 && sh.groups[n].last <= groups[gone-1].last {
 		sh.waiting -= sh.groups[n].n
 		n++
 	}
-	sh.groups = slices.Delete(sh.groups, 0, n) // what it has of memory serves the next groups
+	sh.groups = slices.Delete(sh.groups, 0, n) // keep the memory for the next groups
 	return max(s.size-sh.waiting, 0), nil
 }
 
-// gone returns how many of the groups have left the queue, which gives the oldest first. Mostly it is all or none.
+// gone returns how many of the groups have left the queue. The oldest leave first; usually all have
+// left or none.
 func (s *shares) gone(ctx context.Context, to store.Key, groups []shareGroup) (n int, err error) {
 	waits := func(i int) bool {
 		if err != nil {
@@ -120,7 +121,7 @@ func (s *shares) gone(ctx context.Context, to store.Key, groups []shareGroup) (n
 	return n, err
 }
 
-// stored counts a message.
+// stored counts a message under its share.
 func (s *shares) stored(sh *share, id store.ID) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

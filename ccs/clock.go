@@ -2,23 +2,24 @@ package ccs
 
 import "time"
 
-// Clock tells the time that a message's life goes by: acceptance, TTL, expiry, resends. Sockets go by the wall.
+// Clock returns the time for everything in a message's life: acceptance, TTL, expiry, resends.
+// Sockets use wall time.
 type Clock interface {
 	Now() time.Time
 }
 
-// Jumper is a Clock that a test or an operator moves. After a jump, Router.Run looks at once for what is due, and so do the
-// sessions that are Tickers.
+// Jumper is a Clock that a test or an operator moves. After a jump, Router.Run and the sessions
+// that are Tickers look at once for work that is due.
 type Jumper interface {
 	Clock
 
-	// OnJump makes the clock call f after each jump, until stop is called. f does not wait.
+	// OnJump makes the clock call f after each jump, until stop is called. f must not block.
 	OnJump(f func(from, to time.Time)) (stop func())
 }
 
-// Ticker is a Session that goes by the clock: it has resends or time-outs of its own.
+// Ticker is a Session with resends or time-outs that go by the clock.
 type Ticker interface {
-	// Tick makes the session look for what is due now instead of at its next tick. It does not wait.
+	// Tick makes the session look for due work now instead of at its next tick. It must not block.
 	Tick()
 }
 
@@ -26,7 +27,8 @@ type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }
 
-// jumps receives once after each jump of a clock, or after several; never for a clock that nobody moves.
+// jumps returns a channel that receives once after one or several jumps of the clock. It never
+// receives for a clock that is no Jumper.
 func jumps(c Clock) (jumped <-chan struct{}, stop func()) {
 	j, ok := c.(Jumper)
 	if !ok {
@@ -42,7 +44,7 @@ func jumps(c Clock) (jumped <-chan struct{}, stop func()) {
 	return signal, stop
 }
 
-// tickSessions makes every session that goes by the clock look for what is due.
+// tickSessions makes every Ticker look for due work.
 func (r *Router) tickSessions() {
 	var tickers []Ticker
 	r.mu.RLock()

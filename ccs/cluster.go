@@ -10,36 +10,39 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Cluster is what a Router needs of the other processes, called nodes, that serve the same store. Package ccs/cluster
-// implements it. What another node's sessions change in a queue the store takes care of (store.Limit's Connected).
+// Cluster is a Router's connection to the other processes, called nodes, that serve the same store.
+// Package ccs/cluster implements it. The store itself keeps queues consistent when sessions of
+// another node change them (store.Limit's Connected).
 type Cluster interface {
-	// Attach makes this node serve a queue, and claim for it under l. A session that another node has for the
-	// device has ended when it returns.
+	// Attach makes this node serve a queue, with claims under l. When it returns, no other node has
+	// a session for the device any more.
 	Attach(ctx context.Context, k store.Key, l store.Lease) error
-	// Detach undoes Attach and releases what l has claimed. The device counts as connected for back longer.
+	// Detach undoes Attach and releases the claims of l. The device counts as connected for back
+	// longer.
 	Detach(ctx context.Context, k store.Key, l store.Lease, back time.Duration) error
-	// Offer hands each message, which is never stored, to another node that has a session for its queue. It reports for
-	// which one was found.
+	// Offer passes messages that are never stored to other nodes that have sessions for their
+	// queues. It reports for each message whether a session was found.
 	Offer(ctx context.Context, batch []store.Entry) ([]bool, error)
-	// ProjectChanged tells the other nodes that a project, its keys or its OAuth clients have changed.
+	// ProjectChanged tells the other nodes that a project, its keys or its OAuth clients have
+	// changed.
 	ProjectChanged(ctx context.Context, sender string) error
 }
 
-// maxChanged bounds the projects whose change other nodes told of and that Run has not looked at yet. Beyond it
-// the hint is dropped; who may be logged in is checked regularly anyway.
+// maxChanged bounds the changed projects of other nodes that Run has not looked at yet. Further
+// hints are dropped: keys of open sessions are checked regularly anyway.
 const maxChanged = 1000
 
-// Node is a Router as the other nodes' hints reach it. Its methods never block.
+// Node is a Router as seen by hints from other nodes. Its methods never block.
 type Node struct{ r *Router }
 
-// Node returns what must be told of the other nodes.
+// Node returns the receiver for hints from other nodes.
 func (r *Router) Node() Node { return Node{r} }
 
-// Wake says that a queue may have more.
+// Wake says that a queue may have more entries.
 func (n Node) Wake(k store.Key) { n.r.wake(k) }
 
-// TakenOver says that a lease has lost its queue: another node has the device now, or this node was declared dead. The
-// session ends.
+// TakenOver says that a lease has lost its queue, and ends the session. Another node has the device
+// now, or this node was declared dead.
 func (n Node) TakenOver(k store.Key, l store.Lease) {
 	h := n.r.hub(k)
 	if h == nil {
@@ -57,7 +60,7 @@ func (n Node) TakenOver(k store.Key, l store.Lease) {
 	}
 }
 
-// Offered hands over a message that is never stored.
+// Offered takes a message that is never stored.
 func (n Node) Offered(e store.Entry) { n.r.offer(e) }
 
 // ProjectChanged says that a project, its keys or its OAuth clients have changed on another node.
@@ -68,11 +71,11 @@ func (n Node) ProjectChanged(sender string) {
 	}
 }
 
-// Changed is where the router says whose keys have changed on another node: the endpoints end what a revoked
-// one has opened.
+// Changed returns the channel of senders whose keys have changed on another node. Doors end the
+// sessions that a revoked key has opened.
 func (r *Router) Changed() <-chan SenderID { return r.changed }
 
-// TellChanged has the other nodes look whether a sender's keys are still good.
+// TellChanged makes the other nodes check whether a sender's keys are still valid.
 func (r *Router) TellChanged(ctx context.Context, sender SenderID) error {
 	if r.cluster == nil {
 		return nil
@@ -83,8 +86,8 @@ func (r *Router) TellChanged(ctx context.Context, sender SenderID) error {
 	return nil
 }
 
-// attachNode has the other nodes know that the mailbox's queue is served here. A session that another node
-// has for a device has ended when it returns.
+// attachNode tells the other nodes that this node serves the mailbox's queue. When it returns, no
+// other node has a session for the device any more.
 func (r *Router) attachNode(ctx context.Context, m *mailbox) error {
 	if r.cluster == nil {
 		return nil
@@ -95,7 +98,7 @@ func (r *Router) attachNode(ctx context.Context, m *mailbox) error {
 	return nil
 }
 
-// giveBack ends the claims of a mailbox that is the last of its queue here.
+// giveBack ends the claims of a mailbox that is the last of its queue on this node.
 func (m *mailbox) giveBack(ctx context.Context) {
 	r := m.router
 	var err error
@@ -113,7 +116,8 @@ func (m *mailbox) giveBack(ctx context.Context) {
 	}
 }
 
-// offerElsewhere hands messages that are never stored to other nodes, and says which were taken.
+// offerElsewhere offers messages that are never stored to other nodes, and reports which were
+// taken.
 func (r *Router) offerElsewhere(ctx context.Context, batch []store.Entry) []bool {
 	if r.cluster == nil {
 		return make([]bool, len(batch))

@@ -15,8 +15,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// fingerprint stands for a sender, a message_id and the content of a message. It has 128 bits, because a message
-// that is taken for another's repeat would be lost.
+// fingerprint stands for a sender, a message_id and the content of a message. It has 128 bits
+// because a collision would lose a message.
 type fingerprint struct{ hi, lo uint64 }
 
 func (f fingerprint) mark() (m store.Mark) {
@@ -29,32 +29,34 @@ func fingerprintOf(m store.Mark) fingerprint {
 	return fingerprint{binary.LittleEndian.Uint64(m[:8]), binary.LittleEndian.Uint64(m[8:])}
 }
 
-// dedup remembers which messages were accepted, so that an app server that sends one again, after its
-// connection died before the answer, gets the answer and the device no second message (CCS 4.3). The store keeps the
-// fingerprints with the messages if it can, so that this holds over a restart too.
+// dedup remembers which messages were accepted. An app server whose connection died before the
+// answer sends a message again: it gets the answer, and the device gets no second message
+// (CCS 4.3). If the store can, it keeps the fingerprints with the messages, so that repeats are
+// known after a restart too.
 type dedup struct {
 	seed uint64 // the same in all runs and on all nodes
 
 	mu         sync.Mutex
 	young, old generation
-	turned     time.Time            // when young was begun
-	calls      map[uint32]*sendCall // under way, by number
-	last       uint32               // number
+	turned     time.Time            // when young was started
+	calls      map[uint32]*sendCall // the running ones, by number
+	last       uint32               // number of the newest call
 }
 
-// firstSeen says which Send had a message first. Accepted it is once that has ended. The zero claim is of an earlier run.
+// firstSeen names the Send that had a message first. The message is accepted once that call has
+// ended. The zero value stands for an earlier run of the server.
 type firstSeen struct{ call, index uint32 }
 
-// sendCall is one Send, for those who meet its messages again.
+// sendCall is one Send, for other calls that get the same messages.
 type sendCall struct {
 	number uint32
-	ended  chan struct{} // closed when its messages are known or not
+	ended  chan struct{} // closed when the fate of its messages is known
 }
 
-// secretRepeats names the seed among the store's secrets.
+// secretRepeats is the name of the seed among the store's secrets.
 const secretRepeats = "repeats"
 
-// newDedup makes the memory of repeats, with what the store remembers.
+// newDedup returns the memory of repeats, with the fingerprints that the store remembers.
 func newDedup(ctx context.Context, st store.Store, now time.Time, log *zap.Logger) (*dedup, error) {
 	var fresh [8]byte
 	rand.Read(fresh[:])
@@ -78,7 +80,8 @@ func newDedup(ctx context.Context, st store.Store, now time.Time, log *zap.Logge
 	}
 	marks, err := keeper.Remembered(ctx, now)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		log.Warn("messages of the last minutes are not known as repeats", zap.Error(err)) // no reason not to serve
+		// Serving without them is better than not starting.
+		log.Warn("messages of the last minutes are not known as repeats", zap.Error(err))
 	}
 	for _, m := range marks {
 		r.rotate(now)
@@ -87,12 +90,15 @@ func newDedup(ctx context.Context, st store.Store, now time.Time, log *zap.Logge
 	return r, nil
 }
 
-// generation is messages that were accepted, or claimed by a Send that is under way, in a row. Nearly every message
-// is new: the bits that tell so and the heads of the chains stay in the processor's cache, and the log is only appended
-// to, so that a new message waits for no memory.
+// generation is a run of messages that were accepted, or claimed by a Send that is running. Nearly
+// every message is new. The filter bits and the heads of the chains therefore stay in the
+// processor's cache, and the log is only appended to, so that a new message never waits for main
+// memory.
 type generation struct {
-	seen  *[1 << generationBits / 64]uint64 // two bits for each: a message that lacks one of them is not in the log
-	heads *[1 << headBits]uint32            // the newest record of those with the same head, and one
+	// A filter of two bits for each message: a message that lacks one of them is not in the log.
+	seen *[1 << generationBits / 64]uint64
+	// For each head of a fingerprint the index of the newest record, plus one.
+	heads *[1 << headBits]uint32
 	log   []seenEntry
 }
 
@@ -100,7 +106,7 @@ type generation struct {
 type seenEntry struct {
 	fingerprint
 	firstSeen
-	next uint32 // the record before with the same head, and one
+	next uint32 // index of the previous record with the same head, plus one
 	gone bool
 }
 
@@ -120,7 +126,7 @@ func (g *generation) lookup(f fingerprint) (firstSeen, bool) {
 	return firstSeen{}, false
 }
 
-// slot is the record of a message, nil if there is none.
+// slot returns the record of a message, or nil.
 func (g *generation) slot(f fingerprint) *seenEntry {
 	if !g.mayContain(f.hi) || !g.mayContain(f.lo) {
 		return nil
@@ -160,7 +166,7 @@ func (g *generation) clear() {
 	clear(g.heads[:])
 }
 
-// of is the fingerprint of a message. It uses buf's memory, and returns it.
+// of returns the fingerprint of a message. It uses buf's memory, and returns it.
 func (r *dedup) of(buf []byte, from SenderID, m *Downstream) (fingerprint, []byte) {
 	buf = buf[:0]
 	for _, s := range [...]string{string(from), m.ID, m.To, m.CollapseKey, m.RestrictedPackage} {
@@ -181,14 +187,14 @@ func (r *dedup) of(buf []byte, from SenderID, m *Downstream) (fingerprint, []byt
 	return fingerprint{sum.Hi, sum.Lo}, buf
 }
 
-// dedupState says what a message is to those that were accepted.
+// dedupState says what is known of a message when its batch begins.
 type dedupState struct {
 	known bool      // it was accepted before
-	by    *sendCall // it is under way: in the same Send, or in another, which has to be waited for
-	index int       // in the batch of that
+	by    *sendCall // the call that has the message and is running: this one or another
+	index int       // index in that call's batch
 }
 
-// begin looks a batch up and claims what is new for a Send, which calls end.
+// begin looks up a batch and claims its new messages for a Send. The Send must call end.
 func (r *dedup) begin(fs []fingerprint, states []dedupState, now time.Time) (*sendCall, []dedupState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,7 +224,7 @@ func (r *dedup) find(f fingerprint) (firstSeen, bool) {
 	return c, ok
 }
 
-// end forgets what was not accepted of what the Send had claimed.
+// end forgets the claimed messages that were not accepted.
 func (r *dedup) end(call *sendCall, fs []fingerprint, accepted func(i int) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -248,8 +254,8 @@ func (r *dedup) accepted(ctx context.Context, f fingerprint, other *sendCall) bo
 	return ok && r.calls[c.call] == nil
 }
 
-// rotate forgets the older generation once the younger one is old or full. Under load it uses the
-// memory again.
+// rotate forgets the older generation once the younger one is old or full. Under load it reuses the
+// memory.
 func (r *dedup) rotate(now time.Time) {
 	switch since := now.Sub(r.turned); {
 	case since >= 2*store.RepeatsFor:

@@ -8,19 +8,21 @@ import (
 
 // Delivery is one claimed entry until it is done: acknowledged, or given up.
 type Delivery struct {
-	Entry   store.Entry
-	Message Message // shares memory with Entry.Body; empty for a marker of deleted messages, which has none
+	Entry store.Entry
+	// Message shares memory with Entry.Body. It is empty for a marker of deleted messages.
+	Message Message
 
-	Since time.Time // when it was offered first
-	Due   time.Time // when it is offered again if the peer has not acknowledged it
+	Since time.Time // time of the first offer
+	Due   time.Time // time of the next offer if the peer does not acknowledge
 	gap   time.Duration
 	sent  int
 }
 
-// Size returns the bytes that the delivery holds.
+// Size returns the size in bytes that the delivery holds.
 func (d *Delivery) Size() int64 { return int64(len(d.Entry.Body)) }
 
-// Stored reports whether the entry is in the queue. A message with a TTL of zero never is (CCS 5.2).
+// Stored reports whether the entry is in the queue. A message with a TTL of zero never is
+// (CCS 5.2).
 func (d *Delivery) Stored() bool { return d.Entry.ID != 0 }
 
 // Expired reports whether the TTL of a stored entry has passed, by the clock of the router.
@@ -28,7 +30,8 @@ func (d *Delivery) Expired(now time.Time) bool {
 	return d.Stored() && !d.Entry.Expires.IsZero() && !now.Before(d.Entry.Expires)
 }
 
-// Receipt returns the receipt that is owed once the delivery is acknowledged; false if none was asked for.
+// Receipt returns the receipt that is owed after the delivery is acknowledged, or false if none was
+// requested.
 func (d *Delivery) Receipt() (_ Receipt, owed bool) {
 	m, e := &d.Message, &d.Entry
 	if m.ReceiptFor == "" {
@@ -43,25 +46,26 @@ func (d *Delivery) Receipt() (_ Receipt, owed bool) {
 // maxGap is the longest wait between two offers of a message on a living connection (CCS 4.3).
 const maxGap = 15 * time.Minute
 
-// Offered notes that the delivery is on its way for the first time, now by the clock of the router. Without an
+// Offered records the first offer of the delivery, at now by the router's clock. Without an
 // acknowledgement it is due again after gap.
 func (d *Delivery) Offered(now time.Time, gap time.Duration) {
 	d.Since, d.Due, d.gap, d.sent = now, now.Add(gap), gap, 1
 }
 
-// Resend is what becomes of a delivery that the peer has not acknowledged.
+// Resend is a decision on a delivery that the peer has not acknowledged.
 type Resend uint8
 
 // The decisions on a delivery.
 const (
-	ResendLater  Resend = iota // it is not due
-	ResendNow                  // it is offered again
-	ResendGiveUp               // it is given up
+	ResendLater  Resend = iota // not due yet
+	ResendNow                  // offer it again
+	ResendGiveUp               // give it up
 )
 
-// Resend decides on a delivery that the peer has not acknowledged (CCS 3.5, 4.3): once it is due it is offered again,
-// each time after twice as long, at most limit times, or without limit where that is negative. An expired
-// message is given up. So is one with a TTL of zero: it was for then or never.
+// Resend decides what happens to a delivery that the peer has not acknowledged (CCS 3.5, 4.3). Once
+// it is due, it is offered again, each time after twice the wait. This happens at most limit times;
+// a negative limit means without limit. An expired message is given up, and so is one with a TTL of
+// zero, which is delivered now or never.
 func (d *Delivery) Resend(now time.Time, limit int) Resend {
 	switch {
 	case now.Before(d.Due):
@@ -75,19 +79,20 @@ func (d *Delivery) Resend(now time.Time, limit int) Resend {
 	return ResendNow
 }
 
-// Offers collects the messages that a session has written, so that they are counted and told as one batch. Those with a
-// TTL of zero are counted, and named in no event.
+// Offers collects the messages that a session has written, so that they are counted and reported as
+// one batch. Messages with a TTL of zero are counted but named in no event.
 type Offers struct {
 	box   *mailbox
-	times [2]offers // written for the first time on this connection; written again
+	times [2]offers // offers for the first time on this connection; offers of the same again
 }
 
 type offers struct {
 	n   int
-	ids []store.ID // empty unless somebody observes the router
+	ids []store.ID // empty if the router has no observer
 }
 
-// Add adds a message that is being written, and says whether it was written before on this connection.
+// Add adds a message that the session is writing. again says that it was written before on this
+// connection.
 func (o *Offers) Add(id store.ID, again bool) {
 	t := &o.times[0]
 	if again {
@@ -99,7 +104,7 @@ func (o *Offers) Add(id store.ID, again bool) {
 	}
 }
 
-// Done counts the collected messages and tells the observer. The caller must hold no lock.
+// Done counts the collected messages and reports them to the observer. No lock may be held.
 func (o *Offers) Done() {
 	m := o.box
 	d := DirectionOf(m.key)
@@ -125,7 +130,7 @@ type Finished struct {
 	receipts []Receipt
 }
 
-// Acknowledged adds a delivery that the peer has, with the receipt that it owes.
+// Acknowledged adds a delivery that the peer acknowledged, with the receipt that it owes.
 func (f *Finished) Acknowledged(d *Delivery) {
 	if receipt, owed := d.Receipt(); owed {
 		f.receipts = append(f.receipts, receipt)
@@ -133,7 +138,8 @@ func (f *Finished) Acknowledged(d *Delivery) {
 	f.Add(d.Entry.ID, nil)
 }
 
-// Add adds an entry, whose ID is zero if it was never stored, and the receipt that it owes, nil for none.
+// Add adds an entry and the receipt that it owes, nil for none. The ID is zero if the entry was
+// never stored.
 func (f *Finished) Add(id store.ID, owed *Receipt) {
 	if owed != nil {
 		f.receipts = append(f.receipts, *owed)
@@ -146,8 +152,8 @@ func (f *Finished) Add(id store.ID, owed *Receipt) {
 // Expired adds an entry whose TTL passed before the peer acknowledged it. It owes no receipt.
 func (f *Finished) Expired(id store.ID) { f.expired = append(f.expired, id) }
 
-// GivenUp adds a delivery that the peer has not acknowledged, and that is not offered again. It owes no receipt. now is
-// the time by the clock of the router.
+// GivenUp adds a delivery that the peer did not acknowledge and that is not offered again. It owes
+// no receipt. now is the time by the router's clock.
 func (f *Finished) GivenUp(d *Delivery, now time.Time) {
 	switch {
 	case !d.Stored():
@@ -158,7 +164,7 @@ func (f *Finished) GivenUp(d *Delivery, now time.Time) {
 	}
 }
 
-// Append adds what another has collected.
+// Append adds everything that o has collected.
 func (f *Finished) Append(o *Finished) {
 	f.ids, f.receipts = append(f.ids, o.ids...), append(f.receipts, o.receipts...)
 	f.expired, f.givenUp = append(f.expired, o.expired...), append(f.givenUp, o.givenUp...)

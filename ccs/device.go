@@ -18,8 +18,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// deviceKeys makes the credentials of devices. A security token is a keyed hash of the android id, so
-// that no device table is needed to know a device again (DEV 2.4).
+// deviceKeys makes the credentials of devices. A security token is a keyed hash of the android id,
+// so that no table of devices is needed to recognise one (DEV 2.4).
 type deviceKeys struct{ secret []byte }
 
 const deviceSecret = "device"
@@ -34,7 +34,7 @@ func newDeviceKeys(ctx context.Context, st store.Store) (deviceKeys, error) {
 	return deviceKeys{secret: secret}, nil
 }
 
-// positive keeps a number between 1 and 2^63-1: clients print ids through signed types (DEV 2.4).
+// positive maps n to 1 … 2^63-1, because clients print ids through signed types (DEV 2.4).
 func positive(n uint64) uint64 { return max(n&(1<<63-1), 1) }
 
 func (k deviceKeys) token(id uint64) uint64 {
@@ -50,8 +50,8 @@ func (k deviceKeys) check(id, token uint64) bool {
 	return id != 0 && id == positive(id) && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
-// CheckIn enrols a device that has no id yet and confirms one that has. ErrUnknownDevice tells a device
-// to throw its identity away and enrol again (DEV 2.1, 2.4).
+// CheckIn enrols a device that has no id yet, and confirms one that has. ErrUnknownDevice makes a
+// device discard its identity and enrol again (DEV 2.1, 2.4).
 func (r *Router) CheckIn(_ context.Context, id, token uint64) (newID, newToken uint64, err error) {
 	if id == 0 && token == 0 {
 		var b [8]byte
@@ -65,7 +65,8 @@ func (r *Router) CheckIn(_ context.Context, id, token uint64) (newID, newToken u
 	return id, token, nil
 }
 
-// Authenticate checks a device's credential: ErrUnknownDevice if it is not what check-in gave.
+// Authenticate checks a device's credentials. It returns ErrUnknownDevice if check-in did not issue
+// them.
 func (r *Router) Authenticate(_ context.Context, id, token uint64) error {
 	if !r.devices.check(id, token) {
 		return ErrUnknownDevice
@@ -73,11 +74,12 @@ func (r *Router) Authenticate(_ context.Context, id, token uint64) error {
 	return nil
 }
 
-// tokenHead is what registration tokens of the real service begin with; clients do not check (DEV 3.1).
+// tokenHead is the prefix of registration tokens of the real service. Clients do not check it
+// (DEV 3.1).
 const tokenHead = "APA91b"
 
-// newToken makes a registration token that nobody can guess, from the alphabet that every client can
-// carry, and without the word Error that some take for a failure (DEV 3.1).
+// newToken returns a registration token that nobody can guess. Every client can carry its alphabet.
+// It never contains "Error", which some clients take for a failure (DEV 3.1).
 func newToken() string {
 	const (
 		alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -95,16 +97,16 @@ func newToken() string {
 	}
 }
 
-// Register gives an app on a device the token of its registration: the one that it has, if it asks for
-// the same again (DEV 3.5). The record comes without Token and Created. ErrInvalidSender if it names nobody
-// who could send; ErrTooManyRegistrations.
+// Register gives an app on a device the token of its registration. A request for the same
+// registration gets the same token (DEV 3.5). The record must come without Token and Created. The
+// errors are ErrInvalidSender if no named sender could send, and ErrTooManyRegistrations.
 func (r *Router) Register(ctx context.Context, reg store.Registration) (*store.Registration, error) {
 	return r.RegisterFrom(ctx, reg, netip.Prefix{})
 }
 
-// RegisterFrom is Register for a device with an address, by which those are counted that have not connected yet.
-// ErrTooManyDevices says to try again later. A device that does not connect within a day is forgotten. Without an
-// address neither happens.
+// RegisterFrom is Register for a device with an IP address. It counts the address's devices that
+// have not connected yet; ErrTooManyDevices asks the device to try again later. A device that does
+// not connect within a day is forgotten. Without an address neither applies.
 func (r *Router) RegisterFrom(ctx context.Context, reg store.Registration, network netip.Prefix) (*store.Registration, error) {
 	reg.Senders = slices.Compact(slices.Sorted(slices.Values(reg.Senders)))
 	if len(reg.Senders) == 0 || slices.Contains(reg.Senders, "") {
@@ -127,7 +129,7 @@ func (r *Router) RegisterFrom(ctx context.Context, reg store.Registration, netwo
 		r.tellRegistered(got, before)
 	}
 	if err == nil && isNew && r.hub(reg.Key()) != nil {
-		err = r.endProbation(ctx, reg.Device) // it has connected meanwhile
+		err = r.endProbation(ctx, reg.Device) // it connected while this call ran
 	}
 	if err != nil {
 		return nil, fmt.Errorf("register: %w", err)
@@ -137,7 +139,8 @@ func (r *Router) RegisterFrom(ctx context.Context, reg store.Registration, netwo
 	return got, nil
 }
 
-// shownSenders are a registration's senders as logs show them: who is no sender ID may be a key.
+// shownSenders returns a registration's senders for logs. A name that is no sender ID is hidden: it
+// may be a key.
 func shownSenders(senders []string) []string {
 	shown := make([]string, len(senders))
 	for i, s := range senders {
@@ -153,19 +156,19 @@ func isSenderID(s string) bool {
 	return err == nil && string(id) == s
 }
 
-// What one device may have: far more than any has apps, and bounded all the same.
+// Limits of one device: far above the number of apps that a device has.
 const (
 	maxLiving        = 1000   // registrations that can be sent to
-	maxRegistrations = 10_000 // records, those of the past included
+	maxRegistrations = 10_000 // records, including those of the past
 )
 
-// rememberDeadFor is how long a token that can no longer be sent to gets the answer DEVICE_UNREGISTERED. After that it
-// may be unknown.
+// rememberDeadFor is how long a dead token gets the answer DEVICE_UNREGISTERED. After that it may
+// be unknown.
 const rememberDeadFor = 90 * 24 * time.Hour
 
-// mayRegister keeps a device from filling the store: it may not have too many registrations, and those that have been
-// dead for long are forgotten. It returns the registrations that the device has, and whether the device is new, if the
-// caller counts those.
+// mayRegister keeps a device from filling the store. It limits the device's registrations and
+// forgets those that have been dead for long. It returns the device's registrations and, if the
+// caller counts new devices, whether this one is new.
 func (r *Router) mayRegister(ctx context.Context, reg *store.Registration, counted bool, now time.Time) (all []*store.Registration, isNew bool, err error) {
 	all, err = r.store.DeviceRegistrations(ctx, reg.Device)
 	if err != nil {
@@ -200,7 +203,7 @@ func (r *Router) mayRegister(ctx context.Context, reg *store.Registration, count
 	return all, counted && len(all) == 0 && r.hub(reg.Key()) == nil, nil
 }
 
-// deadSince is when a registration could no longer be sent to; now while it still can.
+// deadSince returns when a registration could no longer be sent to, or now for a living one.
 func deadSince(o *store.Registration, now time.Time) time.Time {
 	switch {
 	case !o.Unregistered.IsZero():
@@ -212,16 +215,16 @@ func deadSince(o *store.Registration, now time.Time) time.Time {
 	}
 }
 
-// Unregister ends registrations of an app on a device, and drops what waits for it (CCS 5.7). A classic
-// one names app and subtype alone; an Instance ID one also its instance, sender and scope, where "*"
-// stands for all (DEV 3.3). That there was none is no error.
+// Unregister ends registrations of an app on a device, and drops their waiting messages (CCS 5.7).
+// A classic request names only app and subtype. An Instance ID request also names its instance,
+// sender and scope, where "*" stands for all (DEV 3.3). Finding no registration is no error.
 func (r *Router) Unregister(ctx context.Context, reg store.Registration) error {
 	all, err := r.store.DeviceRegistrations(ctx, reg.Device)
 	if err != nil {
 		return fmt.Errorf("unregister: %w", err)
 	}
 	var tokens []string
-	left := false // another registration of the app instance lives on
+	left := false // whether another registration of the app instance lives on
 	for _, o := range all {
 		switch {
 		case !o.Unregistered.IsZero() || o.App != reg.App || o.Subtype != reg.Subtype:
@@ -247,7 +250,7 @@ func (r *Router) Unregister(ctx context.Context, reg store.Registration) error {
 	return nil
 }
 
-// matches reports whether an unregistration means the registration o of the same app.
+// matches reports whether an unregistration ask covers the registration o of the same app.
 func matches(ask, o *store.Registration) bool {
 	if ask.InstanceID == "" {
 		return o.InstanceID == ""

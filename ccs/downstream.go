@@ -8,15 +8,17 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Downstream is a message from an app server to a device, whichever door it came through (CCS 2.3). The door has
-// checked what the rules in package payload say of it.
+// Downstream is a message from an app server to a device, whichever door it came through (CCS 2.3).
+// The door has already applied the rules of package payload.
 type Downstream struct {
-	To                string // registration token, or the address of a topic; "" where there is a Condition
-	Condition         string // on topics
-	ID                string // as the app server chose it; by it and the content a repeat is known
-	CollapseKey       string
-	Priority          payload.Priority
-	TTL               time.Duration // whole seconds, up to payload.MaxTTL; zero for now or never (CCS 5.2)
+	// To is a registration token or the address of a topic, or "" if there is a Condition.
+	To          string
+	Condition   string // a condition on topics
+	ID          string // message_id of the app server; a repeat has the same ID and content
+	CollapseKey string
+	Priority    payload.Priority
+	// TTL is in whole seconds, up to payload.MaxTTL. Zero means now or never (CCS 5.2).
+	TTL               time.Duration
 	DelayWhileIdle    bool
 	ReceiptRequested  bool
 	DryRun            bool
@@ -24,7 +26,7 @@ type Downstream struct {
 	MutableContent    bool
 	RestrictedPackage string
 	Data              payload.Data
-	Notification      payload.Data // nil if there is none
+	Notification      payload.Data // nil for none
 }
 
 // toTopic reports whether the message is for the subscribers of topics.
@@ -32,16 +34,17 @@ func (m *Downstream) toTopic() bool {
 	return m.Condition != "" || strings.HasPrefix(m.To, payload.TopicPrefix)
 }
 
-// high reports whether the message has a high priority: it names that, or it has a notification and names none.
+// high reports whether the message has a high priority: it says so, or it has a notification and
+// names no priority.
 func (m *Downstream) high() bool {
 	return m.Priority == payload.PriorityHigh || m.Priority == payload.PriorityDefault && m.Notification != nil
 }
 
-// Result is what became of one message of a batch.
+// Result is the outcome of one message of a batch.
 type Result struct {
-	ID        string    // of the message
-	Entry     store.ID  // what the queue calls the message; zero if nothing was stored for it
-	Accepted  time.Time // when; with Entry it names the message for good
-	Canonical string    // the token that superseded the addressed one, "" if none did (CCS 5.6)
-	Refusal   *Refusal  // nil: the message is stored, durably, and may be acknowledged
+	ID        string    // message_id
+	Entry     store.ID  // ID of the stored entry; zero if nothing was stored
+	Accepted  time.Time // time of acceptance; with Entry it identifies the message forever
+	Canonical string    // the token that superseded the addressed one, or "" (CCS 5.6)
+	Refusal   *Refusal  // nil if the message is durably stored and may be acknowledged
 }

@@ -2,7 +2,7 @@ package ccs
 
 import "errors"
 
-// What a session or a login may end with. Sessions get them as the reason to close.
+// Errors of logins, and reasons to close a session.
 var (
 	ErrTakenOver     = errors.New("a newer login took over") // DEV 6
 	ErrLeaseLost     = errors.New("this node was declared dead by its peers")

@@ -6,16 +6,17 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// EventKind says what has happened.
+// EventKind is the kind of an event.
 type EventKind uint8
 
 // The kinds of event. The numbers are written to disk.
 const (
-	EventStored       EventKind = 1 // a message was accepted: it is in its queue, or was handed on at once
+	// A message was accepted: it is in its queue, or was offered at once.
+	EventStored       EventKind = 1
 	EventRefused      EventKind = 2 // a message was not accepted
 	EventOffered      EventKind = 3 // messages were written to a session's connection
-	EventEnded        EventKind = 4 // messages have left their queue
-	EventReleased     EventKind = 5 // a session gave back what it had not acknowledged
+	EventEnded        EventKind = 4 // messages left their queue
+	EventReleased     EventKind = 5 // a session released what it had not acknowledged
 	EventSession      EventKind = 6 // a session changed its state
 	EventRegistration EventKind = 7 // a registration was made, superseded or unregistered
 )
@@ -32,9 +33,9 @@ func (k EventKind) String() string { return nameOf(k, eventKindNames[:]) }
 // Direction is the way that a message travels.
 type Direction uint8
 
-// The directions. The numbers are written to disk. Zero stands for an event that concerns no message.
+// The directions. The numbers are written to disk. Zero is for an event that concerns no message.
 const (
-	Down     Direction = 1 // from an app server to a device, and what ccs itself tells a device
+	Down     Direction = 1 // from an app server to a device, or from ccs itself to a device
 	Up       Direction = 2 // from a device to an app server
 	Receipts Direction = 3 // delivery receipts to an app server
 
@@ -60,17 +61,20 @@ func DirectionOf(k store.Key) Direction {
 
 // The codes of EventStored.
 const (
-	CodeStored    = "stored"    // Displaced names those that had to make room for a collapse key
+	CodeStored    = "stored"    // Displaced names entries that were displaced by a new collapse key
 	CodeCollapsed = "collapsed" // Displaced names the entry that was replaced
-	CodeEvicted   = "evicted"   // the message and Displaced were thrown away; Entry is the marker that says so
-	CodeDuplicate = "duplicate" // the message was accepted before, and is not in the queue a second time
-	CodeVolatile  = "volatile"  // a message with a TTL of zero, which is never in a queue
+	// The message and Displaced were discarded. Entry is the marker for them.
+	CodeEvicted = "evicted"
+	// The message was accepted before, and is not queued a second time.
+	CodeDuplicate = "duplicate"
+	CodeVolatile  = "volatile" // a message with a TTL of zero, which is never queued
 )
 
 // The codes of EventOffered.
 const (
-	CodeFirst = "first" // for the first time on the connection
-	CodeAgain = "again" // on a connection that they were written to before, and that did not acknowledge them
+	CodeFirst = "first" // first offer on the connection
+	// The messages were offered on the connection before, and not acknowledged.
+	CodeAgain = "again"
 )
 
 // The codes of EventRegistration.
@@ -86,25 +90,30 @@ const (
 	CodePhantom = "phantom" // the session goes on, but its peer does not answer
 )
 
-// The codes of EventSession, besides CodeClosed. Text of one that closed is the reason, such as ClosedByPeer.
+// The codes of EventSession, besides CodeClosed. For CodeClosed, Text is the reason, such as
+// ClosedByPeer.
 const (
 	CodeOpened = "opened" // the session has its queues
 )
 
-// Event is something that happened to messages, to a registration or to a session. Which fields an event has depends
-// on its Kind; the others are zero.
+// Event is something that happened to messages, to a registration or to a session. Kind decides
+// which fields are set; the others are zero.
 type Event struct {
-	At   int64 // nanoseconds since 1970 by the router's clock; of an expired entry when it expired
+	At   int64 // nanoseconds since 1970 by the router's clock; for an expired entry its expiry
 	Kind EventKind
 	Dir  Direction
-	Code string // one of the kind's codes; of EventRefused the name of the Reason; of EventEnded the name of the End
+	// Code is one of the kind's codes. For EventRefused it is the name of the Reason, for
+	// EventEnded that of the End.
+	Code string
 
-	// The queue, and the entry if the event is about one. After EventStored the two name a message.
+	// The queue, and the entry if the event is about one. After EventStored the two identify a
+	// message.
 	Key   store.Key
 	Entry store.ID
 
-	Entries   []store.ID  // EventOffered, EventEnded: the entries of a batch
-	Displaced []store.ID  // EventStored: entries that were forgotten for this one, and have no EventEnded
+	Entries []store.ID // EventOffered, EventEnded: the entries of a batch
+	// EventStored: entries that were forgotten because of this one. They get no EventEnded.
+	Displaced []store.ID
 	Lease     store.Lease // the session
 	N         int64       // EventStored: bytes of the message at rest
 
@@ -113,20 +122,21 @@ type Event struct {
 	App    string
 	ID     string // message_id
 	Conn   string // the connection
-	Text   string // EventRefused: what the refusal is about; EventSession: why the session closed
+	Text   string // EventRefused: the refusal's detail; EventSession: why the session closed
 }
 
-// Observer is told what happens, in batches, as it happens. Observe returns soon and calls no method of the Router.
-// It keeps neither the slice nor anything that it refers to.
+// Observer is told in batches what happens, as it happens. Observe must return soon and call no
+// method of the Router. It must keep neither the slice nor anything that it refers to.
 //
-// The events of one call of the Router come in the order in which they happened. Two calls that run at the same time
-// tell theirs in any order: an observer may learn that an entry has ended before it learns that it was stored.
+// The events of one call of the Router come in the order in which they happened. Events of two
+// concurrent calls come in any order: an observer may learn that an entry has ended before it
+// learns that it was stored.
 type Observer interface {
 	Observe(events []Event)
 }
 
-// Observers returns an observer that tells several, in order: nil for none, the observer itself for one. Nil
-// observers are left out.
+// Observers returns an observer that calls several observers in order: nil for none, the observer
+// itself for one. Nil observers are left out.
 func Observers(all ...Observer) Observer {
 	var some observers
 	for _, o := range all {
@@ -152,19 +162,19 @@ func (all observers) Observe(events []Event) {
 	}
 }
 
-// Events is a batch of events that is being made. One goroutine uses it. NewEvents returns one, and Router.Tell takes
-// it back.
+// Events is a batch of events under construction, for one goroutine. NewEvents returns one, and
+// Router.Tell takes it back.
 type Events struct{ list []Event }
 
 var eventsPool = sync.Pool{New: func() any { return new(Events) }}
 
-// maxPooledEvents is the largest batch whose memory is used again.
+// maxPooledEvents is the largest batch whose memory is reused.
 const maxPooledEvents = 2048
 
 // NewEvents returns an empty batch.
 func NewEvents() *Events { return eventsPool.Get().(*Events) }
 
-// Add appends an event and returns it, to be filled in before the next one is added.
+// Add appends an event and returns it. The caller fills it in before it adds the next one.
 func (e *Events) Add(kind EventKind) *Event {
 	e.list = append(e.list, Event{Kind: kind})
 	return &e.list[len(e.list)-1]
@@ -173,7 +183,7 @@ func (e *Events) Add(kind EventKind) *Event {
 // Len returns the number of events in the batch.
 func (e *Events) Len() int { return len(e.list) }
 
-// free gives the memory of the batch back.
+// free returns the memory of the batch to the pool.
 func (e *Events) free() {
 	if cap(e.list) > maxPooledEvents {
 		return
@@ -183,11 +193,11 @@ func (e *Events) free() {
 	eventsPool.Put(e)
 }
 
-// Watched reports whether anybody observes the router. If not, a caller need not make events.
+// Watched reports whether the router has an observer. If not, a caller need not make events.
 func (r *Router) Watched() bool { return r.observer != nil }
 
-// Tell hands a batch of events to the observer. The batch must not be used afterwards. An event without a time gets the
-// time that it is now by the router's clock.
+// Tell passes a batch of events to the observer. The batch must not be used afterwards. An event
+// without a time gets the current time by the router's clock.
 func (r *Router) Tell(e *Events) {
 	if r.observer != nil && len(e.list) > 0 {
 		now := r.clock.Now().UnixNano()

@@ -10,8 +10,9 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// reportExpired sends a send_error to the device of each upstream message among the expired (DEV 10). They are
-// forgotten already: a crash at this moment leaves a device untold, and never tells it twice.
+// reportExpired sends a send_error to the device of each expired upstream message (DEV 10). The
+// messages are forgotten already, so a crash at this moment loses a send_error but never repeats
+// one.
 func (r *Router) reportExpired(ctx context.Context, expired []store.Entry, now time.Time) error {
 	var messages []Message
 	var tokens []string
@@ -31,7 +32,7 @@ func (r *Router) reportExpired(ctx context.Context, expired []store.Entry, now t
 	for i := range messages {
 		m, reg := &messages[i], regs[i]
 		if reg == nil || !reg.Unregistered.IsZero() {
-			continue // the app is gone
+			continue // the app is unregistered
 		}
 		failed = append(failed, r.sendError(DeviceID(reg.Device), &Upstream{To: m.To, Category: m.App, ID: m.ID}, Expired, now))
 	}

@@ -7,16 +7,17 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// hub is the sessions attached to one queue. A device has one at most, a sender any number.
+// hub holds the sessions that are attached to one queue: at most one of a device, any number of a
+// sender.
 type hub struct {
-	shared *sharedQueue // what the sessions share; nil where there is one at most
+	shared *sharedQueue // state that the sessions share; nil for a device
 
 	mu        sync.Mutex
 	mailboxes []*mailbox
-	next      int // whose turn to be woken first
+	next      int // index of the session to wake first
 }
 
-// joinAlone adds a mailbox that has its queue for itself, or returns the one that stands in the way.
+// joinAlone adds the mailbox of a device, or returns the older one that is still in the hub.
 func (r *Router) joinAlone(m *mailbox) (older *mailbox) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -35,7 +36,7 @@ func (r *Router) joinAlone(m *mailbox) (older *mailbox) {
 	return nil
 }
 
-// leave takes the mailbox from its hub, and reports whether it was the last.
+// leave removes the mailbox from its hub, and reports whether it was the last.
 func (r *Router) leave(m *mailbox) (last bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,7 +46,7 @@ func (r *Router) leave(m *mailbox) (last bool) {
 	return r.remove(h, m)
 }
 
-// remove takes the mailbox from its hub. The caller must hold r.mu and h.mu.
+// remove removes the mailbox from its hub. The caller must hold r.mu and h.mu.
 func (r *Router) remove(h *hub, m *mailbox) (last bool) {
 	if i := slices.Index(h.mailboxes, m); i >= 0 {
 		h.mailboxes = slices.Delete(h.mailboxes, i, i+1)
@@ -63,10 +64,10 @@ func (r *Router) hub(k store.Key) *hub {
 	return r.hubs[k]
 }
 
-// wake lets one session of the queue claim: the first that can, in turn.
+// wake makes one session of the queue claim: the first that can, in rotation.
 func (r *Router) wake(k store.Key) { r.wakeFirst(k, 0) }
 
-// wakeFirst is wake that asks the session with the lease before the others.
+// wakeFirst is wake, but it asks the session with the preferred lease first.
 func (r *Router) wakeFirst(k store.Key, preferred store.Lease) {
 	h := r.hub(k)
 	if h == nil {
@@ -89,8 +90,8 @@ func (r *Router) wakeFirst(k store.Key, preferred store.Lease) {
 	}
 }
 
-// offer hands a message that is never stored to a session that is there now (CCS 5.2). False if there
-// is none, or if it has too many of them to write.
+// offer gives a message that is never stored to a session that is attached now (CCS 5.2). It
+// returns false if there is none, or if too many such messages wait for it.
 func (r *Router) offer(e store.Entry) bool {
 	h := r.hub(e.Key)
 	if h == nil {

@@ -9,16 +9,16 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// SenderID is a project number in decimal, such as "126200347933". It names the account behind app
-// servers, and so their queue.
+// SenderID is a project number in decimal, such as "126200347933". It names the account of app
+// servers, and thereby their queue.
 type SenderID string
 
 // maxSenderDigits keeps a sender ID below 2^63.
 const maxSenderDigits = 18
 
-// ParseSenderID takes a sender ID alone or as the local part of an address such as
-// "126200347933@gcm.googleapis.com" (CCS 1.6, DEV 10). The domain is the caller's to judge. The error does not
-// repeat s, which may be a key that a client has taken for the name.
+// ParseSenderID parses a bare sender ID, or one that is the local part of an address such as
+// "126200347933@gcm.googleapis.com" (CCS 1.6, DEV 10). The caller must check the domain. The error
+// does not repeat s, which may be a key in the wrong place.
 func ParseSenderID(s string) (SenderID, error) {
 	local, _, _ := strings.Cut(s, "@")
 	if local == "" || len(local) > maxSenderDigits || local[0] == '0' {
@@ -37,16 +37,16 @@ func (s SenderID) number() uint64 {
 	return n
 }
 
-// Key is the queue of upstream messages for the sender.
+// Key returns the queue of upstream messages for the sender.
 func (s SenderID) Key() store.Key { return store.Key{Kind: store.KindSender, ID: s.number()} }
 
-// ReceiptsKey is the queue of delivery receipts for the sender.
+// ReceiptsKey returns the queue of delivery receipts for the sender.
 func (s SenderID) ReceiptsKey() store.Key { return store.Key{Kind: store.KindReceipts, ID: s.number()} }
 
 // DeviceID is the android id that check-in gave a device (DEV 2.4), between 1 and 2^63-1.
 type DeviceID uint64
 
-// ParseDeviceID takes a device id in decimal. The error does not repeat s.
+// ParseDeviceID parses a device ID in decimal. The error does not repeat s.
 func ParseDeviceID(s string) (DeviceID, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n <= 0 {
@@ -57,10 +57,11 @@ func ParseDeviceID(s string) (DeviceID, error) {
 
 func (d DeviceID) String() string { return strconv.FormatUint(uint64(d), 10) }
 
-// Key is the queue of downstream messages for the device.
+// Key returns the queue of downstream messages for the device.
 func (d DeviceID) Key() store.Key { return store.Key{Kind: store.KindDevice, ID: uint64(d)} }
 
-// ShortToken is a registration token as logs show it: enough to find it by, too little to send with.
+// ShortToken returns a registration token as logs show it: enough to find it by, too little to send
+// with.
 func ShortToken(token string) string {
 	const head, tail = 8, 4
 	if len(token) <= 2*(head+tail) {

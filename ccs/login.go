@@ -10,41 +10,45 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// nobody stands in for an unknown sender, so that a login takes as long for one as for a wrong key.
+// nobody stands in for an unknown sender, so that its login takes as long as one with a wrong key.
 var nobody = &store.Project{Keys: make([]store.APIKey, 1)}
 
-// Grant is what a login gives.
+// Grant is the result of a login.
 type Grant struct {
-	KeyID  string // which key it was, or which OAuth client's token; one of Keys for as long as that is not revoked
+	// KeyID names the key that was used, or the OAuth client of the token. Keys lists it until it
+	// is revoked.
+	KeyID  string
 	Limits store.Limits
 }
 
-// TokenChecker knows the access tokens that this server has issued.
+// TokenChecker checks the access tokens that this server has issued.
 type TokenChecker interface {
-	// TokenOwner returns the sender and the OAuth client that a token belongs to, and its scope. An error that has
-	// a method Refused, which returns true, says that the token is not good; any other says that the check failed.
+	// TokenOwner returns the sender and the OAuth client of a token, and the token's scope. An
+	// error with a method Refused that returns true says that the token is not valid. Any other
+	// error says that the check failed.
 	TokenOwner(ctx context.Context, token string, now time.Time) (sender, clientID, scope string, err error)
 }
 
-// clientKeyID is the key ID of what logs in with an OAuth client's tokens.
+// clientKeyID returns the key ID for logins with an OAuth client's tokens.
 func clientKeyID(clientID string) string { return "oauth:" + clientID }
 
-// Login checks an app server's credential: a sender ID and one of its API keys, which must allow the address of the
-// peer. ErrUnknownSender, ErrWrongKey and ErrWrongAddress are for the log; the peer is told the same for all.
+// Login checks an app server's credentials: a sender ID and one of its API keys, which must allow
+// the address of the peer. ErrUnknownSender, ErrWrongKey and ErrWrongAddress are for the log; the
+// peer gets the same answer for all.
 func (r *Router) Login(ctx context.Context, sender SenderID, key string, from netip.Addr) (Grant, error) {
 	_, grant, err := r.loginKey(ctx, sender, key, from)
 	return grant, err
 }
 
-// LoginToken does the same as Login and accepts an access token of the sender in place of the key (CCS 1.6). The
-// scope of the token does not matter. A session does not end when its token expires, but when the token's client is
-// deleted.
+// LoginToken is Login that also accepts an access token of the sender in place of a key (CCS 1.6).
+// The scope of the token does not matter. A session outlives its token, but not the token's client:
+// deleting that ends the session.
 func (r *Router) LoginToken(ctx context.Context, sender SenderID, keyOrToken string, from netip.Addr) (Grant, error) {
 	p, grant, err := r.loginKey(ctx, sender, keyOrToken, from)
 	if r.tokens == nil || !errors.Is(err, ErrWrongKey) && !errors.Is(err, ErrUnknownSender) {
 		return grant, err
 	}
-	// The token of an unknown sender is looked at as well: it takes as long.
+	// The token of an unknown sender is checked too, so that its login takes as long.
 	owner, clientID, _, tokenErr := r.tokens.TokenOwner(ctx, keyOrToken, r.clock.Now())
 	switch {
 	case errors.Is(err, ErrUnknownSender):
@@ -59,13 +63,13 @@ func (r *Router) LoginToken(ctx context.Context, sender SenderID, keyOrToken str
 	return Grant{KeyID: clientKeyID(clientID), Limits: p.Limits}, nil
 }
 
-// tokenRefused reports whether a TokenChecker says that a token is not good.
+// tokenRefused reports whether a TokenChecker says that a token is not valid.
 func tokenRefused(err error) bool {
 	var why interface{ Refused() bool }
 	return errors.As(err, &why) && why.Refused()
 }
 
-// loginKey is Login. It returns the project also when the key is wrong.
+// loginKey is Login, but it returns the project even when the key is wrong.
 func (r *Router) loginKey(ctx context.Context, sender SenderID, key string, from netip.Addr) (*store.Project, Grant, error) {
 	p, err := r.store.Project(ctx, string(sender))
 	switch {
@@ -85,23 +89,25 @@ func (r *Router) loginKey(ctx context.Context, sender SenderID, key string, from
 	return p, Grant{KeyID: found.ID, Limits: p.Limits}, nil
 }
 
-// Credential is what a request shows of its sender: an API key or an access token (CCS 6.2).
+// Credential is the API key or the access token of a request (CCS 6.2).
 type Credential struct {
-	Key     string     // "" if there is a Token
-	Token   string     // "" if there is a Key
-	Sender  SenderID   // the sender that the request names too, which must be that of the key or token; "" for none
-	Address netip.Addr // of the peer
+	Key   string // "" if there is a Token
+	Token string // "" if there is a Key
+	// Sender is the sender that the request names too, or "". The key or token must belong to it.
+	Sender  SenderID
+	Address netip.Addr // address of the peer
 }
 
-// Authorization says who makes a request.
+// Authorization names the sender of a request and its rights.
 type Authorization struct {
 	Sender SenderID
 	Grant
-	Scope string // of the access token; "" for a key
+	Scope string // scope of the access token; "" for a key
 }
 
-// Authorize finds the sender of a request by its credential. The error wraps ErrUnauthorized where the credential is not
-// good, and says why for the log only. Any other error says that the check failed.
+// Authorize finds the sender of a request by its credential. The error wraps ErrUnauthorized if the
+// credential is not valid, and says why for the log only. Any other error says that the check
+// failed.
 func (r *Router) Authorize(ctx context.Context, c Credential) (Authorization, error) {
 	a, err := r.authorize(ctx, &c)
 	switch {
@@ -160,8 +166,8 @@ func (r *Router) authorizeToken(ctx context.Context, c *Credential) (Authorizati
 	return Authorization{Sender: SenderID(owner), Grant: Grant{KeyID: clientKeyID(clientID), Limits: p.Limits}, Scope: scope}, nil
 }
 
-// Keys lists the ids of a sender's keys and those that stand for its OAuth clients, none for a sender that
-// is gone.
+// Keys lists the IDs of a sender's keys, and those that stand for its OAuth clients. A deleted
+// sender has none.
 func (r *Router) Keys(ctx context.Context, sender SenderID) ([]string, error) {
 	p, err := r.store.Project(ctx, string(sender))
 	switch {

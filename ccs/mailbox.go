@@ -13,49 +13,50 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Mailbox is one session's view of a queue, in both directions the same. Its methods may be called from any
-// goroutine. There are two: a DeviceMailbox has its queue for itself, a SharedMailbox shares it.
+// Mailbox is one session's view of a queue, the same in both directions. Its methods may be called
+// from any goroutine. There are two kinds: only one session uses the queue of a DeviceMailbox,
+// several may share that of a SharedMailbox.
 type Mailbox interface {
-	// Lease names the mailbox among those of its queue.
+	// Lease returns the name of the mailbox among those of its queue.
 	Lease() store.Lease
-	// Opened tells that the session has all its queues. A session calls it on one of its mailboxes, once. conn names
-	// the connection.
+	// Opened reports that the session has all its queues. A session calls it once, on one of its
+	// mailboxes. conn names the connection.
 	Opened(conn string)
-	// Closed tells that a session which was opened has ended, before it detaches from its queues. why is one of the
-	// reasons that begin with Closed.
+	// Closed reports that a session that was opened has ended. It is called before the session
+	// detaches from its queues. why is one of the reasons that begin with Closed.
 	Closed(conn, why string)
-	// Claim takes at most max messages, in order; ones that are never stored come first and have ID zero.
-	// The caller acknowledges them or ends.
+	// Claim takes at most max messages, in order. Messages that are never stored come first and
+	// have ID zero. The caller must end or acknowledge each, or detach.
 	Claim(ctx context.Context, max int) ([]store.Entry, error)
-	// Open makes a delivery of a claimed entry: it decodes the message. An entry that cannot be decoded is logged and
-	// forgotten, and Open returns false.
+	// Open decodes a claimed entry into a delivery. If the entry cannot be decoded, Open logs and
+	// forgets it, and returns false.
 	Open(ctx context.Context, e *store.Entry, d *Delivery) bool
-	// Offers returns an empty collection of messages that the session writes.
+	// Offers returns an empty collection for the messages that the session writes.
 	Offers() Offers
-	// Ack forgets messages: the peer has them.
+	// Ack forgets messages that the peer has acknowledged.
 	Ack(ctx context.Context, ids ...store.ID) error
-	// End forgets messages, and says how they have ended.
+	// End forgets messages and records how they have ended.
 	End(ctx context.Context, how End, ids ...store.ID) error
-	// Forget ends the life of deliveries: first their receipts are stored, then the entries go, so that a crash between
-	// loses no receipt and makes no second one (CCS 3.5). What it has done is taken out of f, so that the rest can be
-	// tried again.
+	// Forget ends the life of deliveries. It stores their receipts before it forgets the entries,
+	// so that a crash between the two neither loses nor doubles a receipt (CCS 3.5). It removes
+	// from f what it has done, so that the rest can be tried again.
 	Forget(ctx context.Context, f *Finished) error
-	// Detach ends the view. What was claimed and not acknowledged is offered again: to another session of
-	// the queue at once, else to the next that attaches. The session must not be claiming any more.
+	// Detach ends the view. Unacknowledged entries are offered again: at once to another session of
+	// the queue, or else to the next that attaches. No Claim of the session may be running.
 	Detach(ctx context.Context)
 }
 
-// mailbox is what both kinds of Mailbox have in common.
+// mailbox is the common part of both kinds of Mailbox.
 type mailbox struct {
 	router  *Router
 	key     store.Key
 	session Session
 	lease   store.Lease   // the name of the mailbox
-	claims  store.Lease   // what it claims under
+	claims  store.Lease   // the lease of its claims
 	gone    chan struct{} // closed when detached
 
 	mu       sync.Mutex
-	volatile []store.Entry // never stored: TTL 0 (CCS 5.2)
+	volatile []store.Entry // messages with TTL 0, which are never stored (CCS 5.2)
 	detached bool
 }
 
@@ -90,7 +91,7 @@ func (m *mailbox) tellSession(code, conn, why string) {
 	m.router.Tell(events)
 }
 
-// push hands a message over that is never stored; false if it cannot be taken.
+// push takes a message that is never stored. It returns false if there is no room.
 func (m *mailbox) push(e store.Entry) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -117,7 +118,7 @@ func (m *mailbox) claimVolatile(max int) ([]store.Entry, error) {
 	return claimed, nil
 }
 
-// forget lets the store forget entries, and tells how they have ended.
+// forget forgets entries in the store and reports how they have ended.
 func (m *mailbox) forget(ctx context.Context, how End, ids []store.ID) error {
 	missing, err := m.router.store.Ack(ctx, m.key, ids...)
 	if err != nil {
@@ -128,9 +129,10 @@ func (m *mailbox) forget(ctx context.Context, how End, ids []store.ID) error {
 	return nil
 }
 
-// ended tells how entries have ended, except for those that the store did not find.
+// ended reports how entries have ended, except for those that the store did not find.
 func (m *mailbox) ended(how End, ids, missing []store.ID) {
-	if len(missing) > 0 { // something else has ended them, such as a newer message with the same collapse key
+	// Something else has ended them, such as a newer message with the same collapse key.
+	if len(missing) > 0 {
 		ids = slices.DeleteFunc(slices.Clone(ids), func(id store.ID) bool {
 			i := slices.Index(missing, id)
 			if i >= 0 {
@@ -142,7 +144,7 @@ func (m *mailbox) ended(how End, ids, missing []store.ID) {
 	m.router.endedAs(m.key, how, m.lease, ids)
 }
 
-// wait returns when the mailbox has been detached.
+// wait returns after the mailbox is detached.
 func (m *mailbox) wait(ctx context.Context) error {
 	select {
 	case <-m.gone:
@@ -152,10 +154,10 @@ func (m *mailbox) wait(ctx context.Context) error {
 	}
 }
 
-// releaseTimeout bounds how long a session that ends waits for the store.
+// releaseTimeout bounds how long an ending session waits for the store.
 const releaseTimeout = 10 * time.Second
 
-// end lets nothing more in, and returns a context for what is left to be done.
+// end makes the mailbox take nothing more, and returns a context for the remaining work.
 func (m *mailbox) end(ctx context.Context) (context.Context, context.CancelFunc) {
 	m.mu.Lock()
 	m.detached = true
@@ -164,7 +166,7 @@ func (m *mailbox) end(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 }
 
-// left tells those that wait for the mailbox that it is gone, and wakes the next session.
+// left marks the mailbox as detached for its waiters, and wakes the next session.
 func (m *mailbox) left() {
 	close(m.gone)
 	m.router.tellReleased(m, CodeClosed)
@@ -174,11 +176,11 @@ func (m *mailbox) left() {
 // DeviceMailbox is a Mailbox of a device, which has one session at most.
 type DeviceMailbox struct {
 	mailbox
-	claimed int // entries that the session has claimed and not ended; under mu
+	claimed int // entries that are claimed and not ended; guarded by mu
 }
 
-// AttachDevice gives the session of a device its queue. The device's older session is closed first, and waited for:
-// the newest login wins (DEV 6), and two sessions never claim for one device.
+// AttachDevice gives the session of a device its queue. It first closes the device's older session
+// and waits for it. The newest login wins (DEV 6), and two sessions never claim for one device.
 func (r *Router) AttachDevice(ctx context.Context, d DeviceID, s Session) (*DeviceMailbox, error) {
 	m := &DeviceMailbox{}
 	m.init(r, d.Key(), s)
@@ -245,8 +247,9 @@ func (m *DeviceMailbox) End(ctx context.Context, how End, ids ...store.ID) error
 	return nil
 }
 
-// AckAsync is Ack that does not wait: done is called once, from a goroutine of the store, and must not block. It
-// returns false, and does nothing, if the store cannot do that: then use Ack. The caller must not change ids.
+// AckAsync is Ack that does not wait. A goroutine of the store calls done once; done must not
+// block. If the store cannot do that, AckAsync returns false and does nothing, and the caller must
+// use Ack. The caller must not change ids.
 func (m *DeviceMailbox) AckAsync(ids []store.ID, done func(error)) bool {
 	acker, ok := m.router.store.(store.AsyncAcker)
 	if !ok || !acker.AckAsync(m.key, ids, func(missing []store.ID, err error) {
@@ -263,7 +266,7 @@ func (m *DeviceMailbox) AckAsync(ids []store.ID, done func(error)) bool {
 	return true
 }
 
-// count counts entries that the session has claimed, or those that it has no more if n is below zero.
+// count counts n entries that the session has claimed, or -n that it has not any more.
 func (m *DeviceMailbox) count(n int) {
 	m.mu.Lock()
 	n = max(n, -m.claimed) // an entry may be acknowledged twice
@@ -286,7 +289,7 @@ func (m *DeviceMailbox) Detach(ctx context.Context) {
 		m.router.setPresent(ctx, m.key, false)
 	}
 	m.giveBack(ctx)
-	m.router.leave(&m.mailbox) // only now may the device's next session come in
+	m.router.leave(&m.mailbox) // only now may the device's next session attach
 	m.left()
 }
 

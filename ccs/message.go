@@ -10,36 +10,43 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// MessageKind says what a message in a queue is.
+// MessageKind is the kind of a message in a queue.
 type MessageKind uint8
 
 // The kinds of message. The numbers are written to disk.
 const (
 	DataMessage MessageKind = 1 // downstream in a device's queue, upstream in a sender's
-	SendError   MessageKind = 2 // tells a device that its upstream message came to nothing (DEV 9.3)
+	// A SendError tells a device that its upstream message failed (DEV 9.3).
+	SendError   MessageKind = 2
 	ReceiptNote MessageKind = 3 // in a sender's receipts queue: a device has a message (CCS 3.5)
 )
 
-// Message is a message at rest, whichever way it travels: the Body of a store.Entry. Its strings share
-// memory with the bytes it was read from.
+// Message is a message at rest in either direction: the Body of a store.Entry. Its strings share
+// memory with the bytes that it was decoded from.
 type Message struct {
-	Kind        MessageKind
-	High        bool          // priority
-	Reason      Reason        // of a SendError; zero for one that an older version stored: its Data says why
-	WhenActive  bool          // down: is to wait while the device says that it is idle (CCS 5.4)
-	TTL         time.Duration // as accepted, whole seconds
-	From        string        // down: the sender ID or authorised entity of the registration; up: the registration token
-	To          string        // up: the address that the device used
-	App         string        // the category
-	Subtype     string        // down: of the registration
-	ID          string        // message_id; of a SendError, the failed message's
-	CollapseKey string        // down
-	ReceiptFor  string        // down: the registration token as addressed, if a receipt was asked for; "" if not
-	Origin      store.Lease   // down, if a receipt was asked for: the session that should have it
-	Data        payload.Data
+	Kind MessageKind
+	High bool // priority
+	// Reason is for a SendError. It is zero for one that an older version stored, whose Data gives
+	// the reason.
+	Reason     Reason
+	WhenActive bool          // down: wait while the device says that it is idle (CCS 5.4)
+	TTL        time.Duration // as accepted, in whole seconds
+	// From is, downstream, the sender ID or authorised entity of the registration, and upstream the
+	// registration token.
+	From        string
+	To          string // up: the address that the device used
+	App         string // the category
+	Subtype     string // down: the registration's
+	ID          string // message_id; for a SendError, that of the failed message
+	CollapseKey string // down
+	// ReceiptFor is, downstream, the registration token as addressed if a receipt was requested, or
+	// "".
+	ReceiptFor string
+	Origin     store.Lease // down, if a receipt was requested: the session that should get it
+	Data       payload.Data
 }
 
-// messageVersion is the first byte of a message at rest, so that a later form can be told apart.
+// messageVersion is the first byte of a message at rest. Later forms get another number.
 const messageVersion = 1
 
 const (
@@ -50,7 +57,7 @@ const (
 
 var errMessage = errors.New("not a message")
 
-// Append appends the message as it is stored.
+// Append appends the stored form of the message.
 func (m *Message) Append(b []byte) []byte {
 	flags := byte(0)
 	if m.High {
@@ -75,7 +82,7 @@ func (m *Message) Append(b []byte) []byte {
 	return append(b, m.Data...)
 }
 
-// Decode reads what Append wrote. The message shares b's memory.
+// Decode decodes the result of Append. The message shares b's memory.
 func (m *Message) Decode(b []byte) error {
 	if len(b) < 4 || b[0] != messageVersion {
 		return errMessage
@@ -101,7 +108,7 @@ func (m *Message) Decode(b []byte) error {
 	}
 	m.Origin = store.Lease(origin)
 	b = b[n:]
-	var texts [7]string // by value: a message that is read must not need memory of its own
+	var texts [7]string // by value, so that decoding a message allocates nothing
 	for i := range texts {
 		size, n := binary.Uvarint(b)
 		if n <= 0 || size > uint64(len(b)-n) {

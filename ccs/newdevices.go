@@ -14,20 +14,22 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// DefaultNewDevices is how many devices one address may register in a day before they have connected. Behind one
-// address there may be a mobile network, whose phones connect within seconds and then do not count.
+// DefaultNewDevices is how many devices of one address may register in a day and not have connected
+// yet. An address may belong to a mobile network, whose phones connect within seconds and then do
+// not count.
 const DefaultNewDevices = 1000
 
 const (
-	newcomerTime      = 24 * time.Hour // a device that has not connected for so long is forgotten
+	newcomerTime      = 24 * time.Hour // a device that does not connect within it is forgotten
 	maxNewcomerApps   = 100            // registrations of a device that has not connected
-	maxNewcomers      = 100_000        // devices whose address is remembered; the least recent counts to the end of the day
-	maxNewcomerOrigin = 10_000         // addresses that are remembered; the least recent starts afresh
-	newcomerSweep     = 20             // devices that are forgotten a second
+	maxNewcomers      = 100_000        // devices with a known address; an evicted one counts all day
+	maxNewcomerOrigin = 10_000         // addresses that are known; an evicted one starts at zero
+	newcomerSweep     = 20             // devices to forget in a second
 )
 
-// newDevices counts the devices of each address that have registered and not connected. It knows only what happened
-// on this node: one that registers here and connects elsewhere counts to the end of the day.
+// newDevices counts, for each address, the devices that have registered and not connected. It
+// counts this node only: a device that registers here and connects elsewhere counts to the end of
+// the day.
 type newDevices struct {
 	limit int
 
@@ -36,14 +38,14 @@ type newDevices struct {
 	devices *lru.Cache[uint64, newcomer]
 }
 
-// newDeviceDay is a day of an address.
+// newDeviceDay is the count of one address in one day.
 type newDeviceDay struct {
 	began time.Time
 	used  int
 	told  bool // the log has a line about it
 }
 
-// newcomer is where a device that has not connected has come from, and in which day.
+// newcomer says in which network and day a device has registered.
 type newcomer struct {
 	network netip.Prefix
 	day     time.Time
@@ -51,12 +53,14 @@ type newcomer struct {
 
 func newNewDevices(limit int) *newDevices {
 	n := &newDevices{limit: limit}
-	n.origins, _ = lru.New[netip.Prefix, *newDeviceDay](maxNewcomerOrigin) // fails only for a size below one
+	// New fails only for a size below one.
+	n.origins, _ = lru.New[netip.Prefix, *newDeviceDay](maxNewcomerOrigin)
 	n.devices, _ = lru.New[uint64, newcomer](maxNewcomers)
 	return n
 }
 
-// reserve counts a device for its address. It reports whether there was room, and if not, whether that is news.
+// reserve counts a device for its address. It reports whether there was room, and if not, whether
+// this is the first refusal of the day.
 func (n *newDevices) reserve(network netip.Prefix, device uint64, now time.Time) (ok, news bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -75,7 +79,7 @@ func (n *newDevices) reserve(network netip.Prefix, device uint64, now time.Time)
 	return true, false
 }
 
-// cancel undoes take, because the device has connected or could not register.
+// cancel undoes reserve, because the device has connected or could not register.
 func (n *newDevices) cancel(device uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -91,7 +95,7 @@ func (n *newDevices) cancel(device uint64) {
 
 func (n *newDevices) has(device uint64) bool { return n.devices.Contains(device) }
 
-// admitNewDevice decides over the first registration of a device.
+// admitNewDevice decides on the first registration of a device.
 func (r *Router) admitNewDevice(ctx context.Context, device uint64, network netip.Prefix, now time.Time) error {
 	ok, news := r.newcomers.reserve(network, device, now)
 	if news {
@@ -107,7 +111,7 @@ func (r *Router) admitNewDevice(ctx context.Context, device uint64, network neti
 	return nil
 }
 
-// endProbation ends a device's time as a newcomer, because it has a session.
+// endProbation ends a device's time as a newcomer, because the device has a session.
 func (r *Router) endProbation(ctx context.Context, device uint64) error {
 	r.newcomers.cancel(device)
 	if st, ok := r.store.(store.NewDevices); ok {
@@ -116,8 +120,8 @@ func (r *Router) endProbation(ctx context.Context, device uint64) error {
 	return nil
 }
 
-// forgetNewDevices forgets some of the devices that have registered a day ago and never connected, with what waits for
-// them.
+// forgetNewDevices forgets some of the devices that registered a day ago and never connected, with
+// their messages.
 func (r *Router) forgetNewDevices(ctx context.Context, now time.Time) error {
 	st, ok := r.store.(store.NewDevices)
 	if !ok {

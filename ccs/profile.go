@@ -7,27 +7,42 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// Profile is the limits of one era of the protocol. The zero value of a field means its default.
+// Profile holds the limits of one era of the protocol. The zero value of a field means its default.
 type Profile struct {
-	Window         int // downstream messages of a connection not yet answered; default 1000 (CCS 4.1)
-	UpstreamWindow int // messages to an XMPP connection not yet acknowledged: upstream ones, or a device's; default 1000 (CCS 4.2)
+	// Window is how many downstream messages of a connection may be unanswered; default 1000
+	// (CCS 4.1).
+	Window int
+	// UpstreamWindow is how many messages to an XMPP connection may be unacknowledged: upstream
+	// ones, or those to a device. The default is 1000 (CCS 4.2).
+	UpstreamWindow int
 
-	Payload payload.Rules // what a downstream message may hold (CCS 2.4, 2.6)
+	Payload payload.Rules // rules for a downstream message (CCS 2.4, 2.6)
 
-	AwayMessages  int              // messages without collapse key that wait for an app instance whose device is away; default 100 (CCS 5.5)
-	CollapseKeys  int              // collapse keys that wait for an app instance; default 4 (CCS 5.3)
-	DeviceBacklog int              // messages that may wait while the device is connected; default 10000
+	// AwayMessages is how many messages without collapse key may wait for an app instance whose
+	// device is away; default 100 (CCS 5.5).
+	AwayMessages int
+	// CollapseKeys is how many collapse keys may wait for an app instance; default 4 (CCS 5.3).
+	CollapseKeys int
+	// DeviceBacklog is how many messages may wait while the device is connected; default 10000.
+	DeviceBacklog int
 	DeviceRate    flowcontrol.Rate // downstream messages to one device; default no limit (CCS 5.10)
-	SenderBacklog int              // upstream messages that may wait for a sender, of which one device may have 1 %, but at least 100; default 100000 (CCS 4.3)
+	// SenderBacklog is how many upstream messages may wait for a sender; default 100000 (CCS 4.3).
+	// One device may have 1 % of it, but at least 100.
+	SenderBacklog int
 	UpstreamRate  flowcontrol.Rate // upstream messages of one device; default no limit (CCS 5.10)
 
-	UpstreamPayload int           // bytes of keys and values of an upstream message; default 4096 (DEV 10)
-	UpstreamTTL     time.Duration // longest life of an upstream message; default 4 weeks (CCS 9 no. 7)
-	// UnnamedUpstreamTTL is the life of an upstream message whose device names none; default one day (CCS 9 no. 7).
+	// UpstreamPayload is how many bytes of keys and values an upstream message may have; default
+	// 4096 (DEV 10).
+	UpstreamPayload int
+	// UpstreamTTL is the longest life of an upstream message; default 4 weeks (CCS 9 no. 7).
+	UpstreamTTL time.Duration
+	// UnnamedUpstreamTTL is the life of an upstream message without a TTL; default one day (CCS 9
+	// no. 7).
 	UnnamedUpstreamTTL time.Duration
 }
 
-// The names of the profiles. DefaultProfile accepts clients of every era; the others keep to the limits of one.
+// The names of the profiles. DefaultProfile accepts clients of every era; each of the others has
+// the limits of one.
 const (
 	DefaultProfile = "default"
 	ProfileGCM2013 = "gcm-2013" // the first documents of CCS
@@ -35,7 +50,8 @@ const (
 	ProfileFCM2019 = "fcm-2019" // FCM's legacy protocol, with its rates
 )
 
-// ProfileNames returns the names that NamedProfile knows, the default first and then the eras in their order.
+// ProfileNames returns the names that NamedProfile knows: the default first, then the eras in their
+// order.
 func ProfileNames() []string {
 	return []string{DefaultProfile, ProfileGCM2013, ProfileGCM2015, ProfileFCM2019}
 }
@@ -63,7 +79,7 @@ func NamedProfile(name string) (_ Profile, ok bool) {
 	return Profile{}, false
 }
 
-// The numbers that a Profile has by default and that no other package names.
+// Defaults of a Profile that no other package names.
 const (
 	DefaultAwayMessages    = 100
 	DefaultCollapseKeys    = 4

@@ -9,10 +9,11 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// The router changes queues by the functions of this file only, so that each change is counted and told once.
+// The router changes queues only by the functions of this file, so that each change is counted and
+// reported once.
 
-// put stores entries, counts what became of them, and tells the observer before it returns. s is nil unless they are
-// the entries of s.
+// put stores entries, counts the outcomes, and reports them to the observer before it returns. s is
+// nil unless the entries are those of s.
 func (r *Router) put(ctx context.Context, entries []store.Entry, s *sendScratch, now time.Time) ([]store.Outcome, error) {
 	outcomes, err := r.store.Put(ctx, entries, now)
 	var partial *store.PartialError
@@ -42,7 +43,7 @@ func (r *Router) put(ctx context.Context, entries []store.Entry, s *sendScratch,
 	return outcomes, err
 }
 
-// refusalOf returns why a store did not keep an entry, zero if it did.
+// refusalOf returns why a store did not keep an entry, or zero if it did.
 func refusalOf(result store.Result) Reason {
 	switch result {
 	case store.Refused:
@@ -54,12 +55,12 @@ func refusalOf(result store.Result) Reason {
 	}
 }
 
-// storedCodes are the codes of EventStored by what became of the entry.
+// storedCodes maps the result for an entry to a code of EventStored.
 var storedCodes = [...]string{
 	store.Stored: CodeStored, store.Collapsed: CodeCollapsed, store.Discarded: CodeEvicted, store.Duplicate: CodeDuplicate,
 }
 
-// tellPut tells what became of entries.
+// tellPut reports the outcomes of entries.
 func (r *Router) tellPut(entries []store.Entry, outcomes []store.Outcome, partial *store.PartialError, s *sendScratch, now time.Time) {
 	events := NewEvents()
 	for i := range outcomes {
@@ -84,7 +85,7 @@ func (r *Router) tellPut(entries []store.Entry, outcomes []store.Outcome, partia
 	r.Tell(events)
 }
 
-// describe fills in what an entry says of itself.
+// describe sets the fields that an entry determines.
 func (e *Event) describe(entry *store.Entry, token string) {
 	e.Key, e.Dir, e.N = entry.Key, DirectionOf(entry.Key), int64(len(entry.Body))
 	e.App, _ = store.CutInstance(entry.App)
@@ -102,7 +103,7 @@ func (e *Event) describe(entry *store.Entry, token string) {
 	}
 }
 
-// handedOn counts a message with a TTL of zero that was accepted, and tells of it.
+// handedOn counts and reports an accepted message with a TTL of zero.
 func (r *Router) handedOn(entry *store.Entry, token string, now time.Time) {
 	d := DirectionOf(entry.Key)
 	r.tally.directions[d].accepted.Add(1)
@@ -117,7 +118,8 @@ func (r *Router) handedOn(entry *store.Entry, token string, now time.Time) {
 	r.Tell(events)
 }
 
-// expire forgets some of the entries that have expired, and returns them. It reports whether there may be more.
+// expire forgets some of the expired entries and returns them. It reports whether there may be
+// more.
 func (r *Router) expire(ctx context.Context, now time.Time) (expired []store.Entry, more bool, err error) {
 	expired, more, err = r.store.Expire(ctx, now, sweepBatch)
 	if err != nil {
@@ -152,7 +154,7 @@ func (e *Events) ended(k store.Key, how End, ids []store.ID) *Event {
 	return event
 }
 
-// purge forgets what waits for an app instance that has gone.
+// purge forgets the messages that wait for an unregistered app instance.
 func (r *Router) purge(ctx context.Context, reg *store.Registration) error {
 	k := reg.Key()
 	ids, err := r.store.Purge(ctx, k, reg.Instance())
@@ -166,7 +168,7 @@ func (r *Router) purge(ctx context.Context, reg *store.Registration) error {
 	return err
 }
 
-// endedAs counts entries that have left their queue, and tells of them. The lease is that of the session, zero for none.
+// endedAs counts and reports entries that have left their queue. lease is the session's, or zero.
 func (r *Router) endedAs(k store.Key, how End, lease store.Lease, ids []store.ID) {
 	if len(ids) == 0 {
 		return
@@ -179,7 +181,7 @@ func (r *Router) endedAs(k store.Key, how End, lease store.Lease, ids []store.ID
 	}
 }
 
-// tellReleased tells that a session gave back what it had claimed and not ended.
+// tellReleased reports that a session released the claims that it had not ended.
 func (r *Router) tellReleased(m *mailbox, code string) {
 	if r.observer == nil {
 		return
@@ -190,7 +192,7 @@ func (r *Router) tellReleased(m *mailbox, code string) {
 	r.Tell(events)
 }
 
-// sent counts and tells what of a batch of downstream messages never reached the store.
+// sent counts and reports the messages of a downstream batch that never reached the store.
 func (r *Router) sent(from SenderID, s *sendScratch, results []Result) {
 	var events *Events
 	repeats := 0
@@ -233,7 +235,8 @@ func (r *Router) sent(from SenderID, s *sendScratch, results []Result) {
 	}
 }
 
-// regOf returns the registration that message i is for, nil if there is none or it could not be looked up.
+// regOf returns the registration that message i is for. It is nil if there is none or the lookup
+// failed.
 func (s *sendScratch) regOf(i int) *store.Registration {
 	if i < len(s.regs) {
 		return s.regs[i]
@@ -241,13 +244,13 @@ func (s *sendScratch) regOf(i int) *store.Registration {
 	return nil
 }
 
-// refusedUpstream counts and tells the messages of a device that were refused, by the send_errors that say so.
+// refusedUpstream counts and reports a device's refused messages, given their send_errors.
 func (r *Router) refusedUpstream(sendErrors []store.Entry, now time.Time) {
 	var events *Events
 	for i := range sendErrors {
 		var m Message
 		if m.Decode(sendErrors[i].Body) != nil || m.Reason == QueueFull {
-			continue // a full queue is counted by put
+			continue // put counts a full queue
 		}
 		r.tally.Refused(Up, m.Reason)
 		if r.observer == nil {
@@ -264,7 +267,8 @@ func (r *Router) refusedUpstream(sendErrors []store.Entry, now time.Time) {
 	}
 }
 
-// tellRegistered tells that a registration was made, and which ones it superseded; all are those of the device before.
+// tellRegistered reports that a registration was made, and which ones it superseded. all holds the
+// device's earlier registrations.
 func (r *Router) tellRegistered(made *store.Registration, all []*store.Registration) {
 	if r.observer == nil {
 		return
@@ -279,7 +283,7 @@ func (r *Router) tellRegistered(made *store.Registration, all []*store.Registrat
 	r.Tell(events)
 }
 
-// tellUnregistered tells that some of a device's registrations were unregistered.
+// tellUnregistered reports that some of a device's registrations were unregistered.
 func (r *Router) tellUnregistered(all []*store.Registration, tokens []string) {
 	if r.observer == nil {
 		return

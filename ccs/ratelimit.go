@@ -8,20 +8,22 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// maxRates bounds the senders and devices that a limiter remembers. The least recent one starts again.
+// maxRates bounds the senders and devices that a limiter remembers. The least recent one is
+// evicted.
 const maxRates = 100_000
 
-// keyedLimiter limits how often something happens for each of many parties.
+// keyedLimiter limits how often something may happen, for each of many parties.
 type keyedLimiter[K comparable] struct {
 	buckets *lru.Cache[K, *flowcontrol.Bucket]
 }
 
 func newKeyedLimiter[K comparable]() *keyedLimiter[K] {
-	buckets, _ := lru.New[K, *flowcontrol.Bucket](maxRates) // fails for a size below one alone
+	buckets, _ := lru.New[K, *flowcontrol.Bucket](maxRates) // fails only for a size below one
 	return &keyedLimiter[K]{buckets}
 }
 
-// allow reports whether it may happen once more now, and counts it. Without a rate it may, for nothing.
+// allow reports whether it may happen once more now, and counts it. Without a rate, allow permits
+// all and counts nothing.
 func (r *keyedLimiter[K]) allow(k K, rate flowcontrol.Rate, now time.Time) bool {
 	if rate.Every <= 0 {
 		return true
@@ -36,14 +38,14 @@ func (r *keyedLimiter[K]) allow(k K, rate flowcontrol.Rate, now time.Time) bool 
 	return b.Take(rate, 1, now)
 }
 
-// refund uncounts n times of what was allowed and came to nothing.
+// refund uncounts n allowed times that had no effect.
 func (r *keyedLimiter[K]) refund(k K, rate flowcontrol.Rate, n int) {
 	if b, ok := r.buckets.Get(k); ok {
 		b.Give(rate, n)
 	}
 }
 
-// quota is so many a second, as many at once.
+// quota returns a rate of perSecond with a burst of the same size.
 func quota(perSecond int) flowcontrol.Rate {
 	if perSecond <= 0 {
 		return flowcontrol.Rate{}

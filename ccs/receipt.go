@@ -9,22 +9,22 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Receipt is owed to a sender: a device has one of its messages.
+// Receipt tells a sender that a device has received one of its messages.
 type Receipt struct {
-	Sender   string // as in the message's From
+	Sender   string // From of the message
 	Token    string // the registration token as addressed
 	App      string
-	ID       string      // the message's
-	Accepted time.Time   // the message's
-	Entry    store.ID    // the message's; with Accepted what makes the receipt the only one
-	Origin   store.Lease // the session to prefer
+	ID       string      // message_id of the message
+	Accepted time.Time   // time at which the message was accepted
+	Entry    store.ID    // ID of the message's entry; with Accepted it makes the receipt unique
+	Origin   store.Lease // the session that should get the receipt
 }
 
-// receiptTTL is how long a receipt waits to be acknowledged (CCS 3.5).
+// receiptTTL is how long a receipt may wait for its acknowledgement (CCS 3.5).
 const receiptTTL = 24 * time.Hour
 
-// SendReceipts puts receipts into their senders' own queues (CCS 3.5). To be called before the messages are
-// forgotten: a crash between makes no second receipt.
+// SendReceipts puts receipts into their senders' receipt queues (CCS 3.5). It must be called before
+// the messages are forgotten: then a crash between the two makes no second receipt.
 func (r *Router) SendReceipts(ctx context.Context, batch []Receipt) error {
 	now := r.clock.Now()
 	entries := make([]store.Entry, 0, len(batch))
@@ -33,7 +33,7 @@ func (r *Router) SendReceipts(ctx context.Context, batch []Receipt) error {
 		owed := &batch[i]
 		sender, err := ParseSenderID(owed.Sender)
 		if err != nil {
-			continue // an authorised entity that is no project has no app server to tell
+			continue // an authorised entity that is no project has no app server
 		}
 		msg := Message{Kind: ReceiptNote, From: owed.Token, App: owed.App, ID: owed.ID, Origin: owed.Origin}
 		unique := binary.BigEndian.AppendUint64(nil, uint64(owed.Entry))
@@ -45,7 +45,7 @@ func (r *Router) SendReceipts(ctx context.Context, batch []Receipt) error {
 			App:      owed.App,
 			Dedup:    string(unique) + owed.Token,
 			DedupFor: receiptTTL,
-			Accepted: owed.Accepted, // what message_sent_timestamp says
+			Accepted: owed.Accepted, // for message_sent_timestamp
 			Expires:  now.Add(receiptTTL),
 			Limit:    store.Limit{Messages: r.profile.SenderBacklog, Overflow: store.Refuse},
 			Body:     msg.Append(nil),

@@ -7,38 +7,42 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Reason says why the core does not take a message, or why a message that it took came to nothing. The reasons are
-// finer than the codes of any door: each door has one table from reasons to its codes.
+// Reason says why the core does not take a message, or why a message that it took failed. Reasons
+// are finer than the codes of any door. Each door has one table from reasons to its codes.
 type Reason uint8
 
 // The reasons. The numbers are written to disk.
 const (
-	UnknownToken      Reason = iota + 1 // no registration has the token
-	WrongSender                         // the registration does not name the sender
-	Unregistered                        // the app instance is gone, or its token was superseded long ago
-	InvalidTopic                        // the name of the topic is not valid
-	InvalidPackage                      // the registration is of another app than restricted_package_name
-	InvalidMessage                      // the message cannot be decoded, or a field has the wrong type
-	MissingTarget                       // the message names no target
-	TooBig                              // the payload is larger than the limit
-	InvalidDataKey                      // a key of the data is reserved
-	BadTTL                              // time_to_live is out of range
-	BadCollapseKey                      // the collapse key is too long
-	BadPriority                         // the priority is not known
-	RateExceeded                        // too many messages to one device, or from one device
-	TopicRateExceeded                   // too many messages to one topic
-	QuotaExceeded                       // the sender has used up its quota
-	QueueFull                           // too many messages wait in the queue
-	WindowExceeded                      // too many messages of the connection are unanswered
-	Draining                            // the connection takes no new messages
-	UnknownSender                       // the message of a device names no sender that exists
-	NotRegistered                       // the app on the device has no registration for the sender
-	NobodyConnected                     // a message with a TTL of zero found no session
-	Expired                             // the TTL passed before a session took the message
-	RepeatRefused                       // the same message, sent earlier, was refused meanwhile
-	Unavailable                         // the server cannot take the message now; the sender should try again
-	Damaged                             // the queue of the message is damaged
-	Internal                            // a fault of the server
+	UnknownToken Reason = iota + 1 // no registration has the token
+	WrongSender                    // the registration does not name the sender
+	// The app instance is unregistered, or its token was superseded long ago.
+	Unregistered
+	InvalidTopic // the name of the topic is not valid
+	// The registration is of another app than restricted_package_name.
+	InvalidPackage
+	// The message cannot be decoded, or a field has the wrong type.
+	InvalidMessage
+	MissingTarget     // the message names no target
+	TooBig            // the payload is larger than the limit
+	InvalidDataKey    // a key of the data is reserved
+	BadTTL            // time_to_live is out of range
+	BadCollapseKey    // the collapse key is too long
+	BadPriority       // the priority is not known
+	RateExceeded      // too many messages to one device, or from one device
+	TopicRateExceeded // too many messages to one topic
+	QuotaExceeded     // the sender has used up its quota
+	QueueFull         // too many messages wait in the queue
+	WindowExceeded    // too many messages of the connection are unanswered
+	Draining          // the connection takes no new messages
+	UnknownSender     // the message of a device names no sender that exists
+	NotRegistered     // the app on the device has no registration for the sender
+	NobodyConnected   // a message with a TTL of zero found no session
+	Expired           // the TTL passed before a session took the message
+	RepeatRefused     // the first copy of the same message was refused
+	// The server cannot take the message now. The sender should try again.
+	Unavailable
+	Damaged  // the queue of the message is damaged
+	Internal // a fault of the server
 	endOfReasons
 )
 
@@ -80,7 +84,7 @@ func (r Reason) String() string {
 	return reasonNames[r]
 }
 
-// Reasons yields every reason, so that a test can hold the table of a door against them.
+// Reasons yields every reason, so that a test can check the table of a door.
 func Reasons() iter.Seq[Reason] {
 	return func(yield func(Reason) bool) {
 		for r := UnknownToken; r < endOfReasons && yield(r); r++ {
@@ -88,15 +92,15 @@ func Reasons() iter.Seq[Reason] {
 	}
 }
 
-// Refusal says why the core does not take a message. The peer may be told Reason and Detail, in the words of the
-// door. Err is for the log.
+// Refusal says why the core does not take a message. A door may tell the peer Reason and Detail, in
+// its own words. Err is for the log.
 type Refusal struct {
 	Reason Reason
-	Detail string // what the reason is about, such as the token or a limit; "" for nothing
-	Err    error  // the fault of the server that is behind it, nil where the message is at fault
+	Detail string // the subject of the reason, such as the token or a limit; may be ""
+	Err    error  // the underlying fault of the server; nil if the message is at fault
 }
 
-// Error returns the refusal as a line for a log.
+// Error returns the refusal as one line for a log.
 func (r *Refusal) Error() string {
 	s := r.Reason.String()
 	if r.Detail != "" {
@@ -108,11 +112,12 @@ func (r *Refusal) Error() string {
 	return s
 }
 
-// Unwrap returns the fault of the server that is behind the refusal.
+// Unwrap returns the fault of the server that caused the refusal.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// RefusalOf returns what an error of the router means to a peer. A refusal in its chain is returned as it is. An
-// unavailable store becomes Unavailable, and the peer should try again (CCS 3.3). Any other error becomes Internal.
+// RefusalOf converts an error of the router into a refusal for a peer. A refusal in its chain is
+// returned unchanged. An unavailable store becomes Unavailable, and the peer should try again
+// (CCS 3.3). Any other error becomes Internal.
 func RefusalOf(err error) *Refusal {
 	var refused *Refusal
 	switch {

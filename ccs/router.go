@@ -14,77 +14,81 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Options are what a Router may be told. The zero value works.
+// Options are the optional arguments of New. The zero value works.
 type Options struct {
 	Profile Profile
 	Clock   Clock       // default: the wall clock
 	Logger  *zap.Logger // default: none
 
-	// ReturnGrace is how long after a start the devices that were connected when the store was last used
-	// count as connected still, so that a crash does not throw their messages away; default 30 s.
+	// ReturnGrace is how long after a start a device still counts as connected if it was connected
+	// when the store was last used. It keeps a crash from discarding the messages of such devices.
+	// The default is 30 s.
 	ReturnGrace time.Duration
 
-	// NewDevices is how many devices of one address may register in a day and not have connected; default
-	// DefaultNewDevices.
+	// NewDevices is how many devices of one address may register in a day and not have connected;
+	// default DefaultNewDevices.
 	NewDevices int
 
-	// Cluster is the other processes on the store; default: this one has it for itself.
+	// Cluster is the connection to the other processes on the store; default: no other process uses
+	// it.
 	Cluster Cluster
 
-	// Observer is told what happens to messages, registrations and sessions; default: nobody is.
+	// Observer gets the events of messages, registrations and sessions; default: none.
 	Observer Observer
 
-	// Turns are for long work, by the queue of the sender or device that it is for; default: long work only yields to
-	// other goroutines. What is spent is counted in bytes; NewTurns makes them.
+	// Turns limit long work, by the queue of its sender or device; default: long work only yields
+	// to other goroutines. Their cost is counted in bytes. NewTurns makes them.
 	Turns *Turns
 
-	// Tokens knows the access tokens that LoginToken takes; default: none is taken, only API keys are.
+	// Tokens checks the access tokens that LoginToken accepts; default: only API keys are accepted.
 	Tokens TokenChecker
 }
 
 // DefaultReturnGrace covers the first retries of every known device after a restart (DEV 11).
 const DefaultReturnGrace = 30 * time.Second
 
-// Router decides. It checks every message, puts it in the right queue, and wakes the session that waits
-// at the queue's other end. Endpoints translate for it; the store remembers for it.
+// Router decides what happens to messages. It checks each message, puts it into the right queue,
+// and wakes a session at the other end of the queue. Doors translate for it; the store keeps its
+// messages.
 type Router struct {
-	// Static after New.
+	// These fields do not change after New.
 	store       store.Store
 	profile     Profile
 	clock       Clock
 	log         *zap.Logger
 	devices     deviceKeys
-	tokens      TokenChecker // nil: there are none
+	tokens      TokenChecker // nil: access tokens are not accepted
 	returnGrace time.Duration
 	repeats     *dedup
-	observer    Observer // nil: nobody is told what happens
+	observer    Observer // nil: no events are made
 
-	turns     *Turns // nil: there are none
+	turns     *Turns // nil: long work only yields
 	newcomers *newDevices
-	shares    *shares // of devices in the backlogs of senders
+	shares    *shares // shares of devices in the backlogs of senders
 
-	cluster Cluster       // nil: this process has the store for itself
+	cluster Cluster       // nil: no other process uses the store
 	changed chan SenderID // projects that changed on other nodes
 
 	deviceRates   *keyedLimiter[uint64]   // downstream messages to one device (CCS 5.10)
 	upstreamRates *keyedLimiter[DeviceID] // upstream messages of one device (CCS 5.10)
 	quotas        *keyedLimiter[SenderID] // downstream messages of one sender
 
-	started time.Time // by the wall
+	started time.Time // wall time
 
 	tally    Tally
 	trouble  storeHealthLog
 	leases   atomic.Uint64
 	stopping atomic.Bool
 
-	// Lock order: mu, then a hub's, then a session's own. None is held over I/O.
-	mu        sync.RWMutex
-	hubs      map[store.Key]*hub     // a queue with no session has none
-	leaving   map[store.Key]*mailbox // shared queues whose last session gives its claims back
-	returning map[store.Key]struct{} // devices that were connected when the store was last used, and are not back
+	// Lock order: mu, then a hub's mu, then a session's own lock. None is held over I/O.
+	mu      sync.RWMutex
+	hubs    map[store.Key]*hub     // only for queues with a session
+	leaving map[store.Key]*mailbox // shared queues whose last session is releasing its claims
+	// Devices that were connected when the store was last used, and have not come back.
+	returning map[store.Key]struct{}
 }
 
-// New makes a router over a store.
+// New returns a router for a store.
 func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 	setDefault(&o.ReturnGrace, DefaultReturnGrace)
 	setDefault(&o.NewDevices, DefaultNewDevices)
@@ -137,24 +141,25 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 	return r, nil
 }
 
-// firstLease starts the leases of a process at a random place, so that no two processes on one store
-// ever use the same.
+// firstLease returns a random number for the first lease, so that no two processes on one store use
+// the same.
 func firstLease() uint64 {
 	var b [8]byte
 	rand.Read(b[:])
 	return binary.BigEndian.Uint64(b[:]) >> 1
 }
 
-// Profile is the limits that the router keeps.
+// Profile returns the limits that the router applies.
 func (r *Router) Profile() Profile { return r.profile }
 
-// Now is the time that messages go by.
+// Now returns the time that messages go by.
 func (r *Router) Now() time.Time { return r.clock.Now() }
 
 // Tally returns the router's count of messages.
 func (r *Router) Tally() *Tally { return &r.tally }
 
-// Stop tells the router that the process ends on purpose: the devices that leave now are expected back.
+// Stop tells the router that the process ends on purpose. Devices that leave from now on are
+// expected back.
 func (r *Router) Stop() { r.stopping.Store(true) }
 
 const (
@@ -162,10 +167,11 @@ const (
 	sweepBatch = 10_000 // entries that one sweep looks at
 )
 
-// Run removes expired messages until ctx ends, and counts devices as away that did not come back. Each sweep looks at a
-// bounded number of entries and the next goes on from there: what has expired is never delivered anyway, so that only space
-// is at stake, and when a device is told that its message has failed. After a jump of the clock Run sweeps at once until
-// nothing more has expired, and then makes the sessions look for what is due.
+// Run removes expired messages until ctx ends, and marks devices as away that did not come back.
+// Each sweep looks at a bounded number of entries, and the next goes on from there. Expired
+// messages are never delivered anyway, so a late sweep only costs space and delays send_errors.
+// After a jump of the clock Run sweeps until nothing more has expired. Then it makes the sessions
+// look for due work.
 func (r *Router) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -195,14 +201,15 @@ func (r *Router) Run(ctx context.Context) error {
 	}
 }
 
-// sweep removes what has expired, up to a limit, and reports whether there may be more. The error is that of ctx.
+// sweep removes expired entries up to a limit, and reports whether there may be more. The error is
+// that of ctx.
 func (r *Router) sweep(ctx context.Context) (more bool, err error) {
 	now := r.clock.Now()
 	expired, more, err := r.expire(ctx, now)
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
-	case err != nil: // a store in trouble is complained of once
+	case err != nil: // the log gets one line about a failing store
 		r.StoreFailed(r.log, "sweep expired messages", err)
 		return false, nil
 	case len(expired) > 0:

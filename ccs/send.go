@@ -15,41 +15,41 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// supersededFor is how long a superseded token can still be sent to (CCS 5.6).
+// supersededFor is how long messages to a superseded token are still accepted (CCS 5.6).
 const supersededFor = 30 * 24 * time.Hour
 
-// sendScratch is the memory of one Send, used again by the next.
+// sendScratch is the memory of one Send. A later Send uses it again.
 type sendScratch struct {
 	tokens  []string
 	regs    []*store.Registration
 	entries []store.Entry
-	results []int // entries[i] is the message of results[i]
+	results []int // entries[i] belongs to results[i]
 
-	outcomes []store.Outcome // of entries; none if all of them failed
-	ends     []int           // where the body of entries[i] ends in bodies
+	outcomes []store.Outcome // of entries; empty if all of them failed
+	ends     []int           // bodies[:ends[i]] ends with the body of entries[i]
 	bodies   []byte
 
-	// What the repeats of upstream messages are known by, as ends and bodies.
+	// Dedup keys of upstream messages, laid out like bodies and ends.
 	dedups    []byte
 	dedupEnds []int
 
 	data   payload.Data
 	wake   []store.Key
-	print  []byte // what a fingerprint is made of
+	print  []byte // input of a fingerprint
 	prints []fingerprint
 	states []dedupState
 
 	destinations []destination // of upstream messages
 	answers      []Result      // for upstream messages
 
-	// Messages with TTL 0 that no session of this node could take, and whose they are.
+	// Messages with TTL 0 that no session of this node could take, and their indexes.
 	elsewhere   []store.Entry
 	elsewhereOf []int
 }
 
 var sendScratches = sync.Pool{New: func() any { return new(sendScratch) }}
 
-// maxScratch is the largest body memory that is kept for the next Send.
+// maxScratch is the largest buffer of bodies that is kept for the next Send.
 const maxScratch = 1 << 20
 
 func (s *sendScratch) done() {
@@ -74,16 +74,20 @@ func (s *sendScratch) done() {
 	sendScratches.Put(s)
 }
 
-// Source is where downstream messages come from.
+// Source is the origin of downstream messages.
 type Source struct {
-	Sender  SenderID
-	Session store.Lease // of the session's receipts mailbox, which gets the receipts if it can; zero for none
+	Sender SenderID
+	// Session is the lease of the session's receipts mailbox, which gets the receipts if possible.
+	// It may be zero.
+	Session store.Lease
 
-	PerSecond int // messages a second that the sender may send, over all sessions; zero for no limit
+	// PerSecond is the sender's limit of messages per second over all its sessions. Zero means no
+	// limit.
+	PerSecond int
 }
 
-// Send takes a batch of downstream messages on, in order, and appends a result for each to dst (CCS 2, 5).
-// It returns when what it reports as accepted is durable.
+// Send accepts or refuses a batch of downstream messages, in order, and appends a result for each
+// to dst (CCS 2, 5). When it returns, the accepted messages are durable.
 func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst []Result) []Result {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
@@ -127,19 +131,20 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 			r.compose(s, i, from, m, reg, now)
 		}
 	}
-	turn.End() // before the wait for other nodes and for the store
+	turn.End() // before waiting for other nodes and the store
 	if len(s.elsewhere) > 0 {
-		r.offerElsewhere(ctx, s.elsewhere) // discarded where nobody takes it (CCS 5.2)
+		r.offerElsewhere(ctx, s.elsewhere) // dropped if no node takes it (CCS 5.2)
 		for j := range s.elsewhere {
 			r.handedOn(&s.elsewhere[j], s.tokens[s.elsewhereOf[j]], now)
 		}
 	}
 	r.deliver(ctx, s, results, now)
-	// What may have been discarded at once is not remembered: to send it again is to try again.
+	// Messages with a TTL of zero are not remembered, because the first may have been dropped. A
+	// repeat tries again.
 	r.repeats.end(call, s.prints, func(i int) bool { return results[i].Refusal == nil && !batch[i].DryRun && batch[i].TTL > 0 })
 	for i := range results {
-		// A repeat of what was under way gets the answer of the first. Other calls are waited for now that
-		// this one's own messages are done, so that two can never wait for each other.
+		// A repeat of a running message gets the answer of the first. This call waits for other
+		// calls only after its own messages are done, so that two calls never wait for each other.
 		switch of := s.states[i]; {
 		case of.by == nil || results[i].Refusal != nil:
 		case of.by == call:
@@ -152,14 +157,15 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 	return dst
 }
 
-// check says why a message may not go where it wants to, and the newer token of a registration that has one
+// check returns why a message must not be sent, and the newer token of a registration that has one
 // (CCS 3.3, 5.6).
 func (r *Router) check(from Source, m *Downstream, reg *store.Registration, repeat bool, now time.Time) (canonical string, _ *Refusal) {
 	if !repeat && !r.quotas.allow(from.Sender, quota(from.PerSecond), now) {
 		return "", &Refusal{Reason: QuotaExceeded, Detail: strconv.Itoa(from.PerSecond)}
 	}
 	if m.toTopic() {
-		return "", checkTopic(m) // accepted for delivery to its subscribers, of which there are none
+		// Accepted for delivery to its subscribers; there are none.
+		return "", checkTopic(m)
 	}
 	switch {
 	case reg == nil:
@@ -170,14 +176,14 @@ func (r *Router) check(from Source, m *Downstream, reg *store.Registration, repe
 		return "", &Refusal{Reason: Unregistered}
 	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
 		return "", &Refusal{Reason: InvalidPackage, Detail: m.RestrictedPackage}
-	case repeat || m.DryRun || m.TTL == 0: // nothing that a rate is for (CCS 5.2)
+	case repeat || m.DryRun || m.TTL == 0: // no rate applies (CCS 5.2)
 	case !r.deviceRates.allow(reg.Device, r.profile.DeviceRate, now):
 		return "", &Refusal{Reason: RateExceeded}
 	}
 	return reg.Canonical, nil
 }
 
-// checkTopic refuses what can be no topic's name. Conditions are taken as they are until there are topics.
+// checkTopic refuses an invalid topic name. It accepts every condition.
 func checkTopic(m *Downstream) *Refusal {
 	if m.Condition != "" {
 		return nil
@@ -227,7 +233,7 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *Downstream, reg 
 		Mark:     s.prints[i].mark(),
 	}
 	if m.CollapseKey != "" {
-		// Two senders of one app do not replace each other's messages.
+		// Messages of two senders of one app do not collapse each other.
 		e.Collapse = string(from.Sender) + "\x00" + m.CollapseKey
 	}
 	if r.connected(e.Key) {
@@ -248,8 +254,8 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *Downstream, reg 
 	s.ends = append(s.ends, len(s.bodies))
 }
 
-// rank puts messages of high priority before the others of a device; within each, the order is that of
-// acceptance. What is to wait while the device is idle waits in its session (CCS 5.4).
+// rank puts a device's messages of high priority before the others. Messages of one rank are in the
+// order of acceptance. A message with delay_while_idle waits in the session (CCS 5.4).
 func rank(high bool) store.Rank {
 	if high {
 		return store.RankHigh
@@ -257,8 +263,8 @@ func rank(high bool) store.Rank {
 	return store.RankNormal
 }
 
-// deliverNow gives message i, which has TTL 0, to the session that is there, or leaves it to be offered to other
-// nodes (CCS 5.2). It is the last in s.bodies and leaves them.
+// deliverNow offers message i, which has TTL 0, to a session of this node, or keeps it to be
+// offered to other nodes (CCS 5.2). The message is the last in s.bodies and is removed from there.
 func (r *Router) deliverNow(s *sendScratch, i int, e store.Entry) {
 	start := 0
 	if n := len(s.ends); n > 0 {
@@ -275,7 +281,8 @@ func (r *Router) deliverNow(s *sendScratch, i int, e store.Entry) {
 	}
 }
 
-// addressed returns the token that downstream message i is addressed to, "" for an upstream message.
+// addressed returns the token that downstream message i is addressed to, or "" for an upstream
+// message.
 func (s *sendScratch) addressed(i int) string {
 	if i < len(s.tokens) {
 		return s.tokens[i]
@@ -283,7 +290,7 @@ func (s *sendScratch) addressed(i int) string {
 	return ""
 }
 
-// deliver stores the entries of s, wakes the sessions that wait for them, and reports.
+// deliver stores the entries of s, wakes the sessions that wait for them, and fills in the results.
 func (r *Router) deliver(ctx context.Context, s *sendScratch, results []Result, now time.Time) {
 	if len(s.entries) == 0 {
 		return
@@ -336,7 +343,8 @@ func failAll(results []Result, err error) {
 	}
 }
 
-// appendNotification adds a notification payload as the pairs that Firebase-era Android apps read (DEV 9.1).
+// appendNotification appends a notification as the pairs that Firebase-era Android apps read
+// (DEV 9.1).
 func appendNotification(d, notification payload.Data) payload.Data {
 	d = d.Append("gcm.n.e", "1")
 	for k, v := range notification.All() {

@@ -14,18 +14,18 @@ import (
 
 // Session is a connection that empties a queue.
 type Session interface {
-	// Wake says that the mailbox may have more. It never blocks. False means "not by me, not now": the
-	// window is full or the connection drains, so that the next session of the queue may have it. A
-	// session that refused claims again by itself as soon as it can.
+	// Wake says that the mailbox may have more entries. It must not block. It returns false if the
+	// window is full or the connection drains; then another session of the queue may claim. A
+	// session that returned false claims again by itself as soon as it can.
 	Wake() bool
-	// Close ends the session: another took over, or the server shuts down. It never blocks.
+	// Close ends the session, because of a takeover or a shutdown. It must not block.
 	Close(reason error)
 }
 
 // SharedSession is a Session that shares its queue with others.
 type SharedSession interface {
 	Session
-	// Room is how many more messages the session would take now. It never blocks.
+	// Room returns how many more messages the session would take now. It must not block.
 	Room() int
 }
 
@@ -36,17 +36,17 @@ const (
 	ClosedSilent    = "silent"     // the peer did not send what it had to in time
 	ClosedSlow      = "slow"       // the peer does not read what is written
 	ClosedProtocol  = "protocol"   // the peer broke a rule
-	ClosedDrained   = "drained"    // the server asked the peer to go, and it has nothing in flight
+	ClosedDrained   = "drained"    // the session drained and has nothing in flight
 	ClosedShutdown  = "shutdown"   // the server stops
-	ClosedTakenOver = "taken-over" // a newer login of the device
+	ClosedTakenOver = "taken-over" // a newer login of the device took over
 	ClosedLeaseLost = "lease-lost" // other nodes declared this one dead
 	ClosedStore     = "store"      // the store cannot be used
 	ClosedNoMemory  = "no-memory"  // the budget for messages is used up
 	ClosedInternal  = "internal"   // any other error
 )
 
-// CloseReason returns the reason for a session to close that ended with err. A door asks for errors that it does not
-// name itself.
+// CloseReason returns the reason to close for a session that ended with err. A door calls it for
+// errors that it does not map itself.
 func CloseReason(err error) string {
 	var network net.Error
 	switch {
@@ -71,8 +71,8 @@ func CloseReason(err error) string {
 	return ClosedInternal
 }
 
-// connected reports whether a device counts as connected: it is, or it was when the server stopped and
-// has a moment to come back.
+// connected reports whether a device counts as connected: it is, or it was when the server stopped
+// and may still come back.
 func (r *Router) connected(k store.Key) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -83,7 +83,7 @@ func (r *Router) connected(k store.Key) bool {
 	return expected && time.Since(r.started) < r.returnGrace
 }
 
-// expireReturning notes that the devices that are not back by now are away.
+// expireReturning marks the devices as away that have not come back yet.
 func (r *Router) expireReturning(ctx context.Context) {
 	r.mu.Lock()
 	expected := r.returning

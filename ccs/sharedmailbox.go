@@ -11,33 +11,35 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// A sender's queue is shared by its sessions (CCS 4.4). One of them at a time claims, under the lease of the
-// queue, and deals what it got: an upstream message to the session that its registration hashes to, so that the
-// messages of one app instance stay in order; a receipt to the session that sent the message. A session without room
-// is passed over. What a session leaves behind is dealt to the others, and goes back to the store with the
-// last of them.
+// The sessions of a sender share its queue (CCS 4.4). One of them at a time claims, under the lease
+// of the queue, and distributes the entries. An upstream message goes to the session that its
+// registration token hashes to, so that the messages of one app instance stay in order. A receipt
+// goes to the session that sent the message. A session without room is skipped. The entries of a
+// session that ends go to the others; the last session releases them to the store.
 
-// sharedQueue is what the sessions of one queue share. It belongs to the queue's hub, whose mutex guards it.
+// sharedQueue is the state that the sessions of one queue share. It belongs to the queue's hub,
+// whose mu guards it.
 type sharedQueue struct {
-	lease    store.Lease // all claims of the queue on this node are under it
+	lease    store.Lease // all claims of the queue on this node use it
 	members  []*SharedMailbox
-	claiming bool // one of them claims from the store
-	again    bool // another wanted to meanwhile
+	claiming bool // a session is claiming from the store
+	again    bool // another session wanted to claim since then
 }
 
 // SharedMailbox is a Mailbox of a sender's queue, which any number of sessions share.
 type SharedMailbox struct {
 	mailbox
 	session SharedSession
-	hub     *hub // with the queue
+	hub     *hub // the hub of the queue
 
-	// Under hub.mu.
-	assigned map[store.ID]*store.Entry // dealt to the session and not acknowledged
-	unread   []store.Entry             // those of them that it has not claimed yet
+	// hub.mu guards these.
+	assigned map[store.ID]*store.Entry // entries of the session that are not acknowledged
+	unread   []store.Entry             // those of assigned that it has not claimed yet
 }
 
-// AttachShared gives the session of an app server the queue k of its sender. It does not claim before the last session
-// of the queue has given back what it has: that is older, and would be overtaken.
+// AttachShared gives the session of an app server the queue k of its sender. It waits until the
+// last session of the queue has released its entries: those are older, and newer ones would
+// overtake them.
 func (r *Router) AttachShared(ctx context.Context, k store.Key, s SharedSession) (*SharedMailbox, error) {
 	m := &SharedMailbox{session: s, assigned: make(map[store.ID]*store.Entry)}
 	m.init(r, k, s)
@@ -57,7 +59,8 @@ func (r *Router) AttachShared(ctx context.Context, k store.Key, s SharedSession)
 	return m, nil
 }
 
-// joinShared adds a mailbox to its hub, or returns the last one of the queue that still gives its claims back.
+// joinShared adds a mailbox to its hub, or returns the last mailbox of the queue that is still
+// releasing its claims.
 func (r *Router) joinShared(m *SharedMailbox) (leaving *mailbox) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,8 +80,8 @@ func (r *Router) joinShared(m *SharedMailbox) (leaving *mailbox) {
 	return nil
 }
 
-// leaveShared takes the mailbox from its hub, and reports whether it was the last. What it leaves behind is dealt to
-// the others.
+// leaveShared removes the mailbox from its hub, and reports whether it was the last. Its entries go
+// to the other sessions.
 func (r *Router) leaveShared(m *SharedMailbox) (last bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,7 +157,7 @@ func (m *SharedMailbox) Detach(ctx context.Context) {
 
 var dealSeed = maphash.MakeSeed()
 
-// claimStored takes at most max entries that were dealt to the session, or that the store has.
+// claimStored takes at most max entries that were assigned to the session or wait in the store.
 func (m *SharedMailbox) claimStored(ctx context.Context, max int) (mine []store.Entry, err error) {
 	h, q := m.hub, m.hub.shared
 	h.mu.Lock()
@@ -164,7 +167,7 @@ func (m *SharedMailbox) claimStored(ctx context.Context, max int) (mine []store.
 	m.unread = slices.Delete(m.unread, 0, n)
 	for len(mine) < max {
 		if q.claiming {
-			q.again = true // the one that claims looks once more
+			q.again = true // the claiming session looks once more
 			return mine, nil
 		}
 		q.claiming, q.again = true, false
@@ -186,7 +189,8 @@ func (m *SharedMailbox) claimStored(ctx context.Context, max int) (mine []store.
 	return mine, nil
 }
 
-// distribute shares entries out, and appends those of m to mine. The caller must hold the hub's mu.
+// distribute assigns entries to sessions, and appends those of m to mine. The caller must hold
+// m.hub.mu.
 func (q *sharedQueue) distribute(m *SharedMailbox, entries, mine []store.Entry) []store.Entry {
 	if len(q.members) == 1 && len(mine) == 0 {
 		mine = entries[:0]
@@ -197,7 +201,8 @@ func (q *sharedQueue) distribute(m *SharedMailbox, entries, mine []store.Entry) 
 		if len(q.members) > 1 {
 			t = q.choose(&entries[i], m)
 		}
-		t.assigned[entries[i].ID] = &entries[i] // mine has it at the same place, or in another array
+		// mine has the entry at the same place, or in another array.
+		t.assigned[entries[i].ID] = &entries[i]
 		if t == m {
 			mine = append(mine, entries[i])
 			continue
@@ -208,12 +213,12 @@ func (q *sharedQueue) distribute(m *SharedMailbox, entries, mine []store.Entry) 
 	return mine
 }
 
-// choose chooses the session for an entry; otherwise is who gets it if no better one has room. The caller must hold
-// the hub's mu.
+// choose returns the session for an entry, or otherwise if no better one has room. The caller must
+// hold m.hub.mu.
 func (q *sharedQueue) choose(e *store.Entry, otherwise *SharedMailbox) *SharedMailbox {
 	var msg Message
 	if msg.Decode(e.Body) != nil {
-		return otherwise // which says so in its log, and drops it
+		return otherwise // it logs the entry and drops it
 	}
 	best, bestScore := otherwise, uint64(0)
 	for _, t := range q.members {
@@ -238,8 +243,8 @@ func (q *sharedQueue) choose(e *store.Entry, otherwise *SharedMailbox) *SharedMa
 	return best
 }
 
-// redistribute deals what m has and is not acknowledged to the other sessions. The caller must hold the hub's mu,
-// and m must no longer be among them, or must have no room.
+// redistribute assigns the unacknowledged entries of m to the other sessions. m must have no room,
+// or must have left the members. The caller must hold m.hub.mu.
 func (q *sharedQueue) redistribute(m *SharedMailbox) {
 	rest := slices.SortedFunc(maps.Values(m.assigned), func(a, b *store.Entry) int { return cmp.Compare(a.ID, b.ID) })
 	clear(m.assigned)
@@ -255,12 +260,12 @@ func (q *sharedQueue) redistribute(m *SharedMailbox) {
 		t.session.Wake()
 	}
 	for _, t := range q.members {
-		// What is older goes first, also where newer messages of the same device were dealt already.
+		// Older entries go first, even if newer ones of the same device were assigned before.
 		slices.SortFunc(t.unread, func(a, b store.Entry) int { return cmp.Compare(a.ID, b.ID) })
 	}
 }
 
-// wakeAnother has another session than m claim, if one can. The caller must hold the hub's mu.
+// wakeAnother makes another session than m claim, if one can. The caller must hold m.hub.mu.
 func (q *sharedQueue) wakeAnother(m *SharedMailbox) {
 	for _, t := range q.members {
 		if t != m && t.session.Room() > 0 && t.session.Wake() {
@@ -269,7 +274,7 @@ func (q *sharedQueue) wakeAnother(m *SharedMailbox) {
 	}
 }
 
-// unassign notes that entries were acknowledged.
+// unassign removes acknowledged entries.
 func (m *SharedMailbox) unassign(ids []store.ID) {
 	m.hub.mu.Lock()
 	defer m.hub.mu.Unlock()
@@ -280,7 +285,7 @@ func (m *SharedMailbox) unassign(ids []store.ID) {
 	m.router.tally.claimed(DirectionOf(m.key), len(m.assigned)-before)
 }
 
-// forgetAll notes that the last session of the queue leaves what it had.
+// forgetAll removes all entries of the queue's last session.
 func (m *SharedMailbox) forgetAll() {
 	m.hub.mu.Lock()
 	defer m.hub.mu.Unlock()
@@ -288,8 +293,8 @@ func (m *SharedMailbox) forgetAll() {
 	clear(m.assigned)
 }
 
-// Redistribute leaves what the session has and did not acknowledge to the other sessions of the queue. The session
-// goes on, and must have no room.
+// Redistribute gives the session's unacknowledged entries to the other sessions of the queue. The
+// session goes on, and must have no room.
 func (m *SharedMailbox) Redistribute() {
 	m.hub.mu.Lock()
 	others := len(m.hub.shared.members) > 1

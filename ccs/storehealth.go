@@ -11,31 +11,34 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// storeHealthLog is what the log is told of a store that fails: a line when it becomes unavailable and one when that is
-// over, and not one for each call.
+// storeHealthLog limits what the log says of a failing store. It gets one line when the store
+// becomes unavailable and one when that ends, not one for each call.
 type storeHealthLog struct {
 	mu     sync.Mutex
-	began  time.Time // when the store became unavailable; zero while it is not
-	last   time.Time // when a call last failed for that
-	calls  int       // that failed for that
+	began  time.Time // when the store became unavailable; zero while it is available
+	last   time.Time // when a call last failed because of that
+	calls  int       // calls that failed because of that
 	logged time.Time // when another failure was last logged
-	hidden int       // other failures since
+	hidden int       // other failures since then
 }
 
 const (
-	troubleEvery = time.Second // between two looks at the store, and between two lines on failures of other kinds
-	troubleOver  = time.Second // no call must have failed for so long
+	// troubleEvery is the time between two checks of the store, and between two lines on other
+	// failures.
+	troubleEvery = time.Second
+	troubleOver  = time.Second // recovery takes this long without a failed call
 )
 
-// StoreFailed logs that a call of the store has failed, to the logger of the caller. If the store is unavailable, the
-// log has that already and the line is for debugging only; of other failures there is one line a second.
+// StoreFailed logs a failed call of the store with the caller's logger. While the store is
+// unavailable the line is for debugging only, because the log says so already. For other failures
+// there is one line a second.
 func (r *Router) StoreFailed(log *zap.Logger, what string, err error, fields ...zap.Field) {
 	fields = append(fields, zap.Error(err))
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
 		r.unavailable(err, 1)
 		log.Debug(what, fields...)
-	case store.Unavailable(err): // the session or the server ends
+	case store.Unavailable(err): // the session or the server is ending
 		log.Debug(what, fields...)
 	default:
 		hidden, ok := r.trouble.shouldLog(time.Now())
@@ -50,7 +53,8 @@ func (r *Router) StoreFailed(log *zap.Logger, what string, err error, fields ...
 	}
 }
 
-// shouldLog reports whether a failure is to be logged, and how many were not since the last.
+// shouldLog reports whether to log a failure, and how many failures were hidden since the last
+// line.
 func (t *storeHealthLog) shouldLog(now time.Time) (hidden int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -62,8 +66,8 @@ func (t *storeHealthLog) shouldLog(now time.Time) (hidden int, ok bool) {
 	return hidden, true
 }
 
-// unavailable notes that the store is unavailable, and how many calls failed for that. A store that tells its health may be so for
-// one queue and not for others; then it is not in trouble as a whole.
+// unavailable records that calls failed because the store is unavailable. A store with a health
+// check may fail for one queue only; then the store as a whole is not unavailable.
 func (r *Router) unavailable(err error, calls int) {
 	if h, ok := r.store.(store.Health); ok {
 		health := h.Health()
@@ -87,7 +91,8 @@ func (r *Router) unavailable(err error, calls int) {
 	}
 }
 
-// WatchStore logs when the store becomes unavailable and when it is available again, until ctx ends.
+// WatchStore logs when the store becomes unavailable and when it is available again, until ctx
+// ends.
 func (r *Router) WatchStore(ctx context.Context) error {
 	tick := time.NewTicker(troubleEvery)
 	defer tick.Stop()
@@ -105,7 +110,7 @@ func (r *Router) WatchStore(ctx context.Context) error {
 	}
 }
 
-// recovered ends what began if no call has failed for some time.
+// recovered ends an outage after some time without a failed call.
 func (t *storeHealthLog) recovered(now time.Time) (took time.Duration, calls int, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,7 +122,7 @@ func (t *storeHealthLog) recovered(now time.Time) (took time.Duration, calls int
 	return took, calls, true
 }
 
-// StoreHealth returns why the store is unavailable, or nil. It asks nobody and returns at once.
+// StoreHealth returns why the store is unavailable, or nil. It returns at once and makes no call.
 func (r *Router) StoreHealth() error {
 	if h, ok := r.store.(store.Health); ok {
 		return h.Health()

@@ -6,19 +6,20 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// End says how an accepted message has left its queue.
+// End says how an accepted message left its queue.
 type End uint8
 
 // The ends. The numbers are written to disk.
 const (
-	Acknowledged    End = 1 // its receiver has it
-	EndExpired      End = 2 // its TTL passed
-	EndCollapsed    End = 3 // a newer message with the same collapse key replaced it
-	EndEvicted      End = 4 // it had to make room for a collapse key, or was thrown away for a marker
+	Acknowledged End = 1 // its receiver has it
+	EndExpired   End = 2 // its TTL passed
+	EndCollapsed End = 3 // a newer message with the same collapse key replaced it
+	// It was displaced by a new collapse key, or discarded for a marker.
+	EndEvicted      End = 4
 	EndUnregistered End = 5 // its app instance is gone
-	EndGivenUp      End = 6 // its receiver did not acknowledge it in time, or it cannot be read
+	EndGivenUp      End = 6 // its receiver did not acknowledge it in time, or it cannot be decoded
 	EndRemoved      End = 7 // an operator removed it
-	EndVolatile     End = 8 // it had a TTL of zero, and was handed on or dropped at once
+	EndVolatile     End = 8 // it had a TTL of zero, and was offered or dropped at once
 
 	endOfEnds = 9
 )
@@ -32,15 +33,17 @@ var endNames = [...]string{
 // String returns the name of the end, such as "acknowledged".
 func (e End) String() string { return nameOf(e, endNames[:]) }
 
-// Tally counts messages since the router was made. Its methods may be called from any goroutine. The goroutine that
-// does the work adds to it once a batch.
+// Tally counts messages since the router was made. Its methods may be called from any goroutine.
+// The goroutine that does the work adds to it once a batch.
 //
-// Between two events of a router, in each direction, accepted messages either have ended or wait:
+// Between two events of a router, in each direction, every accepted message either has ended or
+// waits:
 //
 //	accepted - ended = entries in the queues - entries in the queues at the start
 //
-// This holds for all routers of one store together. A call of the store that fails may have done its work all the
-// same. Such messages are counted as in doubt, and break the rule by at most as many.
+// This holds for the sum of all routers of one store. A failed call of the store may still have
+// done its work. Its messages are counted as in doubt, and the two sides differ by at most their
+// number.
 type Tally struct {
 	directions [endOfDirections]tally
 }
@@ -58,21 +61,22 @@ type tally struct {
 	acceptedInDoubt atomic.Int64
 	endedInDoubt    atomic.Int64
 
-	_ [64]byte // keeps two directions out of one cache line
+	_ [64]byte // keeps two directions on separate cache lines
 }
 
-// Counts is what a Tally has counted in one direction.
+// Counts is a snapshot of one direction of a Tally.
 type Counts struct {
-	Accepted     int64 // messages that were put into a queue, markers included, and those with a TTL of zero
-	Duplicates   int64 // messages that had been accepted before
+	// Accepted counts messages that were queued, markers included, and messages with a TTL of zero.
+	Accepted     int64
+	Duplicates   int64 // messages that were accepted before
 	Refused      [endOfReasons]int64
 	Ended        [endOfEnds]int64
 	OfferedFirst int64
 	OfferedAgain int64
 	InFlight     int64 // entries that sessions have claimed and not ended
 
-	// Messages of calls of the store that failed. They are in no other number, though the store may have kept them or
-	// forgotten them.
+	// Messages of failed calls of the store. No other number includes them, but the store may have
+	// kept or forgotten them.
 	AcceptedInDoubt int64
 	EndedInDoubt    int64
 }
@@ -93,7 +97,8 @@ func (c *Counts) AllRefused() (n int64) {
 	return n
 }
 
-// Counts returns what was counted in a direction. Messages that are on their way may be in some of the numbers only.
+// Counts returns the counts of a direction. A message that is being processed may be in only some
+// of them.
 func (t *Tally) Counts(d Direction) Counts {
 	c := &t.directions[d]
 	counts := Counts{
@@ -110,7 +115,7 @@ func (t *Tally) Counts(d Direction) Counts {
 	return counts
 }
 
-// offered counts messages that a session has written: those for the first time, and those written before.
+// offered counts messages that a session has written: for the first time, and again.
 func (t *Tally) offered(d Direction, first, again int) {
 	if first > 0 {
 		t.directions[d].first.Add(int64(first))
@@ -135,14 +140,14 @@ func (t *Tally) claimed(d Direction, n int) {
 	}
 }
 
-// endedInDoubt counts messages that a call of the store should have forgotten, and that failed.
+// endedInDoubt counts messages of a failed call that should have forgotten them.
 func (t *Tally) endedInDoubt(d Direction, n int) {
 	if n > 0 {
 		t.directions[d].endedInDoubt.Add(int64(n))
 	}
 }
 
-// acceptedInDoubt counts entries of a Put that failed, wholly or in part.
+// acceptedInDoubt counts the entries of a Put that failed, wholly or in part.
 func (t *Tally) acceptedInDoubt(entries []store.Entry, partial *store.PartialError) {
 	for i := range entries {
 		if partial == nil || partial.Of(i) != nil {
@@ -151,7 +156,7 @@ func (t *Tally) acceptedInDoubt(entries []store.Entry, partial *store.PartialErr
 	}
 }
 
-// batchTally gathers what a Put has done, so that a batch costs few atomic additions.
+// batchTally collects the outcomes of a Put, so that a batch costs few atomic additions.
 type batchTally [endOfDirections]struct{ accepted, duplicates, collapsed, evicted int }
 
 func (b *batchTally) outcome(d Direction, o *store.Outcome) {

@@ -19,20 +19,21 @@ type Upstream struct {
 	To           string // sender ID, with or without @gcm.googleapis.com
 	Category     string // the app
 	ID           string // message_id as the app chose it
-	PersistentID string // what the device calls it until it is acknowledged; "" for best effort
-	Token        string // registration token, if the device named one
+	PersistentID string // the device's name for it until it is acknowledged; "" for best effort
+	Token        string // registration token, if the device sent one
 	TTL          time.Duration
-	HasTTL       bool // the device named a TTL
+	HasTTL       bool // whether the device sent a TTL
 	Data         payload.Data
 }
 
-// dedupFor is how long a device's repeats are known: the longest that a client keeps an unacknowledged
-// message is a day (DEV 7.3), and it may have been away for part of it.
+// dedupFor is how long a device's repeats are recognised. A client keeps an unacknowledged message
+// for a day at most (DEV 7.3), and it may be offline for a part of that.
 const dedupFor = 48 * time.Hour
 
-// SendUpstream takes a device's messages on, in order. When it returns nil each of them is either stored,
-// a repeat of one that was, or refused by a send_error in the device's own queue; the device may be told that they
-// arrived. With an error it must not be told so. The batch's memory is the caller's again when it returns.
+// SendUpstream takes a device's messages, in order. When it returns nil, each of them is stored, is
+// a repeat of a stored one, or was refused with a send_error in the device's own queue. Then the
+// device may be told that they arrived; after an error it must not. The caller may reuse the
+// batch's memory after the return.
 func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstream) (err error) {
 	for len(batch) > 0 && err == nil {
 		batch, err = r.sendUpstream(ctx, from, batch)
@@ -40,8 +41,8 @@ func (r *Router) SendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	return err
 }
 
-// sendUpstream is SendUpstream. It returns the messages that are left because the device had its share of a backlog
-// before them: only now is known whether all of the others were new.
+// sendUpstream is SendUpstream. It returns the messages that remain because the device had used its
+// share of a backlog before them. How many of the messages before them were new is known only now.
 func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstream) (left []Upstream, err error) {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
@@ -53,7 +54,7 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	}
 	counted := 0
 	defer func() {
-		if err != nil { // the device sends all of it again
+		if err != nil { // the device sends all of them again
 			r.upstreamRates.refund(from, r.profile.UpstreamRate, counted)
 		}
 	}()
@@ -127,13 +128,13 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 type destination struct {
 	sender store.Key
 	share  *share
-	room   int  // of the share; 0 for none
+	room   int  // messages that the share has room for; 0 for none
 	used   bool // some of the room was taken
 }
 
-// destination is what is known of a sender, nil for one that the batch has not met.
+// destination returns the batch's state for a sender, or nil for a new one.
 func (s *sendScratch) destination(sender store.Key) *destination {
-	for i := range s.destinations { // mostly one
+	for i := range s.destinations { // usually one
 		if s.destinations[i].sender == sender {
 			return &s.destinations[i]
 		}
@@ -144,7 +145,7 @@ func (s *sendScratch) destination(sender store.Key) *destination {
 // errShareUsed says that the batch ends before this message.
 var errShareUsed = errors.New("the share of the backlog is used")
 
-// composeUpstream makes the entry of message i, or says why the message is refused.
+// composeUpstream makes the entry of message i, or returns why the message is refused.
 func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration, now time.Time) (refused Reason, _ error) {
 	sender, err := ParseSenderID(m.To)
 	if err != nil {
@@ -194,14 +195,14 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 		Limit:    store.Limit{Messages: r.profile.SenderBacklog, Overflow: store.Refuse},
 	}
 	if ttl == 0 {
-		e.App = strings.Clone(e.App) // a session may keep it for longer than the batch lives
+		e.App = strings.Clone(e.App) // a session may keep it after the batch is gone
 		r.deliverNow(s, i, e)
 		return 0, nil
 	}
 	if to.room > 0 {
 		to.room, to.used = to.room-1, true
 	} else {
-		// What the device has stored already is a repeat still; anything else finds the queue full.
+		// A repeat is still recognised; any other message finds the queue full.
 		e.Limit.Messages = 1
 	}
 	if m.PersistentID != "" {
@@ -215,8 +216,9 @@ func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, fro
 	return 0, nil
 }
 
-// registered finds the token that the app server knows the device's app by (DEV 10): the one that the
-// device named, if it is its own, else the newest living one of the app for this sender.
+// registered returns the token by which the app server knows the device's app (DEV 10). That is the
+// token that the device sent, if it is its own. Otherwise it is the newest living token of the app
+// for this sender.
 func registered(regs []*store.Registration, m *Upstream, sender SenderID) (token string) {
 	var newest *store.Registration
 	for _, reg := range regs {
@@ -239,7 +241,7 @@ func registered(regs []*store.Registration, m *Upstream, sender SenderID) (token
 // sendErrorTTL is how long a send_error waits for its device.
 const sendErrorTTL = 24 * time.Hour
 
-// sendError tells a device that a message of its own came to nothing (DEV 9.3).
+// sendError returns the entry that tells a device that its message failed (DEV 9.3).
 func (r *Router) sendError(from DeviceID, m *Upstream, why Reason, now time.Time) store.Entry {
 	r.log.Debug("upstream message refused", zap.Stringer("device", from), zap.String("message_id", m.ID), zap.Stringer("reason", why))
 	msg := Message{Kind: SendError, TTL: sendErrorTTL, From: m.To, App: m.Category, ID: m.ID, Reason: why}
@@ -252,7 +254,7 @@ func (r *Router) sendError(from DeviceID, m *Upstream, why Reason, now time.Time
 		Limit:    store.Limit{Messages: r.profile.DeviceBacklog, Overflow: store.Refuse},
 		Body:     msg.Append(nil),
 	}
-	if m.PersistentID != "" { // a repeat is told nothing new (DEV 7.3)
+	if m.PersistentID != "" { // a repeat makes no second send_error (DEV 7.3)
 		e.Dedup, e.DedupFor = m.PersistentID, dedupFor
 	}
 	return e
