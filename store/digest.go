@@ -20,6 +20,8 @@ func (d *Digest) Add(p *Page) {
 	addAll(d, p.Clients)
 	addAll(d, p.RefreshTokens)
 	addAll(d, p.Registrations)
+	addAll(d, p.Subscriptions)
+	addAll(d, p.Fanouts)
 	addAll(d, p.Remembered)
 	addAll(d, p.Entries)
 }
@@ -59,6 +61,15 @@ func canonical(record any) []byte {
 	case *Registration:
 		c := *r
 		c.Created, c.Superseded, c.Unregistered = canonicalTime(r.Created), canonicalTime(r.Superseded), canonicalTime(r.Unregistered)
+		record = c
+	case *Subscription:
+		c := *r
+		c.Since = canonicalTime(r.Since)
+		record = c
+	case *Fanout:
+		c := *r
+		c.Accepted, c.Expires, c.Mark = canonicalTime(r.Accepted), canonicalTime(r.Expires), Mark{}
+		c.Body = append([]byte{}, r.Body...)
 		record = c
 	case Remembered:
 		r.Until = canonicalTime(r.Until)

@@ -36,6 +36,8 @@ type Page struct {
 	Clients       []*OAuthClient
 	RefreshTokens []*RefreshToken
 	Registrations []*Registration
+	Subscriptions []*Subscription
+	Fanouts       []*Fanout // without Mark
 	Remembered    []Remembered
 	// Entries have their IDs. Where Limit.Overflow is Discard, the entry counts as put while its
 	// device was away; nothing else is in Limit, and DedupFor is zero.
@@ -45,7 +47,7 @@ type Page struct {
 // Len returns the number of records in the page.
 func (p *Page) Len() int {
 	return len(p.Secrets) + len(p.Projects) + len(p.Clients) + len(p.RefreshTokens) + len(p.Registrations) +
-		len(p.Remembered) + len(p.Entries)
+		len(p.Subscriptions) + len(p.Fanouts) + len(p.Remembered) + len(p.Entries)
 }
 
 // HighestSeq returns the sequence number from which a store continues its IDs after it has the

@@ -51,6 +51,8 @@ type Health interface {
 type Store interface {
 	Queue
 	Registrations
+	Topics
+	Fanouts
 	Projects
 	OAuth
 	Secrets

@@ -13,6 +13,8 @@ type counts struct {
 	RefreshTokens int `json:"refresh_tokens"`
 	Secrets       int `json:"secrets"`
 	Registrations int `json:"registrations"`
+	Subscriptions int `json:"subscriptions"`
+	Fanouts       int `json:"fan_outs"`
 	Queues        int `json:"queues"`
 	Messages      int `json:"messages"`
 	Remembered    int `json:"remembered"`
@@ -25,6 +27,8 @@ func (c *counts) add(p *store.Page, queue string) string {
 	c.RefreshTokens += len(p.RefreshTokens)
 	c.Secrets += len(p.Secrets)
 	c.Registrations += len(p.Registrations)
+	c.Subscriptions += len(p.Subscriptions)
+	c.Fanouts += len(p.Fanouts)
 	c.Messages += len(p.Entries)
 	c.Remembered += len(p.Remembered)
 	var last store.Key
@@ -42,6 +46,6 @@ func (c *counts) add(p *store.Page, queue string) string {
 
 // String returns the counts for a person.
 func (c counts) String() string {
-	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, secrets %d, registrations %d, queues %d, messages %d, remembered %d",
-		c.Projects, c.Clients, c.RefreshTokens, c.Secrets, c.Registrations, c.Queues, c.Messages, c.Remembered)
+	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, secrets %d, registrations %d, subscriptions %d, fan-outs %d, queues %d, messages %d, remembered %d",
+		c.Projects, c.Clients, c.RefreshTokens, c.Secrets, c.Registrations, c.Subscriptions, c.Fanouts, c.Queues, c.Messages, c.Remembered)
 }

@@ -21,7 +21,7 @@ var _ store.Movable = (*Store)(nil)
 
 // dumped lists what a dump reads, in its order. The other keys follow from these, or belong to
 // this store only.
-var dumped = []byte{prefixSecret, prefixProject, prefixClient, prefixRefresh, prefixToken, prefixDedup, prefixEntry}
+var dumped = []byte{prefixSecret, prefixProject, prefixClient, prefixRefresh, prefixToken, prefixSubscriber, prefixFanout, prefixDedup, prefixEntry}
 
 // Dump reads the whole store as it is at the beginning of the dump. A page's Next is its last key.
 func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*store.Page, error] {
@@ -43,20 +43,22 @@ type dump struct {
 	*pages.Writer
 	last []byte // the last key that was read, empty before the first
 	now  int64
+
+	snapshot *pebble.Snapshot
 }
 
 func (s *Store) dump(d *dump) (err error) {
 	if d.Seq, _, err = s.getNumber(metaSeq); err != nil {
 		return err
 	}
-	snapshot := s.db.NewSnapshot()
-	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	d.snapshot = s.db.NewSnapshot()
+	defer func() { err = errors.Join(err, d.snapshot.Close()) }()
 	rest := dumped
 	if len(d.last) > 0 {
 		rest = dumped[max(0, slices.Index(dumped, d.last[0])):]
 	}
 	for _, prefix := range rest {
-		if err := d.section(snapshot, prefix); err != nil {
+		if err := d.section(prefix); err != nil {
 			return err
 		}
 	}
@@ -64,12 +66,12 @@ func (s *Store) dump(d *dump) (err error) {
 }
 
 // section reads the keys with one prefix, after the last key that was read.
-func (d *dump) section(snapshot *pebble.Snapshot, prefix byte) (err error) {
+func (d *dump) section(prefix byte) (err error) {
 	first := []byte{prefix}
 	if len(d.last) > 0 && d.last[0] == prefix {
 		first = append(slices.Clone(d.last), 0)
 	}
-	it, err := snapshot.NewIter(&pebble.IterOptions{LowerBound: first, UpperBound: []byte{prefix + 1}})
+	it, err := d.snapshot.NewIter(&pebble.IterOptions{LowerBound: first, UpperBound: []byte{prefix + 1}})
 	if err != nil {
 		return err
 	}
@@ -105,6 +107,10 @@ func (d *dump) add(key, value []byte) error {
 		return addJSON(&p.RefreshTokens, value)
 	case prefixToken:
 		return addJSON(&p.Registrations, value)
+	case prefixSubscriber:
+		return d.addSubscription(key, value)
+	case prefixFanout:
+		return d.addFanout(key, value)
 	case prefixDedup:
 		return d.addRemembered(key, value)
 	case prefixEntry:
@@ -117,6 +123,30 @@ func addJSON[T any](records *[]*T, value []byte) error {
 	r := new(T)
 	*records = append(*records, r)
 	return json.Unmarshal(value, r)
+}
+
+func (d *dump) addSubscription(key, value []byte) error {
+	t, p, err := parseSubscriber(key)
+	if err != nil {
+		return err
+	}
+	sub, err := subscriptionOf(t, p, value)
+	d.Subscriptions = append(d.Subscriptions, &sub)
+	return err
+}
+
+func (d *dump) addFanout(key, value []byte) error {
+	var r fanoutRecord
+	if err := json.Unmarshal(value, &r); err != nil {
+		return err
+	}
+	o := &store.Fanout{ID: binary.BigEndian.Uint64(key[1:]), Sender: r.Sender, Accepted: r.Accepted, Expires: r.Expires, Body: r.Body}
+	progress, closer, err := d.snapshot.Get(fanoutKey(prefixProgress, o.ID))
+	if err != nil {
+		return err
+	}
+	d.Fanouts = append(d.Fanouts, o)
+	return errors.Join(parseProgress(o, progress), closer.Close())
 }
 
 func (d *dump) addRemembered(key, value []byte) error {

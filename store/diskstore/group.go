@@ -38,6 +38,10 @@ type group struct {
 	unsynced bool             // the batch must be waited for
 	last     uint64           // the highest sequence number given out when it was applied
 	seal     bool             // write a sync mark even without other writes
+
+	// beforeFlush stages what must be applied together with all that was staged before; nil for
+	// nothing.
+	beforeFlush func() error
 }
 
 // waiter is work that waits for the disk.
@@ -123,6 +127,11 @@ func (g *group) apply() error {
 func (g *group) flush() error {
 	if g.batch.Empty() && len(g.dedups) == 0 {
 		return nil
+	}
+	if g.beforeFlush != nil {
+		if g.broken = g.beforeFlush(); g.broken != nil {
+			return g.broken
+		}
 	}
 	if g.broken = errors.Join(g.stageDedups(), g.closeIter(), g.apply()); g.broken != nil {
 		return g.broken

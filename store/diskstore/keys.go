@@ -11,30 +11,34 @@ import (
 // The first byte of a key is its kind. Entries and remembered strings are side by side, so that
 // one sweep walks over both.
 const (
-	prefixClient    = 'c' // OAuth client ID -> OAuth client
-	prefixClientOf  = 'C' // sender ID, OAuth client ID -> nothing
-	prefixDevice    = 'D' // device, token -> nothing
-	prefixRefresh   = 'f' // hash -> refresh token
-	prefixRefreshOf = 'F' // OAuth client ID, hash -> nothing
-	prefixMeta      = 'm' // name -> value
-	prefixNewcomer  = 'n' // device -> since when it registers, while it has never had a session
-	prefixNewcomers = 'N' // that time, device -> nothing
-	prefixPresent   = 'P' // run, queue -> nothing
-	prefixProject   = 'p' // sender ID -> project
-	prefixEntry     = 'q' // queue, ID -> entry
-	prefixDedup     = 'r' // queue, hash -> when it is forgotten
-	prefixRepeats   = 'R' // run, generation, number -> when, marks
-	prefixSlot      = 'S' // slot -> its newest token
-	prefixToken     = 't' // token -> registration
-	prefixSecret    = 'x' // name -> secret
-	sweepEnd        = prefixDedup + 1
-	queueKeyLen     = 1 + 1 + 8
-	entryKeyLen     = queueKeyLen + 8
-	dedupKeyLen     = queueKeyLen + len(store.DedupSum{})
-	repeatsKeyLen   = 1 + 3*8
-	presentRunLen   = 8
-	presentKeyLen   = 1 + presentRunLen + 1 + 8
-	deviceTokenOff  = 1 + 8
+	prefixClient     = 'c' // OAuth client ID -> OAuth client
+	prefixClientOf   = 'C' // sender ID, OAuth client ID -> nothing
+	prefixDevice     = 'D' // device, token -> nothing
+	prefixFanout     = 'g' // number -> fan-out
+	prefixProgress   = 'G' // number -> how far the fan-out is
+	prefixRefresh    = 'f' // hash -> refresh token
+	prefixRefreshOf  = 'F' // OAuth client ID, hash -> nothing
+	prefixMeta       = 'm' // name -> value
+	prefixNewcomer   = 'n' // device -> since when it registers, while it has never had a session
+	prefixNewcomers  = 'N' // that time, device -> nothing
+	prefixPresent    = 'P' // run, queue -> nothing
+	prefixProject    = 'p' // sender ID -> project
+	prefixEntry      = 'q' // queue, ID -> entry
+	prefixDedup      = 'r' // queue, hash -> when it is forgotten
+	prefixRepeats    = 'R' // run, generation, number -> when, marks
+	prefixSlot       = 'S' // slot -> its newest token
+	prefixToken      = 't' // token -> registration
+	prefixSubscriber = 'T' // sender ID, topic, place -> since when, token
+	prefixSubscribed = 'U' // place, sender ID, topic -> the same
+	prefixSecret     = 'x' // name -> secret
+	sweepEnd         = prefixDedup + 1
+	queueKeyLen      = 1 + 1 + 8
+	entryKeyLen      = queueKeyLen + 8
+	dedupKeyLen      = queueKeyLen + len(store.DedupSum{})
+	repeatsKeyLen    = 1 + 3*8
+	presentRunLen    = 8
+	presentKeyLen    = 1 + presentRunLen + 1 + 8
+	deviceTokenOff   = 1 + 8
 )
 
 var (

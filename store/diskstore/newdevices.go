@@ -144,7 +144,8 @@ func (s *Store) newcomersBefore(before uint64, max int) (notes []newcomer, err e
 	return notes, errors.Join(it.Error(), it.Close())
 }
 
-// forget removes a registration from the store, and its slot if it is the newest there.
+// forget removes a registration from the store, its subscriptions, and its slot if it is the newest
+// there.
 func (g *group) forget(r *store.Registration) error {
 	g.forgot = append(g.forgot, r.Token)
 	slot := textKey(prefixSlot, r.Slot())
@@ -154,6 +155,7 @@ func (g *group) forget(r *store.Registration) error {
 	}
 	return errors.Join(
 		err,
+		g.pass(r, ""),
 		g.batch.Delete(textKey(prefixToken, r.Token), nil),
 		g.batch.Delete(deviceKey(r.Device, r.Token), nil),
 	)

@@ -23,13 +23,9 @@ const (
 
 // Put stores a batch and returns when it is on disk.
 func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
-	bytes, marked := 0, false
-	for i := range batch {
-		if err := limits.Check(&batch[i]); err != nil {
-			return nil, err
-		}
-		bytes += entryWeight + recordLen(&batch[i])
-		marked = marked || batch[i].Mark != (store.Mark{})
+	w, err := newPutWork(batch, now)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -42,10 +38,6 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 		return nil, fmt.Errorf("put: %w", err)
 	}
 	// The committer reads the batch in place, so from here on the call cannot be cut short.
-	w := &putWork{
-		batch: batch, now: now.UnixMilli(), bytes: bytes, marked: marked,
-		outcomes: make([]store.Outcome, len(batch)), waiting: make(chan error, 1),
-	}
 	if err := s.committer.do(ctx, w); err != nil {
 		return nil, fmt.Errorf("put: %w", err)
 	}
@@ -68,25 +60,46 @@ type putWork struct {
 	waiting
 }
 
+func newPutWork(batch []store.Entry, now time.Time) (*putWork, error) {
+	w := &putWork{
+		batch: batch, now: now.UnixMilli(), outcomes: make([]store.Outcome, len(batch)), waiting: make(chan error, 1),
+	}
+	for i := range batch {
+		if err := limits.Check(&batch[i]); err != nil {
+			return nil, err
+		}
+		w.bytes += entryWeight + recordLen(&batch[i])
+		w.marked = w.marked || batch[i].Mark != (store.Mark{})
+	}
+	return w, nil
+}
+
 func (w *putWork) size() (entries, bytes int) { return len(w.batch), w.bytes }
 
 func (w *putWork) stage(g *group) error {
 	for i := range w.batch {
-		if g.s.damage.hits(w.batch[i].Key) {
-			w.outcomes[i] = store.Outcome{Result: store.Damaged}
-			continue
-		}
-		var err error
-		if w.outcomes[i], err = g.put(&w.batch[i], w.now); err != nil {
-			if g.broken != nil || !pebble.IsCorruptionError(err) {
-				return err
-			}
-			g.dropIter()
-			w.outcomes[i] = store.Outcome{Result: store.Damaged}
+		if err := w.stageEntry(g, i); err != nil {
+			return err
 		}
 	}
 	if w.marked {
 		return g.stageMarks(w)
+	}
+	return nil
+}
+
+func (w *putWork) stageEntry(g *group, i int) error {
+	if g.s.damage.hits(w.batch[i].Key) {
+		w.outcomes[i] = store.Outcome{Result: store.Damaged}
+		return nil
+	}
+	var err error
+	if w.outcomes[i], err = g.put(&w.batch[i], w.now); err != nil {
+		if g.broken != nil || !pebble.IsCorruptionError(err) {
+			return err
+		}
+		g.dropIter()
+		w.outcomes[i] = store.Outcome{Result: store.Damaged}
 	}
 	return nil
 }

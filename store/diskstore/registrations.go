@@ -195,6 +195,12 @@ func (g *group) register(fresh *store.Registration, now time.Time) (*store.Regis
 		if err := g.setRegistration(r); err != nil {
 			return nil, err
 		}
+		if r == fresh {
+			continue
+		}
+		if err := g.pass(r, fresh.Token); err != nil {
+			return nil, err
+		}
 	}
 	return fresh, errors.Join(
 		g.batch.Set(textKey(prefixSlot, slot), []byte(fresh.Token), nil),
@@ -243,7 +249,7 @@ func (g *group) unregister(token string, now time.Time) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	if err := g.setRegistration(changed[0]); err != nil {
+	if err := errors.Join(g.setRegistration(changed[0]), g.pass(old, "")); err != nil {
 		return err
 	}
 	slot := textKey(prefixSlot, old.Slot())

@@ -35,6 +35,16 @@ func (g *group) restore(p *store.Page) error {
 			return err
 		}
 	}
+	for _, sub := range p.Subscriptions {
+		if err := g.restoreSubscription(sub); err != nil {
+			return err
+		}
+	}
+	for _, o := range p.Fanouts {
+		if err := g.restoreFanout(o); err != nil {
+			return err
+		}
+	}
 	for _, r := range p.Remembered {
 		g.dedup = dedupKeyOf(r.Key, r.Sum)
 		g.remember(&g.dedup, r.Until.UnixMilli())

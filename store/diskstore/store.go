@@ -122,6 +122,7 @@ type Store struct {
 	queues    table
 	sweeper   sweeper
 	records   recordCache
+	fanouts   fanouts
 	keeper    inventoryWriter
 	damage    damage
 	inventory *inventory // the inventory found by Open

@@ -46,6 +46,7 @@ func (s *Store) all() *store.Page {
 	all := &store.Page{}
 	s.accounts.list(all)
 	s.registry.list(all)
+	s.fanouts.list(all)
 	for i := range s.shards {
 		s.shards[i].list(all)
 	}
@@ -59,6 +60,7 @@ func cut(all *store.Page, from int, now time.Time) *store.Page {
 		Seq: all.Seq, Next: strconv.Itoa(min(from+store.PageSize, all.Len())),
 		Secrets: cutOf(&c, all.Secrets), Projects: cutOf(&c, all.Projects), Clients: cutOf(&c, all.Clients),
 		RefreshTokens: cutOf(&c, all.RefreshTokens), Registrations: cutOf(&c, all.Registrations),
+		Subscriptions: cutOf(&c, all.Subscriptions), Fanouts: cutOf(&c, all.Fanouts),
 		Remembered: cutOf(&c, all.Remembered), Entries: cutOf(&c, all.Entries),
 	}
 	p.Remembered = slices.DeleteFunc(slices.Clone(p.Remembered), func(r store.Remembered) bool { return !r.Until.After(now) })
@@ -106,6 +108,14 @@ func (g *registry) list(all *store.Page) {
 		all.Registrations = append(all.Registrations, reg)
 	}
 	slices.SortFunc(all.Registrations, func(a, b *store.Registration) int { return strings.Compare(a.Token, b.Token) })
+	for _, of := range g.topics.byTopic {
+		for _, sub := range of.all {
+			all.Subscriptions = append(all.Subscriptions, sub)
+		}
+	}
+	slices.SortFunc(all.Subscriptions, func(a, b *store.Subscription) int {
+		return cmp.Or(compareTopics(a.Topic, b.Topic), slices.Compare(a.Place[:], b.Place[:]))
+	})
 }
 
 func (sh *shard) list(all *store.Page) {

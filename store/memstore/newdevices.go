@@ -58,6 +58,7 @@ func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int)
 			r := g.byToken[token]
 			forgotten = append(forgotten, r)
 			delete(g.byToken, token)
+			g.topics.pass(r, "")
 		}
 		delete(g.byDevice, device)
 	}

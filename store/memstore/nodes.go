@@ -185,6 +185,11 @@ func (n *Node) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]s
 	return outcomes, err
 }
 
+// CopyFanout puts copies as Put does.
+func (n *Node) CopyFanout(ctx context.Context, l store.Lease, o *store.Fanout, copies []store.Entry, _ []store.Place, done bool, now time.Time) ([]store.Outcome, error) {
+	return n.shared.store.copyFanout(ctx, l, o, done, func() ([]store.Outcome, error) { return n.Put(ctx, copies, now) })
+}
+
 // Claim gives entries to a lease of the node.
 func (n *Node) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
 	s := n.shared

@@ -22,12 +22,15 @@ type registry struct {
 	// newcomers has the devices that have never had a session, and the time of their first
 	// registration.
 	newcomers map[uint64]time.Time
+
+	topics topics
 }
 
 func (g *registry) init() {
 	g.byToken = map[string]*store.Registration{}
 	g.byDevice = map[uint64][]string{}
 	g.newcomers = map[uint64]time.Time{}
+	g.topics.init()
 }
 
 // Register returns the living registration that is the same, or keeps a new one.
@@ -48,6 +51,9 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 	}
 	for _, r := range changed {
 		g.byToken[r.Token] = r
+		if r != fresh {
+			g.topics.pass(r, fresh.Token)
+		}
 	}
 	if kept == fresh {
 		g.byDevice[fresh.Device] = append(g.byDevice[fresh.Device], fresh.Token)
@@ -105,6 +111,7 @@ func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string)
 	defer g.mu.Unlock()
 	for _, r := range store.Unregister(g.ofTokens(tokens), now, tokens...) {
 		g.byToken[r.Token] = r
+		g.topics.pass(r, "")
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ func (s *Store) Restore(ctx context.Context, p *store.Page, _ time.Time) error {
 	if err := s.registry.restore(p.Registrations); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
+	s.registry.restoreSubscriptions(p.Subscriptions)
+	s.fanouts.restore(p.Fanouts)
 	seq := p.HighestSeq()
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -57,6 +59,16 @@ func (g *registry) restore(records []*store.Registration) error {
 		g.byDevice[reg.Device] = append(g.byDevice[reg.Device], reg.Token)
 	}
 	return nil
+}
+
+func (g *registry) restoreSubscriptions(subs []*store.Subscription) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, sub := range subs {
+		if g.topics.byPlace[sub.Place][sub.Topic] == nil {
+			g.topics.add(sub)
+		}
+	}
 }
 
 func (d *dedup) restore(k dedupKey, until int64) {

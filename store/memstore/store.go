@@ -23,6 +23,7 @@ type Store struct {
 	registry registry
 	accounts accounts
 	presence presence
+	fanouts  fanouts
 }
 
 var (
@@ -39,6 +40,7 @@ func New() *Store {
 	}
 	s.registry.init()
 	s.accounts.init()
+	s.fanouts.init()
 	s.presence.keys = map[store.Key]struct{}{}
 	return s
 }

@@ -23,6 +23,10 @@
 //	                            +inf         no entry, but what keeps the key when there is none
 //	{<queue>}:u:<sum>   string  a dedup string, by its hash: when it is forgotten (ms)
 //	{d:<device>}:reg    hash    the device's registrations by token, and under "" the number of their changes
+//	{d:<device>}:topics:<slot>  hash  the topics of a slot of the device: since when (µs), and the token
+//	{topic:<sender>/<name>}:members  zset  the subscribers of a topic, by device and slot, with the same
+//	{fanouts}:…         the fan-outs in progress: jobs, progress, holders (a lease), counts (of each project), all hashes;
+//	                    free and leases (when they lapse) are zsets, held:<lease> a set
 //	{t:<token>}:dev     string  the device of a token
 //	{accounts}:…        hashes  projects, OAuth clients, refresh tokens and secrets, and what belongs to what
 //	{n:<node>}:q        zset    the queues that a node has or has claimed from, by the number of its note

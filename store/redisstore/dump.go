@@ -127,6 +127,7 @@ func (d *dump) keys(shards []redis.UniversalClient, at dumpPlace) error {
 // under reads what is under some keys.
 func (d *dump) under(keys []string) error {
 	var queues, devices []store.Key
+	var places []store.Place
 	var remembered []rememberedKey
 	for _, key := range keys {
 		tag, what, _ := strings.Cut(strings.TrimPrefix(key, d.s.prefix+"{"), "}:")
@@ -135,16 +136,26 @@ func (d *dump) under(keys []string) error {
 			continue
 		}
 		sum, isDedup := strings.CutPrefix(what, dedupMark)
+		slot, isTopics := strings.CutPrefix(what, topicsMark)
 		switch {
 		case what == "w":
 			queues = append(queues, k)
 		case what == "reg":
 			devices = append(devices, k)
+		case isTopics:
+			p, err := placeOfKey(k, slot)
+			if err != nil {
+				return err
+			}
+			places = append(places, p)
 		case isDedup && len(sum) == len(store.DedupSum{}):
 			remembered = append(remembered, rememberedKey{key, store.Remembered{Key: k, Sum: store.DedupSum([]byte(sum))}})
 		}
 	}
 	if err := d.registrations(devices); err != nil {
+		return err
+	}
+	if err := d.subscriptions(places); err != nil {
 		return err
 	}
 	if err := d.remembered(remembered); err != nil {

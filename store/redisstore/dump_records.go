@@ -1,6 +1,8 @@
 package redisstore
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"time"
@@ -26,7 +28,21 @@ func (d *dump) accounts() error {
 	if err := addAccounts(d, d.s.clientsKey(), func(p *store.Page, r *store.OAuthClient) { p.Clients = append(p.Clients, r) }); err != nil {
 		return err
 	}
-	return addAccounts(d, d.s.refreshKey(), func(p *store.Page, r *store.RefreshToken) { p.RefreshTokens = append(p.RefreshTokens, r) })
+	err = addAccounts(d, d.s.refreshKey(), func(p *store.Page, r *store.RefreshToken) { p.RefreshTokens = append(p.RefreshTokens, r) })
+	if err != nil {
+		return err
+	}
+	fanouts, err := d.s.readFanouts(d.ctx, func(*store.Fanout) bool { return true })
+	if err != nil {
+		return err
+	}
+	for _, f := range fanouts {
+		if err := d.Room(); err != nil {
+			return err
+		}
+		d.Fanouts = append(d.Fanouts, f)
+	}
+	return nil
 }
 
 func addAccounts[T any](d *dump, key string, add func(*store.Page, *T)) error {
@@ -70,6 +86,43 @@ func (d *dump) registrations(devices []store.Key) error {
 		}
 	}
 	return nil
+}
+
+// subscriptions reads those of some places.
+func (d *dump) subscriptions(places []store.Place) error {
+	cmds := make([]*redis.MapStringStringCmd, len(places))
+	err := d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
+		for i := range places {
+			cmds[i] = p.HGetAll(d.ctx, d.s.topicsKey(places[i]))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for i, cmd := range cmds {
+		for field, record := range cmd.Val() {
+			sub, err := parseSubscription(parseTopicField(field), places[i], record)
+			if err != nil {
+				return err
+			}
+			if err := d.Room(); err != nil {
+				return err
+			}
+			d.Page.Subscriptions = append(d.Page.Subscriptions, &sub)
+		}
+	}
+	return nil
+}
+
+// placeOfKey makes a place of a device and the rest of its key.
+func placeOfKey(k store.Key, slot string) (p store.Place, err error) {
+	b, err := hex.DecodeString(slot)
+	if err != nil || len(b) != placeLen-devicePartLen {
+		return p, fmt.Errorf("topics of %s: %w", k, errDamaged)
+	}
+	binary.BigEndian.PutUint64(p[:], k.ID)
+	copy(p[devicePartLen:], b)
+	return p, nil
 }
 
 // rememberedKey is a remembered string, and the key that says for how long.

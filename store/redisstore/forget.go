@@ -21,6 +21,13 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 	var calls []*transport.Call
 	dead := store.Forgettable(all)
 	for _, r := range dead {
+		to := r.Canonical
+		if !r.Unregistered.IsZero() {
+			to = ""
+		}
+		if err := s.passOne(ctx, r, to); err != nil { // a crash may have kept this from being done before
+			return fmt.Errorf("forget registrations: %w", err)
+		}
 		c := byDevice[r.Device]
 		if c == nil {
 			c = &transport.Call{Script: forgetRegistrations, Keys: []string{s.registrationsKey(r.Device)}, Safe: true, Durable: true}

@@ -109,6 +109,9 @@ func (s *Store) forgetDevice(ctx context.Context, device uint64) (forgotten []*s
 	if c.Reply != int64(1) {
 		return nil, c.Reply == int64(0), nil
 	}
+	if err := s.pass(ctx, all, ""); err != nil {
+		return all, false, err
+	}
 	return all, true, s.forgetTokens(ctx, all)
 }
 

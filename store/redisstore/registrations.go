@@ -230,13 +230,18 @@ func (s *Store) changeDevice(ctx context.Context, device uint64, fn func(all []*
 func (s *Store) Register(ctx context.Context, r store.Registration, now time.Time) (*store.Registration, error) {
 	fresh := r.Fresh(now)
 	var kept *store.Registration
+	var superseded []*store.Registration
 	err := s.changeDevice(ctx, r.Device, func(all []*store.Registration) (changed []*store.Registration, err error) {
 		kept, changed, err = store.Register(all, fresh, now)
 		if err != nil || kept != fresh {
 			return nil, err
 		}
+		superseded = changed[:len(changed)-1]
 		return changed, s.reserve(ctx, fresh)
 	})
+	if err == nil && kept == fresh {
+		err = s.pass(ctx, superseded, fresh.Token)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("register device %d: %w", r.Device, err)
 	}
@@ -269,9 +274,17 @@ func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string)
 		}
 	}
 	for device, tokens := range gone {
+		var ended []*store.Registration
 		err := s.changeDevice(ctx, device, func(all []*store.Registration) ([]*store.Registration, error) {
-			return store.Unregister(all, now, tokens...), nil
+			changed := store.Unregister(all, now, tokens...)
+			if len(changed) > 0 {
+				ended = changed
+			}
+			return changed, nil
 		})
+		if err == nil {
+			err = s.pass(ctx, ended, "")
+		}
 		if err != nil {
 			return fmt.Errorf("unregister: %w", err)
 		}

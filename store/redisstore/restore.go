@@ -29,6 +29,8 @@ func (s *Store) Restore(ctx context.Context, p *store.Page, now time.Time) error
 		func() error { return passSeq(ctx, p.HighestSeq()) },
 		func() error { return store.RestoreAccounts(ctx, s, p) },
 		func() error { return s.restoreRegistrations(ctx, p.Registrations) },
+		func() error { return s.restoreSubscriptions(ctx, p.Subscriptions) },
+		func() error { return s.restoreFanouts(ctx, p.Fanouts) },
 		func() error {
 			return s.transport.Run(ctx, append(s.rememberCalls(p.Remembered, now), s.restoreCalls(p.Entries, now)...)...)
 		},
@@ -88,6 +90,30 @@ func (s *Store) restoreDevice(ctx context.Context, device uint64, records []*sto
 		}
 		return changed, nil
 	})
+}
+
+func (s *Store) restoreSubscriptions(ctx context.Context, subs []*store.Subscription) error {
+	const noLimit = 1 << 30
+	if _, err := s.subscribe(ctx, subs, noLimit); err != nil {
+		return fmt.Errorf("subscriptions: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) restoreFanouts(ctx context.Context, all []*store.Fanout) error {
+	calls := make([]*transport.Call, len(all))
+	for i, f := range all {
+		record, progress, err := encodeFanout(f)
+		if err != nil {
+			return fmt.Errorf("fan-out %d: %w", f.ID, err)
+		}
+		calls[i] = &transport.Call{
+			Script: restoreFanout, Safe: true, Durable: true,
+			Keys: []string{s.fanoutsKey("jobs"), s.fanoutsKey("progress"), s.fanoutsKey("counts"), s.fanoutsKey("free")},
+			Args: []any{fanoutText(f.ID), f.Sender, record, progress},
+		}
+	}
+	return s.transport.Run(ctx, calls...)
 }
 
 func (s *Store) rememberCalls(all []store.Remembered, now time.Time) (calls []*transport.Call) {

@@ -46,6 +46,7 @@ type Store struct {
 	number   atomic.Uint64 // of the last call or note that needed one
 	sweep    sweeper
 	repeats  repeats
+	fanouts  givenFanouts
 }
 
 // newStore makes a store of a client, which belongs to it from then on.

@@ -17,7 +17,7 @@ import (
 // RunDurable holds a store against what must outlive Close. It opens the same directory again and again.
 func RunDurable(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 	t.Helper()
-	for _, c := range slices.Concat(durableCases, repeatCases) {
+	for _, c := range slices.Concat(durableCases, repeatCases, fanoutDurableCases) {
 		t.Run(c.name, func(t *testing.T) {
 			f := &reopening{dir: t.TempDir(), open: open}
 			f.T = t

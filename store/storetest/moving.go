@@ -78,7 +78,12 @@ func (f fixture) furnish() {
 	f.register(classic("old", "1"))
 	f.register(classic("new", "1", "2"))
 	f.register(instanceID("iid", "1", "GCM"))
+	f.subscribe(news, start, f.lookUp("new", "iid")...)
 	f.unregister("iid")
+	o, last := fanout(5, "1"), classic("new", "1")
+	f.begin(1, 10, o, fanout(6, "1"))
+	o.After, o.Copied = last.Place(), 1
+	f.copyFanout(1, o, false)
 	f.keep(message("n"), message("h", high), message("k", collapse("k")), message("up", in(sender), dedup("d", day)))
 	f.fill(5, away, in(another))
 }
@@ -101,6 +106,10 @@ var movingCases = []testCase{
 		assert.Equal(f, []string{"t1", "t2"}, to.tokensLeft("t1", "t2"))
 		assert.Equal(f, []string{"h", "n", "k"}, to.waiting(device))
 		assert.Equal(f, []string{"up"}, to.waiting(sender))
+		assert.Equal(f, []string{"new"}, to.subscribed(news))
+		assert.Equal(f, []string{"1/news"}, to.topicsOf(to.lookUp("new")[0]))
+		assert.Equal(f, []bool{false}, to.begin(3, 2, fanout(7, "1")))
+		assert.Equal(f, []uint64{5, 6}, to.claimFanouts(4, 10))
 	}},
 	{"a store that had a first project had one elsewhere, too", func(f fixture) {
 		require.NoError(f, f.CreateFirstProject(context.Background(), project("1")))

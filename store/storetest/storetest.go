@@ -33,6 +33,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"concurrency", concurrencyCases},
 		{"registrations", registrationCases},
 		{"newcomers", newcomerCases},
+		{"topics", topicCases},
+		{"fan-outs", fanoutCases},
 		{"projects and secrets", projectCases},
 		{"OAuth", oauthCases},
 		{"presence", presenceCases},
