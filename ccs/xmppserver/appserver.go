@@ -10,25 +10,25 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// appServer is the role of a session with an app server: it sends downstream messages, and gets upstream messages
-// and receipts.
+// appServer is the role of a session with an app server, which sends downstream messages and gets
+// upstream messages and receipts.
 type appServer struct {
-	// Static after beAppServer.
+	// These fields do not change after beAppServer.
 	s *session
 	received[stanza.Downstream]
 	rules    stanza.Rules
 	receipts *feed
 
-	in      stanza.Inbound // owned by readLoop: decoded last
+	in      stanza.Inbound // owned by readLoop: the stanza decoded last
 	results []ccs.Result   // owned by serveLoop
 }
 
 const (
 	receiptWindow  = 100 // CCS 4.2
-	receiptResends = 3   // CCS 3.5: a few times
+	receiptResends = 3   // a few times (CCS 3.5)
 )
 
-// beAppServer gives the session its role.
+// beAppServer makes the session's peer an app server.
 func (s *session) beAppServer() {
 	p := s.srv.router.Profile()
 	a := &appServer{s: s, rules: p.Payload}
@@ -73,7 +73,7 @@ func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {
 		m, res := &batch[i], &a.results[i]
 		from := m.To
 		if from == "" {
-			from = m.Condition // the ack of a condition names it (CCS 3.2)
+			from = m.Condition // the ack of a condition names the condition (CCS 3.2)
 		}
 		if res.Refusal == nil {
 			s.accepted++
@@ -87,7 +87,7 @@ func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {
 	return out, load{len(batch), bytes}
 }
 
-// acknowledge implements role. A receipt's ack comes with its prefix or without (CCS 3.4).
+// acknowledge implements role. The ack of a receipt comes with or without the prefix (CCS 3.4).
 func (a *appServer) acknowledge(id, to string) bool {
 	return a.s.messages().acknowledge(id, to) || a.receipts.acknowledge(id, to) || a.receipts.acknowledge(stanza.ReceiptPrefix+id, to)
 }
@@ -99,8 +99,8 @@ func (a *appServer) appendUpstream(out []byte, o *offered) []byte {
 	})
 }
 
-// addressee is the bare address that the device used, if it is one of the two that Google's service had
-// (CCS 3.1).
+// addressee returns the bare address that the device used, if it is one of the two of Google's
+// service (CCS 3.1).
 func (a *appServer) addressee(to string) string {
 	for _, domain := range [...]string{"gcm.googleapis.com", "fcm.googleapis.com"} {
 		if local, ok := strings.CutSuffix(to, "@"+domain); ok && local == a.s.user {

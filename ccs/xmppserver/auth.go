@@ -14,43 +14,43 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// credentials is what a login says.
+// credentials are the fields of a login.
 type credentials struct {
 	mechanism string
-	user      string // authcid, with a domain or without
+	user      string // authcid, with or without a domain
 	key       string // API key, access token or security token
-	identity  string // authzid, "" for none
+	identity  string // authzid, or ""
 
-	sender ccs.SenderID // that user names, "" before that is known
+	sender ccs.SenderID // the sender that user names, or "" until that is known
 }
 
-// name is the user without the domain.
+// name returns the user without the domain.
 func (cred *credentials) name() string {
 	name, _, _ := strings.Cut(cred.user, "@")
 	return name
 }
 
-// domain is that of the user, "" if it has none.
+// domain returns the domain of the user, or "".
 func (cred *credentials) domain() string {
 	_, domain, _ := strings.Cut(cred.user, "@")
 	return strings.ToLower(domain)
 }
 
-// check decides over a credential. The peer learns the condition alone; the log learns which part was
-// wrong, for that is what people could not find out (CCS 10.2 no. 2).
+// check checks credentials. The peer learns only the condition. The log says which part was wrong,
+// because people could not find that out (CCS 10.2 no. 2).
 func (c *conn) check(ctx context.Context, cred *credentials) (failure string) {
 	if c.srv.throttle.blocked(c.address()) {
 		return c.refuse(cred, failTemporary, "too many failed logins from the address")
 	}
-	// A client that sends no domain has named it when it opened the stream.
+	// A client that sends no domain has named one when it opened the stream.
 	if strings.EqualFold(cmp.Or(cred.domain(), c.from), c.srv.opts.DeviceDomain) {
 		return c.checkDevice(ctx, cred)
 	}
 	return c.checkSender(ctx, cred)
 }
 
-// refuse logs why a login is refused. Of what the peer said only a sender ID is logged: clients take one field for
-// another, so that any other may be a secret.
+// refuse logs why a login is refused. Of the peer's fields it logs only a sender ID: clients mix
+// fields up, so any other may be a secret.
 func (c *conn) refuse(cred *credentials, condition, reason string, fields ...zap.Field) string {
 	if cred.sender != "" {
 		fields = append(fields, zap.String("sender", string(cred.sender)))
@@ -59,7 +59,7 @@ func (c *conn) refuse(cred *credentials, condition, reason string, fields ...zap
 	return condition
 }
 
-// failedFor refuses a login of an account that has been told apart from others.
+// failedFor refuses a login for an account that is known.
 func (c *conn) failedFor(ctx context.Context, cred *credentials, account store.Key, err error) string {
 	c.srv.throttle.failed(c.address(), account)
 	c.srv.throttle.delay(ctx, account)
@@ -95,7 +95,7 @@ func (c *conn) checkSender(ctx context.Context, cred *credentials) (failure stri
 		return c.refuse(cred, failTemporary, "too many connections of the sender", zap.Int("limit", c.srv.opts.MaxPerSender))
 	}
 	c.sender, c.user, c.domain = sender, string(sender), c.srv.opts.Domain
-	// The bound address keeps the two domains that Google's did (CCS 1.7).
+	// The bound address keeps the two domains that Google's service kept (CCS 1.7).
 	if d := cred.domain(); d == "gcm.googleapis.com" || d == "fcm.googleapis.com" {
 		c.domain = d
 	}
@@ -105,8 +105,8 @@ func (c *conn) checkSender(ctx context.Context, cred *credentials) (failure stri
 	return ""
 }
 
-// checkDevice takes the identity that check-in gave a device (DEV 2.4). The mechanism does not matter: each
-// carries a password.
+// checkDevice checks the identity that check-in gave a device (DEV 2.4). Every mechanism works,
+// because each carries a password.
 func (c *conn) checkDevice(ctx context.Context, cred *credentials) (failure string) {
 	device, err := ccs.ParseDeviceID(cred.name())
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *conn) checkDevice(ctx context.Context, cred *credentials) (failure stri
 	}
 	token, err := strconv.ParseUint(cred.key, 10, 64)
 	if err != nil {
-		err = ccs.ErrUnknownDevice // and nothing of the token itself in the log
+		err = ccs.ErrUnknownDevice // keeps the token itself out of the log
 	} else {
 		err = c.srv.router.Authenticate(ctx, uint64(device), token)
 	}

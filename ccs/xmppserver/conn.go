@@ -21,34 +21,34 @@ import (
 
 // conn is one connection, from accept to close.
 type conn struct {
-	// Static after newConn.
+	// These fields do not change after newConn.
 	srv *Server
 	tcp net.Conn
 
-	// Owned by the goroutine in serve; the session's readLoop takes in over.
+	// Owned by the goroutine in serve, later by the session's readLoop.
 	log    *zap.Logger
-	eager  *eagerconn.Conn // under nc
+	eager  *eagerconn.Conn // below nc
 	nc     *tls.Conn
 	in     *stanza.Reader
-	from   string       // what our stream header says
-	opened bool         // our stream header has been written
-	sender ccs.SenderID // of an app server that has logged in, else ""
-	device ccs.DeviceID // of a device that has, else 0
+	from   string       // from attribute of our stream header
+	opened bool         // our stream header is written
+	sender ccs.SenderID // set after the login of an app server
+	device ccs.DeviceID // set after the login of a device
 	user   string       // local part of the bound address
 	domain string       // and its domain
-	jid    string       // bound address, "" before
+	jid    string       // bound address, or ""
 	limits store.Limits
-	broken bool // a write has failed, so that nothing can be written any more
+	broken bool // a write has failed, so nothing more can be written
 
 	mu       sync.Mutex
-	lastWord time.Time // no write may go on for longer; zero while there is no end in sight
-	who      principal // set once logged in
+	lastWord time.Time // deadline of every write; zero for none
+	who      principal // set after login
 	draining bool
 	session  *session // nil before bind
 	cancel   context.CancelCauseFunc
 }
 
-// principal is the sender that a connection speaks for, and by which right.
+// principal is the sender of a connection's login, and the grant of that.
 type principal struct {
 	sender ccs.SenderID
 	keyID  string
@@ -76,8 +76,8 @@ func newConn(s *Server, tcp net.Conn, log *zap.Logger) *conn {
 	}
 }
 
-// drain ends the connection the friendly way; one that is not bound yet has nothing to lose. False if it
-// is doing so already.
+// drain drains the connection. A connection that is not bound yet is closed, because it can lose
+// nothing. drain returns false if the connection was draining already.
 func (c *conn) drain() bool {
 	c.mu.Lock()
 	already, bound, cancel := c.draining, c.session, c.cancel
@@ -93,7 +93,7 @@ func (c *conn) drain() bool {
 	return !already
 }
 
-// begin makes the connection known to drain.
+// begin makes drain able to end the connection.
 func (c *conn) begin(cancel context.CancelCauseFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,7 +103,7 @@ func (c *conn) begin(cancel context.CancelCauseFunc) {
 	}
 }
 
-// bound makes the session known to drain.
+// bound makes drain able to drain the session.
 func (c *conn) bound(s *session) {
 	c.mu.Lock()
 	c.session = s
@@ -125,7 +125,7 @@ func (c *conn) serve(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { c.tcp.SetReadDeadline(longAgo) })
 	defer stop()
 	if t := listener.TCP(c.tcp); t != nil {
-		// Dead peers are found by the kernel: clients of the time never answer pings (CCS 1.9).
+		// The kernel finds dead peers, because clients of that time never answer pings (CCS 1.9).
 		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})
 	}
 	c.eager = eagerconn.New(c.tcp)
@@ -133,14 +133,15 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.eager.Discharge()
 	c.nc = tls.Server(c.eager, c.srv.opts.TLS)
 	if err := c.nc.HandshakeContext(ctx); err != nil {
-		// Plain XMPP on a TLS port ends here too: STARTTLS is not offered (CCS 1.2).
+		// A peer that speaks plain XMPP on a TLS port ends here too: STARTTLS is not offered
+		// (CCS 1.2).
 		c.log.Info("TLS handshake failed", zap.Error(err))
 		return
 	}
 	c.eager.Discharge()
 	c.nc.SetDeadline(accepted.Add(c.srv.opts.AuthTimeout))
 	if ctx.Err() != nil {
-		c.nc.SetReadDeadline(longAgo) // the deadline above came after the end
+		c.nc.SetReadDeadline(longAgo) // the deadline above was set after the end
 	}
 	c.in = stanza.NewReader(c.nc, stanza.BeforeBind)
 	err := c.negotiate(ctx)
@@ -161,18 +162,18 @@ func (c *conn) serve(ctx context.Context) {
 	c.hangUp()
 }
 
-// maxBeforeBind is how many bytes a peer may send in its handshake, or after it until it has bound an address. Clients
-// need two thousand.
+// maxBeforeBind is how many bytes a peer may send in its handshake, and after that until it has
+// bound an address. Clients need about two thousand.
 const maxBeforeBind = 128 << 10
 
-// longAgo as a deadline unblocks a read at once.
+// longAgo is a deadline that unblocks a read at once.
 var longAgo = time.Unix(1, 0)
 
 // farewellTimeout bounds the last write to a peer.
 const farewellTimeout = 2 * time.Second
 
-// farewell tells the peer why its stream ends: with a stream error where it broke a rule, with a plain
-// end where it closed itself (CCS 1.10).
+// farewell tells the peer why its stream ends: with a stream error if the peer broke a rule, with a
+// plain end if the peer closed it (CCS 1.10).
 func (c *conn) farewell(err error) {
 	var b []byte
 	if !c.opened {
@@ -194,7 +195,7 @@ func (c *conn) farewell(err error) {
 	}
 }
 
-// setWriteDeadline sets the deadline of the next write, which is not to outlast the connection's own.
+// setWriteDeadline sets the deadline of the next write, at most the connection's own.
 func (c *conn) setWriteDeadline(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,8 +205,8 @@ func (c *conn) setWriteDeadline(t time.Time) {
 	c.nc.SetWriteDeadline(t)
 }
 
-// endWrites has every write end within a time, the one under way included: a peer that does not read must
-// not hold up the end of the server.
+// endWrites makes every write end within the given time, including a running one. A peer that does
+// not read must not delay the end of the server.
 func (c *conn) endWrites(within time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -216,7 +217,7 @@ func (c *conn) endWrites(within time.Duration) {
 	}
 }
 
-// condition is the stream error that an end means to the peer; false if it means a plain end.
+// condition returns the stream error for the end of a connection, or false for a plain end.
 func condition(err error) (stream.Error, bool) {
 	var cond stream.Error
 	var broken *stanza.StreamError
@@ -233,7 +234,8 @@ func condition(err error) (stream.Error, bool) {
 	case errors.Is(err, ccs.ErrWrongKey):
 		return stream.NotAuthorized, true
 	case errors.Is(err, store.ErrUnavailable):
-		return stream.ResourceConstraint, true // and not that something is broken: the client shall try again
+		// The client should try again, so this is not internal-server-error.
+		return stream.ResourceConstraint, true
 	case errors.Is(err, errSlowReader), errors.Is(err, eagerconn.ErrTooMuch):
 		return stream.PolicyViolation, true
 	case errors.Is(err, eagerconn.ErrNoRoom):
@@ -246,14 +248,14 @@ func condition(err error) (stream.Error, bool) {
 	return stream.InternalServerError, true
 }
 
-// lingerTimeout and lingerBytes bound what is read of a peer after the end of our side.
+// lingerTimeout and lingerBytes bound how much is read from a peer after our side has ended.
 const (
 	lingerTimeout = time.Second
 	lingerBytes   = 1 << 20
 )
 
-// hangUp closes our side and reads what the peer still sends, for a moment: closing with unread bytes
-// would reset the connection and take our last words with it.
+// hangUp closes our side and reads for a moment what the peer still sends. Closing with unread
+// bytes would reset the connection, and the peer would lose our last bytes.
 func (c *conn) hangUp() {
 	if c.broken || c.nc.CloseWrite() != nil {
 		return

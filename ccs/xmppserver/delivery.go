@@ -14,67 +14,73 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// feed is one queue that a session empties into its stream: the peer's messages, or an app server's receipts.
-// Each has its own window, so that a client that never acknowledges receipts, as many do, still gets messages
-// (CCS 3.5).
+// feed is a queue that a session empties into its stream: the peer's messages, or an app server's
+// receipts. Each feed has its own window. So a client that never acknowledges receipts, as many do
+// not, still gets messages (CCS 3.5).
 type feed struct {
-	// Static after attach.
-	name     string // what the log calls the entries
-	router   *ccs.Router
-	key      store.Key
-	join     func(context.Context, store.Key, feedHandle) (ccs.Mailbox, error) // attaches the feed to its queue
-	box      ccs.Mailbox
-	shared   *ccs.SharedMailbox           // box, where other connections may empty the queue too; nil for a device's
+	// These fields do not change after attach.
+	name   string // name of the entries in the log
+	router *ccs.Router
+	key    store.Key
+	// join attaches the feed to its queue.
+	join func(context.Context, store.Key, feedHandle) (ccs.Mailbox, error)
+	box  ccs.Mailbox
+	// shared is box if other connections may empty the queue too, or nil for a device's queue.
+	shared   *ccs.SharedMailbox
 	window   *flowcontrol.Window          // offered and not acknowledged (CCS 4.2)
-	held     *flowcontrol.Account         // bytes of that
-	signal   func()                       // tells serveLoop that there is something to do
-	tick     func()                       // tells it to look for what is due to be sent again
-	id       func(d *ccs.Delivery) string // the message_id on the wire
+	held     *flowcontrol.Account         // bytes of those
+	signal   func()                       // wakes serveLoop
+	tick     func()                       // makes serveLoop look for messages to resend
+	id       func(d *ccs.Delivery) string // message_id on the wire
 	write    func(b []byte, o *offered) []byte
-	resends  int // how often an entry is sent again before it is given up; negative for no limit
+	resends  int // limit of resends before the entry is given up; negative for no limit
 	firstGap time.Duration
 	log      *zap.Logger
 
-	settling sync.Mutex // one settle at a time; may be held over a call of the store, and never taken under mu
-	spare    finished   // memory for acked; under settling
+	// One settle runs at a time. The lock may be held over a call of the store, and is never taken
+	// under mu.
+	settling sync.Mutex
+	spare    finished // memory for acked; guarded by settling
 
 	// Owned by serveLoop.
 	offeredTotal int
 
-	// Shared.
+	// Shared by both goroutines.
 	wakeUp  atomic.Bool  // the queue may have more
-	starved atomic.Bool  // it may, but no slot was free
-	phantom atomic.Bool  // the peer does not seem to be there: others have its messages
-	size    atomic.Int64 // of the largest entry in the last batch
-	lastAck atomic.Int64 // when an ack last came, in Unix nanoseconds by the clock of the router; at first when the feed began
+	starved atomic.Bool  // the queue may have more, but no slot was free
+	phantom atomic.Bool  // the peer seems to be gone, and other connections have its messages
+	size    atomic.Int64 // size of the largest entry in the last batch
+	// lastAck is the time of the last ack, or of the feed's start, in Unix nanoseconds by the
+	// router's clock.
+	lastAck atomic.Int64
 
-	late atomic.Bool // what the store could not forget is to be tried again
+	late atomic.Bool // try again to forget what the store could not forget
 
 	mu          sync.Mutex          // never held over I/O
 	acked       finished            // since the last settle
-	outstanding map[string]*offered // by id, the first of those that have it
+	outstanding map[string]*offered // by message_id: the first entry with it
 }
 
-// finished is deliveries that the peer has acknowledged.
+// finished collects deliveries that the peer has acknowledged.
 type finished struct {
 	ccs.Finished
-	freed load // what they took
+	freed load // the slots and bytes that they used
 }
 
-// offered is a delivery that this connection carries and that is not acknowledged.
+// offered is a delivery that was written to this connection and is not acknowledged.
 type offered struct {
 	ccs.Delivery
-	id   string   // on the wire
-	next *offered // the one with the same id that was sent after it
+	id   string   // message_id on the wire
+	next *offered // the next one that was sent with the same message_id
 }
 
 const (
 	claimBatch    = 256 // entries taken from the store at a time
 	claimRetry    = time.Second
-	attachTimeout = 15 * time.Second // for an older session of a device to end
+	attachTimeout = 15 * time.Second // for the older session of a device to end
 )
 
-// attach opens the feed of a queue. wakeable says whether the session takes anything new.
+// attach attaches the feed to its queue. wakeable reports whether the session takes new messages.
 func (f *feed) attach(ctx context.Context, wakeable func() bool, end func(error)) error {
 	f.outstanding = make(map[string]*offered)
 	f.lastAck.Store(f.router.Now().UnixNano())
@@ -86,11 +92,11 @@ func (f *feed) attach(ctx context.Context, wakeable func() bool, end func(error)
 	}
 	f.box = box
 	f.shared, _ = box.(*ccs.SharedMailbox)
-	f.wakeUp.Store(true) // what waited while nobody was there
+	f.wakeUp.Store(true) // entries may wait already
 	return nil
 }
 
-// feedHandle is what the router knows of a feed's session.
+// feedHandle is a feed as a session for the router.
 type feedHandle struct {
 	f        *feed
 	wakeable func() bool
@@ -122,15 +128,15 @@ func (f *feed) wake() bool {
 	return true
 }
 
-// starve notes that the feed is to be woken by the next slot that comes free. False if none is free still;
-// true if one came free meanwhile, and the note is taken back.
+// starve makes the next free slot wake the feed. It returns false if none is free, or true if a
+// slot came free before that took effect.
 func (f *feed) starve() bool {
 	f.starved.Store(true)
 	return f.free() > 0 && f.starved.CompareAndSwap(true, false)
 }
 
-// free is how many entries may be offered. The bytes of the next ones are guessed from those of the last: an entry's
-// size is known only when it is claimed. A feed that holds nothing may always have one.
+// free returns how many entries may be offered. It estimates their size from the last batch,
+// because the size of an entry is known only after the claim. An empty feed may always offer one.
 func (f *feed) free() int {
 	n := f.window.Free()
 	if n == 0 {
@@ -143,11 +149,11 @@ func (f *feed) free() int {
 	return min(n, max(1, int(room/max(f.size.Load(), minSize))))
 }
 
-// minSize is the least that an entry is taken for, before the first too.
+// minSize is the smallest size that free assumes for an entry, and its first estimate.
 const minSize = 512
 
-// offer claims entries, as many as the window has room for, and appends them to out. More says that the
-// queue is not known to be empty.
+// offer claims as many entries as the window has room for, and appends them to out. more says that
+// the queue may have further entries.
 func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	if f.phantom.Load() || !f.wakeUp.Swap(false) {
 		return out, false
@@ -198,9 +204,9 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 	return out, false
 }
 
-// resend appends what was not acknowledged for too long, and gives up what has expired or was sent often enough
-// (CCS 3.5, 4.3). A message with TTL 0 was for then or never. It returns when the next message is due, if that is
-// before next.
+// resend appends messages that were unacknowledged for too long. It gives up messages that have
+// expired or were sent often enough (CCS 3.5, 4.3), and those with TTL 0, which are delivered now
+// or never. It returns when the next message is due, or next if that is earlier.
 func (f *feed) resend(ctx context.Context, out []byte, now, next time.Time) ([]byte, time.Time) {
 	var gone finished
 	told := f.box.Offers()
@@ -237,20 +243,21 @@ func (f *feed) resend(ctx context.Context, out []byte, now, next time.Time) ([]b
 	return out, next
 }
 
-// phantomAfter is how long a full window may stay without an ack before the messages go to another connection
-// (CCS 4.4).
+// phantomAfter returns how long a full window may stay without an ack before the messages go to
+// another connection (CCS 4.4).
 func (f *feed) phantomAfter() time.Duration { return f.firstGap }
 
-// checkPhantom moves the messages of a peer that has left its whole window unacknowledged for too long over to
-// the sender's other connections, if there are any: its process may be gone while TCP lives on (CCS 4.4).
-// Some may be delivered twice, which the contract permits. It reports whether they were moved.
+// checkPhantom detects a peer that left its whole window unacknowledged for too long: its process
+// may be gone while TCP lives on (CCS 4.4). It moves the messages to the sender's other
+// connections, if there are any, and reports whether it did. Some messages may be delivered twice,
+// which the contract permits.
 func (f *feed) checkPhantom(now time.Time) bool {
 	if f.shared == nil {
 		return false
 	}
 	if f.phantom.Load() {
 		if !f.shared.Shared() {
-			f.revive() // nobody else is left
+			f.revive() // no other connection is left
 		}
 		return false
 	}
@@ -270,7 +277,7 @@ func (f *feed) checkPhantom(now time.Time) bool {
 		}
 	}
 	if newest.After(last) {
-		last = newest // the window has not been full for longer
+		last = newest // the window was not full before that
 	}
 	silent := now.Sub(last)
 	if silent >= f.phantomAfter() {
@@ -287,7 +294,7 @@ func (f *feed) checkPhantom(now time.Time) bool {
 	return true
 }
 
-// revive lets a feed whose peer has shown itself have messages again.
+// revive makes the feed offer messages again, because its peer has sent something.
 func (f *feed) revive() {
 	f.lastAck.Store(f.router.Now().UnixNano())
 	if f.phantom.CompareAndSwap(true, false) {
@@ -296,8 +303,9 @@ func (f *feed) revive() {
 	}
 }
 
-// acknowledge takes an ack for an entry that this connection carries. Devices choose the ids, so that two
-// may have chosen the same: then to decides (CCS 3.4). False if there is none.
+// acknowledge handles an ack for an entry that was written to this connection, and returns false if
+// there is none. Devices choose the IDs, so two entries may have the same; then to decides
+// (CCS 3.4).
 func (f *feed) acknowledge(id, to string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -317,7 +325,7 @@ func (f *feed) acknowledge(id, to string) bool {
 	return true
 }
 
-// note puts o behind those that have its id. To be called with mu held, as strike.
+// note appends o to the entries with its ID. The caller must hold f.mu.
 func (f *feed) note(o *offered) {
 	last := f.outstanding[o.id]
 	if last == nil {
@@ -330,7 +338,8 @@ func (f *feed) note(o *offered) {
 	last.next = o
 }
 
-// strike takes o from those that have the id. Who walks over these may go on from o.
+// strike removes o from the entries with the ID, and leaves o.next as it is. The caller must hold
+// f.mu.
 func (f *feed) strike(id string, o *offered) {
 	first := f.outstanding[id]
 	switch {
@@ -346,8 +355,9 @@ func (f *feed) strike(id string, o *offered) {
 	}
 }
 
-// settle lets the store forget what was acknowledged, and gives its slots back. It reports whether there was
-// any. What the store cannot forget now keeps its slots until it can, so that no more waits for it than the window has.
+// settle forgets the acknowledged entries in the store and frees their slots. It reports whether
+// there were any. Entries that the store cannot forget now keep their slots until it can. So never
+// more of them wait than the window has room for.
 func (f *feed) settle(ctx context.Context) bool {
 	f.settling.Lock()
 	defer f.settling.Unlock()
@@ -361,7 +371,7 @@ func (f *feed) settle(ctx context.Context) bool {
 		return false
 	}
 	if err != nil {
-		// Redelivered later: the peer meets it a second time, which the contract permits.
+		// They are delivered again later, which the contract permits.
 		f.router.StoreFailed(f.log, "forget acknowledged messages", err, zap.Int("messages", d.Entries()))
 	}
 	freed := d.freed
@@ -379,7 +389,7 @@ func (f *feed) settle(ctx context.Context) bool {
 	return true
 }
 
-// keep has what could not be forgotten forgotten later, with what is acknowledged until then.
+// keep puts back entries that could not be forgotten, so that a later settle forgets them.
 func (f *feed) keep(d finished) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -390,13 +400,14 @@ func (f *feed) keep(d finished) {
 	time.AfterFunc(claimRetry, func() { f.late.Store(true); f.signal() })
 }
 
-// give frees what entries held.
+// give frees the slots and bytes of entries.
 func (f *feed) give(l load) {
 	f.held.Sub(l.bytes)
 	f.window.Give(l.messages)
 }
 
-// recheck wakes a feed that had no room for want of memory of the whole process, which may be there now.
+// recheck wakes a feed that had no room because the process was out of message memory, if there is
+// room now.
 func (f *feed) recheck() {
 	if f.free() > 0 && f.starved.CompareAndSwap(true, false) {
 		f.wakeUp.Store(true)

@@ -11,15 +11,16 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// device is the role of a session with a device: it gets downstream messages, and sends upstream messages.
+// device is the role of a session with a device, which gets downstream messages and sends upstream
+// messages.
 type device struct {
 	s *session
 	received[ccs.Upstream]
 
-	in stanza.FromDevice // owned by readLoop: decoded last
+	in stanza.FromDevice // owned by readLoop: the stanza decoded last
 }
 
-// beDevice gives the session its role.
+// beDevice makes the session's peer a device.
 func (s *session) beDevice() {
 	d := &device{s: s}
 	s.role = d
@@ -38,7 +39,7 @@ func (d *device) decode(payload []byte) (head, error) {
 	return head{typ: d.in.Type, to: d.in.To, hasTo: d.in.HasTo, id: d.in.Upstream.MessageID}, err
 }
 
-// keep implements role. The message_id is what repeats are known by, as on Android (DEV 10).
+// keep implements role. The message_id identifies repeats, as on Android (DEV 10).
 func (d *device) keep() {
 	m := &d.in.Upstream
 	d.batch = append(d.batch, ccs.Upstream{
@@ -47,7 +48,7 @@ func (d *device) keep() {
 	})
 }
 
-// route implements role. An ack says that the message is stored, or a send_error for it.
+// route implements role. An ack means that the message is stored, or that a send_error for it is.
 func (d *device) route(ctx context.Context, out []byte) ([]byte, load) {
 	batch, bytes := d.swap()
 	if len(batch) == 0 {
@@ -71,8 +72,8 @@ func (d *device) route(ctx context.Context, out []byte) ([]byte, load) {
 // acknowledge implements role.
 func (d *device) acknowledge(id, to string) bool { return d.s.messages().acknowledge(id, to) }
 
-// messageID is the persistent id of an entry, the same as on MCS (DEV 7.2). What is never stored has none, and
-// gets an id for this connection.
+// messageID returns the persistent ID of an entry, the same as on MCS (DEV 7.2). A message that is
+// never stored has none, and gets an ID for this connection.
 func messageID(d *ccs.Delivery) string {
 	e := &d.Entry
 	if e.ID == 0 {
@@ -81,10 +82,10 @@ func messageID(d *ccs.Delivery) string {
 	return mcs.PersistentID(e.Accepted.UnixMicro(), uint64(e.ID))
 }
 
-// deletedFrom is the from of a deleted_messages marker: no sender's, as that of a receipt (CCS 3.5).
+// deletedFrom is the from of a deleted_messages marker. It is no sender, as in a receipt (CCS 3.5).
 const deletedFrom = "gcm.googleapis.com"
 
-// appendMessage writes an entry (DEV 9).
+// appendMessage appends the stanza of an entry (DEV 9).
 func (d *device) appendMessage(out []byte, o *offered) []byte {
 	m := stanza.ToDevice{
 		From: o.Message.From, MessageID: o.id, Category: o.Message.App, Subtype: o.Message.Subtype, CollapseKey: o.Message.CollapseKey,

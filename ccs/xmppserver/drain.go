@@ -2,7 +2,7 @@ package xmppserver
 
 import "time"
 
-// drain starts the end that loses nothing (CCS 3.7).
+// drain starts to drain the session (CCS 3.7).
 func (s *session) drain() {
 	s.mu.Lock()
 	s.draining = true
@@ -11,7 +11,8 @@ func (s *session) drain() {
 	s.endWrites(s.srv.opts.DrainMax)
 }
 
-// controlID is the message_id of a control message. Three clients do not look at JSON without one (CCS 3.7).
+// controlID returns the message_id of a control message. Three clients ignore JSON without one
+// (CCS 3.7).
 func (s *session) controlID() string {
 	if s.srv.opts.NoControlID {
 		return ""
@@ -19,8 +20,9 @@ func (s *session) controlID() string {
 	return "drain-" + randomHex(4)
 }
 
-// drainPause says whether a draining session is over: nothing is outstanding in either direction, but
-// not before DrainMin, and at DrainMax anyway. If it is not, the channel tells when to look again.
+// drainPause reports whether a draining session is done. It is done when nothing is outstanding in
+// either direction, but not before DrainMin, and at DrainMax anyway. Otherwise again tells when to
+// check again.
 func (s *session) drainPause() (again <-chan time.Time, done bool) {
 	if s.drainedAt.IsZero() {
 		return nil, false

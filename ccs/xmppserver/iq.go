@@ -16,8 +16,8 @@ type iq struct {
 	} `xml:",any"`
 }
 
-// answerIQ appends the reply to a request (CCS 1.7, 1.8). There is one to every get and set, never
-// silence; results and errors are not answered.
+// answerIQ appends the reply to a request (CCS 1.7, 1.8). Every get and set gets one; results and
+// errors get none.
 func (c *conn) answerIQ(b []byte, el *stanza.Element) ([]byte, error) {
 	if el.Type == "result" || el.Type == "error" {
 		return b, nil
@@ -55,8 +55,9 @@ func (c *conn) answerIQ(b []byte, el *stanza.Element) ([]byte, error) {
 	return c.appendIQError(b, el, 503, xstanza.Cancel, xstanza.ServiceUnavailable), nil
 }
 
-// appendIQ starts a reply. It mirrors the request's addressing: from is the request's to, and without one
-// there is neither from nor to, or some clients do not take the reply for theirs (CCS 1.7).
+// appendIQ starts a reply. It mirrors the request's addressing: from is the request's to. If the
+// request has no to, the reply has neither from nor to, or some clients would not recognise it as
+// theirs (CCS 1.7).
 func (c *conn) appendIQ(b []byte, el *stanza.Element, typ string, whole bool) []byte {
 	b = append(b, "<iq "...)
 	if el.To != "" {

@@ -11,9 +11,9 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// throttle slows down who fails to log in again and again (CCS 1.6). An address is turned away until its bucket
-// has filled again. An account, a sender or a device, is not, since strangers could keep it out so: the answers to its failures are
-// late, and a right key is let in at once.
+// throttle limits failed logins (CCS 1.6). An address is refused until its bucket refills. An
+// account, which is a sender or a device, is never refused, because strangers could lock it out
+// that way. Instead, the answers to its failures are delayed, and a right key is accepted at once.
 type throttle struct {
 	perAddress flowcontrol.Rate
 	addresses  *lru.Cache[string, *flowcontrol.Bucket]
@@ -21,27 +21,30 @@ type throttle struct {
 }
 
 const (
-	maxThrottled = 10_000 // addresses, and accounts, that are remembered; the least recent is forgotten
+	// maxThrottled is how many addresses, and accounts, are remembered. The least recent one is
+	// evicted.
+	maxThrottled = 10_000
 	failDelay    = 2 * time.Second
 )
 
-// perAccount is how many failures of one account are answered without delay.
+// perAccount is the rate of one account's failures that are answered without delay.
 var perAccount = flowcontrol.Rate{Every: time.Second, Burst: 100}
 
 func newThrottle(perAddress flowcontrol.Rate) *throttle {
 	t := &throttle{perAddress: perAddress}
-	t.addresses, _ = lru.New[string, *flowcontrol.Bucket](maxThrottled) // fails for a size below one alone
+	// New fails only for a size below one.
+	t.addresses, _ = lru.New[string, *flowcontrol.Bucket](maxThrottled)
 	t.accounts, _ = lru.New[store.Key, *flowcontrol.Bucket](maxThrottled)
 	return t
 }
 
-// blocked reports whether an address may not try now.
+// blocked reports whether an address must not try now.
 func (t *throttle) blocked(address string) bool {
 	b, ok := t.addresses.Get(address)
 	return ok && b.Empty(t.perAddress, time.Now())
 }
 
-// failed notes a failure; the account is zero where none was named.
+// failed counts a failure. account is zero if none was named.
 func (t *throttle) failed(address string, account store.Key) {
 	now := time.Now()
 	bucket(t.addresses, address).Take(t.perAddress, 1, now)
@@ -50,7 +53,7 @@ func (t *throttle) failed(address string, account store.Key) {
 	}
 }
 
-// delay holds back the answer to a failure of an account that has had too many.
+// delay delays the answer to a failure of an account that has had too many.
 func (t *throttle) delay(ctx context.Context, account store.Key) {
 	if b, ok := t.accounts.Get(account); !ok || !b.Empty(perAccount, time.Now()) {
 		return
@@ -64,13 +67,14 @@ func (t *throttle) delay(ctx context.Context, account store.Key) {
 func bucket[K comparable](of *lru.Cache[K, *flowcontrol.Bucket], key K) *flowcontrol.Bucket {
 	b := new(flowcontrol.Bucket)
 	if old, ok, _ := of.PeekOrAdd(key, b); ok {
-		of.Get(key) // it is in use
+		of.Get(key) // marks it as used
 		return old
 	}
 	return b
 }
 
-// address is the peer's without its port, and of an IPv6 address what one party has.
+// address returns the peer's address without the port. For IPv6 it is the network that one party
+// has.
 func (c *conn) address() string {
 	if a := admission.Addr(c.tcp.RemoteAddr()); a.IsValid() {
 		return admission.Network(a).String()

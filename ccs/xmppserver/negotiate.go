@@ -22,10 +22,10 @@ import (
 // errGivenUp ends a stream after too many failed logins.
 var errGivenUp = errors.New("too many failed logins")
 
-// maxLogins is how often a stream may try to log in: once more after a failure (CCS 1.6).
+// maxLogins is how often a stream may try to log in: a failure permits one more (CCS 1.6).
 const maxLogins = 2
 
-// negotiate takes a connection from its first byte to a bound address (CCS 1.3 to 1.7).
+// negotiate runs a connection from its first byte to a bound address (CCS 1.3 to 1.7).
 func (c *conn) negotiate(ctx context.Context) error {
 	if err := c.open(featuresSASL); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (c *conn) negotiate(ctx context.Context) error {
 	return c.bind()
 }
 
-// open reads a stream header and answers it: header and features in one write (CCS 1.11).
+// open reads a stream header and answers it, with header and features in one write (CCS 1.11).
 func (c *conn) open(features string) error {
 	before := c.opened
 	c.opened = false
@@ -60,7 +60,7 @@ func (c *conn) open(features string) error {
 		return fmt.Errorf("stream version %q: %w", h.Version, stream.UnsupportedVersion)
 	}
 	if h.SelfClosed {
-		// The first documents printed the header so (CCS 1.3): opened and closed at once.
+		// The first documents printed the header like this (CCS 1.3): opened and closed at once.
 		return fmt.Errorf("self-closed stream header: %w", errGivenUp)
 	}
 	c.opened = true
@@ -110,7 +110,7 @@ type saslElement struct {
 	Text      string `xml:",chardata"`
 }
 
-// The failures that a login can end with (CCS 1.6). Why it failed is for the log alone.
+// The failures of a login (CCS 1.6). Only the log says why it failed.
 const (
 	failAborted           = "aborted"
 	failIncorrectEncoding = "incorrect-encoding"
@@ -123,15 +123,17 @@ const (
 
 const mechanismPlain = "PLAIN"
 
-// mechanisms are what we offer. The two of Google's own carry the same three fields as PLAIN, and an access
-// token or the API key in the third: libraries that prefer them send the key they were given (CCS 1.6).
+// mechanisms are the SASL mechanisms that we offer. Google's own two carry the same three fields as
+// PLAIN, with an access token or the API key as the third. Libraries that prefer these two send the
+// key they were given (CCS 1.6).
 var mechanisms = map[string]sasl.Mechanism{
 	mechanismPlain:   sasl.Plain,
 	"X-OAUTH2":       {Name: "X-OAUTH2", Start: sasl.Plain.Start, Next: sasl.Plain.Next},
 	"X-GOOGLE-TOKEN": {Name: "X-GOOGLE-TOKEN", Start: sasl.Plain.Start, Next: sasl.Plain.Next},
 }
 
-// login runs one SASL exchange that el begins. It returns the failure to tell the peer, "" for success.
+// login runs the SASL exchange that el begins. It returns the failure to tell the peer, or "" for
+// success.
 func (c *conn) login(ctx context.Context, el *stanza.Element) (failure string, err error) {
 	var auth saslElement
 	switch el.Local {
@@ -150,7 +152,7 @@ func (c *conn) login(ctx context.Context, el *stanza.Element) (failure string, e
 		return failInvalidMechanism, nil
 	}
 	if strings.TrimSpace(auth.Text) == "" {
-		// No initial response: ask for it.
+		// Ask for the missing initial response.
 		if err := c.write([]byte(saslEmpty)); err != nil {
 			return "", err
 		}
@@ -189,8 +191,8 @@ func (c *conn) login(ctx context.Context, el *stanza.Element) (failure string, e
 	return failure, nil
 }
 
-// decodeBase64 strips all white space first: the documentation's own sample is folded (CCS 1.6). A lone
-// "=" is the empty response.
+// decodeBase64 strips all white space first, because the documentation's own sample is folded
+// (CCS 1.6). A lone "=" is the empty response.
 func decodeBase64(s string) ([]byte, bool) {
 	s = strings.Join(strings.Fields(s), "")
 	if s == "=" {
@@ -203,8 +205,8 @@ func decodeBase64(s string) ([]byte, bool) {
 	return b, err == nil
 }
 
-// bind answers requests until one has bound an address. Some clients ask for the session before (CCS 1.7);
-// anything else has to wait (CCS 1.8).
+// bind answers requests until one has bound an address. Some clients ask for the session first
+// (CCS 1.7). Any other request must wait (CCS 1.8).
 func (c *conn) bind() error {
 	var el stanza.Element
 	for c.jid == "" {
@@ -220,7 +222,7 @@ func (c *conn) bind() error {
 		}
 		who := c.principal()
 		who.jid = c.jid
-		c.identify(who) // before the peer can tell anybody its address
+		c.identify(who) // before the peer can tell others its address
 		if err := c.write(reply); err != nil {
 			return err
 		}
@@ -229,11 +231,11 @@ func (c *conn) bind() error {
 	return nil
 }
 
-// maxResource is how much of a requested resource is kept (CCS 1.7).
+// maxResource is the kept length of a requested resource (CCS 1.7).
 const maxResource = 512
 
-// newJID makes the bound address: the resource as requested and eight random digits, so that connections
-// of one sender never get in each other's way (CCS 1.7).
+// newJID returns the bound address: the requested resource and eight random digits, so that two
+// connections of one sender never have the same (CCS 1.7).
 func (c *conn) newJID(resource string) string {
 	if len(resource) > maxResource {
 		resource = resource[:maxResource]
@@ -243,13 +245,13 @@ func (c *conn) newJID(resource string) string {
 	}
 	suffix := randomHex(4)
 	j, err := jid.New(c.user, c.domain, resource+suffix)
-	if err != nil { // a resource that no address may have: go without
+	if err != nil { // the resource is not valid in an address: leave it out
 		return c.user + "@" + c.domain + "/" + suffix
 	}
 	return j.String()
 }
 
-// decode reads a small whole element, off the hot path.
+// decode decodes a small whole element, outside the hot path.
 func decode(el *stanza.Element, v any) error {
 	d := xml.NewDecoder(bytes.NewReader(el.Raw))
 	d.DefaultSpace = nsClient

@@ -18,8 +18,8 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// readLoop reads elements until the stream or the session ends, and returns why. It hands over what it
-// has whenever the next element would have to be waited for.
+// readLoop reads elements until the stream or the session ends, and returns why. Before it waits
+// for the next element, it passes on what it has.
 func (s *session) readLoop(ctx context.Context) error {
 	defer s.handOver(ctx)
 	defer s.eager.EndTurn()
@@ -44,13 +44,13 @@ func (s *session) readLoop(ctx context.Context) error {
 			return err
 		}
 		if el.Local != "iq" {
-			s.enableDelivery() // after its answer is on the way
+			s.enableDelivery() // after its answer is queued
 		}
 	}
 }
 
-// limitWait gives the next read a deadline if a stanza has begun: what a peer begins and does not end would hold its
-// buffer for ever. Between stanzas a peer may be silent for as long as it likes.
+// limitWait sets a deadline for the next read if a stanza has begun, because an unfinished stanza
+// would hold its buffer forever. Between stanzas a peer may be silent for any time.
 func (s *session) limitWait(ctx context.Context) {
 	if part := s.in.Buffered(); part != s.part {
 		s.srv.opts.Memory.Add(part - s.part)
@@ -71,11 +71,11 @@ func (s *session) limitWait(ctx context.Context) {
 	s.deadline = deadline
 	s.nc.SetReadDeadline(deadline)
 	if ctx.Err() != nil {
-		s.nc.SetReadDeadline(longAgo) // the deadline above came after the end
+		s.nc.SetReadDeadline(longAgo) // the deadline above was set after the end
 	}
 }
 
-// handle deals with one element (CCS 1.8).
+// handle handles one element (CCS 1.8).
 func (s *session) handle(ctx context.Context, el *stanza.Element) error {
 	if el.Space == nsClient {
 		switch el.Local {
@@ -84,7 +84,7 @@ func (s *session) handle(ctx context.Context, el *stanza.Element) error {
 		case "presence":
 			return nil
 		case "iq":
-			s.handOver(ctx) // whoever has the answer may rely on the acks that went before it
+			s.handOver(ctx) // the answer implies that earlier acks were handled
 			if el.ChildSpace == nsSession {
 				s.settling.Reset(settleTime)
 			}
@@ -115,7 +115,7 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 	n := int64(len(el.Raw))
 	switch slotErr := s.acquireSlot(ctx, n); {
 	case slotErr == errOverrun:
-		// The answer takes no slot: how many may wait is bounded by reply.
+		// The answer takes no slot; reply bounds how many may wait.
 		refusal := &ccs.Refusal{Reason: ccs.WindowExceeded, Detail: strconv.Itoa(s.window.Size())}
 		return s.reply(ctx, s.appendNack(nil, m.to, m.id, refusal), load{})
 	case slotErr != nil:
@@ -132,11 +132,12 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 	return s.reply(ctx, s.appendNack(nil, m.to, m.id, err), load{1, n})
 }
 
-// errOverrun says that the client sent more than the window, where that is not waited for.
+// errOverrun says that the client sent more than the window, and that readLoop must not wait.
 var errOverrun = errors.New("window overrun")
 
-// acquireSlot takes a slot of the window for a message of n bytes, waiting while all are taken or the bytes are too many:
-// then nothing more is read (CCS 4.1). Slots and bytes come free by our own work, so that this ends.
+// acquireSlot takes a slot of the window for a message of n bytes. It waits while no slot is free
+// or too many bytes are held; nothing more is read then (CCS 4.1). The wait ends, because serveLoop
+// frees slots and bytes.
 func (s *session) acquireSlot(ctx context.Context, n int64) error {
 	for {
 		fits := s.fits(n)
@@ -156,7 +157,7 @@ func (s *session) acquireSlot(ctx context.Context, n int64) error {
 	}
 }
 
-// fits reports whether n more bytes may be held. While nothing is held any number may.
+// fits reports whether n more bytes may be held. If none are held, any number fits.
 func (s *session) fits(n int64) bool {
 	if n <= s.room {
 		return true
@@ -171,7 +172,8 @@ func (s *session) isDraining() bool {
 	return s.draining
 }
 
-// handOver gives serveLoop the messages that were decoded, and the store the acks. It ends the turn of reading.
+// handOver passes the decoded messages to serveLoop and the acks to the store. It ends the turn of
+// reading.
 func (s *session) handOver(ctx context.Context) {
 	s.eager.EndTurn()
 	bytes := s.kept
@@ -185,12 +187,12 @@ func (s *session) handOver(ctx context.Context) {
 		settled = f.settle(ctx) || settled
 	}
 	if settled && s.isDraining() {
-		s.signal() // perhaps that was the last
+		s.signal() // it may have been the last
 	}
 }
 
-// reply leaves an answer for serveLoop to write, which frees what it answers once it is written. While too much
-// waits, nothing more is read.
+// reply queues an answer for serveLoop, which frees the slots of answers once b is written. While
+// too much is queued, reply waits, and nothing more is read.
 func (s *session) reply(ctx context.Context, b []byte, answers load) error {
 	s.held.Add(answers.bytes)
 	for {
@@ -215,7 +217,7 @@ func (s *session) reply(ctx context.Context, b []byte, answers load) error {
 
 var errNoPayload = &stanza.Error{Code: stanza.InvalidJSON, Description: "InvalidJson: JSON_PARSING_ERROR : Missing gcm element"}
 
-// refuseStanza answers what cannot be laid to a message_id, with the peer's own payload (CCS 3.3).
+// refuseStanza answers a stanza without a usable message_id with the peer's own payload (CCS 3.3).
 func (s *session) refuseStanza(ctx context.Context, el *stanza.Element, why error) error {
 	text := why.Error()
 	if e, ok := why.(*stanza.Error); ok {
@@ -232,22 +234,22 @@ func (s *session) stanzaError(el *stanza.Element, code int, condition xstanza.Co
 	}
 }
 
-// wrongAckRate is how many wrong acks of a connection are answered.
+// wrongAckRate is the rate of wrong acks of a connection that are answered.
 var wrongAckRate = flowcontrol.Rate{Every: 100 * time.Millisecond, Burst: 100}
 
-// notOurs is what Google's server said of such an ack (CCS 3.3).
+// notOurs is the text of Google's server for such an ack (CCS 3.3).
 const notOurs = "Received acks for messages not sent over this connection"
 
-// acknowledge takes an ack, or a nack, which means the same here, for a message that this connection
-// carried (CCS 3.4). They are never answered themselves, unless they are wrong.
+// acknowledge handles an ack for a message that was written to this connection (CCS 3.4). A nack
+// counts as an ack here. An ack gets no answer unless it is wrong.
 func (s *session) acknowledge(ctx context.Context, el *stanza.Element, m head) error {
 	if !m.hasTo {
 		return s.reply(ctx, stanza.AppendNack(nil, "", m.id, stanza.BadAck, "Missing Required Field: to"), load{})
 	}
 	if !s.role.acknowledge(m.id, m.to) {
-		s.messages().revive() // perhaps of what was moved: somebody is there
+		s.messages().revive() // the ack may be for a moved message; the peer is alive
 		if !s.wrongAcks.Take(wrongAckRate, 1, time.Now()) {
-			return nil // a client that acks whatever it gets would go on for ever (CCS 3.4)
+			return nil // a client that acks every stanza would go on forever (CCS 3.4)
 		}
 		return s.reply(ctx, stanza.AppendStanzaError(nil, s.stanzaError(el, 406, xstanza.NotAcceptable, notOurs)), load{})
 	}

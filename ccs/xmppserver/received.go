@@ -2,18 +2,19 @@ package xmppserver
 
 import "sync"
 
-// received carries what the peer sends from readLoop to serveLoop, a batch at a time. The window bounds what is in
-// it.
+// received passes messages of the peer from readLoop to serveLoop in batches. The window bounds its
+// size.
 type received[M any] struct {
-	batch []M // owned by readLoop: decoded since the last hand-over
+	batch []M // owned by readLoop: decoded since the last handOver
 	taken []M // owned by serveLoop
 
 	mu      sync.Mutex
 	pending []M
-	bytes   int64 // of the stanzas that pending came in
+	bytes   int64 // of the stanzas with pending
 }
 
-// handOver gives serveLoop what readLoop has gathered, which came in so many bytes. It reports whether there was any.
+// handOver passes the messages of readLoop to serveLoop; their stanzas have so many bytes. It
+// reports whether there were any.
 func (b *received[M]) handOver(bytes int64) bool {
 	if len(b.batch) == 0 {
 		return false
@@ -31,7 +32,8 @@ func (b *received[M]) handOver(bytes int64) bool {
 	return true
 }
 
-// swap swaps out what was handed over, and says in how many bytes it came. It is the caller's until the next take.
+// swap returns the pending messages and the bytes of their stanzas. The messages belong to the
+// caller until the next swap.
 func (b *received[M]) swap() (_ []M, bytes int64) {
 	clear(b.taken)
 	b.mu.Lock()
@@ -41,7 +43,7 @@ func (b *received[M]) swap() (_ []M, bytes int64) {
 	return b.taken, bytes
 }
 
-// shrink gives up the memory of the last batches: the session is idle.
+// shrink frees the memory of the last batches, because the session is idle.
 func (b *received[M]) shrink() {
 	b.taken = nil
 	b.mu.Lock()

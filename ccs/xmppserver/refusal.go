@@ -8,7 +8,8 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// nacks is how a nack spells each reason (CCS 3.3, 8). "%s" stands for the detail of the refusal.
+// nacks holds the code and the description of each reason in a nack (CCS 3.3, 8). "%s" stands for
+// the refusal's detail.
 var nacks = map[ccs.Reason]struct {
 	code        stanza.Code
 	description string
@@ -41,8 +42,8 @@ var nacks = map[ccs.Reason]struct {
 	ccs.Internal:          {stanza.InternalServerError, "The message could not be stored"},
 }
 
-// nackOf returns what a nack says of an error: of what the stanza package has found wrong, or of a refusal of the
-// router. cause is what the log has to know of, nil where the peer is at fault.
+// nackOf returns the code and description of a nack for an error of package stanza or a refusal of
+// the router. cause is the error to log, or nil if the peer is at fault.
 func nackOf(err error) (code stanza.Code, description string, cause error) {
 	var malformed *stanza.Error
 	if errors.As(err, &malformed) {

@@ -19,7 +19,8 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// Options are what a Server may be told. The zero value of a field means its default; TLS is needed.
+// Options are the options of a Server. The zero value of a field means its default; TLS is
+// required.
 type Options struct {
 	TLS    *tls.Config
 	Logger *zap.Logger // default: none
@@ -28,21 +29,37 @@ type Options struct {
 	Domains      []string // further domains that their logins may name (CCS 1.6)
 	DeviceDomain string   // domain of devices' addresses; default device.gcm.googleapis.com
 
-	HandshakeTimeout time.Duration       // from accept to the end of the TLS handshake; default 10s (CCS 1.6)
-	AuthTimeout      time.Duration       // from accept to bind; default 30s (CCS 1.6)
-	StanzaTimeout    time.Duration       // from the first byte of a stanza to its last, after bind; default 60s
-	WriteTimeout     time.Duration       // for a peer to take what is written; default 30s (CCS 4.1)
-	KeepAlive        time.Duration       // without outbound traffic until a space is sent; default 60s (CCS 1.9)
-	ResendAfter      time.Duration       // until an unacknowledged message is sent again, doubling; default 60s (CCS 4.3)
-	DrainMin         time.Duration       // from the control message to the close, at least; default 1s (CCS 3.7)
-	DrainMax         time.Duration       // and at most; default 30s
-	RefuseOverrun    bool                // answer a message beyond the window with SERVICE_UNAVAILABLE instead of waiting; for tests of app servers (CCS 4.1)
-	NoControlID      bool                // leave message_id out of the control message, as Google did (CCS 3.7)
-	LoginBudget      *flowcontrol.Budget // bytes of all connections that are not bound; default 32 MiB
-	Memory           *flowcontrol.Budget // bytes of messages that all sessions hold; default 256 MiB
-	MaxConns         int                 // connections at a time, negotiating ones included; default 10000
-	MaxPerSender     int                 // logged-in connections of one sender; default 1000 (CCS 4.5)
-	FailedLogins     flowcontrol.Rate    // of one address; default one a second, 100 at once (CCS 1.6)
+	// HandshakeTimeout is from accept to the end of the TLS handshake; default 10s (CCS 1.6).
+	HandshakeTimeout time.Duration
+	AuthTimeout      time.Duration // from accept to bind; default 30s (CCS 1.6)
+	// StanzaTimeout is from the first byte of a stanza to its last, after bind; default 60s.
+	StanzaTimeout time.Duration
+	// WriteTimeout is how long a peer may take to read what is written; default 30s (CCS 4.1).
+	WriteTimeout time.Duration
+	// KeepAlive is how long nothing is written until a space is sent; default 60s (CCS 1.9).
+	KeepAlive time.Duration
+	// ResendAfter is how long a message stays unacknowledged until it is sent again. It doubles
+	// each time; default 60s (CCS 4.3).
+	ResendAfter time.Duration
+	// DrainMin is the shortest time from the control message to the close; default 1s (CCS 3.7).
+	DrainMin time.Duration
+	// DrainMax is the longest such time; default 30s.
+	DrainMax time.Duration
+	// RefuseOverrun answers a message beyond the window with SERVICE_UNAVAILABLE instead of
+	// waiting. It is for tests of app servers (CCS 4.1).
+	RefuseOverrun bool
+	// NoControlID leaves message_id out of the control message, as Google did (CCS 3.7).
+	NoControlID bool
+	// LoginBudget bounds the bytes of all connections that are not bound; default 32 MiB.
+	LoginBudget *flowcontrol.Budget
+	// Memory bounds the bytes of messages that all sessions hold; default 256 MiB.
+	Memory *flowcontrol.Budget
+	// MaxConns limits connections at a time, negotiating ones included; default 10000.
+	MaxConns int
+	// MaxPerSender limits the logged-in connections of one sender; default 1000 (CCS 4.5).
+	MaxPerSender int
+	// FailedLogins limits failures of one address; default one a second, 100 at once (CCS 1.6).
+	FailedLogins flowcontrol.Rate
 }
 
 func (o Options) withDefaults() Options {
@@ -89,8 +106,8 @@ var loginDomains = []string{
 	"gcm-preprod.googleapis.com", "gcm-staging.googleapis.com", "fcm-xmpp.googleapis.com",
 }
 
-// IsLoginDomain reports whether any app server may name a domain when it logs in, so that it cannot be that of
-// devices.
+// IsLoginDomain reports whether app servers may name the domain when they log in. Such a domain
+// cannot be that of devices.
 func IsLoginDomain(domain string) bool { return slices.Contains(loginDomains, strings.ToLower(domain)) }
 
 // Server serves app servers, and devices that use XMPP, on any number of listeners.
@@ -100,7 +117,7 @@ type Server struct {
 	log     *zap.Logger
 	domains map[string]bool
 
-	// ctx ends all connections at once, with its cause.
+	// ctx, when done, ends all connections, with its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	conns  *listener.Set[*conn]
@@ -112,7 +129,7 @@ type Server struct {
 	senders map[ccs.SenderID]int // logged-in connections
 }
 
-// New makes a server for a router.
+// New returns a server for a router.
 func New(router *ccs.Router, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{
@@ -135,18 +152,18 @@ func New(router *ccs.Router, o Options) *Server {
 	return s
 }
 
-// Logins is how many sessions have been opened since the start.
+// Logins returns how many sessions were opened since the start.
 func (s *Server) Logins() int64 { return s.logins.Load() }
 
-// Serve accepts plain connections from l, which TLS is spoken on, until the server ends. The two
-// environments of GCM share one message plane, so that name is for the log only (CCS 1.1).
+// Serve accepts plain connections from l and speaks TLS on them, until the server ends. name is
+// only for the log: the two environments of GCM share one message plane (CCS 1.1).
 func (s *Server) Serve(l net.Listener, name string) error {
 	log := s.log.With(zap.String("listener", name))
 	return s.conns.Serve(l, func(tcp net.Conn) *conn { return newConn(s, tcp, log) }, func(c *conn) listener.Next { c.serve(s.ctx); return nil })
 }
 
-// enter counts a login, unless the sender has as many connections as it may: its client is to back off,
-// and no older connection is ended for it (CCS 4.5).
+// enter counts a login, or returns false if the sender has its limit of connections. Then its
+// client must back off; no older connection ends for it (CCS 4.5).
 func (s *Server) enter(sender ccs.SenderID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +174,7 @@ func (s *Server) enter(sender ccs.SenderID) bool {
 	return true
 }
 
-// leave undoes enter; the sender is "" for a connection that never logged in.
+// leave undoes enter. sender is "" for a connection that never logged in.
 func (s *Server) leave(sender ccs.SenderID) {
 	if sender == "" {
 		return
@@ -169,15 +186,15 @@ func (s *Server) leave(sender ccs.SenderID) {
 	}
 }
 
-// Senders lists whoever is logged in.
+// Senders lists the senders with logged-in connections.
 func (s *Server) Senders() []ccs.SenderID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Keys(s.senders))
 }
 
-// DrainSome starts to drain the logged-in connections of a sender, "" for any, with a bound address,
-// "" for any, and returns how many those are (CCS 3.7). A connection may be named by its resource alone.
+// DrainSome starts to drain logged-in connections of a sender ("" for any) with a bound address (""
+// for any), and returns their number (CCS 3.7). A bare resource also names a connection.
 func (s *Server) DrainSome(sender ccs.SenderID, jid string) int {
 	n := 0
 	s.conns.Each(func(c *conn) {
@@ -193,7 +210,7 @@ func (s *Server) DrainSome(sender ccs.SenderID, jid string) int {
 	return n
 }
 
-// KeysChanged drains the connections of a sender that logged in with a key that it no longer has.
+// KeysChanged drains the connections of a sender whose key the sender no longer has.
 func (s *Server) KeysChanged(ctx context.Context, sender ccs.SenderID) error {
 	keys, err := s.router.Keys(ctx, sender)
 	if err != nil {
@@ -208,8 +225,8 @@ func (s *Server) KeysChanged(ctx context.Context, sender ccs.SenderID) error {
 	return nil
 }
 
-// Drain stops accepting, sends every session CONNECTION_DRAINING, and returns when all have ended or ctx
-// has (CCS 3.7). Connections that are not bound yet are closed.
+// Drain stops accepting, sends every session CONNECTION_DRAINING, and returns when all have ended
+// or ctx has (CCS 3.7). It closes connections that are not bound yet.
 func (s *Server) Drain(ctx context.Context) error {
 	s.conns.Close(func(c *conn) { c.drain() })
 	done := make(chan struct{})

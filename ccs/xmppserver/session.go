@@ -21,60 +21,63 @@ import (
 
 // session is a bound connection.
 type session struct {
-	// Static after newSession.
+	// These fields do not change after newSession.
 	*conn
 	role     role
 	bare     string               // the address that messages go to
 	window   *flowcontrol.Window  // received and not answered (CCS 4.1)
-	held     *flowcontrol.Account // bytes of that
+	held     *flowcontrol.Account // bytes of those
 	feeds    []*feed              // the first has the peer's messages, which draining waits for
 	settling *time.Timer          // calls settle; runSession starts it
 
 	// Owned by readLoop.
 	wrongAcks flowcontrol.Bucket
-	begun     time.Time // when a stanza was first waited for that has begun; zero while there is none
-	deadline  time.Time // of reads
-	kept      int64     // bytes of the messages since the last hand-over
-	room      int64     // bytes that may be taken before held is asked again
-	part      int64     // bytes of an unfinished stanza that are counted in the budget
+	// begun is when the reader first waited for the rest of a stanza, or zero.
+	begun    time.Time
+	deadline time.Time // of reads
+	kept     int64     // bytes of the messages since the last handOver
+	room     int64     // bytes that may be taken before held is asked again
+	part     int64     // bytes of an unfinished stanza that the budget counts
 
 	// Owned by serveLoop.
 	opened    time.Time
-	accepted  int // totals, for the log
+	accepted  int // totals for the log
 	refused   int
-	drainedAt time.Time // when the control message was written, zero before
+	drainedAt time.Time // when the control message was written, or zero
 
 	// Shared; safe for concurrent use.
 	settled atomic.Bool   // the peer is ready for messages
-	notify  chan struct{} // capacity 1: serveLoop has something to do
-	ticked  atomic.Bool   // the clock of the router was moved
-	written chan struct{} // capacity 1: replies were taken
+	notify  chan struct{} // capacity 1: serveLoop has work
+	ticked  atomic.Bool   // the router's clock jumped
+	written chan struct{} // capacity 1: serveLoop took the replies
 
 	mu       sync.Mutex // never held over I/O
 	replies  []byte     // encoded answers of readLoop
-	answers  load       // what those answer: it frees slots of window once they are written
+	answers  load       // answered by replies: their slots come free once those are written
 	draining bool
-	ended    error // why readLoop ended, nil while it runs
+	ended    error // why readLoop ended; nil while it runs
 }
 
-// role is what a session does for the kind of peer that it has: an app server or a device.
+// role is the part of a session that depends on its peer: an app server or a device.
 type role interface {
-	// decode reads what the peer said, and keep has it routed with the next batch. Both are for readLoop.
+	// decode decodes a payload of the peer, and keep adds it to the next batch. Both are for
+	// readLoop.
 	decode(payload []byte) (head, error)
 	keep()
-	// handOver gives serveLoop what was kept since the last time, which came in so many bytes. It reports whether
+	// handOver passes the batch, whose stanzas have so many bytes, to serveLoop. It reports whether
 	// there was any.
 	handOver(bytes int64) bool
-	// route has the router take on what was handed over, appends the answers, and returns what was answered. It
-	// is for serveLoop.
+	// route gives the batch to the router, appends the answers, and returns how much was answered.
+	// It is for serveLoop.
 	route(ctx context.Context, out []byte) (_ []byte, answered load)
-	// shrink gives up memory that an idle session does not need. It is for serveLoop.
+	// shrink frees memory that an idle session does not need. It is for serveLoop.
 	shrink()
-	// acknowledge takes an ack of the peer's; false if this connection carries nothing that it could be for.
+	// acknowledge handles an ack of the peer. It returns false if this connection has no message
+	// for it.
 	acknowledge(id, to string) bool
 }
 
-// load is messages that are to be answered, and the bytes of the stanzas that they came in.
+// load is a number of messages to answer, and the bytes of their stanzas.
 type load struct {
 	messages int
 	bytes    int64
@@ -86,7 +89,7 @@ func (l *load) add(o *offered) {
 	l.bytes += o.Size()
 }
 
-// head is what a session has to know of anything that its peer says.
+// head has the fields that a session needs of any payload.
 type head struct {
 	typ   stanza.Type
 	to    string
@@ -95,26 +98,29 @@ type head struct {
 }
 
 const (
-	maxReplies = 256 << 10 // bytes of readLoop's own answers that may wait; then it stops reading
-	maxScratch = 256 << 10 // a larger write buffer is not kept
+	maxReplies = 256 << 10 // bytes of readLoop's own answers that may wait before it stops reading
+	maxScratch = 256 << 10 // a larger write buffer is freed
 
-	// maxHeld is how many bytes of stanzas a session may leave unanswered, and how many its peer may leave
-	// unacknowledged in each feed. One stanza or message may be larger.
+	// maxHeld bounds the bytes of stanzas that a session may leave unanswered. It also bounds those
+	// that its peer may leave unacknowledged in each feed. A single stanza or message may be
+	// larger.
 	maxHeld = 1 << 20
 
-	// settleTime is how long messages wait after bind, and again after the request for the session, for the
-	// peer's first message or presence. Many clients register their handlers only when they have the answers
-	// to all their requests, and drop what comes with these (CCS 1.7). A client need not send anything, though.
+	// settleTime is how long messages wait after bind, and again after the request for the session,
+	// for the peer's first message or presence. Many clients register their handlers only after the
+	// answers to all their requests, and drop messages that come with these (CCS 1.7). But a client
+	// need not send anything.
 	settleTime = 500 * time.Millisecond
 )
 
-// What a session may end with besides errors of the connection.
+// Reasons to end a session, besides errors of the connection.
 var (
 	errDrained    = errors.New("drained")
 	errSlowReader = errors.New("the peer does not read its answers")
 )
 
-// runSession attaches the bound connection to its queues and serves it until it ends. The log has why it ended.
+// runSession attaches the bound connection to its queues and serves it until it ends. It logs why
+// it ended.
 func (c *conn) runSession(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -144,7 +150,7 @@ func (c *conn) runSession(ctx context.Context) {
 	g.Go(func() error {
 		err := s.readLoop(ctx)
 		s.end(err)
-		return nil // serveLoop still has to answer what was read
+		return nil // serveLoop still has to answer the messages that were read
 	})
 	g.Go(func() error { return s.serveLoop(ctx) })
 	err := g.Wait()
@@ -156,7 +162,7 @@ func (c *conn) runSession(ctx context.Context) {
 	s.messages().box.Closed(s.jid, closeReason(err))
 }
 
-// closeReason names why a session ended, for the event.
+// closeReason returns the reason for the event of a session's end.
 func closeReason(err error) string {
 	var cond stream.Error
 	var broken *stanza.StreamError
@@ -173,7 +179,7 @@ func closeReason(err error) string {
 	return ccs.CloseReason(err)
 }
 
-// forgetHeld gives back to the budget what the session held.
+// forgetHeld returns the session's bytes to the budget.
 func (s *session) forgetHeld() {
 	s.held.Close()
 	s.srv.opts.Memory.Add(-s.part)
@@ -202,7 +208,7 @@ func (c *conn) newSession() *session {
 	return s
 }
 
-// newFeed makes a feed of the session's. What is special to it is set by the caller.
+// newFeed returns a feed of the session. The caller sets the fields that differ between feeds.
 func (s *session) newFeed(name string, key store.Key, window int, join func(context.Context, store.Key, feedHandle) (ccs.Mailbox, error)) *feed {
 	f := &feed{
 		name: name, key: key, join: join, router: s.srv.router, window: flowcontrol.NewWindow(window), signal: s.signal, tick: s.tick, log: s.log,
@@ -213,20 +219,20 @@ func (s *session) newFeed(name string, key store.Key, window int, join func(cont
 	return f
 }
 
-// messages is the feed that has what others send to the peer.
+// messages returns the feed with messages for the peer.
 func (s *session) messages() *feed { return s.feeds[0] }
 
-// wakeable reports whether the session takes anything new.
+// wakeable reports whether the session takes new messages.
 func (s *session) wakeable() bool { return !s.isDraining() }
 
-// enableDelivery lets the feeds go.
+// enableDelivery lets the feeds offer messages.
 func (s *session) enableDelivery() {
 	if !s.settled.Load() && s.settled.CompareAndSwap(false, true) {
 		s.signal()
 	}
 }
 
-// tick makes serveLoop look for what is due now, as the clock of the router was moved.
+// tick makes serveLoop look for due work, because the router's clock jumped.
 func (s *session) tick() {
 	s.ticked.Store(true)
 	s.signal()

@@ -20,7 +20,7 @@ const (
 	nsRoster  = "jabber:iq:roster"
 	nsDisco   = "http://jabber.org/protocol/disco#info"
 
-	// The texts below are what clients search for literally (CCS 1.4, 1.5, 1.7, 1.11).
+	// Clients search for these texts literally (CCS 1.4, 1.5, 1.7, 1.11).
 	featuresSASL = `<stream:features><mechanisms xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><mechanism>X-OAUTH2</mechanism><mechanism>X-GOOGLE-TOKEN</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>`
 	featuresBind = `<stream:features><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/><session xmlns="urn:ietf:params:xml:ns:xmpp-session"/></stream:features>`
 	saslSuccess  = `<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>`
@@ -28,8 +28,8 @@ const (
 	streamEnd    = `</stream:stream>`
 )
 
-// appendHeader writes the server's stream header in the form of CCS 1.4: no XML declaration, and a new
-// id each time.
+// appendHeader appends the server's stream header in the form of CCS 1.4: no XML declaration, and a
+// new id each time.
 func appendHeader(b []byte, from string) []byte {
 	b = append(b, `<stream:stream from="`...)
 	b = stanza.AppendEscaped(b, from)
@@ -38,7 +38,7 @@ func appendHeader(b []byte, from string) []byte {
 	return append(b, `" version="1.0" xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client">`...)
 }
 
-// appendStreamError ends the stream for a reason (CCS 1.10).
+// appendStreamError appends a stream error and the end of the stream (CCS 1.10).
 func appendStreamError(b []byte, e stream.Error) []byte {
 	b = append(b, `<stream:error><`...)
 	b = append(b, e.Err...)
@@ -52,15 +52,15 @@ func appendSASLFailure(b []byte, condition string) []byte {
 	return append(b, `/></failure>`...)
 }
 
-// randomHex is n random bytes in upper-case hexadecimal.
+// randomHex returns n random bytes in upper-case hexadecimal.
 func randomHex(n int) string {
 	b := make([]byte, n)
 	rand.Read(b)
 	return strings.ToUpper(hex.EncodeToString(b))
 }
 
-// isHostName reports whether s can be echoed as the domain of an address: some clients put a phrase or
-// an address of the IPv6 form into their stream's to (CCS 1.3, 1.4).
+// isHostName reports whether s can be used as the domain of an address. Some clients put a phrase
+// or an address of the IPv6 form into their stream's to (CCS 1.3, 1.4).
 func isHostName(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false

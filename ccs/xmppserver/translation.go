@@ -8,21 +8,22 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// translation is a batch of downstream messages in the words of the core, and the memory for it.
+// translation converts a batch of downstream messages to the types of the core, and owns their
+// memory.
 type translation struct {
 	batch []ccs.Downstream
-	data  payload.Data // of all messages; not nil, so that an empty object is not either
+	data  payload.Data // of all messages; not nil, so that an empty object is not nil either
 }
 
 var translations = sync.Pool{New: func() any { return &translation{data: make(payload.Data, 0, 4<<10)} }}
 
-// What is kept of a translation for the next.
+// Limits of the memory that a translation keeps.
 const (
 	maxKeptBatch = 4096    // messages
 	maxKeptData  = 1 << 20 // bytes
 )
 
-// translate returns a batch in the words of the core. It is good until done.
+// translate returns a batch in the types of the core. It is valid until done.
 func (t *translation) translate(batch []stanza.Downstream) []ccs.Downstream {
 	for i := range batch {
 		m := &batch[i]
@@ -40,7 +41,8 @@ func (t *translation) translate(batch []stanza.Downstream) []ccs.Downstream {
 	return t.batch
 }
 
-// pairs appends the pairs of an object to the data, and returns them. When that moves, what was returned before stays.
+// pairs appends the pairs of an object to the data, and returns them. Pairs that were returned
+// before stay valid when the data moves.
 func (t *translation) pairs(o stanza.Object) payload.Data {
 	start := len(t.data)
 	t.data = o.AppendData(t.data)

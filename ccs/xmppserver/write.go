@@ -13,7 +13,7 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// work is what serveLoop takes at a time, besides what the role has for it.
+// work is what readLoop left for serveLoop, besides the role's part.
 type work struct {
 	replies  []byte
 	answers  load
@@ -21,7 +21,7 @@ type work struct {
 	ended    error
 }
 
-// swapWork swaps out all that readLoop left. What is handed in is used again.
+// swapWork returns the work that readLoop left, and reuses the memory of done.
 func (s *session) swapWork(done work) work {
 	if cap(done.replies) > maxReplies {
 		done.replies = nil
@@ -116,7 +116,7 @@ func (s *session) serveLoop(ctx context.Context) error {
 		case <-resend.C:
 			due = true
 		case <-idle.C:
-			// A space is traffic to every client and no stanza to any (CCS 1.9).
+			// Every client sees a space as traffic, and none as a stanza (CCS 1.9).
 			if err := s.write([]byte(" ")); err != nil {
 				return err
 			}
@@ -129,15 +129,15 @@ func (s *session) serveLoop(ctx context.Context) error {
 }
 
 const (
-	// resendChecks is how often within ResendAfter a session looks for what was not acknowledged, or oftener where
-	// something is due sooner.
+	// resendChecks is how often within ResendAfter a session looks for unacknowledged messages. It
+	// looks earlier if a message is due sooner.
 	resendChecks = 6
-	// resendSlack is the part of ResendAfter that a message may be sent again too late, so that many are looked
-	// through at once.
+	// resendSlack is the part of ResendAfter by which a resend may be late, so that one look covers
+	// many messages.
 	resendSlack = 120
 )
 
-// appendNack is the one place that turns an error into what the peer is told.
+// appendNack is the only place that converts an error into an answer to the peer.
 func (s *session) appendNack(out []byte, from, id string, err error) []byte {
 	code, description, cause := nackOf(err)
 	if cause != nil {
@@ -146,7 +146,7 @@ func (s *session) appendNack(out []byte, from, id string, err error) []byte {
 	return stanza.AppendNack(out, from, id, code, description)
 }
 
-// writeCounted is write, of what counts as held until the peer has taken it.
+// writeCounted is write for bytes that count as held until the peer has taken them.
 func (s *session) writeCounted(b []byte) error {
 	n := int64(len(b))
 	s.srv.opts.Memory.Add(n)
