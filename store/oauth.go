@@ -14,6 +14,9 @@ type OAuthClient struct {
 	Name       string
 	SecretHash [sha256.Size]byte // HashKey of the secret
 	Created    time.Time
+	// TokenEpoch counts how often all access tokens of the client were revoked. A token of an
+	// earlier epoch is not valid.
+	TokenEpoch uint32 `json:",omitempty"`
 }
 
 // RefreshToken is a token that an OAuth client exchanges for access tokens, any number of times,
@@ -23,6 +26,7 @@ type RefreshToken struct {
 	Client  string            // the OAuth client's ID
 	Sender  string            // the client's sender ID
 	Scope   string            // the scope of its access tokens, as OAuth writes it
+	User    string            `json:",omitempty"` // the user that gave the token; "" for the project itself (CCS 7.5)
 	Created time.Time
 }
 
@@ -37,6 +41,10 @@ type OAuth interface {
 	OAuthClient(ctx context.Context, id string) (*OAuthClient, error)
 	// OAuthClients lists the clients of a sender, by ID; none for an unknown sender.
 	OAuthClients(ctx context.Context, sender string) ([]*OAuthClient, error)
+	// UpdateOAuthClient changes a client with fn, which may run again after a concurrent change. It
+	// returns ErrNotFound if there is none. It returns an error of fn as it is, and then changes
+	// nothing. The ID and the sender do not change.
+	UpdateOAuthClient(ctx context.Context, id string, fn func(*OAuthClient) error) error
 	// DeleteOAuthClient forgets a client and its refresh tokens. It returns ErrNotFound if there is
 	// none.
 	DeleteOAuthClient(ctx context.Context, id string) error
@@ -46,6 +54,8 @@ type OAuth interface {
 	PutRefreshToken(ctx context.Context, t *RefreshToken) error
 	// RefreshToken returns the token with a hash, or ErrNotFound.
 	RefreshToken(ctx context.Context, hash [sha256.Size]byte) (*RefreshToken, error)
+	// RefreshTokens lists the refresh tokens of a client, by hash; none for an unknown client.
+	RefreshTokens(ctx context.Context, client string) ([]*RefreshToken, error)
 	// DeleteRefreshToken forgets a token. It returns ErrNotFound if there is none.
 	DeleteRefreshToken(ctx context.Context, hash [sha256.Size]byte) error
 }

@@ -70,6 +70,36 @@ func (s *Store) OAuthClients(ctx context.Context, sender string) (all []*store.O
 	return all, nil
 }
 
+// UpdateOAuthClient changes a client. It calls fn in the caller's goroutine, and again if the client
+// has changed since.
+func (s *Store) UpdateOAuthClient(ctx context.Context, id string, fn func(*store.OAuthClient) error) error {
+	for {
+		before, err := s.OAuthClient(ctx, id)
+		if err != nil {
+			return err
+		}
+		c := *before
+		if err := fn(&c); err != nil {
+			return err
+		}
+		c.ID, c.Sender = id, before.Sender
+		changed := false
+		err = s.changeInOrder(ctx, func(g *group) error {
+			now, err := s.readClient(id)
+			if err != nil {
+				return err
+			}
+			if changed = !store.Alike(before, now); changed {
+				return nil
+			}
+			return g.setJSON(textKey(prefixClient, id), &c)
+		})
+		if err != nil || !changed {
+			return err
+		}
+	}
+}
+
 // DeleteOAuthClient forgets a client and its refresh tokens.
 func (s *Store) DeleteOAuthClient(ctx context.Context, id string) error {
 	return s.changeInOrder(ctx, func(g *group) error {
@@ -136,6 +166,32 @@ func (s *Store) readRefreshToken(hash [sha256.Size]byte) (*store.RefreshToken, e
 		return nil, fmt.Errorf("refresh token: %w", err)
 	}
 	return t, nil
+}
+
+// RefreshTokens lists the refresh tokens of a client, by hash.
+func (s *Store) RefreshTokens(ctx context.Context, client string) (all []*store.RefreshToken, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	hashes, err := s.listPairs(prefixRefreshOf, client)
+	if err != nil {
+		return nil, fmt.Errorf("refresh tokens of %s: %w", client, err)
+	}
+	for _, hash := range hashes {
+		if len(hash) != sha256.Size {
+			return nil, fmt.Errorf("refresh tokens of %s: %w", client, errDamaged)
+		}
+		t, err := s.readRefreshToken([sha256.Size]byte(hash))
+		switch {
+		case errors.Is(err, store.ErrNotFound): // deleted since the list was read
+		case err != nil:
+			return nil, err
+		default:
+			all = append(all, t)
+		}
+	}
+	return all, nil
 }
 
 // DeleteRefreshToken forgets a token.

@@ -78,6 +78,27 @@ func (s *Store) OAuthClients(ctx context.Context, sender string) ([]*store.OAuth
 	return all, nil
 }
 
+// UpdateOAuthClient changes a client.
+func (s *Store) UpdateOAuthClient(ctx context.Context, id string, fn func(*store.OAuthClient) error) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	g := &s.accounts.grants
+	c, ok := g.clients[id]
+	if !ok {
+		return fmt.Errorf("oauth client %s: %w", id, store.ErrNotFound)
+	}
+	sender := c.Sender
+	if err := fn(&c); err != nil {
+		return err
+	}
+	c.ID, c.Sender = id, sender
+	g.clients[id] = c
+	return nil
+}
+
 // DeleteOAuthClient forgets a client and its refresh tokens.
 func (s *Store) DeleteOAuthClient(ctx context.Context, id string) error {
 	if err := s.usable(ctx); err != nil {
@@ -124,6 +145,23 @@ func (s *Store) RefreshToken(ctx context.Context, hash [sha256.Size]byte) (*stor
 		return nil, fmt.Errorf("refresh token: %w", store.ErrNotFound)
 	}
 	return &t, nil
+}
+
+// RefreshTokens lists the refresh tokens of a client, by hash.
+func (s *Store) RefreshTokens(ctx context.Context, client string) ([]*store.RefreshToken, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	var all []*store.RefreshToken
+	for _, t := range s.accounts.grants.tokens {
+		if t.Client == client {
+			all = append(all, &t)
+		}
+	}
+	slices.SortFunc(all, func(a, b *store.RefreshToken) int { return slices.Compare(a.Hash[:], b.Hash[:]) })
+	return all, nil
 }
 
 // DeleteRefreshToken forgets a token.

@@ -14,6 +14,7 @@ import (
 
 var (
 	createClient       = load("create_client")
+	updateClient       = load("update_client")
 	putRefreshToken    = load("put_refresh_token")
 	deleteRefreshToken = load("delete_refresh_token")
 )
@@ -51,6 +52,33 @@ func (s *Store) OAuthClients(ctx context.Context, sender string) ([]*store.OAuth
 	return all, nil
 }
 
+// UpdateOAuthClient changes a client.
+func (s *Store) UpdateOAuthClient(ctx context.Context, id string, fn func(*store.OAuthClient) error) error {
+	for {
+		c := &store.OAuthClient{}
+		before, err := s.readJSON(ctx, s.clientsKey(), id, c)
+		if err != nil {
+			return fmt.Errorf("oauth client %s: %w", id, err)
+		}
+		sender := c.Sender
+		if err := fn(c); err != nil {
+			return err
+		}
+		c.ID, c.Sender = id, sender
+		after, err := json.Marshal(c)
+		if err != nil {
+			return fmt.Errorf("oauth client %s: %w", id, err)
+		}
+		call := &transport.Call{Script: updateClient, Keys: []string{s.clientsKey()}, Args: []any{id, before, after}, Durable: true}
+		if err := s.transport.Run(ctx, call); err != nil {
+			return fmt.Errorf("oauth client %s: %w", id, err)
+		}
+		if call.Reply == int64(1) {
+			return nil
+		}
+	}
+}
+
 // DeleteOAuthClient forgets a client and its refresh tokens.
 func (s *Store) DeleteOAuthClient(ctx context.Context, id string) error {
 	return s.change(ctx, "oauth client "+id, store.ErrNotFound, &transport.Call{
@@ -80,6 +108,17 @@ func (s *Store) RefreshToken(ctx context.Context, hash [sha256.Size]byte) (*stor
 		return nil, fmt.Errorf("refresh token: %w", err)
 	}
 	return t, nil
+}
+
+// RefreshTokens lists the refresh tokens of a client, by hash.
+func (s *Store) RefreshTokens(ctx context.Context, client string) ([]*store.RefreshToken, error) {
+	all, err := listJSON[store.RefreshToken](ctx, s, s.refreshKey())
+	if err != nil {
+		return nil, fmt.Errorf("refresh tokens of %s: %w", client, err)
+	}
+	all = slices.DeleteFunc(all, func(t *store.RefreshToken) bool { return t.Client != client })
+	slices.SortFunc(all, func(a, b *store.RefreshToken) int { return slices.Compare(a.Hash[:], b.Hash[:]) })
+	return all, nil
 }
 
 // DeleteRefreshToken forgets a token.

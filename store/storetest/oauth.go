@@ -165,6 +165,63 @@ var oauthCases = []testCase{
 		require.ErrorIs(f, f.PutRefreshToken(context.Background(), refreshToken("t", "c", "2")), store.ErrNotFound)
 		assert.Empty(f, f.tokensLeft("t"))
 	}},
+	{"a user's refresh token names the user", func(f fixture) {
+		f.withClients("1", "c")
+		t := refreshToken("t", "c", "1")
+		t.User = "08144192009958038014"
+		require.NoError(f, f.PutRefreshToken(context.Background(), t))
+		got, err := f.RefreshToken(context.Background(), t.Hash)
+		require.NoError(f, err)
+		assert.Equal(f, t.User, got.User)
+	}},
+	{"refresh tokens are listed by hash, for their client only", func(f fixture) {
+		f.withClients("1", "c", "cc")
+		f.putTokens("c", "1", "t1", "t2", "t3")
+		f.putTokens("cc", "1", "t4")
+		all, err := f.RefreshTokens(context.Background(), "c")
+		require.NoError(f, err)
+		var scopes []string
+		for i, t := range all {
+			scopes = append(scopes, t.Scope)
+			assert.True(f, i == 0 || string(all[i-1].Hash[:]) < string(t.Hash[:]), "in the order of hashes")
+		}
+		assert.ElementsMatch(f, []string{"scope-t1", "scope-t2", "scope-t3"}, scopes)
+		none, err := f.RefreshTokens(context.Background(), "none")
+		require.NoError(f, err)
+		assert.Empty(f, none)
+	}},
+	{"a client is changed by one caller at a time", func(f fixture) {
+		f.withClients("1", "c")
+		var g errgroup.Group
+		for range 10 {
+			g.Go(func() error {
+				return f.UpdateOAuthClient(context.Background(), "c", func(c *store.OAuthClient) error {
+					c.ID, c.Sender = "another", "2"
+					c.TokenEpoch++
+					return nil
+				})
+			})
+		}
+		require.NoError(f, g.Wait())
+		got, err := f.OAuthClient(context.Background(), "c")
+		require.NoError(f, err)
+		want := oauthClient("c", "1")
+		want.TokenEpoch, want.Created, got.Created = 10, start, start
+		assert.Equal(f, want, got, "ID and sender stay")
+		assert.Equal(f, []string{"c"}, f.clientsOf("1"))
+	}},
+	{"a change that fails changes nothing, and an unknown client is not changed", func(f fixture) {
+		f.withClients("1", "c")
+		failed := errors.New("failed")
+		require.ErrorIs(f, f.UpdateOAuthClient(context.Background(), "c", func(c *store.OAuthClient) error {
+			c.Name = "changed"
+			return failed
+		}), failed)
+		got, err := f.OAuthClient(context.Background(), "c")
+		require.NoError(f, err)
+		assert.Equal(f, "Client c", got.Name)
+		require.ErrorIs(f, f.UpdateOAuthClient(context.Background(), "none", func(*store.OAuthClient) error { return nil }), store.ErrNotFound)
+	}},
 	{"a deleted refresh token is gone, and no other is", func(f fixture) {
 		f.withClients("1", "c")
 		f.putTokens("c", "1", "t1", "t2")
