@@ -185,7 +185,7 @@ func (r *Router) Keys(ctx context.Context, sender SenderID) ([]string, error) {
 		ids = append(ids, p.Keys[i].ID)
 	}
 	for _, c := range clients {
-		ids = append(ids, clientKeyID(c.ID))
+		ids = append(ids, clientKeyID(c.Credential()))
 	}
 	return ids, nil
 }

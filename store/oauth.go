@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"strconv"
 	"time"
 )
 
@@ -17,6 +18,18 @@ type OAuthClient struct {
 	// TokenEpoch counts how often all access tokens of the client were revoked. A token of an
 	// earlier epoch is not valid.
 	TokenEpoch uint32 `json:",omitempty"`
+}
+
+// Credential names the client's access tokens that are valid: the client ID, and the epoch after the
+// first.
+func (c *OAuthClient) Credential() string { return Credential(c.ID, c.TokenEpoch) }
+
+// Credential returns the Credential of a client in an epoch.
+func Credential(clientID string, epoch uint32) string {
+	if epoch == 0 {
+		return clientID
+	}
+	return clientID + "#" + strconv.FormatUint(uint64(epoch), 10)
 }
 
 // RefreshToken is a token that an OAuth client exchanges for access tokens, any number of times,

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openccs/openccs/ccs/oauth"
 	"github.com/openccs/openccs/store"
 )
 
@@ -55,21 +56,31 @@ type Key struct {
 
 // Options are the options of NewProjects. The zero value works.
 type Options struct {
-	// OnKeyRevoked is called after a sender lost a key, or all keys with its project. Sessions
-	// that logged in with such a key must end. The default does nothing.
+	// OnKeyRevoked is called after a sender lost a key, an OAuth client or its access tokens, or all
+	// of them with its project. Sessions that logged in with one must end. The default does nothing.
 	OnKeyRevoked func(sender string)
+	// Issuer revokes the tokens of OAuth clients at once in the server that has it. The default is a
+	// new one on the store.
+	Issuer *oauth.Issuer
 	// Now returns the creation time of new projects and keys. The default is time.Now.
 	Now func() time.Time
 }
 
+// Store is the part of a store that Projects needs.
+type Store interface {
+	store.Projects
+	store.OAuth
+	store.Secrets
+}
+
 // Projects makes and changes projects in a store.
 type Projects struct {
-	store store.Projects
+	store Store
 	o     Options
 }
 
 // NewProjects returns Projects that change s.
-func NewProjects(s store.Projects, o Options) *Projects {
+func NewProjects(s Store, o Options) *Projects {
 	if o.OnKeyRevoked == nil {
 		o.OnKeyRevoked = func(string) {}
 	}

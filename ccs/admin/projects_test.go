@@ -22,6 +22,9 @@ type projects interface {
 	AddKey(ctx context.Context, sender, name string) (*admin.Credentials, error)
 	RevokeKey(ctx context.Context, sender, keyID string) error
 	Delete(ctx context.Context, sender string) error
+	CreateOAuth(ctx context.Context, sender string, r admin.OAuthRequest) (*admin.OAuthCredentials, error)
+	ListOAuth(ctx context.Context, sender string) ([]admin.OAuthClient, error)
+	RevokeOAuth(ctx context.Context, clientID string, accessTokens bool) error
 }
 
 var created = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

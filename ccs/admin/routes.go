@@ -25,7 +25,7 @@ type errorBody struct {
 	Error string `json:"error"`
 }
 
-// ProjectRoutes adds the routes under /projects to mux. mux may have other routes. A Handler of
+// ProjectRoutes adds the routes under /projects and /oauth to mux. mux may have other routes. A Handler of
 // theirs that returns an error gives the same answer as these routes.
 func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	mux.Handle("GET /projects", Handler(func(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -58,6 +58,7 @@ func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	mux.Handle("DELETE /projects/{sender}/keys/{key}", Handler(func(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, p.RevokeKey(r.Context(), r.PathValue("sender"), r.PathValue("key"))
 	}))
+	oauthRoutes(mux, p)
 }
 
 // Handler is a route. Its result is the answer, as JSON; nil is an answer without a body. An error

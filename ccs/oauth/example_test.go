@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// What stands behind the token endpoint, and behind what takes the tokens.
+// The calls behind the token endpoint, and behind the doors that take the tokens.
 func ExampleIssuer_Refresh() {
 	ctx, now := context.Background(), time.Now()
 	st := memstore.New()
@@ -18,9 +18,9 @@ func ExampleIssuer_Refresh() {
 	issuer, _ := oauth.New(ctx, st)
 
 	client, _ := issuer.NewClient(ctx, "126200347933", "extension", now)
-	refresh, _ := issuer.NewRefreshToken(ctx, client.ID, "https://www.googleapis.com/auth/gcm_for_chrome", now)
+	refresh, _ := issuer.NewRefreshToken(ctx, client.ID, oauth.Grant{Scope: oauth.ScopeChrome}, now)
 
-	access, _ := issuer.Refresh(ctx, client.ID, client.Secret, refresh, now)
+	access, _ := issuer.Refresh(ctx, &oauth.Request{ClientID: client.ID, ClientSecret: client.Secret, RefreshToken: refresh}, now)
 	claims, err := issuer.Check(ctx, access, now.Add(time.Hour))
 	fmt.Println(claims.Sender, claims.Scope, err)
 	_, err = issuer.Check(ctx, access, now.Add(2*time.Hour))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -25,9 +24,13 @@ func (r Refusal) Refused() bool { return true }
 const (
 	ErrInvalid = Refusal("not an access token of this server")
 	ErrExpired = Refusal("the access token has expired")
-	ErrRevoked = Refusal("the access token's OAuth client or project is gone")
+	ErrRevoked = Refusal("the access token was revoked, or its OAuth client or project is gone")
+	ErrUser    = Refusal("the access token is a user's")                     // and not good for a sender
+	ErrNoUser  = Refusal("the access token is a project's")                  // and not good for a user
 	ErrClient  = Refusal("unknown OAuth client or wrong secret")             // invalid_client (CCS 7.1)
 	ErrGrant   = Refusal("the refresh token is unknown or another client's") // invalid_grant (CCS 7.1)
+
+	ErrWiderScope = Refusal("the scope is not a part of the refresh token's") // invalid_scope (CCS 7.1)
 )
 
 // Store is the part of a store that an Issuer needs.
@@ -43,6 +46,7 @@ const secretName = "oauth"
 type Issuer struct {
 	store  Store
 	secret []byte
+	cache  *cache
 }
 
 // New makes an issuer on a store. All issuers of one store accept each other's tokens.
@@ -53,39 +57,63 @@ func New(ctx context.Context, st Store) (*Issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the secret of access tokens: %w", err)
 	}
-	return &Issuer{store: st, secret: secret}, nil
+	return &Issuer{store: st, secret: secret, cache: newCache()}, nil
 }
 
-// Issue makes an access token. It fails only when the token would be longer than MaxToken.
+// Issue makes an access token that no refresh token stands for. It fails only when the token would be longer than
+// MaxToken.
 func (i *Issuer) Issue(sender, clientID, scope string, now time.Time, life time.Duration) (token string, err error) {
-	return i.sign(Claims{Sender: sender, Client: clientID, Scope: scope, Issued: now, Expires: now.Add(life)})
+	return i.sign(&content{Claims: Claims{Sender: sender, Client: clientID, Scope: scope, Issued: now, Expires: now.Add(life)}})
 }
 
-// Check returns the claims of an access token. It returns ErrInvalid for a token of another server,
-// ErrExpired or ErrRevoked; any other error is the store's. A client does not outlive its project, so
-// Check looks up the client only.
+// Check returns the claims of a project's access token. It returns ErrInvalid for a token of another server,
+// ErrExpired, ErrRevoked or ErrUser; any other error is the store's. It knows a revocation on another node
+// within a second, and one on this node at once.
 func (i *Issuer) Check(ctx context.Context, token string, now time.Time) (Claims, error) {
+	c, err := i.check(ctx, token, now)
+	if err == nil && c.User != "" {
+		return Claims{}, ErrUser
+	}
+	return c.Claims, err
+}
+
+// CheckUser is Check for the access token of a user (CCS 7.5). It returns ErrNoUser for that of a project.
+func (i *Issuer) CheckUser(ctx context.Context, token string, now time.Time) (Claims, error) {
+	c, err := i.check(ctx, token, now)
+	if err == nil && c.User == "" {
+		return Claims{}, ErrNoUser
+	}
+	return c.Claims, err
+}
+
+// check looks at the client and the refresh token only: a client does not outlive its project.
+func (i *Issuer) check(ctx context.Context, token string, now time.Time) (content, error) {
 	c, err := i.parse(token)
 	if err != nil {
-		return Claims{}, err
+		return content{}, err
 	}
 	if !now.Before(c.Expires) {
-		return Claims{}, ErrExpired
+		return content{}, ErrExpired
 	}
-	client, err := i.store.OAuthClient(ctx, c.Client)
+	r, err := i.lookUp(ctx, subject{client: c.Client, grant: c.grant})
 	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return Claims{}, ErrRevoked
 	case err != nil:
-		return Claims{}, fmt.Errorf("check an access token: %w", err)
-	case client.Sender != c.Sender:
-		return Claims{}, ErrRevoked
+		return content{}, fmt.Errorf("check an access token: %w", err)
+	case !r.live, r.sender != c.Sender, r.epoch != c.epoch:
+		return content{}, ErrRevoked
 	}
 	return c, nil
 }
 
-// TokenOwner is Check for a caller that needs only the owner of the token (ccs.TokenChecker).
-func (i *Issuer) TokenOwner(ctx context.Context, token string, now time.Time) (sender, clientID, scope string, err error) {
-	c, err := i.Check(ctx, token, now)
-	return c.Sender, c.Client, c.Scope, err
+// TokenOwner is Check for a caller that needs only the owner of the token and its scope (ccs.TokenChecker). The
+// credential is that of store.OAuthClient.
+func (i *Issuer) TokenOwner(ctx context.Context, token string, now time.Time) (sender, credential, scope string, err error) {
+	c, err := i.check(ctx, token, now)
+	if err == nil && c.User != "" {
+		err = ErrUser
+	}
+	if err != nil {
+		return "", "", "", err
+	}
+	return c.Sender, store.Credential(c.Client, c.epoch), c.Scope, nil
 }

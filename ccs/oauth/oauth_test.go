@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -149,7 +150,7 @@ func TestATokenThatCannotBeCheckedIsNotRefused(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrClosed)
 	var refused oauth.Refusal
 	assert.False(t, errors.As(err, &refused))
-	_, err = w.Refresh(t.Context(), w.client.ID, w.client.Secret, "1/x", now)
+	_, err = w.Refresh(t.Context(), &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: "1/x"}, now)
 	require.ErrorIs(t, err, store.ErrClosed)
 	_, err = oauth.New(t.Context(), w.store)
 	require.ErrorIs(t, err, store.ErrClosed)
@@ -161,17 +162,17 @@ func TestATokenIsNeverTooLongToBeChecked(t *testing.T) {
 		_, err := w.Issue(sender, w.client.ID, strings.Repeat("s", n), now, time.Hour)
 		assert.ErrorContains(t, err, "too long", n)
 	}
-	_, err := w.NewRefreshToken(t.Context(), w.client.ID, strings.Repeat("s", 401), now)
+	_, err := w.NewRefreshToken(t.Context(), w.client.ID, oauth.Grant{Scope: strings.Repeat("s", 401)}, now)
 	require.ErrorIs(t, err, oauth.ErrScope)
-	longest, err := w.NewRefreshToken(t.Context(), w.client.ID, strings.Repeat("s", 400), now)
+	longest, err := w.NewRefreshToken(t.Context(), w.client.ID, oauth.Grant{Scope: strings.Repeat("s", 400)}, now)
 	require.NoError(t, err)
-	_, err = w.Refresh(t.Context(), w.client.ID, w.client.Secret, longest, now)
+	_, err = w.Refresh(t.Context(), &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: longest}, now)
 	require.NoError(t, err)
 }
 
 func TestRefresh(t *testing.T) {
 	w := newWorld(t)
-	token, err := w.NewRefreshToken(t.Context(), w.client.ID, scope, now)
+	token, err := w.NewRefreshToken(t.Context(), w.client.ID, oauth.Grant{Scope: scope}, now)
 	require.NoError(t, err)
 	second, err := w.NewClient(t.Context(), sender, "second", now)
 	require.NoError(t, err)
@@ -189,7 +190,7 @@ func TestRefresh(t *testing.T) {
 		{"another client's refresh token", second.ID, second.Secret, token, oauth.ErrGrant},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			access, err := w.Refresh(t.Context(), row.id, row.secret, row.token, now)
+			access, err := w.Refresh(t.Context(), &oauth.Request{ClientID: row.id, ClientSecret: row.secret, RefreshToken: row.token}, now)
 			if row.want != nil {
 				require.ErrorIs(t, err, row.want)
 				assert.Empty(t, access)
@@ -204,22 +205,197 @@ func TestRefresh(t *testing.T) {
 
 	t.Run("a revoked refresh token gives none", func(t *testing.T) {
 		require.NoError(t, w.store.DeleteRefreshToken(t.Context(), store.HashKey(token)))
-		_, err := w.Refresh(t.Context(), w.client.ID, w.client.Secret, token, now)
+		_, err := w.Refresh(t.Context(), &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: token}, now)
 		require.ErrorIs(t, err, oauth.ErrGrant)
 	})
+}
+
+func TestARevokedTokenIsNoLongerValid(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		revoke func(w *world, refresh, access string) error
+		lives  bool // the refresh token lives on
+	}{
+		{"the refresh token is revoked", func(w *world, refresh, _ string) error {
+			s, err := w.Revoke(context.Background(), refresh, now)
+			assert.Equal(t, sender, s)
+			return err
+		}, false},
+		{"the access token is revoked, which stands for its refresh token", func(w *world, _, access string) error {
+			_, err := w.Revoke(context.Background(), access, now)
+			return err
+		}, false},
+		{"all access tokens of the client are revoked", func(w *world, _, _ string) error {
+			return w.RevokeAccessTokens(context.Background(), w.client.ID)
+		}, true},
+		{"the client is deleted", func(w *world, _, _ string) error {
+			return w.DeleteClient(context.Background(), w.client.ID)
+		}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t)
+			refresh, err := w.NewRefreshToken(t.Context(), w.client.ID, oauth.Grant{}, now)
+			require.NoError(t, err)
+			ask := &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: refresh}
+			access, err := w.Refresh(t.Context(), ask, now)
+			require.NoError(t, err)
+			_, err = w.Check(t.Context(), access, now)
+			require.NoError(t, err, "and it is cached")
+
+			require.NoError(t, row.revoke(w, refresh, access))
+			_, err = w.Check(t.Context(), access, now)
+			require.ErrorIs(t, err, oauth.ErrRevoked)
+			again, err := w.Refresh(t.Context(), ask, now)
+			if !row.lives {
+				require.Error(t, err)
+				return
+			}
+			require.NoError(t, err)
+			_, err = w.Check(t.Context(), again, now)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestRevokeKnowsOnlyTokensThatAreValid(t *testing.T) {
+	w := newWorld(t)
+	refresh, err := w.NewRefreshToken(t.Context(), w.client.ID, oauth.Grant{}, now)
+	require.NoError(t, err)
+	access, err := w.Refresh(t.Context(), &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: refresh}, now)
+	require.NoError(t, err)
+	for _, row := range []struct {
+		name, token string
+		now         time.Time
+	}{
+		{"an unknown refresh token", "1/x", now},
+		{"nothing", "", now},
+		{"no token of this server", oauth.Prefix + "x", now},
+		{"an expired access token", access, now.Add(oauth.Life)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := w.Revoke(t.Context(), row.token, row.now)
+			require.ErrorIs(t, err, oauth.ErrInvalid)
+		})
+	}
+	_, err = w.Revoke(t.Context(), refresh, now)
+	require.NoError(t, err)
+	_, err = w.Revoke(t.Context(), refresh, now)
+	require.ErrorIs(t, err, oauth.ErrInvalid, "once")
+}
+
+// countingStore counts the reads of a store.
+type countingStore struct {
+	*memstore.Store
+	reads int
+}
+
+func (s *countingStore) OAuthClient(ctx context.Context, id string) (*store.OAuthClient, error) {
+	s.reads++
+	return s.Store.OAuthClient(ctx, id)
+}
+
+// Another node revokes through the store only. This node notices it within a second, and reads seldom until then.
+func TestChecksReadTheStoreSeldomAndNoticeARevocationElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &countingStore{Store: memstore.New()}
+		require.NoError(t, st.CreateProject(t.Context(), &store.Project{Sender: sender}))
+		here, err := oauth.New(t.Context(), st)
+		require.NoError(t, err)
+		there, err := oauth.New(t.Context(), st.Store)
+		require.NoError(t, err)
+		client, err := there.NewClient(t.Context(), sender, "", now)
+		require.NoError(t, err)
+		token, err := there.Issue(sender, client.ID, scope, now, time.Hour)
+		require.NoError(t, err)
+		for range 1000 {
+			_, err = here.Check(t.Context(), token, now)
+			require.NoError(t, err)
+		}
+		assert.Equal(t, 1, st.reads)
+
+		require.NoError(t, there.RevokeAccessTokens(t.Context(), client.ID))
+		_, err = there.Check(t.Context(), token, now)
+		require.ErrorIs(t, err, oauth.ErrRevoked, "at once where it was revoked")
+		time.Sleep(900 * time.Millisecond)
+		_, err = here.Check(t.Context(), token, now)
+		require.ErrorIs(t, err, oauth.ErrRevoked)
+	})
+}
+
+func TestImportedCredentialsWorkAsTheyAre(t *testing.T) {
+	w := newWorld(t)
+	given := oauth.Client{ID: "291796959215.apps.googleusercontent.com", Secret: "0bKUtXN6ykk7Mj1lQxoBZ2mh"}
+	got, err := w.ImportClient(t.Context(), sender, "old", given, now)
+	require.NoError(t, err)
+	assert.Equal(t, given, got)
+	const refresh = "1%wMfyZvG/raw"
+	require.NoError(t, w.ImportRefreshToken(t.Context(), given.ID, refresh, oauth.Grant{}, now))
+	access, err := w.Refresh(t.Context(), &oauth.Request{ClientID: given.ID, ClientSecret: given.Secret, RefreshToken: refresh}, now)
+	require.NoError(t, err)
+	c, err := w.Check(t.Context(), access, now)
+	require.NoError(t, err)
+	assert.Equal(t, oauth.DefaultScope, c.Scope)
+
+	_, err = w.ImportClient(t.Context(), sender, "again", given, now)
+	require.ErrorIs(t, err, store.ErrExists)
+	require.ErrorIs(t, w.ImportRefreshToken(t.Context(), w.client.ID, refresh, oauth.Grant{}, now), store.ErrExists)
+	for _, bad := range []string{"a b", "tab\t", strings.Repeat("x", 1000), "é"} {
+		_, err = w.ImportClient(t.Context(), sender, "", oauth.Client{ID: bad}, now)
+		require.ErrorIs(t, err, oauth.ErrCredentials)
+		_, err = w.ImportClient(t.Context(), sender, "", oauth.Client{Secret: bad}, now)
+		require.ErrorIs(t, err, oauth.ErrCredentials)
+		require.ErrorIs(t, w.ImportRefreshToken(t.Context(), given.ID, bad, oauth.Grant{}, now), oauth.ErrCredentials)
+	}
+}
+
+// CCS 7.1, 7.5: a user's token is good to learn a channel ID and for nothing else, and a project's is not.
+func TestAUsersTokenIsNoSenders(t *testing.T) {
+	w := newWorld(t)
+	const user = "08144192009958038014"
+	refresh, err := w.NewRefreshToken(t.Context(), w.client.ID, oauth.Grant{User: user}, now)
+	require.NoError(t, err)
+	access, err := w.Refresh(t.Context(), &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: refresh}, now)
+	require.NoError(t, err)
+	_, err = w.Check(t.Context(), access, now)
+	require.ErrorIs(t, err, oauth.ErrUser)
+	_, _, _, err = w.TokenOwner(t.Context(), access, now)
+	require.ErrorIs(t, err, oauth.ErrUser)
+	c, err := w.CheckUser(t.Context(), access, now)
+	require.NoError(t, err)
+	assert.Equal(t, user, c.User)
+	assert.Equal(t, oauth.DefaultUserScope, c.Scope)
+	_, err = w.CheckUser(t.Context(), w.issue(t, time.Hour), now)
+	require.ErrorIs(t, err, oauth.ErrNoUser)
+	_, err = w.NewRefreshToken(t.Context(), w.client.ID, oauth.Grant{User: "me"}, now)
+	require.ErrorIs(t, err, oauth.ErrCredentials)
+}
+
+func TestAnAccessTokenMayHaveAPartOfTheScope(t *testing.T) {
+	w := newWorld(t)
+	refresh, err := w.NewRefreshToken(t.Context(), w.client.ID, oauth.Grant{}, now)
+	require.NoError(t, err)
+	ask := &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: refresh, Scope: oauth.ScopeChrome}
+	access, err := w.Refresh(t.Context(), ask, now)
+	require.NoError(t, err)
+	c, err := w.Check(t.Context(), access, now)
+	require.NoError(t, err)
+	assert.Equal(t, oauth.ScopeChrome, c.Scope)
+	ask.Scope = "https://www.googleapis.com/auth/drive"
+	_, err = w.Refresh(t.Context(), ask, now)
+	require.ErrorIs(t, err, oauth.ErrWiderScope)
 }
 
 func TestNobodyGetsCredentialsForWhatIsNotThere(t *testing.T) {
 	w := newWorld(t)
 	_, err := w.NewClient(t.Context(), "1", "x", now)
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = w.NewRefreshToken(t.Context(), "nobody", scope, now)
+	_, err = w.NewRefreshToken(t.Context(), "nobody", oauth.Grant{Scope: scope}, now)
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
 func TestSecretsAreKeptAsHashesAlone(t *testing.T) {
 	w := newWorld(t)
-	token, err := w.NewRefreshToken(t.Context(), w.client.ID, scope, now)
+	token, err := w.NewRefreshToken(t.Context(), w.client.ID, oauth.Grant{Scope: scope}, now)
 	require.NoError(t, err)
 	assert.Regexp(t, `^126200347933-[a-z2-7]{32}\.apps\.googleusercontent\.com$`, w.client.ID)
 	assert.Regexp(t, `^1/[A-Za-z0-9_-]{43}$`, token)

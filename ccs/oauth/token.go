@@ -23,27 +23,39 @@ type Claims struct {
 	Sender  string // the project's sender ID
 	Client  string // the OAuth client's ID
 	Scope   string
+	User    string    // the user that the token speaks for; "" for the project itself
 	Issued  time.Time // to the second
 	Expires time.Time // the token is not valid at or after this time; to the second
 }
 
-// The layout of the signed part: version, issued, expires (Unix seconds), then sender, client and scope,
-// each after its length in two bytes. The signature follows.
+// content is everything that a token says.
+type content struct {
+	Claims
+	epoch uint32            // of the client when the token was issued
+	grant [sha256.Size]byte // hash of the refresh token; zero for none
+}
+
+// The layout of the signed part: version, issued, expires (Unix seconds), epoch, the hash of the refresh token, then
+// sender, client, scope and user, each after its length in two bytes. The signature follows.
 const (
-	tokenVersion = 1
-	timesLen     = 1 + 8 + 8
+	tokenVersion = 2
+	epochOffset  = 1 + 8 + 8
+	grantOffset  = epochOffset + 4
+	fixedLen     = grantOffset + sha256.Size
 	macLen       = sha256.Size
 )
 
 // errTooLong says that a client ID or scope is too long for a token. Those that this package makes are not.
 var errTooLong = errors.New("the access token would be too long")
 
-// sign makes the token of the claims.
-func (i *Issuer) sign(c Claims) (string, error) {
+// sign makes the token with a content.
+func (i *Issuer) sign(c *content) (string, error) {
 	b := []byte{tokenVersion}
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Issued.Unix()))
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Expires.Unix()))
-	for _, s := range []string{c.Sender, c.Client, c.Scope} {
+	b = binary.BigEndian.AppendUint32(b, c.epoch)
+	b = append(b, c.grant[:]...)
+	for _, s := range []string{c.Sender, c.Client, c.Scope, c.User} {
 		if len(s) > MaxToken {
 			return "", fmt.Errorf("%w: more than %d characters", errTooLong, MaxToken)
 		}
@@ -57,15 +69,15 @@ func (i *Issuer) sign(c Claims) (string, error) {
 	return token, nil
 }
 
-// parse returns the claims of a token that this server signed, and ErrInvalid for any other.
-func (i *Issuer) parse(token string) (c Claims, err error) {
+// parse returns the content of a token that this server signed, and ErrInvalid for any other.
+func (i *Issuer) parse(token string) (c content, err error) {
 	text, ok := strings.CutPrefix(token, Prefix)
 	if !ok || len(token) > MaxToken {
 		return c, ErrInvalid
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	// A token has one spelling. The decoder alone ignores line ends and unused bits of the last character.
-	if err != nil || len(b) < timesLen+macLen || base64.RawURLEncoding.EncodeToString(b) != text {
+	if err != nil || len(b) < fixedLen+macLen || base64.RawURLEncoding.EncodeToString(b) != text {
 		return c, ErrInvalid
 	}
 	b, mac := b[:len(b)-macLen], b[len(b)-macLen:]
@@ -74,8 +86,10 @@ func (i *Issuer) parse(token string) (c Claims, err error) {
 	}
 	c.Issued = time.Unix(int64(binary.BigEndian.Uint64(b[1:])), 0)
 	c.Expires = time.Unix(int64(binary.BigEndian.Uint64(b[9:])), 0)
-	b = b[timesLen:]
-	for _, field := range []*string{&c.Sender, &c.Client, &c.Scope} {
+	c.epoch = binary.BigEndian.Uint32(b[epochOffset:])
+	c.grant = [sha256.Size]byte(b[grantOffset:])
+	b = b[fixedLen:]
+	for _, field := range []*string{&c.Sender, &c.Client, &c.Scope, &c.User} {
 		*field, b = cutField(b)
 	}
 	return c, nil

@@ -24,6 +24,7 @@ import (
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/ccs/mcsserver"
+	"github.com/openccs/openccs/ccs/oauth"
 	"github.com/openccs/openccs/ccs/xmppserver"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/store"
@@ -43,6 +44,7 @@ type Server struct {
 	mcs     *mcsserver.Server
 	http    *httpserver.Server
 	admin   *admin.Server
+	tokens  *oauth.Issuer
 	memory  *flowcontrol.Budget
 	card    card.Card
 

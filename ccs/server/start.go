@@ -92,8 +92,8 @@ func (s *starter) loadCertificates(context.Context) (err error) {
 }
 
 func (s *starter) makeRouter(ctx context.Context) error {
-	tokens, err := oauth.New(ctx, s.store)
-	if err != nil {
+	var err error
+	if s.tokens, err = oauth.New(ctx, s.store); err != nil {
 		return err
 	}
 	if s.turns, err = newTurns(s.conf.Network); err != nil {
@@ -110,7 +110,7 @@ func (s *starter) makeRouter(ctx context.Context) error {
 	s.router, err = ccs.New(ctx, s.store, ccs.Options{
 		Cluster:    others,
 		Turns:      s.turns.Turns,
-		Tokens:     tokens,
+		Tokens:     s.tokens,
 		Clock:      s.conf.Clock,
 		Logger:     s.conf.Logger,
 		NewDevices: s.conf.NewDevices,
@@ -143,7 +143,7 @@ func (s *starter) makeEndpoints(context.Context) error {
 }
 
 func (s *starter) startAdmin(ctx context.Context) (err error) {
-	s.projects = admin.NewProjects(s.store, admin.Options{OnKeyRevoked: s.keysChanged})
+	s.projects = admin.NewProjects(s.store, admin.Options{OnKeyRevoked: s.keysChanged, Issuer: s.tokens})
 	if s.conf.NoAdmin {
 		return nil
 	}

@@ -17,6 +17,7 @@ type projectCmd struct {
 	Create projectCreateCmd `cmd:"" help:"Creation of a project with an API key."`
 	List   projectListCmd   `cmd:"" help:"List of the projects."`
 	Key    projectKeyCmd    `cmd:"" help:"API keys of a project: add and revoke."`
+	OAuth  projectOAuthCmd  `cmd:"" name:"oauth" help:"OAuth clients of a project: create, list and revoke."`
 	Limit  projectLimitCmd  `cmd:"" help:"Windows and rate limit of one project."`
 	Delete projectDeleteCmd `cmd:"" help:"Deletion of a project."`
 }
@@ -37,6 +38,9 @@ type projects interface {
 	RevokeKey(ctx context.Context, sender, keyID string) error
 	SetLimits(ctx context.Context, sender string, l admin.Limits) error
 	Delete(ctx context.Context, sender string) error
+	CreateOAuth(ctx context.Context, sender string, r admin.OAuthRequest) (*admin.OAuthCredentials, error)
+	ListOAuth(ctx context.Context, sender string) ([]admin.OAuthClient, error)
+	RevokeOAuth(ctx context.Context, clientID string, accessTokens bool) error
 }
 
 type projectCreateCmd struct {

@@ -83,6 +83,50 @@ func TestProjectLife(t *testing.T) {
 	})
 }
 
+func TestOAuthClientLife(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string) {
+		run := func(args ...string) result {
+			t.Helper()
+			return ccs(t, append(append([]string{"project"}, args...), "--data", dir)...)
+		}
+		got := run("create", "--sender-id", "4711")
+		require.Equal(t, exitDone, got.code, got.stderr)
+
+		got = run("oauth", "create", "--sender", "4711", "--json")
+		require.Equal(t, exitDone, got.code, got.stderr)
+		var made map[string]string
+		require.NoError(t, json.Unmarshal([]byte(got.stdout), &made))
+		assert.Len(t, made, 3, "the contract names three fields")
+		for _, field := range []string{"client_id", "client_secret", "refresh_token"} {
+			assert.NotEmpty(t, made[field], field)
+		}
+		got = run("oauth", "create", "--sender", "4711", "--json",
+			"--client-id", "old.apps.googleusercontent.com", "--client-secret", "0bKU", "--refresh-token", "1%wMf")
+		require.Equal(t, exitDone, got.code, got.stderr)
+		assert.Equal(t, `{"client_id":"old.apps.googleusercontent.com","client_secret":"0bKU","refresh_token":"1%wMf"}`+"\n", got.stdout)
+		got = run("oauth", "create", "--sender", "4711", "--user", "me")
+		assert.Equal(t, exitUsage, got.code, got.stderr)
+
+		got = run("oauth", "list")
+		assert.Contains(t, got.stdout, made["client_id"])
+		assert.NotContains(t, got.stdout, made["client_secret"])
+		assert.NotContains(t, got.stdout, made["refresh_token"])
+		var list []admin.OAuthClient
+		got = run("oauth", "list", "--sender", "4711", "--json")
+		require.NoError(t, json.Unmarshal([]byte(got.stdout), &list), got.stderr)
+		assert.Len(t, list, 2)
+
+		got = run("oauth", "revoke", made["client_id"], "--access-tokens")
+		assert.Equal(t, exitDone, got.code, got.stderr)
+		got = run("oauth", "revoke", made["client_id"], "--json")
+		assert.Equal(t, exitDone, got.code, got.stderr)
+		assert.Equal(t, `{"revoked":"`+made["client_id"]+`","access_tokens_only":false}`+"\n", got.stdout)
+		got = run("oauth", "revoke", made["client_id"])
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.stderr, "not found")
+	})
+}
+
 func TestProjectRefusesASenderIDThatIsNone(t *testing.T) {
 	got := ccs(t, "project", "create", "--sender-id", "12ab", "--data", t.TempDir())
 	assert.Equal(t, exitUsage, got.code)
