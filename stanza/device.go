@@ -76,7 +76,7 @@ func DecodeFromDevice(payload []byte, in *FromDevice) error {
 	case err != nil:
 		return err
 	case m.MessageID == "":
-		return invalidJSON("JSON_PARSING_ERROR", missingMessageID)
+		return invalidJSON(FaultSyntax, missingMessageID)
 	case in.Type != TypeUpstream:
 		return nil
 	}
@@ -97,7 +97,7 @@ func DecodeFromDevice(payload []byte, in *FromDevice) error {
 			return d.typeError(f.name, "String", f.field)
 		}
 		if *f.into = d.text(f.field); f.must && *f.into == "" {
-			return invalidJSON("JSON_PARSING_ERROR", "Missing Required Field: "+f.name)
+			return invalidJSON(FaultTarget, "Missing Required Field: "+f.name)
 		}
 	}
 	in.HasTTL = d.has(fieldTTL)

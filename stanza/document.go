@@ -28,6 +28,7 @@ const (
 	fieldData
 	fieldNotification
 	fieldRegistrationIDs
+	fieldNotificationKey
 	fieldFrom
 	fieldRegistrationID
 	fieldError
@@ -73,6 +74,8 @@ func fieldOf(key string) field {
 		return fieldNotification
 	case "registration_ids":
 		return fieldRegistrationIDs
+	case "notification_key":
+		return fieldNotificationKey
 	case "from":
 		return fieldFrom
 	case "registration_id":
@@ -100,7 +103,9 @@ type document struct {
 	size    int // of the pairs in data and notification, as CCS 2.6 counts
 	badKey  value
 	hasBad  bool
-	badText bool // the payload is not valid UTF-8
+	badNote noteField // a field of notification whose value has the wrong type; none if its name is ""
+	note    value     // that value
+	badText bool      // the payload is not valid UTF-8
 	scratch [32]byte
 }
 
@@ -123,7 +128,7 @@ func (d *document) parse(payload []byte, strictKeys bool) error {
 	if ok {
 		return nil
 	}
-	return invalidJSON("JSON_PARSING_ERROR", fmt.Sprintf("%s at offset %d", d.reason, d.i))
+	return invalidJSON(FaultSyntax, fmt.Sprintf("%s at offset %d", d.reason, d.i))
 }
 
 func (d *document) members(strictKeys bool) bool {
@@ -173,10 +178,36 @@ func (d *document) pairs(data, strictKeys bool) bool {
 		if !d.value(&v, 2) {
 			return false
 		}
+		if !data && d.badNote.name == "" && v.kind != kindNull {
+			if f := noteFieldOf(d.prefix(key)); f.name != "" && v.kind != kindString && v.kind != f.other {
+				d.badNote, d.note = f, v
+			}
+		}
 		if v.kind != kindNull {
 			d.size += int(key.size) + int(v.size)
 		}
 	}
+}
+
+// noteField is a field of notification that is a string or of one other kind (CCS 2.5).
+type noteField struct {
+	name  string
+	java  string
+	other kind
+}
+
+func noteFieldOf(key string) noteField {
+	switch key {
+	case "sound":
+		return noteField{"sound", "String", kindObject}
+	case "badge":
+		return noteField{"badge", "String", kindNumber}
+	case "body_loc_args":
+		return noteField{"body_loc_args", "String", kindArray}
+	case "title_loc_args":
+		return noteField{"title_loc_args", "String", kindArray}
+	}
+	return noteField{}
 }
 
 // prefix returns the key, or enough of it to see that it is forbidden. It allocates no memory

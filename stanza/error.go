@@ -18,12 +18,32 @@ const (
 )
 
 // Error is a refusal that the peer may see. Code and Description go into the nack, Err into the
-// log.
+// log. Fault and Text are for the doors over HTTP, which have words of their own.
 type Error struct {
 	Code        Code
 	Description string
 	Err         error
+
+	Fault Fault  // zero for an error that is not about a payload
+	Text  string // what is wrong, without the name of the fault
+	Field string // the field, with FaultType
 }
+
+// Fault says which rule a payload breaks.
+type Fault uint8
+
+// These are the faults of a payload, in the order of the table in CCS 8 where that has them.
+const (
+	FaultTarget      Fault = iota + 1 // no target
+	FaultSyntax                       // not a JSON object
+	FaultType                         // a field has the wrong type
+	FaultField                        // a field has a value that is not allowed, or excludes another field
+	FaultSize                         // too large
+	FaultDataKey                      // a key of data is reserved
+	FaultTTL                          // time_to_live is out of range
+	FaultCollapseKey                  // collapse_key is too long
+	FaultPriority                     // unknown priority
+)
 
 func (e *Error) Error() string {
 	s := string(e.Code)

@@ -38,7 +38,7 @@ func DecodeInbound(text []byte, rules *Rules, in *Inbound) error {
 	case err != nil:
 		return err
 	case m.MessageID == "":
-		return invalidJSON("JSON_PARSING_ERROR", missingMessageID)
+		return invalidJSON(FaultSyntax, missingMessageID)
 	case in.Type != TypeDownstream:
 		return nil
 	}
@@ -72,7 +72,7 @@ func (d *document) noMessageType() error {
 	case d.has(fieldMessageType) && d.fields[fieldMessageType].kind != kindString:
 		return d.typeError("message_type", "String", fieldMessageType)
 	case d.text(fieldMessageType) != "":
-		return invalidJSON("INVALID_MESSAGE_TYPE", fmt.Sprintf("Unknown message_type: %s", d.excerpt(d.fields[fieldMessageType])))
+		return &Error{Code: InvalidJSON, Fault: FaultField, Description: "InvalidJson: INVALID_MESSAGE_TYPE : " + fmt.Sprintf("Unknown message_type: %s", d.excerpt(d.fields[fieldMessageType]))}
 	}
 	return nil
 }
@@ -81,15 +81,15 @@ func (d *document) noMessageType() error {
 func (d *document) target(m *Downstream) error {
 	switch {
 	case d.has(fieldRegistrationIDs):
-		return invalidJSON("JSON_PARSING_ERROR", `Unsupported field: registration_ids. Send one message to each "to"`)
+		return invalidJSON(FaultField, `Unsupported field: registration_ids. Send one message to each "to"`)
 	case d.has(fieldTo) && d.fields[fieldTo].kind != kindString:
 		return d.typeError("to", "String", fieldTo)
 	case d.has(fieldCondition) && d.fields[fieldCondition].kind != kindString:
 		return d.typeError("condition", "String", fieldCondition)
 	case m.To != "" && m.Condition != "":
-		return invalidJSON("JSON_PARSING_ERROR", `Must use either "to" field or "condition", not both`)
+		return invalidJSON(FaultField, `Must use either "to" field or "condition", not both`)
 	case m.To == "" && m.Condition == "":
-		return invalidJSON("JSON_PARSING_ERROR", "Missing Required Field: to")
+		return invalidJSON(FaultTarget, "Missing Required Field: to")
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (d *document) options(m *Downstream, rules *Rules) error {
 		}
 		m.CollapseKey = d.text(fieldCollapseKey)
 		if len(m.CollapseKey) > payload.MaxCollapseKey {
-			return invalidJSON("INVALID_COLLAPSE_KEY", fmt.Sprintf("collapse_key is longer than %d bytes", payload.MaxCollapseKey))
+			return invalidJSON(FaultCollapseKey, fmt.Sprintf("collapse_key is longer than %d bytes", payload.MaxCollapseKey))
 		}
 	}
 	if d.has(fieldRestrictedPackage) {
@@ -152,7 +152,7 @@ func (d *document) priority(m *Downstream) error {
 	}
 	p, ok := payload.ParsePriority(d.string(v))
 	if !ok {
-		return invalidJSON("INVALID_PRIORITY", fmt.Sprintf(`Invalid value (%s) for "priority": must be "normal" or "high"`, d.excerpt(v)))
+		return invalidJSON(FaultPriority, fmt.Sprintf(`Invalid value (%s) for "priority": must be "normal" or "high"`, d.excerpt(v)))
 	}
 	m.Priority = p
 	return nil
@@ -171,7 +171,7 @@ func (d *document) ttl() (time.Duration, error) {
 	}
 	ttl, ok := payload.ParseTTL(s)
 	if !ok {
-		return 0, invalidJSON("INVALID_TTL", fmt.Sprintf(`Invalid value (%s) for "time_to_live": must be between 0 and "%d"`,
+		return 0, invalidJSON(FaultTTL, fmt.Sprintf(`Invalid value (%s) for "time_to_live": must be between 0 and "%d"`,
 			d.excerpt(v), MaxTTL/time.Second))
 	}
 	return ttl, nil
@@ -193,7 +193,7 @@ func (d *document) payload(m *Downstream, rules *Rules) error {
 			return d.typeError("data", "Map", fieldData)
 		}
 		if d.hasBad {
-			return invalidJSON("INVALID_DATA_KEY", fmt.Sprintf(`"data" must not have the key %q`, d.excerpt(d.badKey)))
+			return invalidJSON(FaultDataKey, fmt.Sprintf(`"data" must not have the key %q`, d.excerpt(d.badKey)))
 		}
 		m.Data = d.object(fieldData)
 	}
@@ -201,11 +201,14 @@ func (d *document) payload(m *Downstream, rules *Rules) error {
 		if d.fields[fieldNotification].kind != kindObject {
 			return d.typeError("notification", "Map", fieldNotification)
 		}
+		if d.badNote.name != "" {
+			return d.typeErrorOf("notification."+d.badNote.name, d.badNote.java, d.note)
+		}
 		m.Notification = d.object(fieldNotification)
 	}
 	limit := rules.Limit(m.Condition != "" || strings.HasPrefix(m.To, payload.TopicPrefix))
 	if d.size > limit {
-		return invalidJSON("MESSAGE_TOO_BIG", fmt.Sprintf("The payload has %d bytes, at most %d are allowed", d.size, limit))
+		return invalidJSON(FaultSize, fmt.Sprintf("The payload has %d bytes, at most %d are allowed", d.size, limit))
 	}
 	return nil
 }
@@ -217,14 +220,27 @@ func (d *document) object(f field) Object {
 
 // typeError returns the documented refusal of a value of the wrong type.
 func (d *document) typeError(name, javaType string, f field) *Error {
+	return d.typeErrorOf(name, javaType, d.fields[f])
+}
+
+func (d *document) typeErrorOf(name, javaType string, v value) *Error {
 	pkg := "java.lang."
 	if javaType == "Map" {
 		pkg = "java.util."
 	}
-	return invalidJSON("JSON_TYPE_ERROR", fmt.Sprintf("Field %q must be a JSON %s%s: %s", name, pkg, javaType, d.excerpt(d.fields[f])))
+	err := invalidJSON(FaultType, fmt.Sprintf("Field %q must be a JSON %s%s: %s", name, pkg, javaType, d.excerpt(v)))
+	err.Field = name
+	return err
+}
+
+// faultNames are the names of faults in the documented texts (CCS 3.3).
+var faultNames = [...]string{
+	FaultTarget: "JSON_PARSING_ERROR", FaultSyntax: "JSON_PARSING_ERROR", FaultType: "JSON_TYPE_ERROR", FaultField: "JSON_PARSING_ERROR",
+	FaultSize: "MESSAGE_TOO_BIG", FaultDataKey: "INVALID_DATA_KEY", FaultTTL: "INVALID_TTL",
+	FaultCollapseKey: "INVALID_COLLAPSE_KEY", FaultPriority: "INVALID_PRIORITY",
 }
 
 // invalidJSON returns the refusal of a payload, with a text in the documented form (CCS 3.3).
-func invalidJSON(kind, reason string) *Error {
-	return &Error{Code: InvalidJSON, Description: "InvalidJson: " + kind + " : " + reason}
+func invalidJSON(fault Fault, text string) *Error {
+	return &Error{Code: InvalidJSON, Description: "InvalidJson: " + faultNames[fault] + " : " + text, Fault: fault, Text: text}
 }
