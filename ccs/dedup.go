@@ -16,7 +16,8 @@ import (
 )
 
 // fingerprint stands for a sender, a message_id and the content of a message. It has 128 bits
-// because a collision would lose a message.
+// because a collision would lose a message. It is zero for a message that
+// repeats none.
 type fingerprint struct{ hi, lo uint64 }
 
 func (f fingerprint) mark() (m store.Mark) {
@@ -204,7 +205,9 @@ func (r *dedup) begin(fs []fingerprint, states []dedupState, now time.Time) (*se
 	r.calls[call.number] = call
 	for i, f := range fs {
 		var state dedupState
-		if first, ok := r.find(f); !ok {
+		if f == (fingerprint{}) {
+			// the message repeats none
+		} else if first, ok := r.find(f); !ok {
 			r.young.insert(f, firstSeen{call.number, uint32(i)})
 		} else if state.by = r.calls[first.call]; state.by != nil {
 			state.index = int(first.index)
@@ -229,7 +232,7 @@ func (r *dedup) end(call *sendCall, fs []fingerprint, accepted func(i int) bool)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, f := range fs {
-		if accepted(i) {
+		if f == (fingerprint{}) || accepted(i) {
 			continue
 		}
 		if c, ok := r.find(f); ok && c == (firstSeen{call.number, uint32(i)}) {

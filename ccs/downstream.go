@@ -12,9 +12,11 @@ import (
 // The door has already applied the rules of package payload.
 type Downstream struct {
 	// To is a registration token or the address of a topic, or "" if there is a Condition.
-	To          string
-	Condition   string // a condition on topics
-	ID          string // message_id of the app server; a repeat has the same ID and content
+	To        string
+	Condition string // a condition on topics
+	ID        string // message_id of the app server; a repeat has the same ID and content
+	// Unique says that the door made the ID, so the message is no repeat of any other.
+	Unique      bool
 	CollapseKey string
 	Priority    payload.Priority
 	// TTL is in whole seconds, up to payload.MaxTTL. Zero means now or never (CCS 5.2).

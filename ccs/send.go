@@ -113,7 +113,9 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 	now := r.clock.Now()
 	for i := range batch {
 		var f fingerprint
-		f, s.print = r.repeats.of(s.print, from.Sender, &batch[i])
+		if !batch[i].Unique {
+			f, s.print = r.repeats.of(s.print, from.Sender, &batch[i])
+		}
 		s.prints = append(s.prints, f)
 	}
 	var call *sendCall

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/internal/downstream"
 	"github.com/openccs/openccs/ccs/payload"
 	"github.com/openccs/openccs/stanza"
 )
@@ -27,11 +28,7 @@ const (
 func (t *translation) translate(batch []stanza.Downstream) []ccs.Downstream {
 	for i := range batch {
 		m := &batch[i]
-		d := ccs.Downstream{
-			To: m.To, Condition: m.Condition, ID: m.MessageID, CollapseKey: m.CollapseKey, Priority: m.Priority,
-			TTL: m.Lifetime(), DelayWhileIdle: m.DelayWhileIdle, ReceiptRequested: m.ReceiptRequested, DryRun: m.DryRun,
-			ContentAvailable: m.ContentAvailable, MutableContent: m.MutableContent, RestrictedPackage: m.RestrictedPackage,
-		}
+		d := downstream.Of(m)
 		d.Data = t.pairs(m.Data)
 		if m.Notification != "" {
 			d.Notification = t.pairs(m.Notification)
