@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/store"
 )
 
@@ -69,9 +70,9 @@ type Router struct {
 	cluster Cluster       // nil: no other process uses the store
 	changed chan SenderID // projects that changed on other nodes
 
-	deviceRates   *keyedLimiter[uint64]   // downstream messages to one device (CCS 5.10)
-	upstreamRates *keyedLimiter[DeviceID] // upstream messages of one device (CCS 5.10)
-	quotas        *keyedLimiter[SenderID] // downstream messages of one sender
+	deviceRates   *flowcontrol.Keyed[uint64]   // downstream messages to one device (CCS 5.10)
+	upstreamRates *flowcontrol.Keyed[DeviceID] // upstream messages of one device (CCS 5.10)
+	quotas        *flowcontrol.Keyed[SenderID] // downstream messages of one sender
 
 	started time.Time // wall time
 
@@ -108,8 +109,11 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		leaving:     make(map[store.Key]*mailbox),
 		returning:   make(map[store.Key]struct{}),
 		hubs:        make(map[store.Key]*hub),
+
+		deviceRates:   flowcontrol.NewKeyed[uint64](maxRates),
+		upstreamRates: flowcontrol.NewKeyed[DeviceID](maxRates),
+		quotas:        flowcontrol.NewKeyed[SenderID](maxRates),
 	}
-	r.deviceRates, r.upstreamRates, r.quotas = newKeyedLimiter[uint64](), newKeyedLimiter[DeviceID](), newKeyedLimiter[SenderID]()
 	r.shares = newShares(st, r.profile.deviceShare())
 	if r.clock == nil {
 		r.clock = systemClock{}

@@ -162,7 +162,7 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 // check returns why a message must not be sent, and the newer token of a registration that has one
 // (CCS 3.3, 5.6).
 func (r *Router) check(from Source, m *Downstream, reg *store.Registration, repeat bool, now time.Time) (canonical string, _ *Refusal) {
-	if !repeat && !r.quotas.allow(from.Sender, quota(from.PerSecond), now) {
+	if !repeat && !r.quotas.Take(from.Sender, quota(from.PerSecond), 1, now) {
 		return "", &Refusal{Reason: QuotaExceeded, Detail: strconv.Itoa(from.PerSecond)}
 	}
 	if m.toTopic() {
@@ -179,7 +179,7 @@ func (r *Router) check(from Source, m *Downstream, reg *store.Registration, repe
 	case m.RestrictedPackage != "" && m.RestrictedPackage != reg.App:
 		return "", &Refusal{Reason: InvalidPackage, Detail: m.RestrictedPackage}
 	case repeat || m.DryRun || m.TTL == 0: // no rate applies (CCS 5.2)
-	case !r.deviceRates.allow(reg.Device, r.profile.DeviceRate, now):
+	case !r.deviceRates.Take(reg.Device, r.profile.DeviceRate, 1, now):
 		return "", &Refusal{Reason: RateExceeded}
 	}
 	return reg.Canonical, nil

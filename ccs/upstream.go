@@ -55,13 +55,13 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	counted := 0
 	defer func() {
 		if err != nil { // the device sends all of them again
-			r.upstreamRates.refund(from, r.profile.UpstreamRate, counted)
+			r.upstreamRates.Give(from, r.profile.UpstreamRate, counted)
 		}
 	}()
 	var failed []store.Entry
 	for i := range batch {
 		m := &batch[i]
-		if !r.upstreamRates.allow(from, r.profile.UpstreamRate, now) {
+		if !r.upstreamRates.Take(from, r.profile.UpstreamRate, 1, now) {
 			failed = append(failed, r.sendError(from, m, RateExceeded, now))
 			continue
 		}
@@ -69,7 +69,7 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 		refusal, err := r.composeUpstream(ctx, s, i, from, m, regs, now)
 		switch {
 		case errors.Is(err, errShareUsed):
-			r.upstreamRates.refund(from, r.profile.UpstreamRate, 1)
+			r.upstreamRates.Give(from, r.profile.UpstreamRate, 1)
 			counted--
 			batch, left = batch[:i], batch[i:]
 		case err != nil:

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
@@ -35,7 +34,7 @@ type Auth struct {
 	senders  Authorizer
 	log      *zap.Logger
 	rate     flowcontrol.Rate
-	failures *lru.Cache[netip.Prefix, *flowcontrol.Bucket]
+	failures *flowcontrol.Keyed[netip.Prefix]
 }
 
 // NewAuth returns an Auth that asks a.
@@ -46,8 +45,7 @@ func NewAuth(a Authorizer, o AuthOptions) *Auth {
 	if o.FailedLogins.Every == 0 {
 		o.FailedLogins = flowcontrol.Rate{Every: time.Second, Burst: 100}
 	}
-	failures, _ := lru.New[netip.Prefix, *flowcontrol.Bucket](maxAddresses) // fails only for a size below one
-	return &Auth{senders: a, log: o.Logger.Named("httpserver"), rate: o.FailedLogins, failures: failures}
+	return &Auth{senders: a, log: o.Logger.Named("httpserver"), rate: o.FailedLogins, failures: flowcontrol.NewKeyed[netip.Prefix](maxAddresses)}
 }
 
 // ErrThrottled says that the address of a request had too many credentials refused.
@@ -85,16 +83,12 @@ func (a *Auth) Check(ctx context.Context, c ccs.Credential) (ccs.Authorization, 
 		network = admission.Network(c.Address)
 	}
 	now := time.Now()
-	if b, ok := a.failures.Get(network); ok && b.Empty(a.rate, now) {
+	if a.failures.Empty(network, a.rate, now) {
 		return ccs.Authorization{}, ErrThrottled
 	}
 	got, err := a.senders.Authorize(ctx, c)
 	if errors.Is(err, ccs.ErrUnauthorized) {
-		b := new(flowcontrol.Bucket)
-		if old, ok, _ := a.failures.PeekOrAdd(network, b); ok {
-			b = old
-		}
-		b.Take(a.rate, 1, now)
+		a.failures.Take(network, a.rate, 1, now)
 		a.log.Info("login refused", zap.Stringer("remote_addr", c.Address), zap.String("reason", err.Error()))
 	}
 	return got, err

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/openccs/openccs/ccs/internal/admission"
 	"github.com/openccs/openccs/flowcontrol"
 )
@@ -22,26 +20,17 @@ const maxAddresses = 10_000
 type limiter struct {
 	rate    flowcontrol.Rate
 	exempt  func(netip.Addr) bool
-	buckets *lru.Cache[netip.Prefix, *flowcontrol.Bucket]
+	buckets *flowcontrol.Keyed[netip.Prefix]
 }
 
 func newLimiter(rate flowcontrol.Rate, exempt func(netip.Addr) bool) *limiter {
-	buckets, _ := lru.New[netip.Prefix, *flowcontrol.Bucket](maxAddresses) // fails for a size below one alone
-	return &limiter{rate: rate, exempt: exempt, buckets: buckets}
+	return &limiter{rate: rate, exempt: exempt, buckets: flowcontrol.NewKeyed[netip.Prefix](maxAddresses)}
 }
 
 // allow reports whether an address may call now, and counts the call.
 func (l *limiter) allow(remote string, now time.Time) bool {
 	network := l.network(remote)
-	if !network.IsValid() {
-		return true
-	}
-	b := new(flowcontrol.Bucket)
-	if old, ok, _ := l.buckets.PeekOrAdd(network, b); ok {
-		b = old
-	}
-	l.buckets.Get(network) // it is in use
-	return b.Take(l.rate, 1, now)
+	return !network.IsValid() || l.buckets.Take(network, l.rate, 1, now)
 }
 
 // network is what an address counts by, zero if it is exempt.
