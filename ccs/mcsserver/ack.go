@@ -12,8 +12,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// handleIq takes the acknowledgements that a device sends by themselves (DEV 7.2). A StreamAck has said all with its
-// last_stream_id_received.
+// handleIq handles a device's selective acknowledgement (DEV 7.2). A StreamAck needs no handling
+// beyond its last_stream_id_received.
 func (s *session) handleIq(payload []byte) error {
 	var iq mcs.IqStanza
 	if err := iq.Unmarshal(payload); err != nil {
@@ -26,7 +26,7 @@ func (s *session) handleIq(payload []byte) error {
 	if err := ack.Unmarshal(iq.ExtensionData); err != nil {
 		return err
 	}
-	made := make(map[store.ID]int64, len(ack.IDs)) // ids that the server made, with their times
+	made := make(map[store.ID]int64, len(ack.IDs)) // IDs that the server made, with their times
 	names := make(map[string]bool)
 	for _, text := range ack.IDs {
 		if micros, id, ok := mcs.ParsePersistentID(text); ok {
@@ -35,7 +35,7 @@ func (s *session) handleIq(payload []byte) error {
 			names[text] = true
 		}
 	}
-	s.takeAcked() // what was acknowledged before goes first
+	s.takeAcked() // earlier acknowledgements go first
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.take(func(o offered) bool {
@@ -45,7 +45,7 @@ func (s *session) handleIq(payload []byte) error {
 	return nil
 }
 
-// take moves messages from what is in flight to what is done, and frees their slots. It needs mu.
+// take moves messages from inFlight to done, and frees their slots. The caller must hold s.mu.
 func (s *session) take(which func(offered) bool) {
 	before := len(s.inFlight)
 	s.inFlight = slices.DeleteFunc(s.inFlight, func(o offered) bool {
@@ -61,9 +61,9 @@ func (s *session) take(which func(offered) bool) {
 	}
 }
 
-// storeAndForget stores the upstream messages that came, forgets the downstream messages that were acknowledged,
-// and lets the writer tell the device. It acknowledges nothing that is not stored (DEV 10). It reports whether the
-// store had work.
+// storeAndForget stores the received upstream messages, forgets the acknowledged downstream
+// messages, and makes the writer tell the device. It acknowledges nothing that is not stored
+// (DEV 10). It reports whether the store had work.
 func (s *session) storeAndForget() (worked bool, err error) {
 	s.eager.EndTurn()
 	if b := s.batch; b != nil {
@@ -87,7 +87,7 @@ func (s *session) storeAndForget() (worked bool, err error) {
 		case err == nil:
 			s.done = nil
 		case errors.Is(err, store.ErrUnavailable) && len(s.done) <= s.window.Size():
-			// They stay, and so does what the device is told; the next frame is another try.
+			// The messages stay in done and the device is not told; the next frame tries again.
 			s.srv.router.StoreFailed(s.log(), "forget acknowledged messages", err)
 			return worked, nil
 		default:
@@ -104,8 +104,8 @@ func (s *session) storeAndForget() (worked bool, err error) {
 	return worked, nil
 }
 
-// process moves processed on to handled, unless the store has not forgotten yet what the device acknowledged before.
-// The caller must hold s.mu.
+// process sets processed to handled, unless the store has still to forget earlier acknowledged
+// messages. The caller must hold s.mu.
 func (s *session) process() {
 	if s.forgetting || len(s.unforgotten) > 0 {
 		return
@@ -115,9 +115,10 @@ func (s *session) process() {
 	s.ackOwed = false
 }
 
-// forgetAsync has the store forget what is done, and waits for nothing: the device hears of it with the next frame that
-// is for it. It returns false, and does nothing, if there is nothing to forget, if a receipt must be stored first, if
-// something has expired, while an earlier call is under way, or if the store cannot do it.
+// forgetAsync makes the store forget the messages in done without waiting. The device learns of it
+// with the next frame for it. forgetAsync does nothing and returns false in these cases: there is
+// nothing to forget, a receipt must be stored first, a message has expired, an earlier call is
+// running, or the store cannot do it.
 func (s *session) forgetAsync() bool {
 	if len(s.done) == 0 {
 		return false
@@ -146,7 +147,7 @@ func (s *session) forgetAsync() bool {
 	return true
 }
 
-// beginForgetting reports whether no other forgetAsync is under way or failed.
+// beginForgetting reports whether no other forgetAsync is running or has failed.
 func (s *session) beginForgetting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +158,7 @@ func (s *session) beginForgetting() bool {
 	return true
 }
 
-// forgot ends forgetAsync. What the store could not forget is tried again with the next frame.
+// forgot ends forgetAsync. The next frame tries again with what the store could not forget.
 func (s *session) forgot(done []offered, err error) {
 	s.requestWrite(func() {
 		s.forgetting = false
@@ -168,14 +169,16 @@ func (s *session) forgot(done []offered, err error) {
 	})
 }
 
-// While the store cannot take upstream messages, nothing more is read from the device: what it sends after them then
-// cannot overtake them.
+// While the store cannot take upstream messages, nothing more is read from the device. So its later
+// messages cannot overtake them.
 const (
-	upstreamRetry    = 250 * time.Millisecond
-	upstreamPatience = 30 * time.Second // then the session ends; clients wait for twice as long for a heartbeat (DEV 8)
+	upstreamRetry = 250 * time.Millisecond
+	// Then the session ends. Clients wait twice as long for a heartbeat (DEV 8).
+	upstreamPatience = 30 * time.Second
 )
 
-// sendUpstream has the router take messages on. It tries again for a while if the store is unavailable.
+// sendUpstream gives messages to the router. If the store is unavailable, it tries again for a
+// while.
 func (s *session) sendUpstream(batch []ccs.Upstream) error {
 	begun := time.Now()
 	for {
@@ -191,13 +194,13 @@ func (s *session) sendUpstream(batch []ccs.Upstream) error {
 		if s.closedFor() != nil {
 			return err
 		}
-		// What is for now or never has been offered (CCS 5.2).
+		// Now-or-never messages were offered already (CCS 5.2).
 		batch = slices.DeleteFunc(batch, func(m ccs.Upstream) bool { return m.HasTTL && m.TTL == 0 })
 	}
 }
 
-// takeAcked moves what was acknowledged by its number from what is in flight. A number that is ahead of our frames
-// means no later ones.
+// takeAcked moves messages that were acknowledged by frame number from inFlight to done. A number
+// ahead of our frames does not acknowledge later ones.
 func (s *session) takeAcked() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,11 +223,11 @@ func (s *session) takeAcked() {
 	s.inFlight = slices.Delete(s.inFlight, 0, n)
 }
 
-// sweepEvery is how often messages that nobody acknowledges are looked through for expired ones.
+// sweepEvery is how often the unacknowledged messages are checked for expired ones.
 const sweepEvery = time.Minute
 
-// takeExpired moves what has expired from what is in flight, without the receipt that it would have asked for. There
-// are devices that never acknowledge anything on a connection (DEV 13); their windows would fill for good.
+// takeExpired moves expired messages from inFlight to done, without their receipts. Some devices
+// never acknowledge anything on a connection (DEV 13); their windows would stay full.
 func (s *session) takeExpired() {
 	now := s.srv.router.Now()
 	if now.Sub(s.swept) < sweepEvery {
@@ -242,7 +245,7 @@ func (s *session) takeExpired() {
 
 var finished = sync.Pool{New: func() any { return new(ccs.Finished) }}
 
-// forget ends the life of messages that the device has, or that have expired.
+// forget ends the life of messages that were acknowledged or have expired.
 func (s *session) forget(has []offered) error {
 	if len(has) == 0 {
 		return nil

@@ -9,7 +9,8 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// authenticate checks the credential of a login: the android id and the security token that check-in gave (DEV 6).
+// authenticate checks the credentials of a login: the android id and the security token from
+// check-in (DEV 6).
 func (c *conn) authenticate(req *mcs.LoginRequest) (ccs.DeviceID, error) {
 	if req.AuthService != 0 && req.AuthService != mcs.AuthServiceAndroidID {
 		return 0, fmt.Errorf("auth_service %d: %w", req.AuthService, ccs.ErrUnknownDevice)
@@ -25,5 +26,5 @@ func (c *conn) authenticate(req *mcs.LoginRequest) (ccs.DeviceID, error) {
 	return device, c.srv.router.Authenticate(c.srv.ctx, uint64(device), token)
 }
 
-// isAndroid reports whether a client names upstream messages by their persistent id (DEV 10).
+// isAndroid reports whether a client identifies upstream messages by their persistent ID (DEV 10).
 func isAndroid(loginID string) bool { return strings.HasPrefix(loginID, "android-") }

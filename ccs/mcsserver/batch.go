@@ -7,25 +7,26 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// The sizes of a batch of upstream messages.
+// Limits of a batch of upstream messages.
 const (
 	maxBatch   = 1000    // messages that are stored at a time
-	maxBytes   = 1 << 20 // bytes of them, but for the last
+	maxBytes   = 1 << 20 // bytes of those, the last message excepted
 	firstChunk = 4 << 10 // bytes
 	maxChunk   = 1 << 20 // bytes that are kept for the next batch
 )
 
-// batch is upstream messages that came and are not stored yet, and their memory, which the next batch uses again.
+// batch holds received upstream messages until they are stored. The next batch reuses its memory.
 type batch struct {
 	messages []ccs.Upstream
 	frame    mcs.DataMessage // of the last message
 	bytes    int             // of all frames
-	chunk    []byte          // what the messages' texts are in; those that were filled before are theirs alone
+	// chunk holds the texts of messages. A full chunk belongs to its messages only.
+	chunk []byte
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// room is n bytes to append to.
+// room returns an empty slice with a capacity of n bytes.
 func (b *batch) room(n int) []byte {
 	if n > cap(b.chunk)-len(b.chunk) {
 		b.chunk = make([]byte, 0, max(n, firstChunk, min(2*cap(b.chunk), maxChunk)))
@@ -35,7 +36,7 @@ func (b *batch) room(n int) []byte {
 	return b.chunk[at : at : at+n]
 }
 
-// done gives the batch back once it is stored.
+// done frees the batch after it is stored.
 func (b *batch) done() {
 	if cap(b.chunk) > maxChunk {
 		return

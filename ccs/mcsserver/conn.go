@@ -19,8 +19,8 @@ import (
 type conn struct {
 	transport
 	srv      *Server
-	eager    *eagerconn.Conn // over the wire
-	nc       *tls.Conn       // over that
+	eager    *eagerconn.Conn // on top of the wire
+	nc       *tls.Conn       // on top of eager
 	accepted time.Time
 }
 
@@ -29,8 +29,9 @@ func newConn(s *Server, tcp net.Conn) *conn {
 	return &conn{srv: s, accepted: now, transport: transport{Conn: tcp, turns: s.turns, deadline: now.Add(s.opts.HandshakeTimeout)}}
 }
 
-// keepAlive finds dead connections, since some devices never answer a ping (DEV 8). A probe wakes a phone's radio, so
-// that the first comes late; the others follow only where nobody answers.
+// keepAlive returns the settings that find dead connections, because some devices never answer a
+// ping (DEV 8). A probe wakes a phone's radio, so the first comes late. Further probes follow only
+// if there is no answer.
 func keepAlive(idle time.Duration) net.KeepAliveConfig {
 	if idle < 0 {
 		return net.KeepAliveConfig{}
@@ -68,18 +69,20 @@ func (c *conn) serve() listener.Next {
 	return s.open()
 }
 
-// maxBeforeLogin is how many bytes a device may send in its handshake, or after it until it has logged in.
+// maxBeforeLogin is how many bytes a device may send in its handshake, and after that until it has
+// logged in.
 const maxBeforeLogin = 2 * mcs.MaxLogin
 
-// closeTimeout is how long a peer has to take the last bytes.
+// closeTimeout is how long a peer may take to read the last bytes.
 const closeTimeout = 2 * time.Second
 
-// hangUp writes the last frames, if there are any, and ends TLS and the connection. Nothing else may write any more.
+// hangUp writes the last frames, if any, and ends TLS and the connection. Nothing else may write
+// any more.
 func (c *conn) hangUp(last ...byte) {
 	late := time.AfterFunc(closeTimeout, func() { c.transport.Conn.Close() })
 	defer late.Stop()
 	if len(last) > 0 {
-		c.write(last) // whether it arrives makes no difference
+		c.write(last) // it does not matter whether it arrives
 	}
 	c.nc.Close()
 	c.transport.Conn.Close()

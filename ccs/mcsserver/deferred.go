@@ -7,11 +7,12 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// maxHeld is how many messages wait in memory for an idle device to become active; further ones are not delayed.
+// maxHeld is how many messages an idle device may have in deferred. Further ones are not delayed.
 const maxHeld = 100
 
-// deferMessage keeps a message back that is to wait until the device is active (CCS 5.4); false if it is to go out now. A
-// message that is never stored cannot wait: it is dropped (CCS 5.2).
+// deferMessage defers a message that must wait until the device is active (CCS 5.4), or returns
+// false if it must go out now. It drops such a message if it is never stored, because that cannot
+// wait (CCS 5.2).
 func (s *session) deferMessage(d *ccs.Delivery, idle bool) bool {
 	if !idle || !d.Message.WhenActive || len(s.deferred) >= maxHeld || !s.mayBuffer() {
 		return false
@@ -23,7 +24,7 @@ func (s *session) deferMessage(d *ccs.Delivery, idle bool) bool {
 	return true
 }
 
-// replaceDeferred drops the held message that an entry has replaced in the queue by its collapse key.
+// replaceDeferred drops the deferred message that e has collapsed in the queue.
 func (s *session) replaceDeferred(e *store.Entry) {
 	if e.Collapse == "" || len(s.deferred) == 0 {
 		return
@@ -37,7 +38,7 @@ func (s *session) replaceDeferred(e *store.Entry) {
 	})
 }
 
-// undefer puts what was held before what comes next: the device is active.
+// undefer moves the deferred messages to the front of claimed, because the device is active.
 func (s *session) undefer() {
 	if len(s.deferred) > 0 {
 		s.claimed = append(s.deferred, s.claimed...)
@@ -45,20 +46,20 @@ func (s *session) undefer() {
 	}
 }
 
-// maxKept is how many bytes of messages a session keeps in memory that it has claimed and not offered.
+// maxKept bounds the bytes of claimed messages that a session keeps in memory and has not offered.
 const maxKept = 1 << 20
 
 // mayBuffer reports whether another message may be kept.
 func (s *session) mayBuffer() bool { return s.buffered < min(maxKept, s.srv.opts.Memory.Share()) }
 
-// addBuffered counts a message that is put into deferred or claimed.
+// addBuffered counts a message that goes into deferred or claimed.
 func (s *session) addBuffered(e *store.Entry) {
 	n := int64(len(e.Body))
 	s.buffered += n
 	s.srv.opts.Memory.Add(n)
 }
 
-// removeBuffered counts messages that leave deferred or claimed.
+// removeBuffered uncounts messages that leave deferred or claimed.
 func (s *session) removeBuffered(entries ...store.Entry) {
 	n := int64(0)
 	for i := range entries {
@@ -68,7 +69,7 @@ func (s *session) removeBuffered(entries ...store.Entry) {
 	s.srv.opts.Memory.Add(-n)
 }
 
-// clearBuffered counts that all of deferred and claimed is given up.
+// clearBuffered uncounts all of deferred and claimed.
 func (s *session) clearBuffered() {
 	s.srv.opts.Memory.Add(-s.buffered)
 	s.buffered = 0

@@ -8,22 +8,24 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// offered is a message that went out on this connection and is not acknowledged.
+// offered is a message that was written to this connection and is not acknowledged.
 type offered struct {
 	frame   int32
 	expires uint32   // Unix time, in seconds; zero if it was never stored
 	id      store.ID // zero if it was never stored
-	micros  int64    // when it was accepted; with id, what its persistent id is made of
+	micros  int64    // time of acceptance; its persistent ID is made of it and id
 	*aside           // nil for most
 }
 
-// aside is what few messages have.
+// aside has the fields that only few messages need.
 type aside struct {
-	name    string       // its persistent id, if that is another: a send_error has the failed message's (DEV 9.3)
-	receipt *ccs.Receipt // nil if nobody wants one
+	// name is the persistent ID if the server did not make it: a send_error has that of the failed
+	// message (DEV 9.3).
+	name    string
+	receipt *ccs.Receipt // nil if none is owed
 }
 
-// expired is the aside of messages that have expired: they owe no receipt, and nobody has acknowledged them.
+// expired is the aside of expired messages, which are not acknowledged and owe no receipt.
 var expired = &aside{}
 
 func offer(e *store.Entry) offered {
@@ -34,10 +36,11 @@ func offer(e *store.Entry) offered {
 	return o
 }
 
-// named reports whether a persistent id that the server did not make is the message's.
+// named reports whether the message has a persistent ID from in, a set of those that the server did
+// not make.
 func (o offered) named(in map[string]bool) bool { return o.aside != nil && in[o.name] }
 
-// owed is the receipt that the message asks for, nil for none.
+// owed returns the receipt that the message owes, or nil.
 func (o offered) owed() *ccs.Receipt {
 	if o.aside == nil {
 		return nil
@@ -45,12 +48,12 @@ func (o offered) owed() *ccs.Receipt {
 	return o.receipt
 }
 
-// owe notes the receipt that a delivery owes, and reports whether it owes one.
+// owe records the receipt that a delivery owes, and reports whether it owes one.
 func (o *offered) owe(d *ccs.Delivery) bool {
 	if d.Message.ReceiptFor == "" {
 		return false
 	}
-	receipt, _ := d.Receipt() // which costs memory, that most do without
+	receipt, _ := d.Receipt() // allocates, so only if needed
 	o.aside = &aside{receipt: &receipt}
 	return true
 }
@@ -58,7 +61,7 @@ func (o *offered) owe(d *ccs.Delivery) bool {
 // smallOffer is how many messages are written without a turn.
 const smallOffer = 32
 
-// claimRetry is the wait after trouble in the store.
+// claimRetry is the wait after a failure of the store.
 const claimRetry = time.Second
 
 // offer claims at most room messages and appends their frames.
@@ -79,7 +82,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 		turn.Begin()
 	}
 	now := s.srv.router.Now()
-	var has []offered // what need not be sent
+	var has []offered // messages that need not be sent
 	out := make([]offered, 0, len(entries))
 	largest := 0
 	var d ccs.Delivery
@@ -123,7 +126,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 	return b, s.forget(has)
 }
 
-// claim takes entries to offer: first what was claimed before.
+// claim returns entries to offer, beginning with those in claimed.
 func (s *session) claim(room int) ([]store.Entry, error) {
 	if len(s.claimed) == 0 {
 		return s.box.Claim(s.srv.ctx, room)

@@ -11,17 +11,17 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// The app_data keys that route a message in the client (DEV 9.2, 9.3).
+// Keys of app_data by which the client routes a message (DEV 9.2, 9.3).
 const (
 	keyMessageType = "message_type"
 	keySubtype     = "subtype"
 )
 
-// deletedFrom is the from of a deleted_messages marker; clients do not look at it (DEV 15).
+// deletedFrom is the from of a deleted_messages marker. Clients ignore it (DEV 15).
 const deletedFrom = "gcm.googleapis.com"
 
-// appendEntry appends the frame of a queue's entry (DEV 9). It returns nil for one that need not be sent: the device
-// said at login that it has it, or it expired while it was held.
+// appendEntry appends the frame of a queue's entry (DEV 9). It returns nil for an entry that need
+// not be sent: the device listed it at login, or it expired while it was deferred.
 func (s *session) appendEntry(b []byte, del *ccs.Delivery, o *offered, processed int32, now time.Time) []byte {
 	e, m := &del.Entry, &del.Message
 	d := mcs.DataMessage{LastStreamID: processed, Sent: e.Accepted.UnixMilli(), Queued: int32(max(now.Sub(e.Accepted), 0) / time.Second)}
@@ -34,7 +34,8 @@ func (s *session) appendEntry(b []byte, del *ccs.Delivery, o *offered, processed
 	d.From, d.Category, d.Token, d.TTL = m.From, m.App, m.CollapseKey, int32(m.TTL/time.Second)
 	d.HasTTL = true
 	if m.Kind == ccs.SendError {
-		// Current clients take the failed message's id from here, older ones and Android from the pair (DEV 9.3).
+		// Current clients read the failed message's ID here. Older ones and Android read it from
+		// the pair (DEV 9.3).
 		d.PersistentID, o.aside = m.ID, &aside{name: m.ID}
 	}
 	if del.Expired(now) {
@@ -56,12 +57,12 @@ func (s *session) appendEntry(b []byte, del *ccs.Delivery, o *offered, processed
 	case m.Subtype != "":
 		b = mcs.AppendAppData(b, keySubtype, m.Subtype)
 	case len(m.Data) == 0:
-		// Some clients fail on a message without any pair (DEV 14 no. 18); this one means nothing and is
-		// taken out of what the app sees.
+		// Some clients fail on a message without any pair (DEV 14 no. 18). This pair means nothing,
+		// and clients remove it from what the app sees.
 		b = mcs.AppendAppData(b, keyMessageType, "gcm")
 	}
 	for k, v := range m.Data.All() {
-		if k != keySubtype && k != keyMessageType { // ours alone to set (DEV 9.2)
+		if k != keySubtype && k != keyMessageType { // only the server sets these (DEV 9.2)
 			b = mcs.AppendAppData(b, k, v)
 		}
 	}

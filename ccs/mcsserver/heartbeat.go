@@ -7,15 +7,16 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// Clients send heartbeats after 5 to 30 minutes of silence, and take a server for dead that does not answer within
-// a minute (DEV 8). So does the server.
+// Clients send a heartbeat after 5 to 30 minutes of silence. They take a server for dead that does
+// not answer within a minute (DEV 8). The server does the same.
 const (
 	maxSilence = 30 * time.Minute // of a device that was told no interval
 	pingWait   = 60 * time.Second
-	maxMissed  = 2 // pings in a row that a device may leave unanswered, if it is of those that answer
+	// maxMissed is how many pings in a row a device may leave unanswered, if it is known to answer.
+	maxMissed = 2
 )
 
-// silence is how long a device may be silent before it is pinged.
+// silence returns how long a device may be silent before it is pinged.
 func (o *Options) silence() time.Duration {
 	if o.Heartbeat > 0 {
 		return o.Heartbeat + pingWait
@@ -23,13 +24,14 @@ func (o *Options) silence() time.Duration {
 	return maxSilence
 }
 
-// silent is called when nothing has come for too long. A device that has ever sent or answered a heartbeat has to
-// answer one of two; there are clients that never do, and those are the kernel's to find dead (DEV 8).
+// silent handles a silence that lasted too long. A device that has ever sent or answered a
+// heartbeat must answer one of two. Some clients never do; the kernel finds the dead ones among
+// them (DEV 8).
 func (s *session) silent() error {
 	if s.partial() {
 		return errors.New("a frame was begun and not ended")
 	}
-	s.beats = s.beats || !s.begun.IsZero() // bytes came that are not even a part of a frame
+	s.beats = s.beats || !s.begun.IsZero() // some bytes came, but not even a part of a frame
 	s.begun = time.Time{}
 	if s.missed == maxMissed && s.beats {
 		return errSilent
@@ -55,7 +57,7 @@ func (s *session) handlePing(payload []byte) error {
 		return err
 	}
 	s.beats = true
-	// The answer acknowledges every frame before it, so that they are dealt with first.
+	// The answer acknowledges every earlier frame, so they are handled first.
 	if _, err := s.storeAndForget(); err != nil {
 		return err
 	}

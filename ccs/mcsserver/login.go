@@ -14,13 +14,16 @@ import (
 )
 
 const (
-	// oldestVersion is the oldest that clients have been seen to send or accept (DEV 4).
+	// oldestVersion is the oldest version that clients were seen to send or accept (DEV 4).
 	oldestVersion = 38
-	attachTimeout = 15 * time.Second // for an older session of the device to end
-	maxStash      = 2000             // messages held that a login found between those that the device listed
+	attachTimeout = 15 * time.Second // for the older session of the device to end
+	// maxStash bounds the messages that a login keeps because it found them between those that the
+	// device listed.
+	maxStash = 2000
 )
 
-// errTooMany ends a login without an answer: the device's credential is right, so it shall only try later (DEV 11).
+// errTooMany ends a login without an answer. The device's credentials are right, and it should only
+// try later (DEV 11).
 var errTooMany = errors.New("too many connections of the address are logged in")
 
 // login reads the version and the LoginRequest, and answers them (DEV 6).
@@ -44,14 +47,16 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 		return nil, fmt.Errorf("login request: %w", err)
 	}
 	device, err := c.authenticate(&req)
-	if errors.Is(err, ccs.ErrUnknownDevice) { // any other is no reason for the device to enrol again
+	// Only this error makes the device enrol again.
+	if errors.Is(err, ccs.ErrUnknownDevice) {
 		c.write(mcs.AppendFrame([]byte{mcs.Version}, mcs.TagLoginResponse, &mcs.LoginResponse{
 			ID:    req.ID,
 			Error: &mcs.ErrorInfo{Code: 401, Message: "Authentication Failed: wrong_secret"},
 		}))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("authenticate: %w", err) // and nothing of the request, which may have its fields swapped
+		// The log gets nothing of the request, which may have its fields swapped.
+		return nil, fmt.Errorf("authenticate: %w", err)
 	}
 	if !admission.LogIn(c.transport.Conn) {
 		return nil, fmt.Errorf("device %s: %w", device, errTooMany)
@@ -71,8 +76,8 @@ func (c *conn) login(in *mcs.Reader) (*session, error) {
 	return s, nil
 }
 
-// answerLogin forgets what the device says that it has, and answers: the answer tells it that its list has arrived, and
-// it does not send that again (DEV 7.2).
+// answerLogin forgets the messages that the device lists, and answers. The answer tells the device
+// that its list has arrived, so it does not send the list again (DEV 7.2).
 func (s *session) answerLogin(req *mcs.LoginRequest) error {
 	listed := req.ReceivedPersistentIDs
 	if err := s.dropKnown(listed[max(0, len(listed)-mcs.MaxListed):]); err != nil {
@@ -85,7 +90,8 @@ func (s *session) answerLogin(req *mcs.LoginRequest) error {
 	return s.write(mcs.AppendFrame([]byte{mcs.Version}, mcs.TagLoginResponse, &resp))
 }
 
-// dropKnown forgets the messages of a list that are in the queue. Nothing behind the last of the list is looked at.
+// dropKnown forgets the listed messages that are in the queue. It does not look beyond the last of
+// the list.
 func (s *session) dropKnown(listed []string) error {
 	if len(listed) == 0 {
 		return nil
@@ -124,7 +130,7 @@ func (s *session) dropKnown(listed []string) error {
 	return s.forget(has)
 }
 
-// has reports whether the device listed a persistent id at login.
+// has reports whether the device listed a persistent ID at login.
 func (s *session) has(persistentID string) bool {
 	_, ok := s.known[persistentID]
 	return ok

@@ -13,8 +13,9 @@ import (
 	"github.com/openccs/openccs/ccs/payload"
 )
 
-// readLoop reads frames until the connection ends, and returns why. Whenever the next one would have to be waited
-// for, what came is stored and acknowledged; after work of that kind the wait is for a fresh goroutine (errParked).
+// readLoop reads frames until the connection ends, and returns why. Before it would wait for the
+// next frame, it stores and acknowledges what came. After such work the wait needs a new goroutine
+// (errParked).
 func (s *session) readLoop() error {
 	for {
 		tag, payload, err := s.in.Next()
@@ -47,8 +48,8 @@ func (s *session) readLoop() error {
 	}
 }
 
-// prepareWait does what is to be done before the next frame is waited for. It returns errParked if another goroutine is
-// to wait.
+// prepareWait does the work that is due before a wait for the next frame. It returns errParked if
+// another goroutine must wait.
 func (s *session) prepareWait() error {
 	worked, err := s.storeAndForget()
 	if err != nil {
@@ -63,10 +64,10 @@ func (s *session) prepareWait() error {
 	return nil
 }
 
-// partial reports whether a part of a frame has come, or of the TLS record that it is in.
+// partial reports whether a part of a frame has come, or a part of the TLS record that it is in.
 func (s *session) partial() bool { return s.in.Buffered() > 0 || s.eager.Partial() }
 
-// handle deals with one frame (DEV 5).
+// handle handles one frame (DEV 5).
 func (s *session) handle(tag mcs.Tag, payload []byte) error {
 	switch tag {
 	case mcs.TagDataMessageStanza:
@@ -82,7 +83,7 @@ func (s *session) handle(tag mcs.Tag, payload []byte) error {
 	case mcs.TagLoginRequest, mcs.TagLoginResponse, mcs.TagStreamErrorStanza:
 		return fmt.Errorf("%s: %w", tag, errUnexpected)
 	default:
-		// What nobody uses any more (DEV 4) says nothing to us. It counts as every frame does.
+		// Other frames are obsolete (DEV 4) and ignored, but counted like every frame.
 	}
 	return nil
 }
@@ -118,7 +119,7 @@ func (s *session) handleData(frame []byte) error {
 	if up.ID == "" {
 		up.ID = max(m.ID, m.PersistentID)
 	}
-	up.Data = payload.Data(s.batch.room(len(frame))) // the pairs are a part of it
+	up.Data = payload.Data(s.batch.room(len(frame))) // the pairs are a part of the frame
 	for _, kv := range m.AppData {
 		up.Data = up.Data.Append(kv.Key, kv.Value)
 	}
@@ -131,7 +132,8 @@ func (s *session) handleData(frame []byte) error {
 	return err
 }
 
-// handleSystem takes what a client says for itself: whether its user is away (DEV 9.4). No app server gets it.
+// handleSystem handles a client's message to the server: whether its user is away (DEV 9.4). No app
+// server gets it.
 func (s *session) handleSystem(m *mcs.DataMessage) {
 	value, ok := m.Get(mcs.KeyIdleNotification)
 	if !ok {
@@ -139,6 +141,6 @@ func (s *session) handleSystem(m *mcs.DataMessage) {
 	}
 	s.requestWrite(func() {
 		s.idle = value == "true"
-		s.wakeUp = s.wakeUp || !s.idle // what was held may go
+		s.wakeUp = s.wakeUp || !s.idle // deferred messages may go
 	})
 }

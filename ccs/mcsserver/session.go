@@ -16,57 +16,62 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// session is a device that has logged in.
+// session is a device after login.
 type session struct {
-	// Static after login.
+	// These fields do not change after login.
 	*conn
 	device  ccs.DeviceID
 	android bool
 	box     *ccs.DeviceMailbox
-	window  flowcontrol.Window // offered and not acknowledged: one slot for each in inFlight
+	window  flowcontrol.Window // offered and not acknowledged: one slot for each message in inFlight
 
-	// Owned by the goroutine that reads.
-	in       *mcs.Reader
-	frames   int32     // read so far, the LoginRequest included
-	acked    int32     // our frames up to this one are acknowledged, of those that were out at the last settle
-	batch    *batch    // nil while there is none
+	// Owned by the reading goroutine.
+	in     *mcs.Reader
+	frames int32 // frames read, the LoginRequest included
+	// Our frames up to this one are acknowledged, of those that were sent before the last settle.
+	acked    int32
+	batch    *batch    // nil while it is empty
 	done     []offered // acknowledged since the last settle
-	received int       // upstream messages in all
-	swept    time.Time // when expired messages were looked for
-	owes     bool      // messages came that nothing has acknowledged
-	beats    bool      // the device is of those that send or answer heartbeats (DEV 8)
-	missed   int       // pings since it was heard last
+	received int       // upstream messages in total
+	swept    time.Time // time of the last sweep for expired messages
+	owes     bool      // messages came, and no frame has acknowledged them
+	beats    bool      // the device is known to send or answer heartbeats (DEV 8)
+	missed   int       // pings since the device was last heard
 
-	// Owned by the writer, which hands them on to the next writer through mu.
-	sent      int32               // our frames so far, the LoginResponse included
-	delivered int                 // downstream messages in all
-	known     map[string]struct{} // persistent ids that the device listed at login, until the queue was gone through (DEV 7.2)
-	claimed   []store.Entry       // claimed and not offered yet
-	deferred  []store.Entry       // claimed, and to be offered once the device is active (CCS 5.4)
-	buffered  int64               // bytes of claimed and deferred
-	size      int32               // bytes of the largest message in the last batch
+	// Owned by the writer. The next writer gets them through mu.
+	sent      int32 // our frames so far, the LoginResponse included
+	delivered int   // downstream messages in total
+	// known has the persistent IDs that the device listed at login, until the queue was read to its
+	// end (DEV 7.2).
+	known    map[string]struct{}
+	claimed  []store.Entry // claimed and not offered yet
+	deferred []store.Entry // claimed, and waiting until the device is active (CCS 5.4)
+	buffered int64         // bytes of claimed and deferred
+	size     int32         // bytes of the largest message in the last batch
 
-	mu          sync.Mutex // never held over I/O
-	pumping     bool       // a writer runs
-	ended       bool       // none may start
-	wakeUp      bool       // the queue may have more
-	handled     int32      // the device's frames up to this one are dealt with, and stored where they were messages
-	processed   int32      // the same, and what they acknowledged is forgotten
-	ackOwed     bool       // the device waits for an acknowledgement that process has not allowed yet
-	ackDue      bool       // the device does not know processed yet
-	forgetting  bool       // the store is about to forget what was acknowledged
-	unforgotten []offered  // what it could not forget
-	pongs       int        // heartbeats to answer
-	status      int64      // of the last of them
-	pingDue     bool       // a heartbeat is to be sent
-	idle        bool       // the device said so (DEV 9.4)
-	inFlight    []offered  // by frame
-	failed      error      // why a writer gave up
+	mu      sync.Mutex // never held over I/O
+	pumping bool       // a writer runs
+	ended   bool       // no writer may start
+	wakeUp  bool       // the queue may have more
+	// The device's frames up to this one are handled, and their messages stored.
+	handled   int32
+	processed int32 // like handled, but the messages that they acknowledged are forgotten too
+	// The device waits for an acknowledgement that process has not allowed yet.
+	ackOwed     bool
+	ackDue      bool      // the device must be told processed
+	forgetting  bool      // the store is forgetting acknowledged messages
+	unforgotten []offered // messages that it could not forget
+	pongs       int       // heartbeats to answer
+	status      int64     // status of the last of those
+	pingDue     bool      // a heartbeat must be sent
+	idle        bool      // the device said that it is idle (DEV 9.4)
+	inFlight    []offered // in the order of their frames
+	failed      error     // why a writer ended
 	pumps       sync.WaitGroup
 }
 
-// maxInFlight is how many messages may be offered and not acknowledged; what a device lists of them fits into
-// mcs.MaxLogin.
+// maxInFlight is how many messages may be offered and not acknowledged. A device's list of them
+// fits into mcs.MaxLogin.
 const maxInFlight = 10_000
 
 func newSession(c *conn, in *mcs.Reader, device ccs.DeviceID, req *mcs.LoginRequest) *session {
@@ -79,19 +84,19 @@ func newSession(c *conn, in *mcs.Reader, device ccs.DeviceID, req *mcs.LoginRequ
 		sent:      1,
 		handled:   1,
 		processed: 1,
-		pumping:   true, // nothing goes out before the login's answer
+		pumping:   true, // nothing is written before the answer to the login
 	}
 	s.window.Init(min(c.srv.router.Profile().DeviceBacklog, maxInFlight))
 	return s
 }
 
-// log is a logger with the connection's fields. It is made when there is something to say: to keep one would cost a
-// connection that idles a KiB.
+// log returns a logger with the connection's fields. It is made on each use, because keeping it
+// would cost an idle connection a KiB.
 func (s *session) log() *zap.Logger {
 	return s.srv.log.With(zap.Stringer("peer", s.RemoteAddr()), zap.Stringer("device", s.device))
 }
 
-// open begins the life after the login, and returns its first part.
+// open begins the time after the login, and returns its first step.
 func (s *session) open() listener.Next {
 	s.log().Info("session open", zap.Int("known", len(s.known)))
 	s.deadline, s.begun, s.silence = time.Time{}, time.Time{}, s.srv.opts.silence()
@@ -105,7 +110,7 @@ func (s *session) open() listener.Next {
 	return s.read
 }
 
-// read reads until there is nothing to do but to wait, which the next goroutine does, or until the end.
+// read reads until only waiting is left, which the next goroutine does, or until the end.
 func (s *session) read() listener.Next {
 	err := s.readLoop()
 	if err == errParked {
@@ -115,7 +120,7 @@ func (s *session) read() listener.Next {
 	return nil
 }
 
-// end winds the session up.
+// end ends the session.
 func (s *session) end(err error) {
 	s.mu.Lock()
 	s.ended = true
@@ -144,8 +149,8 @@ func (s *session) end(err error) {
 		zap.Int("received", s.received), zap.Duration("took", time.Since(s.accepted)))
 }
 
-// parting is what a device is told at the end: nothing, unless the end is of our making. A client only logs a
-// StreamErrorStanza, so that a Close follows (DEV 5).
+// parting returns the last frames for the device: none, unless the server ends the session. A
+// client only logs a StreamErrorStanza, so a Close follows (DEV 5).
 func parting(err error) []byte {
 	var bad *mcs.FrameError
 	switch {
@@ -159,7 +164,7 @@ func parting(err error) []byte {
 	}
 }
 
-// closeReason names why a session ended, for the event.
+// closeReason returns the reason for the event of a session's end.
 func closeReason(err error) string {
 	var bad *mcs.FrameError
 	switch {

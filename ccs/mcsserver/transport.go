@@ -8,43 +8,43 @@ import (
 	"time"
 )
 
-// transport is a connection's bytes, under TLS. It knows how long they may be waited for: until the login as long as
-// that may take, after it for hours between frames and for a moment within one. What a peer has begun and does
-// not end would hold its buffer for ever.
+// transport is a connection below TLS, with time limits for reads. Before the login the limit is
+// that of the login. After it, a wait between frames may take hours, and one within a frame only a
+// moment, because a peer's unfinished frame would hold its buffer forever.
 type transport struct {
 	net.Conn
 
-	// Owned by the goroutine that reads.
-	turns    chan struct{} // a turn has to be taken to compute; nil once the handshake is over
-	turn     bool          // is taken
-	deadline time.Time     // for what comes next, whenever it began; zero after the login
-	silence  time.Duration // between two frames, after the login
-	begun    time.Time     // when a frame began that is not whole; zero while there is none
+	// Owned by the reading goroutine.
+	turns    chan struct{} // a computation needs a turn; nil after the handshake
+	turn     bool          // whether a turn is taken
+	deadline time.Time     // for the whole login; zero after it
+	silence  time.Duration // limit between two frames, after the login
+	begun    time.Time     // when the unfinished frame began; zero for none
 
 	writeBy time.Time // the write deadline that is set; owned by the goroutine that writes
 
 	mu      sync.Mutex
-	readSet time.Time // the read deadline that is set
-	reason  error     // why it was closed from outside, nil while it was not
+	readSet time.Time // the current read deadline
+	reason  error     // why it was closed by close; nil while it was not
 }
 
 // frameTimeout is how long a frame may take, from its first byte to its last (DEV 4).
 const frameTimeout = 60 * time.Second
 
-// A deadline need not be exact, and to set one costs as much as to encode some messages. So it may pass earlier than it
-// should: by a part of its time, and by maxEarly at most.
+// A deadline need not be exact, and setting one costs as much as encoding some messages. So a
+// deadline may be early: by a part of its time, and by maxEarly at most.
 const (
 	earlyParts = 8
 	maxEarly   = 3 * time.Second
 )
 
-// stillGood reports whether a deadline that is set serves for one that is due after a time.
+// stillGood reports whether the deadline set serves for one that is due, whose full time is after.
 func stillGood(set, due time.Time, after time.Duration) bool {
 	early := due.Sub(set)
 	return early >= 0 && early < min(after/earlyParts, maxEarly)
 }
 
-// longAgo as a deadline unblocks a read at once.
+// longAgo is a deadline that unblocks a read at once.
 var longAgo = time.Unix(1, 0)
 
 // Read implements net.Conn for TLS, which computes between two reads of a handshake.
@@ -59,7 +59,8 @@ func (w *transport) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SyscallConn implements syscall.Conn, for what has come behind the first bytes of a read: those have set the deadline.
+// SyscallConn implements syscall.Conn. Its reads come after the first bytes of a Read, which has
+// set the deadline.
 func (w *transport) SyscallConn() (syscall.RawConn, error) {
 	if c, ok := w.Conn.(syscall.Conn); ok {
 		return c.SyscallConn()
@@ -78,16 +79,17 @@ func (w *transport) readBy() time.Time {
 	}
 }
 
-// setExpecting says that a frame is waited for, of which a part has come or nothing yet. Once it is whole, begun is zero.
+// setExpecting says that the reader waits for a frame. part says whether a part of it has come.
+// After a whole frame begun is zero.
 func (w *transport) setExpecting(part bool) {
 	if part && w.begun.IsZero() {
 		w.begun = time.Now()
 	}
 }
 
-// takeTurn waits until the handshake may go on. When ten thousand devices come at once, the few that compute
-// leave the processor to the connections that are through, and to app servers (DEV 11). What a device waits for
-// here is not counted against it.
+// takeTurn waits until the handshake may go on. When ten thousand devices come at once, only few
+// handshakes compute at a time. They leave processors to logged-in connections and to app servers
+// (DEV 11). The wait does not count against the device.
 func (w *transport) takeTurn() {
 	if w.turns == nil {
 		return
@@ -106,7 +108,7 @@ func (w *transport) yieldTurn() {
 	}
 }
 
-// close ends the connection from outside. It never blocks.
+// close ends the connection from another goroutine. It never blocks.
 func (w *transport) close(reason error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -130,7 +132,7 @@ func (w *transport) setWriteDeadline(after time.Duration) {
 	}
 }
 
-// setReadDeadline sets a deadline unless the connection was closed from outside.
+// setReadDeadline sets a deadline unless the connection was closed by close.
 func (w *transport) setReadDeadline(t time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

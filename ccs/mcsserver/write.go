@@ -11,12 +11,12 @@ import (
 const (
 	claimBatch  = 256       // messages taken from the store at a time
 	maxPongs    = 64        // heartbeats that may wait for an answer
-	maxKeptPump = 256 << 10 // a larger write buffer is not kept
-	maxPumped   = 1 << 20   // bytes of messages that are written at a time, but for the last
-	minSize     = 512       // bytes that a message is taken for at least
+	maxKeptPump = 256 << 10 // a larger write buffer is freed
+	maxPumped   = 1 << 20   // bytes of messages that are written at a time, the last excepted
+	minSize     = 512       // the smallest size that room assumes for a message
 )
 
-// requestWrite notes something for the writer, under mu, and sees to it that one runs.
+// requestWrite runs note under mu to leave work for the writer, and starts a writer if none runs.
 func (s *session) requestWrite(note func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,14 +29,14 @@ func (s *session) requestWrite(note func()) {
 	go s.writeLoop()
 }
 
-// due reports whether a writer has something to do.
+// due reports whether a writer has work.
 func (s *session) due() bool {
 	return s.ackDue || s.pongs > 0 || s.pingDue || s.wakeUp && s.window.Free() > 0
 }
 
 var pumpBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// writeLoop writes all there is and ends.
+// writeLoop writes everything that is due, and ends.
 func (s *session) writeLoop() {
 	defer s.pumps.Done()
 	buf := pumpBuffers.Get().(*[]byte)
@@ -67,7 +67,7 @@ func (s *session) writeLoop() {
 	}
 }
 
-// writeCounted is write, of what counts as held until the device has taken it.
+// writeCounted is write for bytes that count as held until the device has taken them.
 func (s *session) writeCounted(b []byte) error {
 	n := int64(len(b))
 	s.srv.opts.Memory.Add(n)
@@ -75,7 +75,8 @@ func (s *session) writeCounted(b []byte) error {
 	return s.write(b)
 }
 
-// room is how many messages may be claimed and written now. Their bytes are guessed from those of the last ones.
+// room returns how many messages may be claimed and written now. It estimates their size from the
+// last batch.
 func (s *session) room() int {
 	return max(1, int(min(maxPumped, s.srv.opts.Memory.Share())/max(int64(s.size), minSize)))
 }
