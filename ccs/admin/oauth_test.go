@@ -26,7 +26,7 @@ func TestOAuthClientsComeAndGo(t *testing.T) {
 		ask := &oauth.Request{ClientID: made.ClientID, ClientSecret: made.ClientSecret, RefreshToken: made.RefreshToken}
 		access, err := issuer.Refresh(ctx, ask, created)
 		require.NoError(t, err)
-		_, err = issuer.Check(ctx, access, created)
+		_, err = issuer.Check(ctx, access.Token, created)
 		require.NoError(t, err)
 
 		list, err := w.ListOAuth(ctx, "")
@@ -43,7 +43,7 @@ func TestOAuthClientsComeAndGo(t *testing.T) {
 		assert.Equal(t, []string{"4711"}, *w.revoked, "its sessions have to end")
 		fresh, err := oauth.New(ctx, w.stored)
 		require.NoError(t, err)
-		_, err = fresh.Check(ctx, access, created)
+		_, err = fresh.Check(ctx, access.Token, created)
 		require.ErrorIs(t, err, oauth.ErrRevoked)
 		_, err = fresh.Refresh(ctx, ask, created)
 		require.NoError(t, err, "the refresh token stays")

@@ -125,12 +125,13 @@ type Request struct {
 	Scope                                string // a part of the refresh token's scope; "" for all of it
 }
 
-// Authenticate checks the client of a request: ErrClient if its ID or secret is wrong.
-func (i *Issuer) Authenticate(ctx context.Context, r *Request) error {
-	_, err := i.authenticate(ctx, r)
-	return err
+// Access is the result of Refresh.
+type Access struct {
+	Token  string // the access token
+	Sender string // the sender that it belongs to
 }
 
+// authenticate returns the client of a request, or ErrClient if its ID or secret is wrong.
 func (i *Issuer) authenticate(ctx context.Context, r *Request) (*store.OAuthClient, error) {
 	c, err := i.store.OAuthClient(ctx, r.ClientID)
 	switch {
@@ -149,35 +150,36 @@ func (i *Issuer) authenticate(ctx context.Context, r *Request) (*store.OAuthClie
 // Refresh exchanges a refresh token for an access token that is valid for Life. It returns ErrClient, ErrGrant or
 // ErrWiderScope if the client is at fault; any other error is the store's. A refresh token is valid until it is
 // revoked (CCS 7.1).
-func (i *Issuer) Refresh(ctx context.Context, r *Request, now time.Time) (token string, err error) {
+func (i *Issuer) Refresh(ctx context.Context, r *Request, now time.Time) (Access, error) {
 	c, err := i.authenticate(ctx, r)
 	if err != nil {
-		return "", err
+		return Access{}, err
 	}
 	t, err := i.store.RefreshToken(ctx, store.HashKey(r.RefreshToken))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return "", ErrGrant
+		return Access{}, ErrGrant
 	case err != nil:
-		return "", fmt.Errorf("refresh: %w", err)
+		return Access{}, fmt.Errorf("refresh: %w", err)
 	case t.Client != c.ID:
-		return "", ErrGrant
+		return Access{}, ErrGrant
 	}
 	scope := t.Scope
 	if r.Scope != "" {
 		for s := range strings.FieldsSeq(r.Scope) {
 			if !HasScope(t.Scope, s) {
-				return "", ErrWiderScope
+				return Access{}, ErrWiderScope
 			}
 		}
 		scope = r.Scope
 	}
-	return i.sign(&content{
+	token, err := i.sign(&content{
 		Claims: Claims{
 			Sender: t.Sender, Client: t.Client, Scope: scope, User: t.User, Issued: now, Expires: now.Add(Life),
 		},
 		epoch: c.TokenEpoch, grant: t.Hash,
 	})
+	return Access{Token: token, Sender: t.Sender}, err
 }
 
 // HasScope reports whether a scope, in the form of OAuth, has one of the wanted ones (RFC 6749 §3.3).

@@ -21,9 +21,9 @@ func ExampleIssuer_Refresh() {
 	refresh, _ := issuer.NewRefreshToken(ctx, client.ID, oauth.Grant{Scope: oauth.ScopeChrome}, now)
 
 	access, _ := issuer.Refresh(ctx, &oauth.Request{ClientID: client.ID, ClientSecret: client.Secret, RefreshToken: refresh}, now)
-	claims, err := issuer.Check(ctx, access, now.Add(time.Hour))
+	claims, err := issuer.Check(ctx, access.Token, now.Add(time.Hour))
 	fmt.Println(claims.Sender, claims.Scope, err)
-	_, err = issuer.Check(ctx, access, now.Add(2*time.Hour))
+	_, err = issuer.Check(ctx, access.Token, now.Add(2*time.Hour))
 	fmt.Println(err)
 	// Output:
 	// 126200347933 https://www.googleapis.com/auth/gcm_for_chrome <nil>

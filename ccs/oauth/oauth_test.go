@@ -197,7 +197,7 @@ func TestRefresh(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			c, err := w.Check(t.Context(), access, now.Add(oauth.Life-time.Second))
+			c, err := w.Check(t.Context(), access.Token, now.Add(oauth.Life-time.Second))
 			require.NoError(t, err)
 			assert.Equal(t, oauth.Claims{Sender: sender, Client: w.client.ID, Scope: scope, Issued: now, Expires: now.Add(oauth.Life)}, c)
 		})
@@ -239,11 +239,11 @@ func TestARevokedTokenIsNoLongerValid(t *testing.T) {
 			ask := &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: refresh}
 			access, err := w.Refresh(t.Context(), ask, now)
 			require.NoError(t, err)
-			_, err = w.Check(t.Context(), access, now)
+			_, err = w.Check(t.Context(), access.Token, now)
 			require.NoError(t, err, "and it is cached")
 
-			require.NoError(t, row.revoke(w, refresh, access))
-			_, err = w.Check(t.Context(), access, now)
+			require.NoError(t, row.revoke(w, refresh, access.Token))
+			_, err = w.Check(t.Context(), access.Token, now)
 			require.ErrorIs(t, err, oauth.ErrRevoked)
 			again, err := w.Refresh(t.Context(), ask, now)
 			if !row.lives {
@@ -251,7 +251,7 @@ func TestARevokedTokenIsNoLongerValid(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			_, err = w.Check(t.Context(), again, now)
+			_, err = w.Check(t.Context(), again.Token, now)
 			require.NoError(t, err)
 		})
 	}
@@ -270,7 +270,7 @@ func TestRevokeKnowsOnlyTokensThatAreValid(t *testing.T) {
 		{"an unknown refresh token", "1/x", now},
 		{"nothing", "", now},
 		{"no token of this server", oauth.Prefix + "x", now},
-		{"an expired access token", access, now.Add(oauth.Life)},
+		{"an expired access token", access.Token, now.Add(oauth.Life)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := w.Revoke(t.Context(), row.token, row.now)
@@ -332,7 +332,7 @@ func TestImportedCredentialsWorkAsTheyAre(t *testing.T) {
 	require.NoError(t, w.ImportRefreshToken(t.Context(), given.ID, refresh, oauth.Grant{}, now))
 	access, err := w.Refresh(t.Context(), &oauth.Request{ClientID: given.ID, ClientSecret: given.Secret, RefreshToken: refresh}, now)
 	require.NoError(t, err)
-	c, err := w.Check(t.Context(), access, now)
+	c, err := w.Check(t.Context(), access.Token, now)
 	require.NoError(t, err)
 	assert.Equal(t, oauth.DefaultScope, c.Scope)
 
@@ -356,11 +356,11 @@ func TestAUsersTokenIsNoSenders(t *testing.T) {
 	require.NoError(t, err)
 	access, err := w.Refresh(t.Context(), &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: refresh}, now)
 	require.NoError(t, err)
-	_, err = w.Check(t.Context(), access, now)
+	_, err = w.Check(t.Context(), access.Token, now)
 	require.ErrorIs(t, err, oauth.ErrUser)
-	_, _, _, err = w.TokenOwner(t.Context(), access, now)
+	_, _, _, err = w.TokenOwner(t.Context(), access.Token, now)
 	require.ErrorIs(t, err, oauth.ErrUser)
-	c, err := w.CheckUser(t.Context(), access, now)
+	c, err := w.CheckUser(t.Context(), access.Token, now)
 	require.NoError(t, err)
 	assert.Equal(t, user, c.User)
 	assert.Equal(t, oauth.DefaultUserScope, c.Scope)
@@ -377,7 +377,7 @@ func TestAnAccessTokenMayHaveAPartOfTheScope(t *testing.T) {
 	ask := &oauth.Request{ClientID: w.client.ID, ClientSecret: w.client.Secret, RefreshToken: refresh, Scope: oauth.ScopeChrome}
 	access, err := w.Refresh(t.Context(), ask, now)
 	require.NoError(t, err)
-	c, err := w.Check(t.Context(), access, now)
+	c, err := w.Check(t.Context(), access.Token, now)
 	require.NoError(t, err)
 	assert.Equal(t, oauth.ScopeChrome, c.Scope)
 	ask.Scope = "https://www.googleapis.com/auth/drive"
