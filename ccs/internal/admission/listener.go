@@ -19,92 +19,134 @@ const (
 
 // Listener makes a listener whose connections the gate has admitted. It owns l. The caller must close it.
 func (g *Gate) Listener(l net.Listener) net.Listener {
-	a := &listener{inner: l, gate: g, ready: make(chan *Conn), done: make(chan struct{}), reading: make(map[*Conn]struct{})}
-	a.running.Add(1)
-	go a.run()
-	return a
+	direct := &listener{Listener: l, gate: g, done: make(chan struct{})}
+	if len(g.opts.Proxies) == 0 {
+		return direct
+	}
+	p := &proxied{listener: direct, ready: make(chan *Conn), reading: make(map[*Conn]struct{})}
+	p.running.Add(1)
+	go p.run()
+	return p
 }
 
-// listener accepts in a goroutine of its own, so that nobody waits for a PROXY header.
+// listener accepts connections of which none has a PROXY header.
 type listener struct {
-	inner net.Listener
-	gate  *Gate
-	ready chan *Conn
-	done  chan struct{} // closed by Close
+	net.Listener
+	gate *Gate
 
 	once    sync.Once
+	done    chan struct{} // closed by Close
 	closing error
-	running sync.WaitGroup
-
-	mu      sync.Mutex
-	closed  bool
-	reading map[*Conn]struct{} // connections whose header is being read
 }
 
 // Accept implements net.Listener. It fails only after Close.
 func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.ready:
-		return c, nil
-	case <-l.done:
-		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}
+	for {
+		c, err := l.next()
+		if err != nil {
+			return nil, err
+		}
+		if l.gate.admit(c) {
+			return c, nil
+		}
+		c.Close()
 	}
 }
 
-// Addr implements net.Listener.
-func (l *listener) Addr() net.Addr { return l.inner.Addr() }
+// next waits for a connection that the gate has room for. Its address does not count yet. It fails only after Close.
+func (l *listener) next() (*Conn, error) {
+	var failing time.Time // since when
+	pause := acceptPauseFirst
+	for {
+		nc, err := l.Listener.Accept()
+		if err == nil {
+			if !failing.IsZero() {
+				l.gate.log.Info("accepting again", zap.Stringer("listener", l.Addr()), zap.Duration("took", time.Since(failing)))
+				failing, pause = time.Time{}, acceptPauseFirst
+			}
+			c := &Conn{Conn: nc, gate: l.gate, remote: nc.RemoteAddr()}
+			if l.gate.enterPending(c) {
+				return c, nil
+			}
+			c.Close()
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return nil, err
+		}
+		if failing.IsZero() {
+			failing = time.Now()
+			l.gate.log.Warn("accept failed; trying again", zap.Stringer("listener", l.Addr()), zap.Error(err))
+		}
+		select {
+		case <-time.After(pause):
+		case <-l.done:
+			return nil, l.closed()
+		}
+		pause = min(2*pause, acceptPauseMost)
+	}
+}
 
-// Close implements net.Listener. Connections that Accept has not returned are closed.
+// closed is the error of Accept after Close.
+func (l *listener) closed() error {
+	return &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}
+}
+
+// Close implements net.Listener.
 func (l *listener) Close() error {
 	l.once.Do(func() {
 		close(l.done)
-		l.closing = l.inner.Close()
-		for _, c := range l.stopReading() {
-			c.Close()
-		}
-		l.running.Wait()
+		l.closing = l.Listener.Close()
 	})
 	return l.closing
 }
 
+// proxied accepts in a goroutine of its own, so that nobody waits for a PROXY header. That costs each connection a
+// switch of goroutines, so a listener without proxies does not.
+type proxied struct {
+	*listener
+	ready   chan *Conn
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	stopped bool
+	reading map[*Conn]struct{} // connections whose header is being read
+}
+
+// Accept implements net.Listener. It fails only after Close.
+func (l *proxied) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.ready:
+		return c, nil
+	case <-l.done:
+		return nil, l.closed()
+	}
+}
+
+// Close implements net.Listener. Connections that Accept has not returned are closed.
+func (l *proxied) Close() error {
+	err := l.listener.Close()
+	for _, c := range l.stopReading() {
+		c.Close()
+	}
+	l.running.Wait()
+	return err
+}
+
 // run accepts until Close.
-func (l *listener) run() {
+func (l *proxied) run() {
 	defer l.running.Done()
-	var failing time.Time // since when
-	pause := acceptPauseFirst
 	for {
-		nc, err := l.inner.Accept()
-		switch {
-		case err == nil && !failing.IsZero():
-			l.gate.log.Info("accepting again", zap.Stringer("listener", l.Addr()), zap.Duration("took", time.Since(failing)))
-			failing, pause = time.Time{}, acceptPauseFirst
-		case err == nil:
-		case errors.Is(err, net.ErrClosed):
+		c, err := l.next()
+		if err != nil {
 			return
-		default:
-			if failing.IsZero() {
-				failing = time.Now()
-				l.gate.log.Warn("accept failed; trying again", zap.Stringer("listener", l.Addr()), zap.Error(err))
-			}
-			select {
-			case <-time.After(pause):
-			case <-l.done:
-				return
-			}
-			pause = min(2*pause, acceptPauseMost)
-			continue
 		}
-		l.identify(nc)
+		l.identify(c)
 	}
 }
 
 // identify finds out whose a connection is and hands it over.
-func (l *listener) identify(nc net.Conn) {
-	c := &Conn{Conn: nc, gate: l.gate, remote: nc.RemoteAddr()}
-	if !l.gate.enterPending(c) {
-		c.Close()
-		return
-	}
+func (l *proxied) identify(c *Conn) {
 	if !contains(l.gate.opts.Proxies, Addr(c.remote)) {
 		l.handOver(c)
 		return
@@ -116,11 +158,12 @@ func (l *listener) identify(nc net.Conn) {
 	l.running.Add(1)
 	go func() {
 		defer l.running.Done()
+		proxy := c.remote
 		err := c.readHeader()
 		l.untrack(c)
 		if err != nil {
 			c.Close()
-			l.gate.badHeader(nc.RemoteAddr(), err)
+			l.gate.badHeader(proxy, err)
 			return
 		}
 		l.handOver(c)
@@ -128,7 +171,7 @@ func (l *listener) identify(nc net.Conn) {
 }
 
 // handOver admits a connection and waits until it is accepted.
-func (l *listener) handOver(c *Conn) {
+func (l *proxied) handOver(c *Conn) {
 	if !l.gate.admit(c) {
 		c.Close()
 		return
@@ -141,24 +184,24 @@ func (l *listener) handOver(c *Conn) {
 }
 
 // track has Close end the connection. It reports false after Close.
-func (l *listener) track(c *Conn) bool {
+func (l *proxied) track(c *Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed {
+	if !l.stopped {
 		l.reading[c] = struct{}{}
 	}
-	return !l.closed
+	return !l.stopped
 }
 
 // stopReading has track refuse, and returns the connections that it has not refused.
-func (l *listener) stopReading() []*Conn {
+func (l *proxied) stopReading() []*Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.closed = true
+	l.stopped = true
 	return slices.Collect(maps.Keys(l.reading))
 }
 
-func (l *listener) untrack(c *Conn) {
+func (l *proxied) untrack(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.reading, c)

@@ -35,25 +35,63 @@ func TestAcceptWaitsWhileItFails(t *testing.T) {
 		f := &failing{door: newDoor(), until: time.Now().Add(time.Minute)}
 		l := b.gate.Listener(f)
 		defer l.Close()
+		accepted := make(chan net.Conn)
+		go func() {
+			c, err := l.Accept()
+			assert.NoError(t, err)
+			accepted <- c
+		}()
 		time.Sleep(50 * time.Second)
 		assert.Equal(t, 1, b.lines("accept failed; trying again"))
 		time.Sleep(15 * time.Second)
 		here, there := net.Pipe()
 		defer here.Close()
 		f.come <- there
-		c, err := l.Accept()
-		require.NoError(t, err)
-		c.Close()
+		(<-accepted).Close()
 		assert.Less(t, f.calls.Load(), int32(80), "in a minute")
 		assert.Equal(t, 1, b.lines("accept failed; trying again"))
 		assert.Equal(t, 1, b.lines("accepting again"))
 	})
 }
 
-func TestCloseEndsAcceptAndWhatNobodyAccepted(t *testing.T) {
+func TestCloseEndsAccept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, o := range map[string]admission.Options{"direct": {}, "behind proxies": behindProxies()} {
+			l := admission.New(o).Listener(newDoor())
+			ended := make(chan error)
+			go func() {
+				_, err := l.Accept()
+				ended <- err
+			}()
+			synctest.Wait()
+			require.NoError(t, l.Close())
+			assert.ErrorIs(t, <-ended, net.ErrClosed, name)
+			_, err := l.Accept()
+			assert.ErrorIs(t, err, net.ErrClosed, name)
+		}
+	})
+}
+
+func TestCloseEndsWaitingForFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := admission.New(admission.Options{}).Listener(&failing{door: newDoor(), until: time.Now().Add(time.Hour)})
+		ended := make(chan error)
+		go func() {
+			_, err := l.Accept()
+			ended <- err
+		}()
+		time.Sleep(time.Minute)
+		began := time.Now()
+		require.NoError(t, l.Close())
+		assert.ErrorIs(t, <-ended, net.ErrClosed)
+		assert.Zero(t, time.Since(began))
+	})
+}
+
+func TestCloseEndsWhatNobodyAccepted(t *testing.T) {
 	t.Parallel()
 	d := newDoor()
-	g := admission.New(admission.Options{})
+	g := admission.New(behindProxies())
 	l := g.Listener(d)
 	here, there := net.Pipe()
 	d.come <- there
