@@ -32,6 +32,13 @@ func (s *Store) Waiting() (n int) {
 	return n
 }
 
+// FillNewDevices makes the store forget which devices have a note.
+func (s *Store) FillNewDevices() {
+	for device := range uint64(maxNewDevices) {
+		s.newDevices.add(1<<60 + device)
+	}
+}
+
 // SealAfter is the pause in writing after which a sync mark is written.
 const SealAfter = sealAfter
 

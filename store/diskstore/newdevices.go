@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -28,6 +29,68 @@ func newcomersKey(since, device uint64) []byte {
 
 const newcomersKeyLen = 1 + 8 + 8
 
+// newDevices holds the devices that have a note, because nearly every login is of another device. A
+// read of the database costs a login more than a hundredth of its time.
+type newDevices struct {
+	mu      sync.Mutex
+	devices map[uint64]struct{}
+	partial bool // devices of the database may be missing
+}
+
+// maxNewDevices is the maximum number of devices in newDevices. With more notes than that, every
+// login reads the database.
+const maxNewDevices = 1 << 16
+
+// load reads the devices from a database that nothing writes to.
+func (n *newDevices) load(db *pebble.DB) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.devices, n.partial = map[uint64]struct{}{}, false
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixNewcomer}, UpperBound: []byte{prefixNewcomer + 1}})
+	if err != nil {
+		return err
+	}
+	for it.First(); it.Valid() && !n.partial; it.Next() {
+		if key := it.Key(); len(key) == 1+8 {
+			n.insert(binary.BigEndian.Uint64(key[1:]))
+		}
+	}
+	err = errors.Join(it.Error(), it.Close())
+	if pebble.IsCorruptionError(err) {
+		n.partial, err = true, nil // the damage is reported where it is met again
+	}
+	return err
+}
+
+// insert adds a device if there is room. The caller must hold n.mu.
+func (n *newDevices) insert(device uint64) {
+	if len(n.devices) >= maxNewDevices {
+		n.partial = true
+		return
+	}
+	n.devices[device] = struct{}{}
+}
+
+func (n *newDevices) add(device uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.insert(device)
+}
+
+func (n *newDevices) remove(device uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.devices, device)
+}
+
+// may reports whether a device may have a note.
+func (n *newDevices) may(device uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, has := n.devices[device]
+	return has || n.partial
+}
+
 // AddNewDevice implements store.NewDevices.
 func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time) error {
 	if err := s.enter(ctx); err != nil {
@@ -41,6 +104,7 @@ func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time
 		if _, found, err := s.getNumber(newcomerKey(device)); err != nil || found {
 			return err
 		}
+		s.newDevices.add(device)
 		ms := uint64(since.UnixMilli())
 		return errors.Join(
 			g.batch.Set(newcomerKey(device), number(ms), nil),
@@ -60,6 +124,9 @@ func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 		return err
 	}
 	defer s.life.RUnlock()
+	if !s.newDevices.may(device) {
+		return nil
+	}
 	_, found, err := s.getNumber(newcomerKey(device))
 	if err == nil && found {
 		err = s.committer.do(ctx, newChange(func(g *group) error {
@@ -80,6 +147,7 @@ func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 }
 
 func (g *group) dropNewcomer(since, device uint64) error {
+	g.s.newDevices.remove(device)
 	return errors.Join(
 		g.batch.Delete(newcomerKey(device), nil),
 		g.batch.Delete(newcomersKey(since, device), nil),

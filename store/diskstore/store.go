@@ -128,6 +128,8 @@ type Store struct {
 	inventory *inventory // the inventory found by Open
 	projects  *projectcache.Cache
 	keys      projectKeys
+
+	newDevices newDevices
 }
 
 var (
@@ -176,7 +178,11 @@ func (s *Store) start(prepare func() (seq uint64, err error)) error {
 		return err
 	}
 	s.damage.start()
-	if err := s.committer.start(seq); err != nil {
+	err = s.newDevices.load(s.db)
+	if err == nil {
+		err = s.committer.start(seq)
+	}
+	if err != nil {
 		s.damage.stop()
 		s.keeper.stop()
 		return err
