@@ -18,32 +18,33 @@ type Answer struct {
 	Status      int
 	ContentType string
 	Body        []byte
-	Header      http.Header   // further fields; nil for none
+	Header      http.Header   // further header fields; nil for none
 	RetryAfter  time.Duration // rounded up to whole seconds; 0 for none (CCS 6.7)
 
-	// The rest is for the log. It must have no key, no token and no payload.
-	Sender  string      // "" if nobody was authenticated
-	Outcome string      // for example the error word of the door; "" if the status says it all
+	// The rest is for the log. It must contain no key, no token and no payload.
+	Sender  string      // "" if no sender was authenticated
+	Outcome string      // for example the error word of the door; "" if the status suffices
 	Fields  []zap.Field // further fields
 	Err     error       // a fault of the server
 }
 
-// Text returns an answer of plain text. No newline follows the text, because devices take it for a part of the text
-// (DEV 3.1).
+// Text returns an answer of plain text. No newline follows the text, because devices would take it
+// for a part of the text (DEV 3.1).
 func Text(status int, text string) Answer {
 	return Answer{Status: status, ContentType: "text/plain", Body: []byte(text)}
 }
 
-// JSON returns v as JSON. It is for small answers that are no hot path.
+// JSON returns v as JSON. It is for small answers outside hot paths.
 func JSON(status int, v any) Answer {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // only for what has no JSON
+		panic(err) // only for a value that has no JSON
 	}
 	return Answer{Status: status, ContentType: "application/json", Body: body}
 }
 
-// retryAfter is how long a client is asked to wait after a failure of the server; microG obeys (DEV 3.4).
+// retryAfter is the wait that clients are asked for after a failure of the server. microG obeys
+// (DEV 3.4).
 const retryAfter = 30 * time.Second
 
 // TryLater returns the answer to a call that may succeed at another time.
@@ -68,7 +69,7 @@ func (s *Server) answering(route Route) http.HandlerFunc {
 		}
 		body := a.Body
 		h := w.Header()
-		// microG decompresses every answer, errors too, without a look at its headers (DEV 2.1).
+		// microG decompresses every answer, errors too, without checking its headers (DEV 2.1).
 		if route.compressed && acceptsGzip(r.Header.Values("Accept-Encoding")) {
 			body = compress(body)
 			h.Set("Content-Encoding", "gzip")
@@ -86,7 +87,7 @@ func (s *Server) answering(route Route) http.HandlerFunc {
 			h.Set("Retry-After", strconv.Itoa(int((a.RetryAfter+time.Second-1)/time.Second)))
 		}
 		if s.draining.Load() {
-			h["Connection"] = []string{"close"} // net/http makes GOAWAY of it for HTTP/2
+			h["Connection"] = []string{"close"} // net/http turns it into GOAWAY for HTTP/2
 		}
 		w.WriteHeader(a.Status)
 		var err error
@@ -102,7 +103,8 @@ func (s *Server) answering(route Route) http.HandlerFunc {
 	}
 }
 
-// logCall writes a line of the access log. It names the pattern and not the path, which may have a token.
+// logCall writes a line of the access log. It has the pattern and not the path, which may contain a
+// token.
 func (s *Server) logCall(route *Route, r *http.Request, a *Answer, took time.Duration, written error) {
 	fields := append(a.Fields, zap.String("door", route.Door), zap.String("path", r.Pattern), zap.Int("status", a.Status),
 		zap.String("remote_addr", r.RemoteAddr), zap.Duration("took", took), zap.NamedError("write", written))
@@ -115,8 +117,8 @@ func (s *Server) logCall(route *Route, r *http.Request, a *Answer, took time.Dur
 	s.log.Debug("call", fields...)
 }
 
-// acceptsGzip reads an Accept-Encoding header (RFC 9110 §12.5.3). "*" does not count: clients that send
-// it without gzip are scripts.
+// acceptsGzip reads an Accept-Encoding header (RFC 9110 §12.5.3). "*" does not count: clients that
+// send it without gzip are scripts.
 func acceptsGzip(values []string) bool {
 	for coding := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		name, weight, _ := strings.Cut(coding, ";")
@@ -136,7 +138,7 @@ func compress(body []byte) []byte {
 	z := compressors.Get().(*gzip.Writer)
 	defer compressors.Put(z)
 	z.Reset(&out)
-	_, _ = z.Write(body) // a bytes.Buffer takes everything
+	_, _ = z.Write(body) // a bytes.Buffer accepts all writes
 	_ = z.Close()
 	return out.Bytes()
 }

@@ -17,19 +17,21 @@ import (
 
 // Authorizer finds the sender of a request; ccs.Router implements it.
 type Authorizer interface {
-	// Authorize returns an error that wraps ccs.ErrUnauthorized for a credential that is not good.
+	// Authorize returns an error that wraps ccs.ErrUnauthorized if the credential is not valid.
 	Authorize(ctx context.Context, c ccs.Credential) (ccs.Authorization, error)
 }
 
 // AuthOptions are the options of NewAuth. The zero value works.
 type AuthOptions struct {
 	Logger *zap.Logger // default none
-	// FailedLogins limits the refused credentials of one address; default one a second, 100 at once (CCS 1.6).
+	// FailedLogins limits the refused credentials of one address; default one a second, 100 at once
+	// (CCS 1.6).
 	FailedLogins flowcontrol.Rate
 }
 
-// Auth authenticates the senders of requests for the doors for app servers. All doors share one, so that an address has
-// its failures counted once. Its methods may be called from any goroutine.
+// Auth authenticates the senders of requests for the doors for app servers. All doors share one
+// Auth, so that an address's failures are counted once. Its methods may be called from any
+// goroutine.
 type Auth struct {
 	senders  Authorizer
 	log      *zap.Logger
@@ -37,7 +39,7 @@ type Auth struct {
 	failures *flowcontrol.Keyed[netip.Prefix]
 }
 
-// NewAuth returns an Auth that asks a.
+// NewAuth returns an Auth that uses a.
 func NewAuth(a Authorizer, o AuthOptions) *Auth {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -48,11 +50,12 @@ func NewAuth(a Authorizer, o AuthOptions) *Auth {
 	return &Auth{senders: a, log: o.Logger.Named("httpserver"), rate: o.FailedLogins, failures: flowcontrol.NewKeyed[netip.Prefix](maxAddresses)}
 }
 
-// ErrThrottled says that the address of a request had too many credentials refused.
+// ErrThrottled says that too many credentials from the address of a request were refused.
 var ErrThrottled = errors.New("too many refused credentials from the address")
 
-// CredentialOf reads the credential from the headers of a request: "key=K", "Bearer T" or "OAuth T" in Authorization,
-// and the sender in project_id (CCS 6.2, 7.2). Scheme words have no case, and blanks may follow "key=".
+// CredentialOf reads the credential from the headers of a request: "key=K", "Bearer T" or "OAuth T"
+// in Authorization, and the sender in project_id (CCS 6.2, 7.2). Scheme words have no case, and
+// blanks may follow "key=".
 func CredentialOf(r *http.Request) ccs.Credential {
 	c := ccs.Credential{Sender: ccs.SenderID(strings.TrimSpace(r.Header.Get("project_id")))}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -76,7 +79,8 @@ func (a *Auth) Sender(r *http.Request) (ccs.Authorization, error) {
 	return a.Check(r.Context(), CredentialOf(r))
 }
 
-// Check authenticates a credential. The error is ErrThrottled, wraps ccs.ErrUnauthorized, or says that the check failed.
+// Check authenticates a credential. The error is ErrThrottled, wraps ccs.ErrUnauthorized, or says
+// that the check failed.
 func (a *Auth) Check(ctx context.Context, c ccs.Credential) (ccs.Authorization, error) {
 	var network netip.Prefix
 	if c.Address.IsValid() {
@@ -94,7 +98,7 @@ func (a *Auth) Check(ctx context.Context, c ccs.Credential) (ccs.Authorization, 
 	return got, err
 }
 
-// unauthorized is a page, because GCM's was one. Some clients look for the word (CCS 6.2).
+// unauthorized is a page, because GCM's answer was one. Some clients look for the word (CCS 6.2).
 const unauthorized = `<HTML>
 <HEAD>
 <TITLE>Unauthorized</TITLE>

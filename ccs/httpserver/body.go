@@ -18,7 +18,7 @@ import (
 // charged is the body of a request, with the bytes that ReadBody has charged for it.
 type charged struct {
 	io.ReadCloser
-	login  *flowcontrol.Budget // for requests that nobody has authenticated
+	login  *flowcontrol.Budget // for requests without an authenticated sender
 	memory *flowcontrol.Budget // for requests of senders
 
 	heldLogin, heldMemory int64
@@ -63,19 +63,20 @@ func (r charging) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// The errors of ReadBody. BodyAnswer has the usual answer to each.
+// Errors of ReadBody. BodyAnswer has the usual answer to each.
 var (
 	ErrNoRoom   = errors.New("too many bodies at a time")
 	ErrTooLarge = errors.New("body too large")
 	ErrEncoding = errors.New("unknown content encoding")
 )
 
-// ReadBody reads the body of a request and decompresses it: gzip and deflate are known (CCS 6.1). The limit
-// holds for the bytes on the wire and for the decompressed bytes. They are charged to Options.Bodies until the
-// request is answered. Besides the errors above it returns those of the peer's bytes.
+// ReadBody reads the body of a request and decompresses it; it knows gzip and deflate (CCS 6.1).
+// The limit applies to the bytes on the wire and to the decompressed bytes. They are charged to
+// Options.Bodies until the request is answered. Besides the errors above it returns errors in the
+// peer's bytes.
 func ReadBody(r *http.Request, limit int64) ([]byte, error) { return readBody(r, limit, false) }
 
-// ReadSenderBody does the same as ReadBody for a request whose sender was authenticated. The bytes are charged to
+// ReadSenderBody is ReadBody for a request whose sender was authenticated. The bytes are charged to
 // Options.Memory.
 func ReadSenderBody(r *http.Request, limit int64) ([]byte, error) { return readBody(r, limit, true) }
 
@@ -107,10 +108,10 @@ func readBody(r *http.Request, limit int64, sender bool) ([]byte, error) {
 	return body, nil
 }
 
-// maxFirstBuffer bounds the memory that a body gets before its bytes come.
+// maxFirstBuffer bounds the memory that a body gets before its bytes arrive.
 const maxFirstBuffer = 64 << 10
 
-// readAll reads src to its end. size is the expected number of bytes, or below zero if it is unknown.
+// readAll reads src to its end. size is the expected number of bytes, or negative if unknown.
 func readAll(src io.Reader, size int64) ([]byte, error) {
 	if size < 0 || size > maxFirstBuffer {
 		return io.ReadAll(src)
@@ -130,8 +131,8 @@ func readAll(src io.Reader, size int64) ([]byte, error) {
 	}
 }
 
-// decompress returns a reader of the decompressed bytes. Some clients send deflate without the zlib format that
-// RFC 9110 §8.4.1.2 asks for.
+// decompress returns a reader of the decompressed bytes. Some clients send deflate without the zlib
+// format that RFC 9110 §8.4.1.2 requires.
 func decompress(src io.Reader, coding string) (io.Reader, error) {
 	switch strings.ToLower(coding) {
 	case "gzip", "x-gzip":
@@ -154,7 +155,8 @@ func decompress(src io.Reader, coding string) (io.Reader, error) {
 	return nil, ErrEncoding
 }
 
-// BodyAnswer returns the usual answer to an error of ReadBody: 413, 415, 503 with Retry-After, or 400.
+// BodyAnswer returns the usual answer to an error of ReadBody: 413, 415, 503 with Retry-After, or
+// 400.
 func BodyAnswer(err error) Answer {
 	switch {
 	case errors.Is(err, ErrTooLarge):

@@ -11,11 +11,12 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// maxCheckin bounds a check-in. Browsers send a hundred bytes, phones a few KiB of facts and events.
+// maxCheckin bounds a check-in. Browsers send a hundred bytes, phones a few KiB of facts and
+// events.
 const maxCheckin = 256 << 10
 
-// checkIn is POST /checkin (DEV 2). A device throws its identity and its tokens away at 400 and 401 and
-// tries again at anything else, so that 401 is for a pair that is not right, and 400 for nothing.
+// checkIn is POST /checkin (DEV 2). At 400 and 401 a device discards its identity and its tokens;
+// at any other error it tries again. So 401 is only for a wrong pair, and 400 is never used.
 func (s *Server) checkIn(r *http.Request) Answer {
 	body, err := ReadBody(r, maxCheckin)
 	switch {

@@ -15,20 +15,22 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// conn is what net/http reads requests from, above TLS. It charges for their heads and looks for two lengths.
+// conn is the connection that net/http reads requests from, above TLS. It charges for their heads
+// and detects requests with two lengths.
 //
 // net/http reads from one goroutine at a time.
 type conn struct {
 	net.Conn
 	budget *flowcontrol.Budget
-	shaken bool // the TLS handshake is over, if there is any; of the reading goroutine
+	shaken bool // the TLS handshake is done, if any; owned by the reading goroutine
 
 	mu      sync.Mutex // never held over I/O
 	framing *framing
 	held    int64 // charged for heads since the connection was last idle
 }
 
-// headCopies is how often a byte of a head may be in memory: its line and its place in the map of headers.
+// headCopies is how often a byte of a head may be in memory: in its line, and in the map of
+// headers.
 const headCopies = 2
 
 // wrapping is a listener of conns.
@@ -64,10 +66,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// refuseTimeout is for a peer to take the answer to a head that is not read.
+// refuseTimeout is how long a peer may take to read the answer to a head that is not read.
 const refuseTimeout = time.Second
 
-// handshake does what net/http would do with a *tls.Conn: the handshake and the first head each have their time.
+// handshake does what net/http would do with a *tls.Conn. The handshake and the first head have a
+// time limit each.
 func (c *conn) handshake() error {
 	t, ok := c.Conn.(*tls.Conn)
 	if !ok {
@@ -89,7 +92,7 @@ func (c *conn) handshake() error {
 	return t.SetReadDeadline(time.Now().Add(headerTimeout))
 }
 
-// pass follows what was read. It reports false where there is no room for it.
+// pass charges for the bytes that were read. It returns false if there is no room for them.
 func (c *conn) pass(p []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,7 +114,7 @@ func (c *conn) activate() {
 	}
 }
 
-// release gives back what was charged.
+// release gives back the charges.
 func (c *conn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,18 +129,18 @@ func (c *conn) lost() bool {
 	return c.framing.lost
 }
 
-// NetConn is the connection below.
+// NetConn returns the underlying connection.
 func (c *conn) NetConn() net.Conn { return c.Conn }
 
 type connKey struct{}
 
-// withConn has handlers find the connection of a request.
+// withConn returns a context in which handlers find the connection of a request.
 func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// stateChanged ends the charges of a connection: for its handshake with the first request, for the heads of requests
-// with the last that is answered, and for all with its end.
+// stateChanged ends charges of a connection: for its handshake at the first request, for heads when
+// the last request is answered, and all of them at its end.
 func stateChanged(c net.Conn, state http.ConnState) {
 	if state == http.StateNew {
 		return

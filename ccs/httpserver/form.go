@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// Limits for a registration. What clients send is well below (DEV 3.2).
+// Limits of a registration. Clients send far less (DEV 3.2).
 const (
 	maxForm       = 64 << 10 // Firebase adds a signed installation token and its own statistics
 	maxSenders    = 100
 	maxSender     = 256 // a VAPID key has 87 characters
 	maxApp        = 256
-	maxSubtype    = 1024 // has the origin of a web page in it
+	maxSubtype    = 1024 // contains the origin of a web page
 	maxInstanceID = 64
 	maxScope      = 256
 )
@@ -22,8 +22,8 @@ const (
 // form is the body of a registration: the first value of each field.
 type form map[string]string
 
-// parseForm undoes application/x-www-form-urlencoded. It is laxer than package url about what clients
-// leave unescaped (DEV 3.1).
+// parseForm decodes application/x-www-form-urlencoded. Unlike package url it accepts characters
+// that clients leave unescaped (DEV 3.1).
 func parseForm(body string) (form, error) {
 	f := form{}
 	for pair := range strings.SplitSeq(body, "&") {
@@ -44,7 +44,7 @@ func parseForm(body string) (form, error) {
 
 func (f form) get(key string) string { return f[key] }
 
-// first is the first of the fields that has a value.
+// first returns the first of the fields that has a value.
 func (f form) first(keys ...string) string {
 	for _, key := range keys {
 		if v := f[key]; v != "" {
@@ -60,13 +60,13 @@ func (f form) deletion() bool {
 	return v == "true" || v == "1"
 }
 
-// topic reports whether the form is about a topic (DEV 3.3).
+// topic reports whether the form concerns a topic (DEV 3.3).
 func (f form) topic() bool {
 	const prefix = "/topics/"
 	return f["X-gcm.topic"] != "" || strings.HasPrefix(f.first("scope", "X-scope"), prefix)
 }
 
-// mark is what clients that send an X-kid expect before a token: |ID|<n>|: (DEV 3.3).
+// mark returns the prefix |ID|<n>| of a token for clients that send an X-kid (DEV 3.3).
 func (f form) mark() string {
 	kid := f["X-kid"]
 	n, ok := strings.CutPrefix(kid, "|ID|")
@@ -77,13 +77,13 @@ func (f form) mark() string {
 	return kid + ":"
 }
 
-// proper reports whether a value is text of at most so many bytes.
+// proper reports whether a value is text of at most the given number of bytes.
 func proper(s string, most int) bool {
 	return len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// parseSenders sorts and deduplicates the senders of a classic registration; an Instance ID has one
-// authorised entity (DEV 3.2). Whether somebody is behind them is not known here.
+// parseSenders sorts and deduplicates the senders of a classic registration. An Instance ID has one
+// authorised entity (DEV 3.2). It does not check whether the senders exist.
 func parseSenders(list string, one bool) ([]string, error) {
 	senders := strings.Split(list, ",")
 	for i, s := range senders {

@@ -5,25 +5,26 @@ import (
 	"strconv"
 )
 
-// framing follows the requests in the bytes of a connection, to find those that state their length twice: net/http
-// removes the Content-Length of a chunked request before a handler sees it (RFC 9112 §6.3).
+// framing parses the requests in the bytes of a connection, to find those that state their length
+// twice. net/http removes the Content-Length of a chunked request before a handler sees it
+// (RFC 9112 §6.3).
 //
-// It knows only the plain form of HTTP/1.1 that clients send. From the first byte of another form on it is lost, and
-// so it is after a request with two lengths.
+// framing knows only the plain form of HTTP/1.1 that clients send. From the first byte of another
+// form on it is lost, and so it is after a request with two lengths.
 type framing struct {
 	state frameState
-	line  []byte // the line under way, at most maxLine of it
-	long  bool   // the line has more
-	cr    bool   // the byte before was a CR
+	line  []byte // the current line, at most maxLine of it
+	long  bool   // the line is longer
+	cr    bool   // the previous byte was a CR
 
-	// Of the head under way.
+	// State of the current head.
 	first   bool  // no line of it has ended
 	length  int64 // Content-Length; -1 for none
 	chunked bool
 
-	left  int64 // bytes of a body or chunk that have not come, with the CRLF of a chunk
+	left  int64 // missing bytes of a body or chunk, with the CRLF of a chunk
 	lost  bool  // a chunked request may have two lengths
-	http2 bool  // the connection has HTTP/2, where a length is stated once
+	http2 bool  // the connection uses HTTP/2, where a length is stated once
 }
 
 type frameState int
@@ -32,15 +33,15 @@ const (
 	inHead frameState = iota
 	inBody
 	inSize   // of a chunk
-	inChunk  // and its CRLF
+	inChunk  // with its CRLF
 	inNoMore // the empty line after the last chunk
 )
 
-const maxLine = 128 // bytes of a line that are looked at
+const maxLine = 128 // bytes of a line that are parsed
 
 func newFraming() *framing { return &framing{first: true, length: -1} }
 
-// pass takes the next bytes and returns how many of them belong to heads.
+// pass parses the next bytes and returns how many of them belong to heads.
 func (f *framing) pass(p []byte) (heads int) {
 	for len(p) > 0 && !f.lost && !f.http2 {
 		if f.state == inBody || f.state == inChunk {
@@ -68,9 +69,9 @@ func (f *framing) pass(p []byte) (heads int) {
 	return heads
 }
 
-// next takes a byte of a line.
+// next parses a byte of a line.
 func (f *framing) next(c byte) {
-	if f.cr != (c == '\n') { // a CR and an LF come together or not at all
+	if f.cr != (c == '\n') { // CR and LF must come together
 		f.lost = true
 		return
 	}

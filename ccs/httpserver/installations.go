@@ -10,16 +10,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// Limits for an installation. What clients send is well below (DEV 12).
+// Limits of an installation. Clients send far less (DEV 12).
 const (
 	maxInstallation   = 16 << 10
-	maxInstallationID = 64 // they have 22 characters, or 23 from clients that forget to cut
+	maxInstallationID = 64 // IDs have 22 characters, or 23 from clients that forget to cut
 )
 
-// installationLife is how long an installation's token is good for, as Firebase says it: a week.
+// installationLife is how long an installation's token is valid, in Firebase's form: a week.
 const installationLife = "604800s"
 
-// installation is what Firebase's libraries get before they register (DEV 12).
+// installation is the resource that Firebase's libraries create before they register (DEV 12).
 type installation struct {
 	Name         string            `json:"name"`
 	FID          string            `json:"fid"`
@@ -32,9 +32,9 @@ type installationToken struct {
 	ExpiresIn string `json:"expiresIn"`
 }
 
-// install is POST /v1/projects/<project>/installations (DEV 12). An installation is nothing to us: whoever
-// registers is known by the credential of check-in, and the tokens made here are not looked at again. So nothing is
-// stored, and any project will do.
+// install is POST /v1/projects/<project>/installations (DEV 12). The server has no use for
+// installations: it identifies a device by its credentials from check-in, and never checks the
+// tokens made here. So nothing is stored, and any project is accepted.
 func (s *Server) install(r *http.Request) Answer {
 	body, err := ReadBody(r, maxInstallation)
 	if errors.Is(err, ErrNoRoom) {
@@ -62,7 +62,8 @@ func (s *Server) install(r *http.Request) Answer {
 	return a
 }
 
-// newInstallationID makes one as clients do: 17 bytes of which the first four bits are 0111, as 22 characters.
+// newInstallationID returns an ID as clients make it: 17 bytes whose first four bits are 0111, as
+// 22 characters.
 func newInstallationID() string {
 	var b [17]byte
 	rand.Read(b[:])

@@ -9,11 +9,11 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// DefaultPerAddress is how often one address may call: fifty times a second, and a minute's worth at once. Behind one
-// address there may be a mobile network.
+// DefaultPerAddress is how often one address may call: fifty times a second, and a minute's worth
+// at once. An address may belong to a mobile network.
 var DefaultPerAddress = flowcontrol.Rate{Every: 20 * time.Millisecond, Burst: 3000}
 
-// maxAddresses bounds the remembered addresses. The least recent one starts again.
+// maxAddresses bounds the remembered addresses. The least recent one is evicted.
 const maxAddresses = 10_000
 
 // limiter counts calls by address.
@@ -33,7 +33,7 @@ func (l *limiter) allow(remote string, now time.Time) bool {
 	return !network.IsValid() || l.buckets.Take(network, l.rate, 1, now)
 }
 
-// network is what an address counts by, zero if it is exempt.
+// network returns the network that an address counts for, or zero if it is exempt.
 func (l *limiter) network(remote string) netip.Prefix {
 	peer, err := netip.ParseAddrPort(remote)
 	if err != nil || l.exempt(peer.Addr().Unmap()) {
@@ -42,7 +42,7 @@ func (l *limiter) network(remote string) netip.Prefix {
 	return admission.Network(peer.Addr())
 }
 
-// limited answers busy where an address calls too often.
+// limited answers busy if an address calls too often.
 func (s *Server) limited(busy Answer, call func(*http.Request) Answer) func(*http.Request) Answer {
 	busy.Status, busy.RetryAfter = http.StatusTooManyRequests, retryAfter
 	return func(r *http.Request) Answer {

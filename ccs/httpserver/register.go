@@ -12,20 +12,21 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// errorWord is what stands behind "Error=" (DEV 3.4).
+// errorWord is the word after "Error=" (DEV 3.4).
 type errorWord string
 
-// The words, by what a device makes of them.
+// The words, with the reaction of a device.
 const (
-	wordInvalidSender     errorWord = "INVALID_SENDER"           // final
-	wordInvalidParameters errorWord = "INVALID_PARAMETERS"       // final
-	wordTooMany           errorWord = "TOO_MANY_REGISTRATIONS"   // final
-	wordBadDevice         errorWord = "PHONE_REGISTRATION_ERROR" // the credential; tried again, a removal not
-	wordInternal          errorWord = "InternalServerError"      // tried again
+	wordInvalidSender     errorWord = "INVALID_SENDER"         // final
+	wordInvalidParameters errorWord = "INVALID_PARAMETERS"     // final
+	wordTooMany           errorWord = "TOO_MANY_REGISTRATIONS" // final
+	// The credential is wrong. A device tries again, but not for a removal.
+	wordBadDevice errorWord = "PHONE_REGISTRATION_ERROR"
+	wordInternal  errorWord = "InternalServerError" // tried again
 )
 
-// status is beside the word: Chromium looks for words first, and microG shows a word to the app only if
-// the status is not 200 (DEV 3.4).
+// status returns the status for a word. Chromium looks for words first. microG shows a word to the
+// app only if the status is not 200 (DEV 3.4).
 func (w errorWord) status() int {
 	switch w {
 	case wordBadDevice:
@@ -37,11 +38,11 @@ func (w errorWord) status() int {
 	}
 }
 
-// Error makes a word an error.
+// Error implements error.
 func (w errorWord) Error() string { return string(w) }
 
-// register is POST /c2dm/register3 and its older name: registration and removal, classic and by Instance
-// ID (DEV 3).
+// register is POST /c2dm/register3 and its older name: registration and removal, classic and by
+// Instance ID (DEV 3).
 func (s *Server) register(r *http.Request) Answer {
 	fields := make([]zap.Field, 0, 8)
 	text, err := s.registration(r, &fields)
@@ -65,8 +66,8 @@ func (s *Server) register(r *http.Request) Answer {
 	return a
 }
 
-// registration does the work and returns the text of success. Its error is an errorWord or our own
-// failure.
+// registration does the work and returns the text of success. Its error is an errorWord, or a
+// failure of the server.
 func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, error) {
 	body, err := ReadBody(r, maxForm)
 	if errors.Is(err, ErrNoRoom) {
@@ -105,14 +106,15 @@ func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, err
 	case errors.Is(err, ccs.ErrTooManyRegistrations):
 		return "", wordTooMany
 	case errors.Is(err, ccs.ErrTooManyDevices):
-		return "", wordInternal // the one that is tried again
+		return "", wordInternal // the word that makes devices try again
 	case err != nil:
 		return "", err
 	}
 	return "token=" + f.mark() + got.Token, nil
 }
 
-// authenticate checks the AidLogin header, which has to be of the device that the form names (DEV 3.2).
+// authenticate checks the AidLogin header, which must be of the device that the form names
+// (DEV 3.2).
 func (s *Server) authenticate(r *http.Request, f form) (device uint64, err error) {
 	id, token, ok := parseAidLogin(r.Header.Get("Authorization"))
 	if !ok || f.get("device") != strconv.FormatUint(id, 10) {
@@ -136,7 +138,8 @@ func parseAidLogin(header string) (id, token uint64, ok bool) {
 	return id, token, strings.EqualFold(scheme, "AidLogin") && err1 == nil && err2 == nil
 }
 
-// registration reads who registers for what. On removal it is what to remove.
+// registration returns the registration that the form asks for. For a removal it is the
+// registration to remove.
 func (f form) registration(device uint64) (store.Registration, error) {
 	if f.topic() {
 		return store.Registration{}, wordInvalidParameters // final: there are no topics here
@@ -155,7 +158,7 @@ func (f form) registration(device uint64) (store.Registration, error) {
 		return store.Registration{}, wordInvalidParameters
 	}
 	if f.deletion() && reg.InstanceID == "" {
-		return reg, nil // for whatever senders it was
+		return reg, nil // for any senders
 	}
 	var err error
 	reg.Senders, err = parseSenders(f.get("sender"), reg.InstanceID != "")

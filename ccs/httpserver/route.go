@@ -11,13 +11,13 @@ type Route struct {
 	Door    string // the door's name in the access log
 	Call    func(*http.Request) Answer
 
-	compressed bool // with gzip, if the client accepts that
+	compressed bool // use gzip if the client accepts it
 }
 
 // routes returns the handler of all calls. The mux answers 404, and 405 with Allow, by itself.
 func (s *Server) routes(doors []Route) http.Handler {
 	mux := http.NewServeMux()
-	// The word is the one that every client takes for a reason to try again, removals too (DEV 3.4).
+	// Every client takes this word for a reason to try again, even for a removal (DEV 3.4).
 	register := s.limited(Text(0, "Error="+string(wordInternal)), s.register)
 	for _, r := range []Route{
 		{Pattern: "POST /checkin", Call: s.limited(Text(0, "too many calls"), s.checkIn)},
@@ -35,8 +35,8 @@ func (s *Server) routes(doors []Route) http.Handler {
 	return closeChunked(trimSlashes(mux))
 }
 
-// trimSlashes removes all slashes but one from the start of a path: one client doubles it (CCS 7.1), and the mux
-// would answer with a redirect.
+// trimSlashes removes all slashes but one from the start of a path. One client doubles it
+// (CCS 7.1), and the mux would answer with a redirect.
 func trimSlashes(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "//") {
@@ -48,8 +48,8 @@ func trimSlashes(h http.Handler) http.Handler {
 	})
 }
 
-// closeChunked ends the connection after a chunked request that has Content-Length too, or may have: it may hide
-// another request (RFC 9112 §6.3).
+// closeChunked ends the connection after a chunked request that has, or may have, a Content-Length
+// too: it may hide another request (RFC 9112 §6.3).
 func closeChunked(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TransferEncoding) > 0 && r.ProtoMajor == 1 {

@@ -7,7 +7,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// settings is what check-ins hand out (DEV 2.5).
+// settings are the settings that check-ins send (DEV 2.5).
 type settings struct {
 	sorted []mcs.Setting
 	digest string
@@ -22,8 +22,8 @@ func newSettings(values map[string]string) settings {
 	return s
 }
 
-// addTo adds the settings to an answer, unless the device has just these. They come whole: what a device had before,
-// from us or another server, is gone.
+// addTo adds the settings to an answer, unless the device has exactly these. They are complete:
+// they replace settings from this or another server.
 func (s *settings) addTo(resp *mcs.CheckinResponse, has string) {
 	if len(s.sorted) == 0 {
 		return

@@ -14,7 +14,7 @@ const (
 	textType = "text/plain; charset=UTF-8"
 )
 
-// refuse returns the answer to a request that the decoder refused, before anything was sent.
+// refuse returns the answer to a request that the decoder refused. Nothing was sent.
 func (c *call) refuse(err error) httpserver.Answer {
 	var e *stanza.Error
 	if !errors.As(err, &e) || int(e.Fault) >= len(reasons) || e.Fault == 0 {
@@ -31,7 +31,7 @@ func (c *call) refuse(err error) httpserver.Answer {
 	if e.Fault == stanza.FaultType && e.Field == "time_to_live" {
 		reason = ccs.BadTTL // a form has no types (CCS 6.7)
 	}
-	// One result for each recipient, as if the router had refused each.
+	// The answer has one result for each recipient, as if the router had refused each.
 	refusal := &ccs.Refusal{Reason: reason, Detail: e.Text}
 	for range max(1, len(c.request.Tokens)) {
 		c.results = append(c.results, ccs.Result{Refusal: refusal})

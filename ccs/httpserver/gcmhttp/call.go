@@ -11,12 +11,14 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// call is one request and the memory for it, which the next request uses again. Nothing that the router keeps shares
-// it.
+// call is one request and its memory, which the next request reuses. Nothing that the router keeps
+// shares it.
 type call struct {
 	format  format
 	request stanza.Request
-	data    payload.Data // of the pairs of data and notification; not nil, so that an empty object is not either
+	// data holds the pairs of data and notification. It is not nil, so that an empty object is not
+	// nil either.
+	data    payload.Data
 	ids     []byte
 	batch   []ccs.Downstream
 	results []ccs.Result
@@ -25,7 +27,7 @@ type call struct {
 
 var calls = sync.Pool{New: func() any { return &call{data: make(payload.Data, 0, 4<<10)} }}
 
-// maxKeptData is the most bytes of pairs that are kept for the next request.
+// maxKeptData is the largest memory for pairs that is kept for the next request.
 const maxKeptData = 64 << 10
 
 func (c *call) done() {
@@ -48,7 +50,8 @@ func (c *call) decode(body []byte, rules *payload.Rules) error {
 	return stanza.DecodeRequest(body, rules, &c.request)
 }
 
-// maxNumber bounds the numbers in answers, so that a JavaScript client reads them without loss (CCS 6.5).
+// maxNumber bounds the numbers in answers, so that a JavaScript client reads them without loss
+// (CCS 6.5).
 const maxNumber = 1 << 53
 
 // compose makes the batch for the router.
@@ -87,7 +90,8 @@ func (c *call) toTopic() bool {
 	return m.Condition != "" || strings.HasPrefix(m.To, payload.TopicPrefix)
 }
 
-// pairs appends the pairs of an object to the data, and returns them. When that moves, earlier pairs stay.
+// pairs appends the pairs of an object to the data, and returns them. Earlier pairs stay valid when
+// the data moves.
 func (c *call) pairs(o stanza.Object) payload.Data {
 	start := len(c.data)
 	c.data = o.AppendData(c.data)

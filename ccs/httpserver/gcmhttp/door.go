@@ -36,7 +36,7 @@ func Routes(r Router, auth *httpserver.Auth) []httpserver.Route {
 	}
 }
 
-// format is how a request is written, and its answer.
+// format is the format of a request and its answer.
 type format uint8
 
 const (
@@ -102,7 +102,7 @@ func (d *door) sendAs(r *http.Request, who *ccs.Authorization) httpserver.Answer
 	return d.route(r.Context(), c, who)
 }
 
-// route has the router take the messages of a request: all of them in one batch.
+// route gives all messages of a request to the router in one batch.
 func (d *door) route(ctx context.Context, c *call, who *ccs.Authorization) httpserver.Answer {
 	c.compose(&d.ids)
 	from := ccs.Source{Sender: who.Sender, PerSecond: who.Limits.PerSecond}

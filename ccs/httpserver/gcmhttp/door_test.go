@@ -24,7 +24,7 @@ import (
 
 const sender = "126200347933"
 
-// router takes every message whose target does not say otherwise, and writes down what it gets.
+// router accepts every message unless the target says otherwise, and records the messages.
 type router struct {
 	calls int
 	from  ccs.Source
@@ -67,7 +67,7 @@ func (r *router) Send(_ context.Context, from ccs.Source, batch []ccs.Downstream
 	return dst
 }
 
-// door is a server with the door, and how to call it.
+// door is a server with the door, and a client's calls to it.
 type door struct {
 	*router
 	t *testing.T
@@ -109,7 +109,7 @@ func (d *door) form(body string) (*http.Response, string) {
 
 var numbers = regexp.MustCompile(`"multicast_id":[1-9][0-9]*|0:[0-9]{16}%[0-9a-f]{16}|"message_id":[1-9][0-9]*|id=[1-9][0-9]*$`)
 
-// shape replaces what is new in each answer.
+// shape replaces the parts of an answer that differ each time.
 func shape(s string) string {
 	return numbers.ReplaceAllStringFunc(s, func(found string) string {
 		switch {

@@ -7,11 +7,11 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// appendForm appends the JSON of a request that came as a form, so that one decoder checks both (CCS 6.6). Of a
-// parameter that comes twice the first counts. A value that cannot be read becomes a string, which the decoder refuses
-// where it wants something else.
+// appendForm appends the JSON of a request that came as a form, so that one decoder checks both
+// (CCS 6.6). If a parameter comes twice, the first counts. A value that cannot be parsed becomes a
+// string, which the decoder refuses where it needs another type.
 func appendForm(b []byte, form string) []byte {
-	var fields, data, note []string // names and values by turns
+	var fields, data, note []string // alternating names and values
 	seen := map[string]bool{}
 	for pair := range strings.SplitSeq(form, "&") {
 		name, value, _ := strings.Cut(pair, "=")
@@ -46,7 +46,8 @@ func appendForm(b []byte, form string) []byte {
 	return append(b, '}')
 }
 
-// formFields are the parameters that are read, besides those of data and notification. True is for all.
+// formFields are the parameters that are read, besides those of data and notification. True means
+// all of them.
 var formFields = map[string]bool{
 	"to": true, "condition": true, "collapse_key": true, "priority": true, "restricted_package_name": true, "time_to_live": true,
 	"delay_while_idle": true, "dry_run": true, "content_available": true, "mutable_content": true,
@@ -83,7 +84,7 @@ func appendName(b []byte, name string) []byte {
 	return append(stanza.AppendJSONString(b, name), ':')
 }
 
-// unescape undoes the escapes of a form. It returns text with a malformed escape as it is.
+// unescape decodes the escapes of a form. It returns a text with a malformed escape unchanged.
 func unescape(s string) string {
 	if !strings.ContainsAny(s, "%+") {
 		return s

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// messageIDs makes the message_ids of messages, in the form of GCM's: 0:, the time in microseconds, % and 16 hex digits
+// messageIDs makes message_ids in GCM's form: 0:, the time in microseconds, % and 16 hex digits
 // (CCS 6.5). Of the digits, 8 are random for each process and 8 count.
 type messageIDs struct {
 	process uint32

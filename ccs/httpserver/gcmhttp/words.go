@@ -8,14 +8,15 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// word is how the protocol says why a message is refused (CCS 6.7, 8).
+// word is the protocol's name of a reason to refuse a message (CCS 6.7, 8).
 type word struct {
 	text string
-	// status is that of a request of which every message is refused for this reason: 200 if the word says it all.
+	// status is the status of a request whose messages are all refused for this reason, or 200 if
+	// the word suffices.
 	status int
-	// form is the status in place of a word in an answer of plain text, which has no word for it; 0 for none (CCS 6.6).
+	// form is the status in plain text, where the reason has no word; 0 for none (CCS 6.6).
 	form int
-	// after is how long the client is asked to wait; 0 for not at all.
+	// after is how long the client should wait; 0 for not at all.
 	after time.Duration
 }
 
@@ -28,7 +29,7 @@ const (
 	later = 5 * time.Second // the store comes back
 )
 
-// words is how each reason is spelled.
+// words has the word of each reason.
 var words = map[ccs.Reason]word{
 	ccs.UnknownToken:      {text: "InvalidRegistration"},
 	ccs.WrongSender:       {text: "MismatchSenderId"},
@@ -70,7 +71,7 @@ func wordOf(r *ccs.Refusal) word {
 	return w
 }
 
-// reasons is what the core calls each fault of a request.
+// reasons has the core's reason for each fault of a request.
 var reasons = [...]ccs.Reason{
 	stanza.FaultTarget: ccs.MissingTarget, stanza.FaultSyntax: ccs.InvalidMessage, stanza.FaultType: ccs.InvalidMessage,
 	stanza.FaultField: ccs.InvalidMessage, stanza.FaultSize: ccs.TooBig, stanza.FaultDataKey: ccs.InvalidDataKey,
