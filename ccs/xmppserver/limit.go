@@ -61,7 +61,8 @@ func (t *throttle) delay(ctx context.Context, account store.Key) {
 	}
 }
 
-// address is the peer's without its port, and of an IPv6 address what one party has.
+// address returns the peer's address without the port. For IPv6 it is the network that one party
+// has.
 func (c *conn) address() string {
 	if a := admission.Addr(c.tcp.RemoteAddr()); a.IsValid() {
 		return admission.Network(a).String()
