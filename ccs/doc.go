@@ -84,7 +84,7 @@
 //	ccs/xmppserver    ccs/mcsserver    ccs/httpserver       ccs/ccsclient    ccs/mcsclient
 //	ccs               ccs/cluster    ccs/internal/{listener,eagerconn,admission}           ccs/mcs
 //	store (memstore, diskstore, redisstore, storetest)      flowcontrol      stanza (doors and clients only)
-//	payload
+//	ccs/payload    ccs/domains
 //
 // # How the specification is cited
 //

@@ -1,6 +1,10 @@
 package stanza
 
-import "time"
+import (
+	"time"
+
+	"github.com/openccs/openccs/ccs/domains"
+)
 
 // GCM does not define how a device uses XMPP instead of MCS. This package uses the forms of CCS 3.
 // A message in either direction has the form of an upstream message (CCS 3.6). An ack or nack has
@@ -28,7 +32,7 @@ type ToDevice struct {
 func AppendToDevice(b []byte, to string, m *ToDevice) []byte {
 	b = append(b, `<message to="`...)
 	b = AppendEscaped(b, to)
-	b = append(b, `" from="gcm.googleapis.com" type="normal">`+openGCM+`{"data":`...)
+	b = append(b, `" from="`+domains.GCM+`" type="normal">`+openGCM+`{"data":`...)
 	b = AppendObject(b, m.Data)
 	b = appendField(b, `,"message_type":`, m.MessageType)
 	b = append(b, `,"time_to_live":`...)

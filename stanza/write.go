@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/openccs/openccs/ccs/domains"
 )
 
 // The stanzas of CCS 3 begin and end with exactly these bytes, because clients search for them. An
@@ -19,7 +21,7 @@ const (
 
 	openRequest = `<message id="">` + openGCM // of an app server, 2.1
 
-	fromDevices = `" from="devices@gcm.googleapis.com" type="normal">` + openGCM
+	fromDevices = `" from="devices@` + domains.GCM + `" type="normal">` + openGCM
 	stanzasAttr = ` xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"`
 )
 
@@ -93,7 +95,7 @@ func AppendReceipt(b []byte, to string, r *Receipt) []byte {
 	b = AppendJSONString(b, r.Token)
 	b = append(b, `,"message_sent_timestamp":"`...)
 	b = strconv.AppendInt(b, r.Sent.UnixMilli(), 10)
-	b = append(b, `"},"message_type":"receipt","from":"gcm.googleapis.com","message_id":"`+ReceiptPrefix...)
+	b = append(b, `"},"message_type":"receipt","from":"`+domains.GCM+`","message_id":"`+ReceiptPrefix...)
 	b = appendJSON(b, r.OriginalID)
 	b = append(b, `","category":`...)
 	b = AppendJSONString(b, r.Category)

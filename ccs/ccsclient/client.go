@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/openccs/openccs/ccs/domains"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
 )
@@ -51,7 +52,7 @@ func (o Options) withDefaults() Options {
 		o.Window = flowcontrol.DefaultWindow
 	}
 	if o.Domain == "" {
-		o.Domain = "gcm.googleapis.com"
+		o.Domain = domains.GCM
 	}
 	if o.DialTimeout == 0 {
 		o.DialTimeout = 15 * time.Second

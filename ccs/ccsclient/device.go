@@ -5,11 +5,9 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/openccs/openccs/ccs/domains"
 	"github.com/openccs/openccs/stanza"
 )
-
-// defaultDeviceDomain is the domain of devices in ccs.
-const defaultDeviceDomain = "device.gcm.googleapis.com"
 
 // DeviceOptions configures DialDevice. The zero value works. OnUpstream and OnReceipt have no
 // meaning for a device.
@@ -33,7 +31,7 @@ type DeviceOptions struct {
 // no device in. The server ends the connection with the stream error conflict when the device logs
 // in elsewhere.
 func DialDevice(ctx context.Context, addr string, androidID, securityToken uint64, o DeviceOptions) (*Client, error) {
-	o.Domain = cmp.Or(o.Domain, defaultDeviceDomain)
+	o.Domain = cmp.Or(o.Domain, domains.Devices)
 	o.Options = o.Options.withDefaults()
 	if o.OnDeleted == nil {
 		o.OnDeleted = func(*Deleted) {}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/domains"
 	"github.com/openccs/openccs/ccs/internal/senderror"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/store"
@@ -18,7 +19,7 @@ const (
 )
 
 // deletedFrom is the from of a deleted_messages marker. Clients ignore it (DEV 15).
-const deletedFrom = "gcm.googleapis.com"
+const deletedFrom = domains.GCM
 
 // appendEntry appends the frame of a queue's entry (DEV 9). It returns nil for an entry that need
 // not be sent: the device listed it at login, or it expired while it was deferred.

@@ -12,9 +12,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/domains"
 	"github.com/openccs/openccs/ccs/internal/admission"
 	"github.com/openccs/openccs/ccs/mcsserver"
-	"github.com/openccs/openccs/ccs/xmppserver"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/store"
 )
@@ -139,8 +139,8 @@ func Default() Config {
 		XMPPListen:         "127.0.0.1:5235",
 		MCSListen:          "127.0.0.1:5228",
 		HTTPListen:         "127.0.0.1:8443",
-		Domain:             "gcm.googleapis.com",
-		DeviceDomain:       "device.gcm.googleapis.com",
+		Domain:             domains.GCM,
+		DeviceDomain:       domains.Devices,
 		WindowOverrun:      overrunWait,
 		DrainTimeout:       30 * time.Second,
 		MaxConnsPerAddress: fmt.Sprintf("%d:%d", admission.DefaultPerAddress, admission.DefaultPendingPerAddress),
@@ -275,14 +275,14 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, d := range []struct{ flag, value, example string }{
-		{"domain", c.Domain, "gcm.googleapis.com"}, {"device-domain", c.DeviceDomain, "device.gcm.googleapis.com"},
+		{"domain", c.Domain, domains.GCM}, {"device-domain", c.DeviceDomain, domains.Devices},
 	} {
 		if strings.TrimSpace(d.value) == "" || strings.ContainsAny(d.value, "@/ <>&\"'") {
 			bad(d.flag, d.value, "not a domain name", "use a name such as "+d.example)
 		}
 	}
-	if c.DeviceDomain != "" && strings.EqualFold(c.DeviceDomain, c.Domain) || xmppserver.IsLoginDomain(c.DeviceDomain) {
-		bad("device-domain", c.DeviceDomain, "app servers log in with it", "use a name that is for devices alone, such as device.gcm.googleapis.com")
+	if c.DeviceDomain != "" && strings.EqualFold(c.DeviceDomain, c.Domain) || domains.IsLogin(c.DeviceDomain) {
+		bad("device-domain", c.DeviceDomain, "app servers log in with it", "use a name that is for devices alone, such as "+domains.Devices)
 	}
 	if err := c.checkConns(openFiles()); err != nil {
 		errs = append(errs, err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/domains"
 	"github.com/openccs/openccs/stanza"
 	"github.com/openccs/openccs/store"
 )
@@ -102,7 +103,7 @@ func (a *appServer) appendUpstream(out []byte, o *offered) []byte {
 // addressee returns the bare address that the device used, if it is one of the two of Google's
 // service (CCS 3.1).
 func (a *appServer) addressee(to string) string {
-	for _, domain := range [...]string{"gcm.googleapis.com", "fcm.googleapis.com"} {
+	for _, domain := range [...]string{domains.GCM, domains.FCM} {
 		if local, ok := strings.CutSuffix(to, "@"+domain); ok && local == a.s.user {
 			return to
 		}

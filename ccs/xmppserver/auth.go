@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/domains"
 	"github.com/openccs/openccs/ccs/internal/admission"
 	"github.com/openccs/openccs/store"
 )
@@ -96,7 +97,7 @@ func (c *conn) checkSender(ctx context.Context, cred *credentials) (failure stri
 	}
 	c.sender, c.user, c.domain = sender, string(sender), c.srv.opts.Domain
 	// The bound address keeps the two domains that Google's service kept (CCS 1.7).
-	if d := cred.domain(); d == "gcm.googleapis.com" || d == "fcm.googleapis.com" {
+	if d := cred.domain(); d == domains.GCM || d == domains.FCM {
 		c.domain = d
 	}
 	c.log = c.log.With(zap.String("sender", c.user))

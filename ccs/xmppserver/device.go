@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/domains"
 	"github.com/openccs/openccs/ccs/internal/senderror"
 	"github.com/openccs/openccs/ccs/mcs"
 	"github.com/openccs/openccs/stanza"
@@ -83,7 +84,7 @@ func messageID(d *ccs.Delivery) string {
 }
 
 // deletedFrom is the from of a deleted_messages marker. It is no sender, as in a receipt (CCS 3.5).
-const deletedFrom = "gcm.googleapis.com"
+const deletedFrom = domains.GCM
 
 // appendMessage appends the stanza of an entry (DEV 9).
 func (d *device) appendMessage(out []byte, o *offered) []byte {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/ccs"
+	"github.com/openccs/openccs/ccs/domains"
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/ccs/internal/listener"
 	"github.com/openccs/openccs/flowcontrol"
@@ -63,8 +64,8 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	setDefault(&o.Domain, defaultDomain)
-	setDefault(&o.DeviceDomain, defaultDeviceDomain)
+	setDefault(&o.Domain, domains.GCM)
+	setDefault(&o.DeviceDomain, domains.Devices)
 	setDefault(&o.HandshakeTimeout, 10*time.Second)
 	setDefault(&o.AuthTimeout, 30*time.Second)
 	setDefault(&o.StanzaTimeout, 60*time.Second)
@@ -94,21 +95,6 @@ func setDefault[T comparable](v *T, def T) {
 		*v = def
 	}
 }
-
-const (
-	defaultDomain       = "gcm.googleapis.com"
-	defaultDeviceDomain = "device.gcm.googleapis.com"
-)
-
-// loginDomains are the domains that a login may name besides the server's own (CCS 1.6).
-var loginDomains = []string{
-	"gcm.googleapis.com", "fcm.googleapis.com", "projects.gcm.android.com", "gcm-xmpp.googleapis.com",
-	"gcm-preprod.googleapis.com", "gcm-staging.googleapis.com", "fcm-xmpp.googleapis.com",
-}
-
-// IsLoginDomain reports whether app servers may name the domain when they log in. Such a domain
-// cannot be that of devices.
-func IsLoginDomain(domain string) bool { return slices.Contains(loginDomains, strings.ToLower(domain)) }
 
 // Server serves app servers, and devices that use XMPP, on any number of listeners.
 type Server struct {
@@ -142,7 +128,7 @@ func New(router *ccs.Router, o Options) *Server {
 		throttle: newThrottle(o.FailedLogins),
 	}
 	s.conns = listener.New[*conn](o.MaxConns, s.log)
-	for _, d := range loginDomains {
+	for _, d := range domains.Logins() {
 		s.domains[d] = true
 	}
 	for _, d := range o.Domains {
