@@ -14,9 +14,9 @@ import (
 )
 
 // readLoop reads frames until the connection ends, and returns why. Before it would wait for the
-// next frame, it stores and acknowledges what came. After such work the wait needs a new goroutine
-// (errParked).
-func (s *session) readLoop() error {
+// next frame, it stores and acknowledges what came. After such work it returns park instead: a new
+// goroutine must go on, so that an idle connection does not keep the stack that the work needed.
+func (s *session) readLoop() (park bool, end error) {
 	for {
 		tag, payload, err := s.in.Next()
 		wait := eagerconn.WouldWait(err)
@@ -25,17 +25,17 @@ func (s *session) readLoop() error {
 			wait = err == nil
 		}
 		if wait {
-			if err := s.prepareWait(); err != nil {
-				return err
+			if park, err := s.prepareWait(); park || err != nil {
+				return park, err
 			}
 			continue
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		s.begun = time.Time{}
 		if s.frames == math.MaxInt32 {
-			return errors.New("the connection has carried as many frames as can be counted")
+			return false, errors.New("the connection has carried as many frames as can be counted")
 		}
 		s.frames++
 		s.heard()
@@ -43,25 +43,22 @@ func (s *session) readLoop() error {
 			s.acked = n
 		}
 		if err := s.handle(tag, payload); err != nil {
-			return err
+			return false, err
 		}
 	}
 }
 
-// prepareWait does the work that is due before a wait for the next frame. It returns errParked if
+// prepareWait does the work that is due before a wait for the next frame. It returns park if
 // another goroutine must wait.
-func (s *session) prepareWait() error {
+func (s *session) prepareWait() (park bool, err error) {
 	worked, err := s.storeAndForget()
 	if err != nil {
-		return err
+		return false, err
 	}
 	s.eager.Wait()
 	part := s.partial()
 	s.setExpecting(part)
-	if worked && !part {
-		return errParked
-	}
-	return nil
+	return worked && !part, nil
 }
 
 // partial reports whether a part of a frame has come, or a part of the TLS record that it is in.

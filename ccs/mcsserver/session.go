@@ -112,8 +112,8 @@ func (s *session) open() listener.Next {
 
 // read reads until only waiting is left, which the next goroutine does, or until the end.
 func (s *session) read() listener.Next {
-	err := s.readLoop()
-	if err == errParked {
+	park, err := s.readLoop()
+	if park {
 		return s.read
 	}
 	s.end(err)
@@ -179,7 +179,6 @@ func closeReason(err error) string {
 }
 
 var (
-	errParked     = errors.New("go on in a fresh goroutine")
 	errUnexpected = errors.New("not for a device to send")
 	errSilent     = errors.New("two heartbeats were not answered")
 	errSlowReader = errors.New("the device does not read what is written")
