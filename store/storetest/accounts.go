@@ -14,7 +14,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// accountCases say that calls return what they did to a queue, so that their caller can follow what it holds.
+// accountCases check that calls return what they did to a queue, so that a caller can follow its
+// contents.
 var accountCases = []testCase{
 	{"ack returns the IDs that were not there", func(f fixture) {
 		ids := f.keep(message("a"), message("b"), message("c"), message("k1", collapse("k")))
@@ -112,22 +113,22 @@ var accountCases = []testCase{
 	}},
 }
 
-// seed is printed, so that a failure can be seen again.
+// seed returns a seed and logs it, so that a failure can be reproduced.
 func (f fixture) seed() int64 {
 	seed := time.Now().UnixNano()
 	f.Logf("seed %d", seed)
 	return seed
 }
 
-// books follows some queues by what the calls of a store return.
+// books follows some queues by the results of a store's calls.
 type books struct {
 	fixture
 	r   *rand.Rand
 	now time.Time
 
-	kept  int                  // entries that a Put has kept
-	ended int                  // entries of which a call has said that they are gone
-	there [3]map[store.ID]bool // by queue: kept and not ended
+	kept  int                  // entries that a Put has stored
+	ended int                  // entries that a call reported as gone
+	there [3]map[store.ID]bool // by queue: stored and not ended
 }
 
 func (b *books) key(i int) store.Key {
@@ -148,7 +149,7 @@ func (b *books) step() {
 		if b.r.IntN(2) == 0 {
 			b.acked(i, idsOf(claimed))
 		}
-	case n < 75: // some that may be claimed or not, and one that may never have been there
+	case n < 75: // some that may be claimed or not, and one that may never have existed
 		var ids []store.ID
 		for id := range b.there[i] {
 			if len(ids) < 5 {
@@ -238,7 +239,7 @@ func (b *books) end(i int, id store.ID) {
 	b.ended++
 }
 
-// balance holds the books against the queues.
+// balance compares the books with the queues.
 func (b *books) balance() {
 	waiting := 0
 	for i := range b.there {

@@ -68,17 +68,19 @@ var concurrencyCases = []testCase{
 	}},
 }
 
-// crowd is many callers at once: putters put numbered entries, takers (that many for each queue) claim
-// and acknowledge them, now and then leaving with entries in hand.
+// crowd is many concurrent callers. Putters put numbered entries. Takers, as many for each queue as
+// takers says, claim and acknowledge them. Now and then a taker leaves without acknowledging its
+// entries.
 type crowd struct {
 	queues, putters, takers, batches, batch int
-	ordered                                 bool // takers never leave, and see each putter's entries in order
+	// ordered means that takers never leave, and see each putter's entries in order.
+	ordered bool
 }
 
 func (f fixture) crowd(c crowd) {
 	total := int64(c.putters * c.batches * c.batch)
 	var acked atomic.Int64
-	var held sync.Map // body -> lease: no entry may be in two hands
+	var held sync.Map // body -> lease: no entry may have two leases
 	var nextLease atomic.Uint64
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// RunDurable holds a store against what must outlive Close. It opens the same directory again and again.
+// RunDurable tests what a store must keep after Close. It opens the same directory again and again.
 func RunDurable(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 	t.Helper()
 	for _, c := range slices.Concat(durableCases, repeatCases, fanoutDurableCases) {

@@ -13,7 +13,7 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// movable is the store's ability, or the end of a test of a store that has it not.
+// movable returns the store as a store.Movable, or skips the test.
 func (f fixture) movable() store.Movable {
 	f.Helper()
 	m, ok := f.Store.(store.Movable)
@@ -23,10 +23,10 @@ func (f fixture) movable() store.Movable {
 	return m
 }
 
-// other is a fresh store of the same kind.
+// other returns a fixture with a new store of the same kind.
 func (f fixture) other() fixture { return fixture{T: f.T, Store: openFor(f.T, f.open), open: f.open} }
 
-// dump is all pages of the store behind from.
+// dump returns all pages of the store after from.
 func (f fixture) dump(from string, now time.Time) (pages []*store.Page) {
 	f.Helper()
 	for p, err := range f.movable().Dump(context.Background(), from, now) {
@@ -45,7 +45,7 @@ func (f fixture) restore(pages ...*store.Page) {
 	}
 }
 
-// moved carries everything into a store in memory, and from there into a fresh one of the same kind.
+// moved moves everything into a store in memory, and from there into a new one of the same kind.
 func (f fixture) moved() fixture {
 	f.Helper()
 	between := fixture{T: f.T, Store: memstore.New()}
@@ -56,7 +56,7 @@ func (f fixture) moved() fixture {
 	return to
 }
 
-// digest is what the store remembers, and how much that is.
+// digest returns the contents of the store as text, with their number.
 func (f fixture) digest() string {
 	f.Helper()
 	var d store.Digest
@@ -68,7 +68,7 @@ func (f fixture) digest() string {
 	return fmt.Sprintf("%d records %x", n, d)
 }
 
-// furnish puts something of everything into the store.
+// furnish puts data of every kind into the store.
 func (f fixture) furnish() {
 	f.Helper()
 	_, err := f.Secret(context.Background(), "device", []byte("secret"))

@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// newcomers is the store as one that knows newcomers; the case is skipped where it is not.
+// newcomers returns the store as a store.NewDevices, or skips the case.
 func (f fixture) newcomers() store.NewDevices {
 	f.Helper()
 	n, ok := f.Store.(store.NewDevices)

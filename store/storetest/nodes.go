@@ -12,14 +12,15 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Shared is a store of one of several nodes.
+// Shared is the store of one node among several.
 type Shared interface {
 	store.Store
 	store.Coordinator
 }
 
-// RunNodes holds a store that several nodes share against store.Coordinator. open returns a function that opens the
-// same fresh store for one more node; RunNodes closes what that returns.
+// RunNodes tests a store that several nodes share against store.Coordinator. open returns a
+// function that opens the same new store for one more node. RunNodes closes the stores that this
+// returns.
 func RunNodes(t *testing.T, open func(t *testing.T) (node func() Shared)) {
 	t.Helper()
 	for _, c := range nodeCases {
@@ -412,7 +413,7 @@ var nodeCases = []struct {
 	}},
 }
 
-// mayNotClaimOrNothing fails the test if a lease that has lost its queue claims something.
+// mayNotClaimOrNothing fails the test if a lease that has lost its queue claims an entry.
 func (n *sharedNode) mayNotClaimOrNothing(k store.Key, l store.Lease) {
 	n.t.Helper()
 	entries, err := n.Claim(context.Background(), k, l, 10, start)

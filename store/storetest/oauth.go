@@ -36,7 +36,7 @@ func (f fixture) putTokens(client, sender string, tokens ...string) {
 	}
 }
 
-// clientsOf is the IDs of a sender's clients, as listed.
+// clientsOf returns the IDs of a sender's clients, as listed.
 func (f fixture) clientsOf(sender string) (ids []string) {
 	f.Helper()
 	all, err := f.OAuthClients(context.Background(), sender)
@@ -48,7 +48,7 @@ func (f fixture) clientsOf(sender string) (ids []string) {
 	return ids
 }
 
-// tokensLeft is those of the tokens that are there.
+// tokensLeft returns those of the tokens that exist.
 func (f fixture) tokensLeft(tokens ...string) (left []string) {
 	f.Helper()
 	for _, token := range tokens {

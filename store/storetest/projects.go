@@ -306,7 +306,7 @@ var closingCases = []testCase{
 	}},
 }
 
-// calls is one of every method.
+// calls returns one call of every method.
 func (f fixture) calls(ctx context.Context) map[string]func() error {
 	calls := map[string]func() error{
 		"Put":     func() error { _, err := f.Put(ctx, []store.Entry{message("x")}, start); return err },

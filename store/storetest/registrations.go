@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// classic is a registration by sender IDs; instanceID one by authorised entity and scope.
+// classic returns a registration by sender IDs, and instanceID one by authorised entity and scope.
 func classic(token string, senders ...string) store.Registration {
 	return store.Registration{Token: token, Device: device.ID, App: "com.example.app", Senders: senders, Created: start}
 }
@@ -42,7 +42,7 @@ func (f fixture) unregister(tokens ...string) {
 	require.NoError(f, f.Unregister(context.Background(), start.Add(time.Hour), tokens...))
 }
 
-// tokens lists those of the device.
+// tokens lists the tokens of the device.
 func (f fixture) tokens() (tokens []string) {
 	f.Helper()
 	all, err := f.DeviceRegistrations(context.Background(), device.ID)
@@ -205,7 +205,8 @@ var registrationCases = []testCase{
 		f.register(instanceID("gone", "1", "GCM"))
 		f.register(instanceID("alive", "2", "GCM"))
 		f.unregister("gone")
-		f.lookUp("1st", "2nd", "newest", "gone", "alive") // so that they are in whatever memory there is
+		// Puts them into any cache.
+		f.lookUp("1st", "2nd", "newest", "gone", "alive")
 		require.NoError(f, forgetter.ForgetRegistrations(context.Background(), "1st", "gone", "newest", "alive", "?"))
 		require.NoError(f, forgetter.ForgetRegistrations(context.Background()))
 		all := f.lookUp("1st", "gone", "2nd", "newest", "alive")
@@ -217,7 +218,7 @@ var registrationCases = []testCase{
 		assert.Equal(f, "newest", f.register(classic("again", "3")).Token, "the slot is as it was")
 		require.NoError(f, forgetter.ForgetRegistrations(context.Background(), "2nd"))
 		assert.Equal(f, []string{"alive", "newest"}, f.tokens())
-		f.register(classic("1st", "4")) // a token that was forgotten is free
+		f.register(classic("1st", "4")) // a forgotten token is free
 		assert.Equal(f, "1st", f.lookUp("newest")[0].Canonical)
 	}},
 	{"a device lists all its registrations and no other's", func(f fixture) {

@@ -12,7 +12,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// markOf is a mark that is not another number's.
+// markOf returns a mark that is unique for n.
 func markOf(n int) (m store.Mark) {
 	binary.BigEndian.PutUint64(m[:], uint64(n+1))
 	return m
@@ -22,7 +22,7 @@ func marked(n int) func(*store.Entry) {
 	return func(e *store.Entry) { e.Mark = markOf(n) }
 }
 
-// remembered is what the store knows of marks at a time, once it was opened again.
+// remembered returns the marks that the store remembers at now, after it was opened again.
 func (f *reopening) remembered(now time.Time) []store.Mark {
 	f.Helper()
 	f.reopen()
@@ -38,7 +38,7 @@ func (f *reopening) remembered(now time.Time) []store.Mark {
 	return marks
 }
 
-// repeatCases are what a store that is Repeats remembers over a restart.
+// repeatCases test what a store.Repeats remembers after a restart.
 var repeatCases = []durableCase{
 	{"the marks of entries are there again, in the order of time, until they are too old", func(f *reopening) {
 		assert.Empty(f, f.remembered(start))

@@ -1,7 +1,7 @@
 // Package storetest is the suite that every store passes. New behaviour enters it before any store.
 //
-// Run holds a store against the comments of the interfaces in package store; RunDurable adds what must
-// outlive Close. Both call open for a fresh store, and close what it returned at the end of the test.
+// Run tests a store against the comments of the interfaces in package store. RunDurable tests what
+// must outlive Close. Both call open for a new store, and close that at the end of the test.
 package storetest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Run holds a store against the interfaces.
+// Run tests a store against the interfaces.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Helper()
 	for _, group := range []struct {
@@ -60,11 +60,11 @@ type testCase struct {
 func openFor(t *testing.T, open func(t *testing.T) store.Store) store.Store {
 	t.Helper()
 	s := open(t)
-	t.Cleanup(func() { _ = s.Close() }) // closed already by some tests
+	t.Cleanup(func() { _ = s.Close() }) // some tests have closed it already
 	return s
 }
 
-// The queues and times that the tests use.
+// Queues and times that the tests use.
 var (
 	start   = time.UnixMilli(1_400_000_000_000).UTC()
 	device  = store.Key{Kind: store.KindDevice, ID: 4611686018427387904}
@@ -74,14 +74,14 @@ var (
 
 const day = 24 * time.Hour
 
-// fixture is a store under test and the calls that tests make over and over.
+// fixture is a store under test, with the calls that tests often make.
 type fixture struct {
 	*testing.T
 	store.Store
-	open func(t *testing.T) store.Store // another one of the same kind
+	open func(t *testing.T) store.Store // opens another one of the same kind
 }
 
-// message is an entry with sensible fields, whose body names it.
+// message returns an entry with usable fields, whose body names it.
 func message(body string, change ...func(*store.Entry)) store.Entry {
 	e := store.Entry{
 		Key: device, Rank: store.RankNormal, App: "com.example.app",
@@ -103,7 +103,8 @@ func dedup(s string, d time.Duration) func(*store.Entry) {
 	return func(e *store.Entry) { e.Dedup, e.DedupFor = s, d }
 }
 
-// away is how the router limits a device that is not connected; connected one that is.
+// away sets the router's limits for a device that is not connected, and connected those for one
+// that is.
 func away(e *store.Entry) {
 	e.Limit = store.Limit{Messages: 100, CollapseKeys: 4, Overflow: store.Discard}
 }
@@ -158,7 +159,7 @@ func (f fixture) claimAt(now time.Time, k store.Key, l store.Lease, max int) []s
 	return entries
 }
 
-// ack acknowledges entries and returns those that were not there.
+// ack acknowledges entries and returns those that were not found.
 func (f fixture) ack(k store.Key, ids ...store.ID) (missing []store.ID) {
 	f.Helper()
 	missing, err := f.Ack(context.Background(), k, ids...)
@@ -193,7 +194,7 @@ func (f fixture) sweep(now time.Time, max int) (expired []store.Entry) {
 	return expired
 }
 
-// waiting is the bodies of all that a queue would offer to a new lease, in order.
+// waiting returns the bodies of all entries that a queue would offer to a new lease, in order.
 func (f fixture) waiting(k store.Key) []string {
 	f.Helper()
 	const peek = store.Lease(1 << 60)
@@ -221,7 +222,7 @@ func idsOf(entries []store.Entry) []store.ID {
 	return ids
 }
 
-// same holds an entry that came back against the one that was put.
+// same compares an entry that was claimed with the one that was put.
 func (f fixture) same(want, got store.Entry) {
 	f.Helper()
 	assert.Equal(f, want.Key, got.Key)

@@ -38,7 +38,7 @@ func (f fixture) unsubscribe(t store.Topic, regs ...*store.Registration) {
 	require.NoError(f, f.UnsubscribeTopic(context.Background(), t, regs))
 }
 
-// subscribers is all subscriptions to a topic, read in pages.
+// subscribers returns all subscriptions to a topic, read in pages.
 func (f fixture) subscribers(t store.Topic, page int) (all []store.Subscription) {
 	f.Helper()
 	for after := (store.Place{}); ; {
@@ -53,7 +53,7 @@ func (f fixture) subscribers(t store.Topic, page int) (all []store.Subscription)
 	}
 }
 
-// subscribed is the tokens that have the subscriptions to a topic now.
+// subscribed returns the tokens that are subscribed to a topic now.
 func (f fixture) subscribed(t store.Topic) (tokens []string) {
 	f.Helper()
 	subs := f.subscribers(t, 100)
@@ -71,7 +71,7 @@ func (f fixture) subscribed(t store.Topic) (tokens []string) {
 	return tokens
 }
 
-// topicsOf is the names of the topics of a registration.
+// topicsOf returns the names of the topics of a registration.
 func (f fixture) topicsOf(r *store.Registration) (names []string) {
 	f.Helper()
 	all, err := f.Subscriptions(context.Background(), r)
@@ -218,7 +218,7 @@ var topicCases = []testCase{
 	}},
 }
 
-// fanout is a fan-out with sensible fields.
+// fanout returns a fan-out with usable fields.
 func fanout(id uint64, sender string) *store.Fanout {
 	return &store.Fanout{ID: id, Sender: sender, Accepted: start, Expires: start.Add(day), Body: []byte("body " + strconv.FormatUint(id, 10))}
 }
@@ -230,7 +230,7 @@ func (f fixture) begin(l store.Lease, max int, batch ...*store.Fanout) []bool {
 	return kept
 }
 
-// claimed is the numbers of the fan-outs that a lease can claim.
+// claimFanouts returns the IDs of the fan-outs that a lease can claim.
 func (f fixture) claimFanouts(l store.Lease, max int) (ids []uint64) {
 	f.Helper()
 	all, err := f.ClaimFanouts(context.Background(), l, max)
@@ -252,7 +252,7 @@ func (f fixture) inProgress(sender string) (ids []uint64) {
 	return ids
 }
 
-// copies is a copy for each of some devices, and their places.
+// copies returns a copy for each of some devices, and their places.
 func copies(devices ...int) (entries []store.Entry, places []store.Place) {
 	for _, d := range devices {
 		r := classic("t", "1")
