@@ -15,14 +15,15 @@ import (
 // claimEntries is how many entries one run of a script looks at, at most.
 const claimEntries = 500
 
-// callNumbers is how many numbers there are for the calls of a lease, of as many digits as the scripts expect.
+// callNumbers is how many numbers the calls of a lease can have. All have as many digits as the
+// scripts expect.
 const callNumbers = 10_000_000
 
-// Who may claim.
+// Leases that may claim.
 const (
 	fencedNever    byte = 0 // any lease
-	fencedByOthers byte = 1 // any lease, unless another has the queue
-	fencedAlways   byte = 2 // a lease that has the queue
+	fencedByOthers byte = 1 // any lease, unless another owns the queue
+	fencedAlways   byte = 2 // a lease that owns the queue
 )
 
 // ackEntries is how many entries one run of the script forgets at most.
@@ -48,8 +49,8 @@ func (s *Store) Has(ctx context.Context, k store.Key, id store.ID) (has bool, er
 	return cmd.Val(), nil
 }
 
-// Claim hands entries to a lease. The first claim of a lease tells the other nodes where to look for what it
-// holds, should this one die.
+// Claim gives entries to a lease. The first claim of a lease first notes the queue in Redis, so
+// that other nodes find the claims if this node dies.
 func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, now time.Time) ([]store.Entry, error) {
 	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 		var err error
 		if some, from, err = s.claim(ctx, k, l, from, min(max-len(claimed), claimEntries), now); err != nil {
 			if len(claimed) > 0 {
-				return claimed, nil // nobody would have them otherwise
+				return claimed, nil // no other lease could claim them now
 			}
 			return nil, fmt.Errorf("claim %s: %w", k, err)
 		}
@@ -72,12 +73,13 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 	return claimed, nil
 }
 
-// claim claims the living of the next entries, and returns where the rest begins, "" if there is none.
+// claim claims the unexpired entries among the next ones. It returns the place where the rest
+// begins, or "".
 func (s *Store) claim(
 	ctx context.Context, k store.Key, l store.Lease, from string, count int, now time.Time,
 ) (claimed []store.Entry, next string, err error) {
-	// What a call has claimed whose reply was lost, the next one has to give back and claim again: what comes after it
-	// in the queue would overtake it.
+	// If the reply to a claim was lost, the next claim must give its entries back and claim them
+	// again. Otherwise later entries of the queue would overtake them.
 	number, again := s.held.lostCall(k, l), byte(1)
 	if number == "" {
 		number, again = callDigits(s.number.Add(1)%callNumbers), 0
@@ -117,8 +119,8 @@ func (s *Store) claim(
 	return claimed, next, err
 }
 
-// isShared reports whether the sessions of a queue have messages of other queues to carry too, which must not wait for
-// this one's Redis: those of app servers do.
+// isShared reports whether the queue's sessions also carry messages of other queues, which must not
+// wait for this queue's Redis. That is so for sessions of app servers.
 func isShared(k store.Key) bool { return k.Kind != store.KindDevice }
 
 // Ack forgets entries.
@@ -129,8 +131,8 @@ func (s *Store) Ack(ctx context.Context, k store.Key, ids ...store.ID) (missing 
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), ackEntries)]
 		ids = ids[len(some):]
-		// With fewer replicas than it takes an acknowledgement counts as well: should this Redis be lost too, the
-		// message comes again, and else it would come again for certain.
+		// An acknowledgement counts even with too few replicas. If this Redis is lost too, the
+		// message comes again. If the ack failed, it would come again in any case.
 		c := &transport.Call{Script: ackScript, Keys: s.queueKeys(k), Safe: true, Durable: true, Relaxed: true, Hasty: isShared(k)}
 		places, n := make([]byte, 0, len(some)*(4+placeDigits)), 0
 		for _, id := range some {
@@ -179,8 +181,8 @@ func (s *Store) Release(ctx context.Context, k store.Key, l store.Lease) error {
 	return s.release(ctx, k, l)
 }
 
-// release is Release for a store that may be closing. A lease that cannot be released is released when the
-// store is closed.
+// release is Release for a store that may be closing. A lease that cannot be released now is
+// released by Close.
 func (s *Store) release(ctx context.Context, k store.Key, l store.Lease) error {
 	doubt := 0
 	if s.held.doubtful(k, l) {
@@ -194,7 +196,7 @@ func (s *Store) release(ctx context.Context, k store.Key, l store.Lease) error {
 	return s.letGo(ctx, k, l)
 }
 
-// tellReleased tells the owners of a queue, if entries were given back to it.
+// tellReleased tells the owners of a queue if entries were given back to it.
 func (s *Store) tellReleased(k store.Key, reply any) {
 	if parts, _ := reply.([]any); len(parts) == 2 && parts[1] != int64(0) {
 		s.tellOwners(k, parts[0])

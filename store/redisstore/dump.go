@@ -16,12 +16,12 @@ import (
 	"github.com/openccs/openccs/store/internal/pages"
 )
 
-// dumpKeys is how many keys a dump asks for at once, about.
+// dumpKeys is about how many keys a dump asks for at once.
 const dumpKeys = 100
 
 var _ store.Movable = (*Store)(nil)
 
-// Dump lists accounts, and then the keys of one primary after the other, as Redis lists them.
+// Dump lists accounts, and then the keys of each primary in turn, in the order of Redis.
 func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*store.Page, error] {
 	return pages.Of(ctx, func(w *pages.Writer) error {
 		if err := s.unused(ctx); err != nil {
@@ -55,17 +55,17 @@ type dump struct {
 	now time.Time
 }
 
-// dumpPlace is how far a dump is.
+// dumpPlace is the position of a dump.
 type dumpPlace struct {
 	topology string
 	shard    int    // whose keys are listed; -1 before the first
-	cursor   uint64 // as Redis gave it out, which knows it until it is started anew
+	cursor   uint64 // as returned by Redis; invalid after a restart of Redis
 }
 
 func (p dumpPlace) String() string { return fmt.Sprintf("%s %d %d", p.topology, p.shard, p.cursor) }
 
-// parseDumpPlace reads what String has written. If the servers are others by now, or were started anew, their
-// cursors mean nothing any more, and the dump begins at its beginning.
+// parseDumpPlace parses the result of String. If other servers are in use now, or they were
+// restarted, their cursors are invalid and the dump begins again.
 func parseDumpPlace(from, topology string) (p dumpPlace, err error) {
 	beginning := dumpPlace{topology: topology, shard: -1}
 	if from == "" {
@@ -80,7 +80,8 @@ func parseDumpPlace(from, topology string) (p dumpPlace, err error) {
 	return p, nil
 }
 
-// topology is the primaries, in an order that stays while none of them is started anew, and a name for that.
+// topology returns the primaries, in an order that is stable until one is restarted, and a name for
+// that.
 func (s *Store) topology(ctx context.Context) (shards []redis.UniversalClient, name string, err error) {
 	shards, err = s.primaries(ctx)
 	if err != nil {
@@ -103,7 +104,7 @@ func (s *Store) topology(ctx context.Context) (shards []redis.UniversalClient, n
 	return shards, fmt.Sprintf("%x", h.Sum(nil)[:8]), nil
 }
 
-// keys reads what is under the keys of all shards from a place on.
+// keys reads the data of all keys of all shards from a position on.
 func (d *dump) keys(shards []redis.UniversalClient, at dumpPlace) error {
 	for ; at.shard < len(shards); at.shard++ {
 		for {
@@ -124,7 +125,7 @@ func (d *dump) keys(shards []redis.UniversalClient, at dumpPlace) error {
 	return nil
 }
 
-// under reads what is under some keys.
+// under reads the data of some keys.
 func (d *dump) under(keys []string) error {
 	var queues, devices []store.Key
 	var places []store.Place

@@ -13,7 +13,7 @@ import (
 // dumpEntries is how many entries of a queue a dump reads at once.
 const dumpEntries = 100
 
-// queues reads some queues: the beginnings of all at once, and the rest of those that have more one by one.
+// queues reads some queues: the beginnings of all at once, and then the rests one by one.
 func (d *dump) queues(queues []store.Key) error {
 	heads := make([]*redis.StringCmd, len(queues))
 	err := d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
@@ -51,7 +51,7 @@ func (d *dump) queues(queues []store.Key) error {
 	return nil
 }
 
-// records reads a part of each queue, in the order in which it waits or is held.
+// records reads a part of each queue, in the order in which entries wait or are claimed.
 func (d *dump) records(queues []store.Key, from int) (records [][]any, places [][]string, err error) {
 	orders := make([]*redis.StringSliceCmd, len(queues))
 	err = d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
@@ -82,7 +82,7 @@ func (d *dump) records(queues []store.Key, from int) (records [][]any, places []
 	return records, places, nil
 }
 
-// entries takes what was read of a queue into pages.
+// entries converts the data of a queue into pages.
 func (d *dump) entries(k store.Key, places []string, records []any) error {
 	for i, place := range places {
 		record, ok := records[i].(string)

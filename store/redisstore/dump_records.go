@@ -12,7 +12,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// accounts reads what is in one hash slot together.
+// accounts reads the records that share one hash slot.
 func (d *dump) accounts() error {
 	var secrets *redis.MapStringStringCmd
 	err := d.s.transport.Read(d.ctx, func(p redis.Pipeliner) { secrets = p.HGetAll(d.ctx, d.s.secretsKey()) })
@@ -59,7 +59,7 @@ func addAccounts[T any](d *dump, key string, add func(*store.Page, *T)) error {
 	return nil
 }
 
-// registrations reads those of some devices.
+// registrations reads the registrations of some devices.
 func (d *dump) registrations(devices []store.Key) error {
 	cmds := make([]*redis.MapStringStringCmd, len(devices))
 	err := d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
@@ -88,7 +88,7 @@ func (d *dump) registrations(devices []store.Key) error {
 	return nil
 }
 
-// subscriptions reads those of some places.
+// subscriptions reads the subscriptions of some places.
 func (d *dump) subscriptions(places []store.Place) error {
 	cmds := make([]*redis.MapStringStringCmd, len(places))
 	err := d.s.transport.Read(d.ctx, func(p redis.Pipeliner) {
@@ -114,7 +114,7 @@ func (d *dump) subscriptions(places []store.Place) error {
 	return nil
 }
 
-// placeOfKey makes a place of a device and the rest of its key.
+// placeOfKey returns the place for a device and the rest of its key.
 func placeOfKey(k store.Key, slot string) (p store.Place, err error) {
 	b, err := hex.DecodeString(slot)
 	if err != nil || len(b) != placeLen-devicePartLen {
@@ -125,7 +125,7 @@ func placeOfKey(k store.Key, slot string) (p store.Place, err error) {
 	return p, nil
 }
 
-// rememberedKey is a remembered string, and the key that says for how long.
+// rememberedKey is a remembered string, and the key that has its expiry.
 type rememberedKey struct {
 	key string
 	store.Remembered
@@ -143,7 +143,7 @@ func (d *dump) remembered(all []rememberedKey) error {
 	}
 	for i, cmd := range cmds {
 		if cmd.Err() != nil {
-			continue // forgotten since the keys were listed
+			continue // forgotten after the keys were listed
 		}
 		until, err := strconv.ParseInt(cmd.Val(), 10, 64)
 		if err != nil {

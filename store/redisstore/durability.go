@@ -11,18 +11,18 @@ import (
 	"go.uber.org/zap"
 )
 
-// safety says what an acknowledgement is worth, worst first.
+// safety is the durability of an acknowledged message, worst first.
 type safety int
 
 const (
-	unknown safety = iota // Redis does not let us ask
+	unknown safety = iota // Redis does not answer the question
 	inMemory
 	unsynced
 	everySecond
 	always
 )
 
-// String is the sentence that operators read.
+// String returns the sentence for operators.
 func (s safety) String() string {
 	return [...]string{
 		unknown:     "Redis does not say how it keeps data, so nobody knows what an acknowledged message survives",
@@ -33,11 +33,11 @@ func (s safety) String() string {
 	}[s]
 }
 
-// Durability says in one sentence what the acknowledgement of a message means, by what Redis was set to when
-// the store was opened.
+// Durability says in one sentence what the acknowledgement of a message guarantees, by the settings
+// of Redis when the store was opened.
 func (s *Store) Durability() string { return s.durability }
 
-// askDurability asks each primary how it keeps what it is given, and refuses one that throws it away.
+// askDurability asks each primary how it keeps data, and refuses one that discards data.
 func (s *Store) askDurability(ctx context.Context) error {
 	var mu sync.Mutex
 	worst, waitAOF := always, true
@@ -67,7 +67,7 @@ func (s *Store) askDurability(ctx context.Context) error {
 	return nil
 }
 
-// askPrimary asks one.
+// askPrimary asks one primary.
 func (s *Store) askPrimary(ctx context.Context, c *redis.Client) (safety, error) {
 	conf := map[string]string{}
 	for _, name := range []string{"appendonly", "appendfsync", "maxmemory", "maxmemory-policy"} {
@@ -97,8 +97,8 @@ func (s *Store) askPrimary(ctx context.Context, c *redis.Client) (safety, error)
 	return is, s.askReplicas(ctx, c)
 }
 
-// checkEviction refuses a Redis that makes room by throwing keys away. All keys of queues have an expiry, so
-// that a volatile policy takes them too.
+// checkEviction refuses a Redis that evicts keys when it is full. All keys of queues have an
+// expiry, so volatile policies evict them too.
 func (s *Store) checkEviction(c *redis.Client, conf map[string]string) error {
 	policy, limited := conf["maxmemory-policy"], conf["maxmemory"] != "0"
 	switch {
@@ -115,13 +115,13 @@ func (s *Store) checkEviction(c *redis.Client, conf map[string]string) error {
 		c.Options().Addr, policy)
 }
 
-// askReplicas warns of a primary with fewer replicas than have to answer.
+// askReplicas warns of a primary with fewer replicas than must confirm.
 func (s *Store) askReplicas(ctx context.Context, c *redis.Client) error {
 	if s.opts.Wait <= 0 {
 		return nil
 	}
-	// With no time to wait for them, WAIT counts the replicas that have everything of this connection, which
-	// is all that are connected.
+	// With a timeout of zero, WAIT counts the replicas that have everything of this connection:
+	// those that are connected.
 	n, err := c.Wait(ctx, 0, 1).Result()
 	if err != nil {
 		return err
@@ -139,7 +139,8 @@ func knows(ctx context.Context, c *redis.Client, command string) bool {
 	return err == nil && len(info) == 1 && info[0] != nil
 }
 
-// mayNot reports whether an error says that the user may not do that, or that this Redis cannot.
+// mayNot reports whether an error says that the user may not run a command, or that this Redis
+// cannot.
 func mayNot(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer) && (strings.HasPrefix(answer.Error(), "NOPERM") || strings.HasPrefix(answer.Error(), "ERR unknown"))

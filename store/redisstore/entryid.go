@@ -8,8 +8,9 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// A place is an entry's ID as the scripts see it: the rank above 50 bits of sequence number, in decimal.
-// Lua counts in doubles, which are exact up to 53 bits; below 52 Redis writes and reads them as whole numbers, which is cheaper.
+// A place is an entry's ID as the scripts see it: the rank above 50 bits of sequence number, in
+// decimal. Lua counts in doubles, which are exact up to 53 bits. Below 52 bits Redis writes and
+// reads them as whole numbers, which is cheaper.
 const (
 	seqBits = 50
 	maxSeq  = 1<<seqBits - 1
@@ -17,14 +18,14 @@ const (
 	placeDigits = 16
 )
 
-// epoch is when the clock begins that sequence numbers follow: a queue that was lost, and begins anew, then
-// still gives out none twice. In microseconds, they last until the year 2055.
+// epoch is the zero of the clock that sequence numbers follow. Because they follow a clock, a queue
+// that was lost and begins again uses none twice. In microseconds, they last until the year 2055.
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// clock is the wall clock in microseconds, for sequence numbers and for how long keys last.
+// clock returns the wall clock in microseconds, for sequence numbers and for the life of keys.
 func clock() int64 { return max(time.Since(epoch).Microseconds(), 1) }
 
-// placeOf is the place of an ID, "" if this store cannot have given it out.
+// placeOf returns the place of an ID, or "" if this store cannot have made it.
 func placeOf(id store.ID) string {
 	if id.Seq() > maxSeq {
 		return ""

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	sweepQueues = 64               // queues looked at together
+	sweepQueues = 64               // queues that are swept together
 	sweepScans  = 10               // pages of keys that one call reads
 	sweepPage   = 1000             // keys on a page, about
-	sweepLease  = 30 * time.Second // for which the others leave the sweep to one node
+	sweepLease  = 30 * time.Second // how long one node has the sweep for itself
 )
 
 var (
@@ -26,24 +26,26 @@ var (
 	sweepScript  = load("sweep")
 )
 
-// sweeper walks over all queues, a part of them a call. Redis lists its keys a page at a time; there is no
-// index of expiry, for it would cost every message a second key.
+// sweeper walks over all queues, some of them in each call. Redis lists its keys in pages. There is
+// no index of expiry, because that would cost every message a second key.
 type sweeper struct {
-	mu      sync.Mutex              // one step at a time
-	nodes   []redis.UniversalClient // still to be walked over, the first is under way; nil between sweeps
+	mu sync.Mutex // one step at a time
+	// nodes are the primaries that the walk has not finished, the current one first. It is nil
+	// between sweeps.
+	nodes   []redis.UniversalClient
 	cursor  uint64
-	begun   bool // the walk over the first of the nodes
+	begun   bool // whether the walk over the first of nodes has begun
 	pending []sweepQueue
 }
 
-// sweepQueue is a queue to be looked at.
+// sweepQueue is a queue to sweep.
 type sweepQueue struct {
 	key  store.Key
 	from int64 // place in its order
 }
 
-// Expire forgets what has expired. Of the nodes that share a Redis, one sweeps: for the others a sweep is
-// over at once.
+// Expire forgets expired entries. Of the nodes that share a Redis, one sweeps; for the others
+// Expire does nothing.
 func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []store.Entry, more bool, err error) {
 	if err := s.transport.Usable(ctx); err != nil {
 		return nil, false, err
@@ -66,7 +68,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time, max int) (expired []s
 	return expired, more, err
 }
 
-// lockSweep takes the sweep for a time, or gives it back, and reports whether this node has it.
+// lockSweep takes the sweep for a time, or releases it, and reports whether this node has it.
 func (s *Store) lockSweep(ctx context.Context, d time.Duration) (bool, error) {
 	c := &transport.Call{Script: sweepScript, Keys: []string{s.key("sweep", "lock")}, Args: []any{string(s.node()), d.Milliseconds()}, Safe: true}
 	err := s.transport.Run(ctx, c)
@@ -123,7 +125,7 @@ func (s *Store) sweepScan(ctx context.Context) error {
 	return nil
 }
 
-// sweepSome looks at some entries of some of the queues that are pending.
+// sweepSome sweeps some entries of some of the pending queues.
 func (s *Store) sweepSome(ctx context.Context, now time.Time, budget int) (expired []store.Entry, looked int, err error) {
 	w := &s.sweep
 	queues := slices.Clone(w.pending[:min(len(w.pending), sweepQueues, budget)])
@@ -154,7 +156,7 @@ func (s *Store) sweepSome(ctx context.Context, now time.Time, budget int) (expir
 	return expired, looked, err
 }
 
-// primaries are the clients of all primaries.
+// primaries returns the clients of all primaries.
 func (s *Store) primaries(ctx context.Context) (all []redis.UniversalClient, err error) {
 	cluster, ok := s.rdb.(*redis.ClusterClient)
 	if !ok {
@@ -170,14 +172,14 @@ func (s *Store) primaries(ctx context.Context) (all []redis.UniversalClient, err
 	return all, err
 }
 
-// parseKey finds the queue that a key of Redis is the order of.
+// parseKey returns the queue whose order is under a key of Redis.
 func (s *Store) parseKey(key string) (store.Key, bool) {
 	tag, _, _ := strings.Cut(strings.TrimPrefix(key, s.prefix+"{"), "}")
 	k, err := store.ParseKey(tag)
 	return k, err == nil
 }
 
-// globEscape makes a pattern that matches a text as it is.
+// globEscape returns a pattern that matches exactly s.
 func globEscape(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }

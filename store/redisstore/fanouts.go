@@ -18,11 +18,12 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// All fan-outs in progress are in one slot, so that a node finds free ones, and counts those of a project, in one
-// step. That slot sees one script for each message to a topic and one for each batch of copies.
+// All fan-outs in progress are in one slot, so that a node finds free ones, and counts those of a
+// project, in one step. That slot sees one script for each message to a topic and one for each
+// batch of copies.
 //
-// The copies are in the slots of their devices. So they are put first, under dedup strings, and then the progress is
-// kept: a copy that is put again after a crash is a duplicate.
+// The copies are in the slots of their devices. So they are put first, under dedup strings, and
+// then the progress is stored: a copy that is put again after a crash is a duplicate.
 
 var (
 	beginFanouts   = load("begin_fanouts")
@@ -44,7 +45,7 @@ func (s *Store) fanoutsKey(what string) string { return s.key(fanoutsTag, what) 
 
 func (s *Store) heldKey(l store.Lease) string { return s.fanoutsKey(heldMark + leaseText(l)) }
 
-// heldMark begins what the key of a lease's fan-outs is.
+// heldMark begins the key of a lease's fan-outs.
 const heldMark = "held:"
 
 func leaseText(l store.Lease) string { return strconv.FormatUint(uint64(l), 10) }
@@ -91,8 +92,8 @@ func decodeFanout(id, record, progress any) (*store.Fanout, error) {
 	}, nil
 }
 
-// givenFanouts are the fan-outs that this process works on, by lease. A lease may hold others, because a reply was
-// lost.
+// givenFanouts are the fan-outs that this process works on, by lease. A lease may hold more of
+// them, if a reply was lost.
 type givenFanouts struct {
 	mu  sync.Mutex
 	all map[store.Lease]map[uint64]struct{}
@@ -147,7 +148,7 @@ func (s *Store) BeginFanouts(ctx context.Context, l store.Lease, batch []*store.
 	}
 	s.fanouts.add(l, ids...)
 	if err := s.transport.Run(ctx, c); err != nil {
-		s.fanouts.remove(l, ids...) // if they were kept after all, the next claim finds them
+		s.fanouts.remove(l, ids...) // if they were stored after all, the next claim finds them
 		return nil, fmt.Errorf("begin a fan-out: %w", err)
 	}
 	reply, _ := c.Reply.([]any)
@@ -171,8 +172,8 @@ func (s *Store) BeginFanouts(ctx context.Context, l store.Lease, batch []*store.
 	return kept, s.keepFanoutMarks(ctx, marks, now)
 }
 
-// keepFanoutMarks keeps the marks of fan-outs that were begun. A crash before that makes a message that is sent again
-// a new one; one after that is known.
+// keepFanoutMarks stores the marks of fan-outs that were begun. After a crash before that, a repeat
+// of the message counts as new; after that, it is recognised.
 func (s *Store) keepFanoutMarks(ctx context.Context, marks []byte, now time.Time) error {
 	if !s.keepsRepeats() || len(marks) == 0 {
 		return nil
@@ -249,7 +250,7 @@ func (s *Store) RenewFanouts(ctx context.Context, l store.Lease) error {
 	return s.releaseFanouts(ctx, l, store.FanoutLease)
 }
 
-// ReleaseFanouts implements store.Fanouts.
+// RenewFanouts implements store.Fanouts.
 func (s *Store) ReleaseFanouts(ctx context.Context, l store.Lease, ids ...uint64) error {
 	lasts := store.FanoutLease
 	if len(ids) == 0 {
@@ -313,7 +314,7 @@ func (s *Store) readFanouts(ctx context.Context, want func(*store.Fanout) bool) 
 		for i, record := range records.Val() {
 			f, err := decodeFanout(some[i], record, progress.Val()[i])
 			if record == nil || errors.Is(err, errDamaged) && progress.Val()[i] == nil {
-				continue // done since the numbers were listed
+				continue // done after the numbers were listed
 			}
 			if err != nil {
 				return nil, err

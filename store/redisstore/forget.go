@@ -10,8 +10,9 @@ import (
 
 var forgetRegistrations = load("forget_registrations")
 
-// ForgetRegistrations is store.Forgetter. Dead registrations stay dead, so that nothing can change between the look
-// and the end. What leads to the device goes last: without a record it leads to nothing.
+// ForgetRegistrations implements store.Forgetter. Dead registrations stay dead, so nothing can
+// change between the check and the end. The key from token to device goes last: without a record it
+// leads to nothing.
 func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error {
 	all, err := s.lookUp(ctx, tokens)
 	if err != nil {
@@ -25,7 +26,8 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 		if !r.Unregistered.IsZero() {
 			to = ""
 		}
-		if err := s.passOne(ctx, r, to); err != nil { // a crash may have kept this from being done before
+		// An earlier call may have crashed before this.
+		if err := s.passOne(ctx, r, to); err != nil {
 			return fmt.Errorf("forget registrations: %w", err)
 		}
 		c := byDevice[r.Device]

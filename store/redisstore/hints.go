@@ -18,13 +18,13 @@ const (
 	hintProjectChanged = 'p' // sender
 )
 
-// channel is where a node is told hints.
+// channel returns the channel of hints to a node.
 func (s *Store) channel(n store.NodeID) string { return s.key(nodeTag(n), "news") }
 
-// nodeTag is the hash tag of what belongs to one node.
+// nodeTag returns the hash tag of the keys of one node.
 func nodeTag(n store.NodeID) string { return "n:" + string(n) }
 
-// sharded reports whether Redis is a cluster, in which plain messages would go to every Redis of it.
+// sharded reports whether Redis is a cluster, in which plain messages would go to every Redis.
 func (s *Store) sharded() bool {
 	_, ok := s.rdb.(*redis.ClusterClient)
 	return ok
@@ -99,7 +99,8 @@ func encodeHint(h *store.Hint) []byte {
 	return b
 }
 
-// decodeHint reads what encodeHint has written. A hint that it does not understand is from a newer kind of node.
+// decodeHint decodes the result of encodeHint. A hint that it does not know is from a newer
+// version.
 func decodeHint(text string) (h store.Hint, ok bool) {
 	if text == "" {
 		return h, false

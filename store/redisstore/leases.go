@@ -10,7 +10,8 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// notesKept is how long Redis remembers from which queues a node has claimed. A node that lives renews it.
+// notesKept is how long Redis keeps the note of the queues that a node has claimed from. A live
+// node renews it.
 const notesKept = 24 * time.Hour
 
 var (
@@ -18,27 +19,27 @@ var (
 	unnoteScript = load("unnote")
 )
 
-// held is which leases may hold entries of which queues.
+// held records which leases may hold entries of which queues.
 type held struct {
 	mu     sync.Mutex
 	queues map[store.Key]*heldQueue
 }
 
-// heldQueue is a queue from which leases have claimed. Its fields belong to whoever holds the lock.
+// heldQueue is a queue from which leases have claimed. held.mu guards its fields.
 type heldQueue struct {
 	leases []heldLease
-	note   uint64 // the number of the last note of it
+	note   uint64 // number of its newest note
 }
 
 type heldLease struct {
 	lease store.Lease
-	noted bool // and the note is known to be in Redis
-	doubt bool // a claim may still arrive there that nobody waits for
+	noted bool // the note is known to be in Redis
+	doubt bool // a claim that no call waits for may still arrive in Redis
 
-	lost string // the number of the last claim whose reply was lost, "" for none
+	lost string // number of the last claim whose reply was lost, or ""
 }
 
-// find returns a lease, nil if it holds nothing. It is called under the lock.
+// find returns a lease, or nil if it holds nothing. The caller must hold h.mu.
 func (h *held) find(k store.Key, l store.Lease) *heldLease {
 	q := h.queues[k]
 	if q == nil {
@@ -52,10 +53,12 @@ func (h *held) find(k store.Key, l store.Lease) *heldLease {
 	return nil
 }
 
-// notesKey is the key of the queues from which a node has claimed, each with the number of its note.
+// notesKey returns the key of the queues from which a node has claimed, each with the number of its
+// note.
 func (s *Store) notesKey(node store.NodeID) string { return s.key(nodeTag(node), "q") }
 
-// hold notes in Redis that a lease may hold entries of a queue, if that is not known.
+// hold notes in Redis that a lease may hold entries of a queue, unless the note is known to be
+// there.
 func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
 	h := &s.held
 	h.mu.Lock()
@@ -82,7 +85,9 @@ func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
 	}
 	err := s.transport.Run(ctx, c)
 	if !isShared(k) && errors.Is(err, store.ErrUnavailable) {
-		return nil // a device's next session gives back what this one holds, note or not; the next claim tries again
+		// The device's next session gives these entries back even without the note, and the next
+		// claim tries to note again.
+		return nil
 	}
 	if err != nil {
 		return err
@@ -95,8 +100,8 @@ func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
 	return nil
 }
 
-// letGo forgets a lease that was released, and the note if the queue has no other. A note that was made
-// meanwhile has a higher number, and stays.
+// letGo forgets a released lease, and the note if the queue has no other lease. A note that was
+// made since then has a higher number and stays.
 func (s *Store) letGo(ctx context.Context, k store.Key, l store.Lease) error {
 	h := &s.held
 	h.mu.Lock()
@@ -124,7 +129,7 @@ func (s *Store) letGo(ctx context.Context, k store.Key, l store.Lease) error {
 	return s.transport.RunClosing(ctx, []*transport.Call{c})
 }
 
-// doubt notes that the reply to a claim of that number was lost.
+// doubt records that the reply to the claim with that number was lost.
 func (h *held) doubt(k store.Key, l store.Lease, number string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -133,7 +138,7 @@ func (h *held) doubt(k store.Key, l store.Lease, number string) {
 	}
 }
 
-// lostCall is the number of the claim whose reply was lost, "" for none.
+// lostCall returns the number of the claim whose reply was lost, or "".
 func (h *held) lostCall(k store.Key, l store.Lease) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -143,7 +148,7 @@ func (h *held) lostCall(k store.Key, l store.Lease) string {
 	return ""
 }
 
-// found notes that what that claim had taken was claimed again.
+// found records that the entries of that claim were claimed again.
 func (h *held) found(k store.Key, l store.Lease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -195,7 +200,7 @@ func (s *Store) releaseAll(ctx context.Context) error {
 // releasers is how many leases are released at once.
 const releasers = 64
 
-// forgetHeld forgets all leases: others give back what they hold.
+// forgetHeld forgets all leases, because other nodes give back their entries.
 func (s *Store) forgetHeld() {
 	s.held.mu.Lock()
 	defer s.held.mu.Unlock()

@@ -12,21 +12,28 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// What scripts and this package must agree on is written here, once: a script names a constant as ${NAME}, and gets its
-// value when it is loaded. Offsets count from one, as Lua does.
+// Scripts and this package share these constants. A script names a constant as ${NAME}, and gets
+// its value when it is loaded. Offsets count from one, as in Lua.
 
-// Bounds of what Redis keeps.
+// Limits of the data in Redis.
 const (
-	dedupSlack    = time.Minute                 // how much longer a dedup string is kept than it is known
-	keysLongerBy  = 8                           // a queue's keys last longer than its entries, by one part of so many
-	keysLongerFor = 2 * time.Hour               // and by this
-	keysSlack     = time.Hour                   // of the clocks of the nodes, and before an empty queue is forgotten
-	livingRanks   = int64(store.RankNormal) + 1 // ranks of entries that have not been set aside
-	evictFrom     = 64                          // collapse keys without a limit before those that are gone are looked for
-	mostArguments = 1000                        // of one command in a script
+	// dedupSlack is how much longer a dedup string is kept than it is recognised.
+	dedupSlack = time.Minute
+	// keysLongerBy is the part of their life by which a queue's keys outlive its entries.
+	keysLongerBy = 8
+	// keysLongerFor is added to that.
+	keysLongerFor = 2 * time.Hour
+	// keysSlack allows for the clocks of the nodes, and delays the end of an empty queue.
+	keysSlack = time.Hour
+	// livingRanks is the number of ranks of entries that have not expired.
+	livingRanks = int64(store.RankNormal) + 1
+	// evictFrom is how many collapse keys, where they have no limit, are kept before unused ones
+	// are searched.
+	evictFrom     = 64
+	mostArguments = 1000 // arguments of one command in a script
 )
 
-// The letters of an outcome.
+// Letters of an outcome.
 const (
 	letterCollapsed = 'c'
 	letterDiscarded = 'd'
@@ -34,13 +41,16 @@ const (
 	letterDuplicate = 'u'
 )
 
-// The layouts of what Go packs and scripts unpack, and the other way round.
+// Layouts of data that Go packs and scripts unpack, or the reverse.
 const (
-	layoutRecord    = "<Bi8i8I4I4I4I4"               // see appendRecord: flags, expiry, acceptance, count, three lengths
-	layoutQueue     = "<dddd"                        // field h: last number, most entries, when the keys end, first expiry
-	layoutPutPart   = "<ddI4I4I4c0I4c0I4c0I4c0"      // see Store.finish
-	layoutPutEntry  = "<dI4I4c0I4c0"                 // see lot.add
-	layoutPutSpec   = "<BBI4I4dI4c0I4c0"             // what an entry asks for beyond a bound of its queue
+	// Flags, expiry, acceptance, count, three lengths; see appendRecord.
+	layoutRecord = "<Bi8i8I4I4I4I4"
+	// The field h: last number, most entries, when the keys expire, first expiry.
+	layoutQueue    = "<dddd"
+	layoutPutPart  = "<ddI4I4I4c0I4c0I4c0I4c0" // see Store.finish
+	layoutPutEntry = "<dI4I4c0I4c0"            // see lot.add
+	// Limits of an entry besides the bound of its queue.
+	layoutPutSpec   = "<BBI4I4dI4c0I4c0"
 	layoutMarks     = "<d"                           // see Store.appendMarks; the marks follow
 	layoutClaimPart = "<dBI4c0I4c0I4c0I4c0I4c0I4c0B" // see Store.claim
 	layoutAckPart   = "<I4I4c0I4c0I4c0"              // see Store.Ack
@@ -54,14 +64,15 @@ const (
 	offsetAppLength = 1 + 8 + 8 + 4
 )
 
-// marksHeader is what stands before the marks.
+// marksHeader is the size of the header before the marks.
 const marksHeader = 8
 
 var luaConstants = map[string]string{
-	"RANK":       number(1 << seqBits),                // what a rank adds to a place
-	"ASIDE":      number(livingRanks << seqBits),      // the first place after those of all ranks: expired entries
-	"FIRST_CALL": quoted(callDigits(0)),               // the number of a call, at least
-	"LAST_CALL":  quoted(callDigits(callNumbers - 1)), // and at most
+	"RANK": number(1 << seqBits), // the part of a place for a rank
+	// The first place after those of all ranks, for expired entries.
+	"ASIDE":      number(livingRanks << seqBits),
+	"FIRST_CALL": quoted(callDigits(0)),               // the lowest number of a call
+	"LAST_CALL":  quoted(callDigits(callNumbers - 1)), // the highest number of a call
 
 	"RECORD":     quoted(layoutRecord),
 	"EXPIRES":    number(offsetExpires + 1),
@@ -104,11 +115,12 @@ func callDigits(n uint64) string { return strconv.FormatUint(callNumbers+n, 10)[
 
 var luaConstant = regexp.MustCompile(`\$\{(\w+)\}`)
 
-// withConstants puts the constants into the source of a script.
+// withConstants replaces the names of constants in the source of a script.
 func withConstants(name, source string) string {
 	for _, m := range luaConstant.FindAllStringSubmatch(source, -1) {
 		if _, ok := luaConstants[m[1]]; !ok {
-			panic(fmt.Sprintf("lua/%s.lua: no constant %s", name, m[1])) // it is part of the program
+			// The script is a part of the program.
+			panic(fmt.Sprintf("lua/%s.lua: no constant %s", name, m[1]))
 		}
 	}
 	var pairs []string

@@ -16,11 +16,11 @@ var (
 )
 
 const (
-	nodesTag    = "nodes"        // hash tag of the keys that concern all nodes
-	membersKept = 48 * time.Hour // without a heartbeat of any node
+	nodesTag    = "nodes"        // hash tag of the keys for all nodes
+	membersKept = 48 * time.Hour // after the last heartbeat of any node
 )
 
-// membersKeys are the hashes of live, dead and released nodes.
+// membersKeys returns the keys of the hashes of live, dead and released nodes.
 func (s *Store) membersKeys() []string {
 	return []string{s.key(nodesTag, "live"), s.key(nodesTag, "dead"), s.key(nodesTag, "buried")}
 }
@@ -42,7 +42,7 @@ func (s *Store) Members(ctx context.Context) (*store.Members, error) {
 	}, nil
 }
 
-// timesOf reads a hash of nodes and times.
+// timesOf decodes a hash of nodes and times.
 func timesOf(reply any) map[store.NodeID]time.Time {
 	fields, _ := reply.([]any)
 	times := make(map[store.NodeID]time.Time, len(fields)/2)
@@ -73,7 +73,7 @@ func (s *Store) UpdateMembers(ctx context.Context, from, to *store.Members) (boo
 	return true, s.rdb.Expire(ctx, s.notesKey(s.node()), notesKept).Err()
 }
 
-// nodesOf lists every node of both.
+// nodesOf lists every node in all.
 func nodesOf(all ...*store.Members) map[store.NodeID]struct{} {
 	nodes := make(map[store.NodeID]struct{})
 	for _, m := range all {
@@ -86,7 +86,7 @@ func nodesOf(all ...*store.Members) map[store.NodeID]struct{} {
 	return nodes
 }
 
-// recordOf is what each of the three hashes has for a node, "" for nothing.
+// recordOf returns the record of a node in each of the three hashes, "" for none.
 func recordOf(m *store.Members, node store.NodeID) (record [3]string) {
 	for i, times := range []map[store.NodeID]time.Time{m.Live, m.Dead, m.Released} {
 		if t, ok := times[node]; ok {

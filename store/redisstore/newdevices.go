@@ -20,7 +20,7 @@ var (
 
 var _ store.NewDevices = (*Store)(nil)
 
-// newcomersKey is the sorted set of the notes, by time in milliseconds.
+// newcomersKey returns the key of the sorted set of notes, by time in milliseconds.
 func (s *Store) newcomersKey() string { return s.key("newcomers", "since") }
 
 // AddNewDevice implements store.NewDevices.
@@ -32,7 +32,8 @@ func (s *Store) AddNewDevice(ctx context.Context, device uint64, since time.Time
 	return nil
 }
 
-// RemoveNewDevice implements store.NewDevices. Nearly every device has no note any more, and then nothing is written.
+// RemoveNewDevice implements store.NewDevices. Nearly every device has no note left, and then
+// nothing is written.
 func (s *Store) RemoveNewDevice(ctx context.Context, device uint64) error {
 	if err := s.transport.Usable(ctx); err != nil {
 		return err
@@ -54,8 +55,8 @@ func (s *Store) removeNewcomers(ctx context.Context, devices ...any) error {
 	return s.transport.Run(ctx, &transport.Call{Script: removeNewcomer, Keys: []string{s.newcomersKey()}, Args: devices, Safe: true, Durable: true})
 }
 
-// ForgetNewDevices implements store.NewDevices. A crash on the way leaves the note, so that it is done again; what leads to a
-// device without registrations leads to nothing.
+// ForgetNewDevices implements store.NewDevices. After a crash within it the note is still there, so
+// it is done again. Keys that lead to a device without registrations do no harm.
 func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int) ([]*store.Registration, error) {
 	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
@@ -94,8 +95,8 @@ func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int)
 	return forgotten, nil
 }
 
-// forgetDevice forgets the registrations of a device that has no session, and returns them. It reports whether the
-// note of the device has served its purpose.
+// forgetDevice forgets the registrations of a device that has no session, and returns them. It
+// reports whether the note of the device is no longer needed.
 func (s *Store) forgetDevice(ctx context.Context, device uint64) (forgotten []*store.Registration, settled bool, err error) {
 	all, version, err := s.readDevice(ctx, device)
 	if err != nil {
@@ -115,7 +116,7 @@ func (s *Store) forgetDevice(ctx context.Context, device uint64) (forgotten []*s
 	return all, true, s.forgetTokens(ctx, all)
 }
 
-// forgetTokens takes away what leads from tokens to a device.
+// forgetTokens deletes the keys from tokens to their device.
 func (s *Store) forgetTokens(ctx context.Context, all []*store.Registration) error {
 	if len(all) == 0 {
 		return nil

@@ -13,10 +13,10 @@ import (
 
 var _ store.Coordinator = (*Store)(nil)
 
-// nodeLetters is how long a node's ID is: 60 bits, so that none is given out twice.
+// nodeLetters is the length of a node's ID: 60 bits, so that none is used twice.
 const nodeLetters = 12
 
-// identity is what this process is to the other nodes. It does not change: Enter makes another one.
+// identity is this process as a node. It does not change; Enter replaces it.
 type identity struct {
 	node    store.NodeID
 	waiting func(k store.Key, n store.NodeID) // nil before Enter: this process is not a node
@@ -34,13 +34,14 @@ func (s *Store) Enter(waiting func(k store.Key, n store.NodeID)) store.NodeID {
 	return me.node
 }
 
-// node is the ID of this process.
+// node returns the ID of this process.
 func (s *Store) node() store.NodeID { return s.identity.Load().node }
 
 // entered reports whether this process is a node.
 func (s *Store) entered() bool { return s.identity.Load().waiting != nil }
 
-// owner is how Redis names a lease: by its node as well, to tell the leases of one node from those of others.
+// owner returns the name of a lease in Redis. It includes the node, to distinguish the leases of
+// different nodes.
 func (s *Store) owner(l store.Lease) string {
 	return string(s.node()) + "/" + strconv.FormatUint(uint64(l), 10)
 }
@@ -51,15 +52,15 @@ func nodeOf(owner string) store.NodeID {
 	return store.NodeID(node)
 }
 
-// parseOwner reads an owner's name.
+// parseOwner parses an owner's name.
 func parseOwner(name string) store.Owner {
 	_, number, _ := strings.Cut(name, "/")
 	lease, _ := strconv.ParseUint(number, 10, 64)
 	return store.Owner{Node: nodeOf(name), Lease: store.Lease(lease)}
 }
 
-// leave releases all leases and takes this node off the list of live ones. If a lease cannot be released, the node
-// stays on the list, so that the others declare it dead and take over what it held.
+// leave releases all leases and removes this node from the live ones. If a lease cannot be
+// released, the node stays, so that the others declare it dead and take over its queues.
 func (s *Store) leave(ctx context.Context) error {
 	err := s.releaseAll(ctx)
 	if err != nil || !s.entered() {
@@ -68,7 +69,7 @@ func (s *Store) leave(ctx context.Context) error {
 	return s.rdb.HDel(ctx, s.key(nodesTag, "live"), string(s.node())).Err()
 }
 
-// tellOwners reports that a queue has more, once for each of its owners as Redis lists them.
+// tellOwners reports that a queue has more entries, once for each of its owners as listed by Redis.
 func (s *Store) tellOwners(k store.Key, owners any) {
 	names, _ := owners.(string)
 	waiting := s.identity.Load().waiting
@@ -80,7 +81,8 @@ func (s *Store) tellOwners(k store.Key, owners any) {
 	}
 }
 
-// unused returns store.ErrLocked if another node is alive. A node that was killed counts as alive for two heartbeats.
+// unused returns store.ErrLocked if another node is alive. A killed node counts as alive for two
+// heartbeats.
 func (s *Store) unused(ctx context.Context) error {
 	m, err := s.Members(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ var (
 	deleteRefreshToken = load("delete_refresh_token")
 )
 
-// CreateOAuthClient keeps a new client.
+// CreateOAuthClient stores a new client.
 func (s *Store) CreateOAuthClient(ctx context.Context, c *store.OAuthClient) error {
 	record, err := json.Marshal(c)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Store) DeleteOAuthClient(ctx context.Context, id string) error {
 	})
 }
 
-// PutRefreshToken keeps a new refresh token.
+// PutRefreshToken stores a new refresh token.
 func (s *Store) PutRefreshToken(ctx context.Context, t *store.RefreshToken) error {
 	record, err := json.Marshal(t)
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Store) PutRefreshToken(ctx context.Context, t *store.RefreshToken) erro
 	})
 }
 
-// RefreshToken returns the token of a hash.
+// RefreshToken returns the token with a hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [sha256.Size]byte) (*store.RefreshToken, error) {
 	t := &store.RefreshToken{}
 	if _, err := s.readJSON(ctx, s.refreshKey(), string(hash[:]), t); err != nil {

@@ -19,11 +19,13 @@ import (
 )
 
 const (
-	openTimeout = 5 * time.Second  // for Redis to show what it is
-	dialTimeout = 2 * time.Second  // for a connection
-	readTimeout = 20 * time.Second // for an answer: a Redis that stands still for half that long only delays
-	poolSize    = 16               // connections to each shard; they carry batches
-	bufferBytes = 64 << 10         // for each connection and direction: about a batch
+	openTimeout = 5 * time.Second // for the checks of Redis
+	dialTimeout = 2 * time.Second // for a connection
+	// readTimeout is the time for an answer. A Redis that stands still for half of it only delays
+	// calls.
+	readTimeout = 20 * time.Second
+	poolSize    = 16       // connections to each shard; they carry batches
+	bufferBytes = 64 << 10 // for each connection and direction: about a batch
 )
 
 // Defaults of Options.
@@ -48,8 +50,9 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Open opens the store at a URL, which Check describes. It fails at once when Redis is not there, is not what
-// the URL says, or throws away what it should keep; the error says what to do and has no password in it.
+// Open opens the store at a URL, which Check describes. It fails at once if Redis is not reachable,
+// is not of the kind in the URL, or discards data that it must keep. The error says what to do and
+// contains no password.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	l, err := parse(url)
 	if err != nil {
@@ -70,13 +73,13 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// silence is the client's own log, which is one for the whole process. What goes wrong comes back as the
-// error of a call.
+// silence replaces the client's own log, which is global to the process. Failures are returned as
+// errors of calls.
 type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// client makes a client that never runs a command again by itself when nobody knows whether it arrived.
+// client returns a client that never repeats a command by itself if the command may have arrived.
 func (l *location) client() redis.UniversalClient {
 	const never, once = -1, 1
 	switch l.kind {
@@ -115,7 +118,7 @@ func noNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
-// onPrimaries calls fn for every primary, for several at once.
+// onPrimaries calls fn for every primary, several at a time.
 func (s *Store) onPrimaries(ctx context.Context, fn func(ctx context.Context, c *redis.Client) error) error {
 	if c, ok := s.rdb.(*redis.ClusterClient); ok {
 		return c.ForEachMaster(ctx, fn)
@@ -123,7 +126,7 @@ func (s *Store) onPrimaries(ctx context.Context, fn func(ctx context.Context, c 
 	return fn(ctx, s.rdb.(*redis.Client))
 }
 
-// probe finds out whether Redis is what the URL says.
+// probe checks that Redis is of the kind in the URL.
 func (s *Store) probe(ctx context.Context, l *location) error {
 	return s.onPrimaries(ctx, func(ctx context.Context, c *redis.Client) error {
 		hello, err := c.Do(ctx, "HELLO").Slice()
@@ -146,7 +149,7 @@ func (s *Store) probe(ctx context.Context, l *location) error {
 	})
 }
 
-// explain adds what to do to an error of opening.
+// explain adds advice to an error of opening.
 func (l *location) explain(err error) error {
 	var dns *net.DNSError
 	var record tls.RecordHeaderError

@@ -6,13 +6,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// Options are what a Store may be told beside its URL. The zero value works.
+// Options are the options of a Store besides its URL. The zero value works.
 type Options struct {
-	Logger        *zap.Logger   // default: none
-	Heartbeat     time.Duration // of the nodes: Dump and Restore take a node that is silent for twice this for dead; default 5s
-	AllowEviction bool          // use a Redis that throws keys away when it is full
-	Wait          int           // replicas that have what is acknowledged before it is; default none
-	WaitTimeout   time.Duration // for them to answer; default 1s
-	Repeats       bool          // keep the marks of entries, but not in a Redis Cluster
-	Retry         time.Duration // for how long a call waits for a Redis that is not there; default 5s
+	Logger *zap.Logger // default: none
+	// Heartbeat is the interval of the nodes' heartbeats; default 5s. Dump and Restore take a node
+	// for dead that is silent for twice as long.
+	Heartbeat     time.Duration
+	AllowEviction bool // use a Redis that evicts keys when it is full
+	// Wait is how many replicas must have a change before it is acknowledged; default none.
+	Wait        int
+	WaitTimeout time.Duration // time for those to answer; default 1s
+	Repeats     bool          // store the marks of entries, but not in a Redis Cluster
+	// Retry is how long a call waits for a Redis that is not reachable; default 5s.
+	Retry time.Duration
 }

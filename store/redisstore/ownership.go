@@ -53,7 +53,7 @@ func (s *Store) AttachQueue(ctx context.Context, a store.Attachment, force bool)
 	return none, none, nil
 }
 
-// endLease offers again what an owner has claimed, and lets it claim no more.
+// endLease gives back the claims of an owner, and ends its right to claim.
 func (s *Store) endLease(ctx context.Context, k store.Key, owner string) error {
 	c := &transport.Call{Script: releaseScript, Keys: s.queueKeys(k), Args: []any{owner, 1}, Safe: true}
 	if err := s.transport.Run(ctx, c); err != nil {
@@ -70,7 +70,8 @@ func (s *Store) DetachQueue(ctx context.Context, a store.Attachment, back time.D
 	return s.Release(ctx, a.Key, a.Lease)
 }
 
-// detach gives a queue to others, with all that the lease holds. The rest of the lease concerns this node only.
+// detach releases a queue with all entries of the lease. The caller handles the part of the lease
+// in this process.
 func (s *Store) detach(ctx context.Context, a store.Attachment, back time.Duration) error {
 	c := &transport.Call{Script: detachScript, Keys: s.queueKeys(a.Key), Safe: true,
 		Args: []any{s.owner(a.Lease), back.Milliseconds()}}
@@ -95,7 +96,8 @@ func (s *Store) CheckQueues(ctx context.Context, attached []store.Attachment) ([
 	var failed error
 	for i, c := range calls {
 		if c.Err != nil {
-			if err := s.transport.Translate(c.Err); !errors.Is(err, store.ErrUnavailable) { // the log has that
+			// The log says so already.
+			if err := s.transport.Translate(c.Err); !errors.Is(err, store.ErrUnavailable) {
 				failed = firstOf(failed, fmt.Errorf("%s: %w", c.Script.Name(), err))
 			}
 			continue
@@ -132,7 +134,7 @@ func (s *Store) Owners(ctx context.Context, keys []store.Key) ([][]store.NodeID,
 	return owners, nil
 }
 
-// TakeOver implements store.Ownership. Each queue is one step; a node's notes say which there are.
+// TakeOver implements store.Ownership. Each queue is one step. The node's notes list the queues.
 func (s *Store) TakeOver(ctx context.Context, n store.NodeID, max int, back time.Duration) (queues int, err error) {
 	if err := s.transport.Usable(ctx); err != nil {
 		return 0, err

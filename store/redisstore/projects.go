@@ -16,10 +16,11 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// Projects, OAuth clients, refresh tokens and secrets are few, seldom change and hang together: a client's ID is
-// taken once by whichever project, and a project that goes takes all that is its own along at once. So they have
-// one hash slot together, a hash each, as JSON, and are kept for ever. What routing needs of them again and again,
-// the project of a sender, is remembered for a moment.
+// Projects, OAuth clients, refresh tokens and secrets are few, seldom change and depend on each
+// other. A client's ID is unique among all projects, and a deleted project takes its clients and
+// tokens along at once. So they share one hash slot, as JSON in a hash for each kind, and are kept
+// until they are deleted. The project of a sender, which routing needs often, is cached for a
+// moment.
 
 var (
 	createProject = load("create_project")
@@ -31,16 +32,18 @@ var (
 )
 
 func (s *Store) projectsKey() string { return s.key("accounts", "projects") }
-func (s *Store) keysKey() string     { return s.key("accounts", "keys") } // the senders by the hashes of their keys
-func (s *Store) clientsKey() string  { return s.key("accounts", "clients") }
-func (s *Store) refreshKey() string  { return s.key("accounts", "refresh") }
-func (s *Store) secretsKey() string  { return s.key("accounts", "secrets") }
 
-// ownedKey is a sorted set of what belongs to what, in the order of bytes: sender, NUL, client, NUL, and for a
-// refresh token its hash.
+// keysKey returns the key of the index from the hash of a key to its sender.
+func (s *Store) keysKey() string    { return s.key("accounts", "keys") }
+func (s *Store) clientsKey() string { return s.key("accounts", "clients") }
+func (s *Store) refreshKey() string { return s.key("accounts", "refresh") }
+func (s *Store) secretsKey() string { return s.key("accounts", "secrets") }
+
+// ownedKey returns the key of a sorted set of ownership, in the order of bytes: sender, NUL,
+// client, NUL, and for a refresh token its hash.
 func (s *Store) ownedKey() string { return s.key("accounts", "owned") }
 
-// CreateProject keeps a new project.
+// CreateProject stores a new project.
 func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	record, err := json.Marshal(p)
 	if err != nil {
@@ -50,7 +53,7 @@ func (s *Store) CreateProject(ctx context.Context, p *store.Project) error {
 	return s.change(ctx, "project "+p.Sender, store.ErrExists, c)
 }
 
-// CreateFirstProject keeps a new project in a store that never had one.
+// CreateFirstProject stores a new project in a store that never had one.
 func (s *Store) CreateFirstProject(ctx context.Context, p *store.Project) error {
 	record, err := json.Marshal(p)
 	if err != nil {
@@ -77,7 +80,8 @@ func (s *Store) Project(ctx context.Context, sender string) (*store.Project, err
 	return p.Clone(), nil
 }
 
-// ProjectByKey returns the project that has a key with this hash, as it was at most projectcache.Age ago.
+// ProjectByKey returns the project that has a key with this hash, as it was at most
+// projectcache.Age ago.
 func (s *Store) ProjectByKey(ctx context.Context, hash [sha256.Size]byte) (*store.Project, error) {
 	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
@@ -94,11 +98,11 @@ func (s *Store) ProjectByKey(ctx context.Context, hash [sha256.Size]byte) (*stor
 	return p.Clone(), nil
 }
 
-// indexEvery is the shortest time between two makings of the index of keys.
+// indexEvery is the shortest time between two rebuilds of the index of keys.
 const indexEvery = 10 * time.Second
 
-// senderOf returns the sender that the index has for a key. An older version of the server writes no index, so a key that
-// is not in it has the index made again now and then.
+// senderOf returns the sender of a key by the index. An older version of the server writes no
+// index. So a key that is not in it makes senderOf rebuild the index, at most every indexEvery.
 func (s *Store) senderOf(ctx context.Context, hash [sha256.Size]byte) (string, error) {
 	for {
 		var cmd *redis.StringCmd
@@ -121,7 +125,7 @@ func (s *Store) senderOf(ctx context.Context, hash [sha256.Size]byte) (string, e
 	}
 }
 
-// readProject reads a project, and how Redis has it.
+// readProject reads a project, and its raw form in Redis.
 func (s *Store) readProject(ctx context.Context, sender string) (*store.Project, string, error) {
 	p := &store.Project{}
 	record, err := s.readJSON(ctx, s.projectsKey(), sender, p)
@@ -131,7 +135,7 @@ func (s *Store) readProject(ctx context.Context, sender string) (*store.Project,
 	return p, record, nil
 }
 
-// Projects lists all, by sender ID.
+// Projects lists all projects, by sender ID.
 func (s *Store) Projects(ctx context.Context) ([]*store.Project, error) {
 	all, err := listJSON[store.Project](ctx, s, s.projectsKey())
 	if err != nil {
@@ -180,7 +184,7 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	})
 }
 
-// Secret returns the secret of that name, which is fresh if there was none.
+// Secret returns the secret with a name. If there is none, it becomes fresh.
 func (s *Store) Secret(ctx context.Context, name string, fresh []byte) ([]byte, error) {
 	c := &transport.Call{Script: getSecret, Keys: []string{s.secretsKey()}, Args: []any{name, fresh}, Safe: true, Durable: true}
 	if err := s.transport.Run(ctx, c); err != nil {
@@ -190,7 +194,7 @@ func (s *Store) Secret(ctx context.Context, name string, fresh []byte) ([]byte, 
 	return []byte(secret), nil
 }
 
-// change runs a script that returns 1 for done, 0 for refused, and -1 if what it would belong to is missing.
+// change runs a script that returns 1 for done, 0 for refused, and -1 if the owner is missing.
 func (s *Store) change(ctx context.Context, what string, refused error, c *transport.Call) error {
 	c.Durable = true
 	err := s.transport.Run(ctx, c)
@@ -207,7 +211,7 @@ func (s *Store) change(ctx context.Context, what string, refused error, c *trans
 	return nil
 }
 
-// readJSON reads a record of a hash, and returns it as it stands there; store.ErrNotFound if there is none.
+// readJSON reads a record of a hash into v, and returns its raw form, or store.ErrNotFound.
 func (s *Store) readJSON(ctx context.Context, key, name string, v any) (record string, err error) {
 	var cmd *redis.StringCmd
 	err = s.transport.Read(ctx, func(p redis.Pipeliner) { cmd = p.HGet(ctx, key, name) })

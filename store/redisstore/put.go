@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// What one run of the script puts, so that Redis does not stand still for it.
+// Limits of one run of the script, so that it does not block Redis for long.
 const (
 	lotEntries = 250
 	lotBytes   = 1 << 20
@@ -34,7 +34,8 @@ func (s *Store) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]
 	for _, round := range s.split(batch) {
 		calls := make([]*transport.Call, 0, len(round))
 		for _, l := range round {
-			// After a lot that failed none of its queue follows, so that a repeat of all of them keeps the order.
+			// After a failed lot no later lot of its queue is put, so that repeating all of them
+			// keeps the order.
 			if l.Err = l.before.failure(); l.Err == nil {
 				calls = append(calls, s.finish(l, now))
 			}
@@ -70,22 +71,22 @@ func firstOf(a, b error) error {
 	return b
 }
 
-// lot is entries of one queue that are put at once.
+// lot is a number of entries of one queue that are put at once.
 type lot struct {
 	transport.Call
 	key    store.Key
-	at     []int // in the batch
-	before *lot  // of the same queue, nil for the first: it has to be put before
+	at     []int // indexes in the batch
+	before *lot  // the previous lot of the queue, which must be put before; nil for the first
 	round  int
-	clock  int64 // the first number asked for
+	clock  int64 // the first number to use
 
-	dedups  []string // keys
+	dedups  []string // their keys
 	marks   []byte   // of the entries
 	marked  bool     // one of them is not zero
 	entries []byte
 }
 
-// split makes lots of a batch, by rounds.
+// split makes lots from a batch, in rounds.
 func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 	var open map[store.Key]*lot
 	if len(batch) > 1 {
@@ -122,7 +123,7 @@ func (s *Store) split(batch []store.Entry) (rounds [][]*lot) {
 	return rounds
 }
 
-// failure is the error of a lot, if there is one and it failed.
+// failure returns the error of a failed lot; l may be nil.
 func (l *lot) failure() error {
 	if l == nil {
 		return nil
@@ -130,7 +131,7 @@ func (l *lot) failure() error {
 	return l.Err
 }
 
-// entryBytes is about what add packs of an entry, besides the record.
+// entryBytes is about how much add packs for an entry besides the record.
 const entryBytes = 96
 
 // add packs an entry.
@@ -159,7 +160,7 @@ func (l *lot) add(e *store.Entry) {
 	l.entries = transport.AppendText(b, placeOf(store.MakeID(e.Rank, uint64(l.clock)+uint64(len(l.at)))))
 }
 
-// finish makes the call of a lot that is complete.
+// finish makes the call of a complete lot.
 func (s *Store) finish(l *lot, now time.Time) *transport.Call {
 	b := make([]byte, 0, len(l.entries)+len(l.marks)+(3+len(l.dedups))*entryBytes)
 	b = transport.AppendNumber(transport.AppendNumber(b, now.UnixMilli()), l.clock)
@@ -171,7 +172,7 @@ func (s *Store) finish(l *lot, now time.Time) *transport.Call {
 	return &l.Call
 }
 
-// putDone takes the outcomes of a lot out of its reply.
+// putDone reads the outcomes of a lot from its reply.
 func (s *Store) putDone(l *lot, outcomes []store.Outcome) error {
 	reply, _ := l.Reply.([]any)
 	if len(reply) < len(l.at) {
@@ -191,7 +192,7 @@ func (s *Store) putDone(l *lot, outcomes []store.Outcome) error {
 	return nil
 }
 
-// parseOutcome reads what the script says of an entry.
+// parseOutcome parses the script's outcome for an entry.
 func parseOutcome(s string) (o store.Outcome, err error) {
 	if s == "" {
 		return o, errDamaged

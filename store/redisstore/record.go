@@ -10,9 +10,9 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// An entry in Redis, as the scripts read it too, little endian: flags (1 byte), expiry in milliseconds (8),
-// acceptance in microseconds (8), what a marker counts (4), the lengths of app, collapse and dedup (4 each),
-// these three, and the body.
+// An entry in Redis, which scripts read too, little endian: flags (1 byte), expiry in milliseconds
+// (8), acceptance in microseconds (8), the count of a marker (4), the lengths of app, collapse and
+// dedup (4 each), these three, and the body.
 const (
 	flagAway     = 1 << 0
 	recordHeader = 1 + 8 + 8 + 4 + 3*4
@@ -47,7 +47,7 @@ func bit(b bool) byte {
 	return 0
 }
 
-// decode makes an entry of its place and its record.
+// decode decodes an entry from its place and its record.
 func decode(k store.Key, place, record string) (store.Entry, error) {
 	id, err := parsePlace(place)
 	if err != nil {
@@ -77,7 +77,7 @@ func decode(k store.Key, place, record string) (store.Entry, error) {
 	}, nil
 }
 
-// decodeAll makes entries of places and records that take turns.
+// decodeAll decodes entries from alternating places and records.
 func decodeAll(k store.Key, values []any) ([]store.Entry, error) {
 	entries := make([]store.Entry, 0, len(values)/2)
 	for i := 0; i+1 < len(values); i += 2 {

@@ -7,9 +7,10 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// A registration in Redis is the version of this layout (1 byte), the texts app, subtype, scope, instance ID and
-// canonical token (each a length and the bytes), the times created, superseded and unregistered in microseconds
-// since 1970 (varints, 0 for none), and the senders to the end. Token and device are what it is found by.
+// A registration in Redis is the version of this layout (1 byte), the texts app, subtype, scope,
+// instance ID and canonical token (each a length and the bytes), the times created, superseded and
+// unregistered in microseconds since 1970 (varints, 0 for none), and the senders to the end. Token
+// and device are in its keys.
 const registrationLayout = 1
 
 func encodeRegistration(r *store.Registration) []byte {
@@ -32,7 +33,7 @@ func encodeRegistration(r *store.Registration) []byte {
 	return b
 }
 
-// decodeRegistration makes a record whose texts are parts of what was read.
+// decodeRegistration decodes a record. Its texts share the memory of raw.
 func decodeRegistration(raw, token string, device uint64) (*store.Registration, error) {
 	if raw == "" || raw[0] != registrationLayout {
 		return nil, errDamaged
@@ -52,10 +53,10 @@ func decodeRegistration(raw, token string, device uint64) (*store.Registration, 
 	return r, nil
 }
 
-// registrationDecoder takes a record apart, from its front.
+// registrationDecoder reads a record from its front.
 type registrationDecoder struct {
 	raw     string
-	rest    []byte // the end of raw
+	rest    []byte // the unread end of raw
 	damaged bool
 }
 

@@ -13,30 +13,31 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// A registration is a field of its device's hash, under its token, and the hash has a version, so that what
-// concerns one device is decided in Go, written at once, and done again if somebody was faster. Both are kept
-// until they are forgotten: the peers of a token that has gone are told so (CCS 5.7).
+// A registration is a field of its device's hash, under its token, and the hash has a version. So
+// decisions about one device are made in Go, written at once, and repeated if another writer was
+// faster. Records are kept until they are forgotten, because the peers of an unregistered token are
+// told so (CCS 5.7).
 //
-// Who has nothing but a token finds the device under a second key, which is in another hash slot. It is written
-// first and never changes. So a crash between the two leaves a key that leads to no record, which is a token
-// that nobody knows, and a copy of it in memory is never wrong.
+// A second key, in another hash slot, leads from a token to the device. It is written first and
+// never changes. So a crash between the two writes leaves a key that leads to no record, which is
+// an unknown token. A copy of the key in memory is never wrong.
 
 var (
 	claimToken       = load("claim_token")
 	setRegistrations = load("set_registrations")
 )
 
-// versionField is the field of a device's hash that counts changes; no token is empty.
+// versionField is the field of a device's hash that counts changes. No token is empty.
 const versionField = ""
 
-// maxKnown is how many tokens a store knows the devices of without asking.
+// maxKnown is the number of tokens whose devices a store remembers.
 const maxKnown = 1 << 16
 
-// known is a token whose device is known, and the record as it was last read. Nobody changes one.
+// known is a token with a known device, and its record as last read. It does not change.
 type known struct {
 	device uint64
-	key    string // of the device's registrations
-	raw    string // the record in Redis; while it reads the same, record is what it says
+	key    string // key of the device's registrations
+	raw    string // the record in Redis; while that is unchanged, record is valid
 	record *store.Registration
 }
 
@@ -45,7 +46,7 @@ type knownTokens = lru.Cache[string, *known]
 func newKnownTokens() *knownTokens {
 	c, err := lru.New[string, *known](maxKnown)
 	if err != nil {
-		panic(err) // only a size that is not above zero is an error
+		panic(err) // the only error is a size that is not above zero
 	}
 	return c
 }
@@ -56,8 +57,9 @@ func (s *Store) registrationsKey(device uint64) string {
 
 func (s *Store) tokenKey(token string) string { return s.key("t:"+token, "dev") }
 
-// Registrations looks tokens up: one batch for each shard, two if there are tokens that the store has not
-// seen yet. It always asks, so that what another node has unregistered is unregistered here.
+// Registrations looks tokens up with one batch for each shard, or two if the store does not know
+// the devices of some tokens. It always asks Redis, so that it sees when another node has
+// unregistered a token.
 func (s *Store) Registrations(ctx context.Context, dst []*store.Registration, tokens []string) ([]*store.Registration, error) {
 	all, errs, err := s.lookUpEach(ctx, tokens)
 	switch {
@@ -77,7 +79,7 @@ func (s *Store) lookUp(ctx context.Context, tokens []string) ([]*store.Registrat
 	return all, err
 }
 
-// lookUpEach looks tokens up. Where only some fail, errs has why, and is nil otherwise.
+// lookUpEach looks tokens up. errs has the failures if only some fail, and is nil otherwise.
 func (s *Store) lookUpEach(ctx context.Context, tokens []string) (all []*store.Registration, errs []error, err error) {
 	devices, unknown, err := s.devicesOfEach(ctx, tokens)
 	if err != nil {
@@ -106,7 +108,7 @@ func (s *Store) lookUpEach(ctx context.Context, tokens []string) (all []*store.R
 	all = make([]*store.Registration, len(tokens))
 	for i, cmd := range cmds {
 		if cmd == nil || cmd.Err() != nil {
-			continue // nobody knows the token, or it could not be asked
+			continue // the token is unknown, or its lookup failed
 		}
 		d := devices[i]
 		if raw := cmd.Val(); d.record == nil || d.raw != raw {
@@ -122,7 +124,7 @@ func (s *Store) lookUpEach(ctx context.Context, tokens []string) (all []*store.R
 	return all, errs, nil
 }
 
-// devicesOf finds the devices of tokens, nil for a token that stands for none.
+// devicesOf finds the devices of tokens. It returns nil for an unknown token.
 func (s *Store) devicesOf(ctx context.Context, tokens []string) ([]*known, error) {
 	devices, errs, err := s.devicesOfEach(ctx, tokens)
 	if err == nil && errs != nil {
@@ -131,7 +133,7 @@ func (s *Store) devicesOf(ctx context.Context, tokens []string) ([]*known, error
 	return devices, err
 }
 
-// devicesOfEach is devicesOf; where only some fail, errs has why, and is nil otherwise.
+// devicesOfEach is devicesOf, but errs has the failures if only some fail, and is nil otherwise.
 func (s *Store) devicesOfEach(ctx context.Context, tokens []string) (devices []*known, errs []error, err error) {
 	devices = make([]*known, len(tokens))
 	var missing []int
@@ -204,8 +206,9 @@ func (s *Store) readDevice(ctx context.Context, device uint64) (all []*store.Reg
 	return all, version, nil
 }
 
-// changeDevice writes what fn makes of the registrations of a device. fn is called again if they were
-// changed meanwhile, and sees its own change if nobody knew whether it had arrived.
+// changeDevice writes the result of fn for the registrations of a device. It calls fn again if
+// another writer changed them first. If it was unknown whether a write had arrived, fn may see its
+// own change.
 func (s *Store) changeDevice(ctx context.Context, device uint64, fn func(all []*store.Registration) (changed []*store.Registration, err error)) error {
 	for {
 		all, version, err := s.readDevice(ctx, device)
@@ -226,7 +229,7 @@ func (s *Store) changeDevice(ctx context.Context, device uint64, fn func(all []*
 	}
 }
 
-// Register returns the living registration that is the same, or keeps a new one.
+// Register returns the living registration that is the same, or stores a new one.
 func (s *Store) Register(ctx context.Context, r store.Registration, now time.Time) (*store.Registration, error) {
 	fresh := r.Fresh(now)
 	var kept *store.Registration
@@ -248,7 +251,7 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 	return kept, nil
 }
 
-// reserve makes a token lead to its device.
+// reserve writes the key from a token to its device.
 func (s *Store) reserve(ctx context.Context, r *store.Registration) error {
 	device := strconv.FormatUint(r.Device, 10)
 	c := &transport.Call{Script: claimToken, Keys: []string{s.tokenKey(r.Token)}, Args: []any{device}, Safe: true, Durable: true}

@@ -18,17 +18,18 @@ import (
 
 var _ store.Repeats = (*Store)(nil)
 
-// repeatSlot is how much time the marks under one key are of. All nodes write to the same keys.
+// repeatSlot is the span of time whose marks share one key. All nodes write to the same keys.
 const repeatSlot = 10 * time.Second
 
-// repeats counts the marks of this node, so that a key lasts no longer than its marks are among the newest.
+// repeats counts the marks of this node, so that a key lives no longer than its marks are among the
+// newest.
 type repeats struct {
 	mu          sync.Mutex
 	slot        int64
-	count, last int // marks of slot, and of the one before
+	count, last int // marks of slot, and of the slot before
 }
 
-// add notes n marks. It returns the slot of their key, and for how long that is to last.
+// add counts n marks. It returns the slot of their key, and how long that must live.
 func (r *repeats) add(now time.Time, n int) (slot int64, lasts time.Duration) {
 	slot = now.UnixMilli() / repeatSlot.Milliseconds()
 	r.mu.Lock()
@@ -46,11 +47,11 @@ func (r *repeats) add(now time.Time, n int) (slot int64, lasts time.Duration) {
 
 func (s *Store) repeatsKey(slot int64) string { return s.key("repeats", strconv.FormatInt(slot, 10)) }
 
-// keepsRepeats reports whether marks are kept. In a cluster the key would be on one primary and the queues on all, so
-// that the two could not be written in one step.
+// keepsRepeats reports whether marks are stored. In a cluster the key would be on one primary and
+// the queues on all, so that the two could not be written in one step.
 func (s *Store) keepsRepeats() bool { return s.opts.Repeats && !s.sharded() }
 
-// appendMarks appends where the marks of a lot go and what they are, or that it has none.
+// appendMarks appends the place and the values of a lot's marks, or that it has none.
 func (s *Store) appendMarks(b []byte, l *lot, now time.Time) []byte {
 	if !l.marked {
 		return transport.AppendText(transport.AppendText(b, ""), "")
@@ -69,7 +70,8 @@ func (s *Store) Remembered(ctx context.Context, now time.Time) ([]store.Mark, er
 	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
-	newest := now.UnixMilli()/repeatSlot.Milliseconds() + 1 // the clock of another node may be ahead
+	// The clock of another node may be ahead.
+	newest := now.UnixMilli()/repeatSlot.Milliseconds() + 1
 	var texts []string
 	total := 0
 	for slot := newest; slot >= newest-1-int64(store.RepeatsFor/repeatSlot) && total < store.MaxRepeats; slot-- {

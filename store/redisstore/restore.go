@@ -18,11 +18,11 @@ var (
 )
 
 const (
-	restoreDevices = 64          // whose registrations are written at once
-	clockPatience  = time.Minute // for the clock to pass a sequence number
+	restoreDevices = 64          // devices whose registrations are written at once
+	clockPatience  = time.Minute // how long to wait until the clock passes a sequence number
 )
 
-// Restore keeps a page of another store.
+// Restore stores a page of another store.
 func (s *Store) Restore(ctx context.Context, p *store.Page, now time.Time) error {
 	for _, step := range []func() error{
 		func() error { return s.unused(ctx) },
@@ -42,8 +42,8 @@ func (s *Store) Restore(ctx context.Context, p *store.Page, now time.Time) error
 	return nil
 }
 
-// passSeq waits until the clock, which sequence numbers follow, is beyond one that another store has given
-// out: such a store may be a little ahead, if it has its numbers from a Redis too.
+// passSeq waits until the clock, which sequence numbers follow, is beyond a number that another
+// store has used. That store may be a little ahead, if its numbers come from a Redis too.
 func passSeq(ctx context.Context, seq uint64) error {
 	ahead := time.Duration(int64(seq)-clock()) * time.Microsecond
 	switch {
@@ -60,7 +60,7 @@ func passSeq(ctx context.Context, seq uint64) error {
 	}
 }
 
-// restoreRegistrations keeps the records of several devices at once.
+// restoreRegistrations stores the records of several devices at once.
 func (s *Store) restoreRegistrations(ctx context.Context, all []*store.Registration) error {
 	byDevice := map[uint64][]*store.Registration{}
 	for _, r := range all {
@@ -128,7 +128,7 @@ func (s *Store) rememberCalls(all []store.Remembered, now time.Time) (calls []*t
 	return calls
 }
 
-// restoreCalls are the lots of entries, each of one queue. They may be carried out in any order.
+// restoreCalls returns the lots of entries, each of one queue. They may be put in any order.
 func (s *Store) restoreCalls(entries []store.Entry, now time.Time) (calls []*transport.Call) {
 	open := map[store.Key]*transport.Call{}
 	for i := range entries {

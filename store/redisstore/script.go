@@ -7,12 +7,12 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// Each operation is one script in a file of its own, so that it happens at once or not at all.
+// Each operation is one script in its own file, so it happens at once or not at all.
 //
 //go:embed lua/*.lua
 var sources embed.FS
 
-// scripts are all that were loaded.
+// scripts has all scripts that were loaded.
 var scripts transport.Scripts
 
 func load(name string) *transport.Script { return scripts.Add(name, source(name), false) }
@@ -28,7 +28,7 @@ func loadBatch(name string) *transport.Script {
 func source(name string) string {
 	b, err := sources.ReadFile("lua/" + name + ".lua")
 	if err != nil {
-		panic(err) // it is part of the program
+		panic(err) // the script is a part of the program
 	}
 	return withConstants(name, string(b))
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// closeTimeout bounds how long Close gives leases back.
+// closeTimeout bounds how long Close takes to release leases.
 const closeTimeout = 5 * time.Second
 
 var (
@@ -26,30 +26,30 @@ var (
 
 // Store is a store in Redis.
 type Store struct {
-	// Static after Open.
+	// These fields do not change after Open.
 	rdb    redis.UniversalClient
 	prefix string // of every key
 	log    *zap.Logger
 	opts   Options
 
-	durability string // what an acknowledgement is worth
+	durability string // sentence on the durability of an acknowledged message
 
 	known    *knownTokens
 	projects *projectcache.Cache
-	indexed  atomic.Int64 // when the index of keys was made last, in Unix nanoseconds; 0 for never
+	indexed  atomic.Int64 // last rebuild of the index of keys, in Unix nanoseconds
 
 	transport *transport.Transport
 
 	closer   sync.Once
 	identity atomic.Pointer[identity]
 	held     held
-	number   atomic.Uint64 // of the last call or note that needed one
+	number   atomic.Uint64 // number of the last call or note that needed one
 	sweep    sweeper
 	repeats  repeats
 	fanouts  givenFanouts
 }
 
-// newStore makes a store of a client, which belongs to it from then on.
+// newStore returns a store that owns the client.
 func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 	opts.setDefaults()
 	s := &Store{
@@ -66,7 +66,7 @@ func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 	return s
 }
 
-// Close gives back what its leases hold, and ends.
+// Close releases its leases and ends.
 func (s *Store) Close() (err error) {
 	s.closer.Do(func() {
 		s.transport.StopTaking()
@@ -82,28 +82,28 @@ func (s *Store) Close() (err error) {
 	return err
 }
 
-// key is a key of Redis: the prefix, a hash tag that decides the slot, and what it is.
+// key returns a key of Redis: the prefix, a hash tag that decides the slot, and the kind of data.
 func (s *Store) key(tag, what string) string { return s.prefix + "{" + tag + "}:" + what }
 
-// queueKeys are the keys of a queue and of its order.
+// queueKeys returns the keys of a queue and of its order.
 func (s *Store) queueKeys(k store.Key) []string {
 	tag := k.String()
 	return []string{s.key(tag, "q"), s.key(tag, "w")}
 }
 
-// dedupMark begins what a dedup string's key is; its sum follows.
+// dedupMark begins the key of a dedup string; its sum follows.
 const dedupMark = "u:"
 
-// dedupKey is the key that says until when a dedup string is known.
+// dedupKey returns the key that says until when a dedup string is recognised.
 func (s *Store) dedupKey(k store.Key, sum store.DedupSum) string {
 	return s.key(k.String(), dedupMark+string(sum[:]))
 }
 
-// lookKey is the key that a look at the Redis of another key writes.
+// lookKey returns the key to write when the Redis of another key is checked.
 func (s *Store) lookKey(key string) string {
 	tag, _, _ := strings.Cut(strings.TrimPrefix(key, s.prefix+"{"), "}")
 	return s.key(tag, "look")
 }
 
-// Health implements store.Health: calls are refused if no Redis can do what it is told.
+// Health implements store.Health. It fails if no Redis can execute calls.
 func (s *Store) Health() error { return s.transport.Health() }

@@ -16,12 +16,14 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// A subscription is in two places: under the place of the subscriber, in the slot of its device, and in the list of
-// the topic. A list is one key, so one primary reads all of it. That costs it one command for a thousand copies, which
-// other primaries then store. It is sorted by place, so a page is one bounded command whatever the size of the list.
+// A subscription is in two places: under the place of the subscriber, in the slot of its device,
+// and in the list of the topic. A list is one key, so one primary reads all of it. That costs it
+// one command for a thousand copies, which other primaries then store. It is sorted by place, so a
+// page is one bounded command whatever the size of the list.
 //
-// The two cannot be written in one step. The list decides who gets messages. A crash between the two writes leaves a
-// call that was not answered half done, or a subscriber whose token has ended, which Resolve finds out.
+// The two cannot be written in one step. The list decides which registrations get messages. A crash
+// between the two writes leaves an unanswered call half done, or a subscriber whose token has
+// ended, which Resolve finds out.
 
 var (
 	subscribeScript         = load("subscribe")
@@ -35,7 +37,7 @@ const (
 	subscriberBatch = 250         // subscribers that one command adds or removes
 	topicMark       = "topic:"    // begins the hash tag of a topic's list
 	listedSuffix    = "}:members" // ends the key of a topic's list
-	topicsMark      = "topics:"   // begins what a place's key is
+	topicsMark      = "topics:"   // begins the key of a place
 	devicePartLen   = 8           // of a place
 )
 
@@ -83,8 +85,8 @@ func (s *Store) SubscribeTopic(ctx context.Context, t store.Topic, regs []*store
 	return nil
 }
 
-// subscribe keeps subscriptions. Those of one topic should be next to each other. errs has store.ErrTooManyTopics for
-// those that are too many, and is nil if there are none.
+// subscribe stores subscriptions. Those of one topic should be next to each other. errs has
+// store.ErrTooManyTopics for those over the limit, and is nil if there are none.
 func (s *Store) subscribe(ctx context.Context, subs []*store.Subscription, most int) (errs []error, err error) {
 	calls := make([]*transport.Call, len(subs))
 	for i, sub := range subs {
@@ -111,7 +113,8 @@ func (s *Store) subscribe(ctx context.Context, subs []*store.Subscription, most 
 	return errs, s.transport.Run(ctx, lists...)
 }
 
-// listCalls adds arguments to the last of calls, or to a new one if that is full or of another topic.
+// listCalls adds arguments to the last of calls, or to a new one if that is full or of another
+// topic.
 func (s *Store) listCalls(calls []*transport.Call, script *transport.Script, t store.Topic, args ...any) []*transport.Call {
 	key := s.subscribersKey(t)
 	n := len(calls)
@@ -164,7 +167,8 @@ func (s *Store) Subscribers(ctx context.Context, t store.Topic, after store.Plac
 	return page, nil
 }
 
-// Resolve implements store.Topics. A place names its device, so that the record is found in one step.
+// Resolve implements store.Topics. A place names its device, so that the record is found in one
+// step.
 func (s *Store) Resolve(ctx context.Context, dst []*store.Registration, subs []store.Subscription) ([]*store.Registration, error) {
 	tokens, devices := make([]string, len(subs)), make([]uint64, len(subs))
 	for i := range subs {
@@ -266,7 +270,7 @@ func (s *Store) ofPlace(ctx context.Context, p store.Place) (all []store.Subscri
 	return all, nil
 }
 
-// only returns those subscriptions of a place that are a registration's now, under its token.
+// only returns the subscriptions of a place that now belong to a registration, under its token.
 func (s *Store) only(ctx context.Context, all []store.Subscription, r *store.Registration) (its []store.Subscription, err error) {
 	var regs []*store.Registration
 	if regs, err = s.Resolve(ctx, nil, all); err != nil {
@@ -281,7 +285,8 @@ func (s *Store) only(ctx context.Context, all []store.Subscription, r *store.Reg
 	return its, nil
 }
 
-// pass passes the subscriptions of tokens to the token that supersedes them. It ends them if that is "".
+// pass passes the subscriptions of tokens to the token that supersedes them. It ends them if that
+// is "".
 func (s *Store) pass(ctx context.Context, regs []*store.Registration, to string) error {
 	for _, r := range regs {
 		if err := s.passOne(ctx, r, to); err != nil {
@@ -305,7 +310,8 @@ func (s *Store) passOne(ctx context.Context, r *store.Registration, to string) e
 			all[i].Token = to
 			subs[i] = &all[i]
 		}
-		_, err := s.subscribe(ctx, subs, store.MaxTopics) // they are there, so they cannot be too many
+		// They exist already, so they cannot be too many.
+		_, err := s.subscribe(ctx, subs, store.MaxTopics)
 		return err
 	}
 	var lists []*transport.Call
@@ -320,7 +326,8 @@ func (s *Store) passOne(ctx context.Context, r *store.Registration, to string) e
 	return s.transport.Run(ctx, &transport.Call{Script: unsubscribeScript, Keys: []string{s.topicsKey(p)}, Args: fields, Safe: true, Durable: true})
 }
 
-// TopicNames implements store.Topics. There is no index of a project's topics: it walks over the keys, for operators.
+// TopicNames implements store.Topics. There is no index of a project's topics: it walks over the
+// keys, for operators.
 func (s *Store) TopicNames(ctx context.Context, sender, after string, max int) (names []string, err error) {
 	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// kind is how many servers share the data, and who says which they are.
+// kind is the kind of a deployment of Redis: how many servers share the data, and how to find them.
 type kind int
 
 const (
@@ -23,12 +23,12 @@ const (
 	cluster
 )
 
-// scheme is what a URL that begins with it may say.
+// scheme describes the URLs that begin with a scheme.
 type scheme struct {
 	kind  kind
 	tls   bool
-	port  string // where none is given
-	form  string // how such a URL is written
+	port  string // default port
+	form  string // form of such a URL
 	query []string
 }
 
@@ -40,7 +40,7 @@ var schemes = map[string]scheme{
 	"rediss-cluster": {cluster, true, "6379", "rediss-cluster://[user:password@]host:port,host:port[?prefix=ccs:&ca=FILE]", []string{"prefix", "ca"}},
 }
 
-// IsURL reports whether a store URL is for this store, right or wrong.
+// IsURL reports whether a store URL is for this store, valid or not.
 func IsURL(s string) bool {
 	name, _, _ := strings.Cut(s, ":")
 	_, known := schemes[name]
@@ -53,27 +53,28 @@ func IsCluster(s string) bool {
 	return schemes[name].kind == cluster
 }
 
-// URLError is what is wrong with a URL. It says nothing of what stands in the URL, which may have a password.
+// URLError describes a mistake in a URL. It does not repeat the URL, which may contain a password.
 type URLError struct {
 	Problem string
-	Mend    string // what to write
+	Mend    string // the correct text
 }
 
 func (e *URLError) Error() string { return e.Problem + "; " + e.Mend }
 
-// Check looks for mistakes in a URL, and in the file of its CA, without a connection: a *URLError.
+// Check looks for mistakes in a URL, and in the file of its CA, without a connection. It returns a
+// *URLError.
 func Check(url string) error {
 	_, err := parse(url)
 	return err
 }
 
-// location is a URL taken apart.
+// location is a parsed URL.
 type location struct {
 	scheme
 	name           string // of the scheme
 	user, password string
 	addrs          []string
-	master         string // which one the sentinels watch
+	master         string // name of the primary that the sentinels watch
 	db             int
 	prefix         string
 	ca             string
@@ -85,10 +86,10 @@ type location struct {
 const (
 	defaultPrefix = "ccs:"
 	maxPrefix     = 64
-	redacted      = "xxxxx" // as net/url writes it
+	redacted      = "xxxxx" // as in net/url
 )
 
-// parse takes a URL apart. Package net/url allows one host only, so the hosts are cut out before.
+// parse parses a URL. Package net/url allows only one host, so the hosts are cut out before.
 func parse(s string) (*location, error) {
 	name, rest, ok := strings.Cut(s, "://")
 	kinds, known := schemes[name]
@@ -131,7 +132,7 @@ func parse(s string) (*location, error) {
 	return l, nil
 }
 
-// addr is one host as host:port.
+// addr returns a host as host:port.
 func (l *location) addr(host string) (string, error) {
 	u, err := url.Parse("redis://" + host)
 	if err != nil {
@@ -214,7 +215,7 @@ func (l *location) setTLS() error {
 	return nil
 }
 
-// Redacted is a URL as logs may have it: without its passwords.
+// Redacted returns a URL without its passwords, for logs.
 func Redacted(s string) string {
 	if !strings.Contains(s, "@") && !strings.Contains(s, "password") {
 		return s
@@ -222,12 +223,12 @@ func Redacted(s string) string {
 	l, err := parse(s)
 	if err != nil {
 		name, _, _ := strings.Cut(s, ":")
-		return name + "://..." // where the password ends in a URL that is wrong is anybody's guess
+		return name + "://..." // in an invalid URL nobody knows where the password ends
 	}
 	return l.String()
 }
 
-// String is the URL without its passwords.
+// String returns the URL without its passwords.
 func (l *location) String() string {
 	u := &url.URL{Scheme: l.name, Host: strings.Join(l.addrs, ",")}
 	switch {

@@ -12,17 +12,17 @@ import (
 const (
 	primaries   = 3
 	slots       = 16384
-	nodeTimeout = time.Second // after which a server of a cluster counts as gone
+	nodeTimeout = time.Second // a server that is silent for so long counts as failed
 )
 
 // Shards is a cluster.
 type Shards struct {
 	Primaries []*Server
-	Replicas  []*Server // those of the first primary first; a failover changes who is which
+	Replicas  []*Server // those of the first primary first; a failover changes the roles
 }
 
-// Cluster starts a cluster of three primaries, each with so many replicas, and waits until it works. It
-// notices within a second or two that a server is gone.
+// Cluster starts a cluster of three primaries, each with the given number of replicas, and waits
+// until it works. The cluster notices a lost server within a second or two.
 func Cluster(t testing.TB, replicas int, flags ...string) *Shards {
 	t.Helper()
 	flags = append([]string{
@@ -59,7 +59,7 @@ func Cluster(t testing.TB, replicas int, flags ...string) *Shards {
 	return c
 }
 
-// URL is the store URL for a prefix.
+// URL returns the store URL for a prefix.
 func (c *Shards) URL(prefix string) string {
 	var addrs []string
 	for _, s := range c.Primaries {
@@ -68,7 +68,7 @@ func (c *Shards) URL(prefix string) string {
 	return "redis-cluster://" + strings.Join(addrs, ",") + "?prefix=" + prefix
 }
 
-// waitFor waits until the answer to a command has every part.
+// waitFor waits until the answer to a command contains every part.
 func (s *Server) waitFor(command string, parts ...string) {
 	s.t.Helper()
 	var args []any

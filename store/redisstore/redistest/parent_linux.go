@@ -5,5 +5,6 @@ import (
 	"syscall"
 )
 
-// dieWithTest has the process killed with the test binary, which runs no Cleanup when a test times out.
+// dieWithTest makes the process end with the test binary, which runs no Cleanup when a test times
+// out.
 func dieWithTest(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

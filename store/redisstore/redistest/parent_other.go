@@ -4,5 +4,6 @@ package redistest
 
 import "os/exec"
 
-// dieWithTest does nothing where the system cannot do it: after a test that times out a server may stay.
+// dieWithTest does nothing on systems that cannot do it. There a server may survive a test that
+// times out.
 func dieWithTest(*exec.Cmd) {}

@@ -1,9 +1,9 @@
-// Package redistest runs real Redis servers for tests: one, a cluster, or one that a sentinel watches, each
-// with a directory of its own, synced each second, and ended with the test. Faults are signals to the
-// processes.
+// Package redistest runs real Redis servers for tests: a single one, a cluster, or one that a
+// sentinel watches. Each has its own directory, is synced each second, and ends with the test.
+// Faults are signals to the processes.
 //
-// One server starts in a fraction of a second, a cluster in one or two: tests share them and give each store
-// a prefix of its own.
+// A single server starts in a fraction of a second, a cluster in one or two. So tests share them
+// and give each store its own prefix.
 package redistest
 
 import (
@@ -30,17 +30,18 @@ const (
 	program = "redis-server"
 	host    = "127.0.0.1"
 
-	// Ports are taken from below those that systems give out by themselves, so that nobody gets one of ours
-	// while its server is away; and so is busOffset above them, where the servers of a cluster talk.
+	// Ports are below those that systems assign automatically, so that no other program gets a
+	// server's port while the server is down. The same holds for the ports busOffset above them, on
+	// which the servers of a cluster communicate.
 	firstPort, lastPort = 10_000, 22_000
 	busOffset           = 10_000
 
 	patience   = 10 * time.Second // for a server to start, and for a cluster to agree
-	startTries = 5                // somebody may be faster at a port
+	startTries = 5                // another process may take a port first
 	pollEvery  = 2 * time.Millisecond
 )
 
-// Server is a process of Redis. Its methods fail the test when they cannot do what they say.
+// Server is a process of Redis. Its methods fail the test if they cannot do their work.
 type Server struct {
 	Addr string // host:port
 
@@ -48,7 +49,7 @@ type Server struct {
 	dir   string
 	args  []string
 	cmd   *exec.Cmd
-	ended chan struct{} // closed once the process has
+	ended chan struct{} // closed after the process has ended
 }
 
 // Single starts a server, with further flags such as "--maxmemory-policy", "allkeys-lru".
@@ -80,7 +81,7 @@ func start(t testing.TB, before []string, flags ...string) *Server {
 	return nil
 }
 
-// Port is a port that is free, as is the one that a server in a cluster needs with it.
+// Port returns a free port, whose cluster bus port is free too.
 func Port() int {
 	for {
 		port := firstPort + rand.IntN(lastPort-firstPort)
@@ -95,7 +96,7 @@ func free(port int) bool {
 	return err == nil && l.Close() == nil
 }
 
-// run starts the process and waits until it has its data and answers.
+// run starts the process and waits until it has loaded its data and answers.
 func (s *Server) run() error {
 	name := filepath.Join(s.dir, "output")
 	output, err := os.Create(name)
@@ -111,7 +112,7 @@ func (s *Server) run() error {
 	}
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // it is killed, or says in its output why it ended
+		_ = cmd.Wait() // it was killed, or its output says why it ended
 	}()
 	s.cmd, s.ended = cmd, ended
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
@@ -129,7 +130,7 @@ func (s *Server) run() error {
 	return fmt.Errorf("%s %s: it does not answer", program, strings.Join(s.args, " "))
 }
 
-// answers reports whether the server takes commands, from whoever may give them.
+// answers reports whether the server answers commands, even if it refuses them.
 func (s *Server) answers() bool {
 	conn, err := net.DialTimeout("tcp", s.Addr, patience)
 	if err != nil {
@@ -144,10 +145,10 @@ func (s *Server) answers() bool {
 	return err == nil && (strings.HasPrefix(line, "+PONG") || strings.HasPrefix(line, "-NOAUTH"))
 }
 
-// URL is the store URL for a prefix.
+// URL returns the store URL for a prefix.
 func (s *Server) URL(prefix string) string { return "redis://" + s.Addr + "?prefix=" + prefix }
 
-// Kill ends the process as kill -9 does. A server that has ended stays so.
+// Kill ends the process like kill -9. It does nothing for a server that has ended.
 func (s *Server) Kill() {
 	s.signal(syscall.SIGKILL)
 	<-s.ended
@@ -159,20 +160,21 @@ func (s *Server) Restart() {
 	require.NoError(s.t, s.run())
 }
 
-// Pause stops the process until Resume: its connections stay, and nobody answers.
+// Pause stops the process until Resume. Its connections stay open and get no answers.
 func (s *Server) Pause() { s.signal(signalStop) }
 
-// Resume lets the process go on.
+// Resume continues the process.
 func (s *Server) Resume() { s.signal(signalContinue) }
 
-// signal goes to the process unless it has ended: Wait has it by then, so its pid is nobody else's.
+// signal signals the process unless it has ended. os.Process knows of the end from Wait, so no
+// other process with its pid gets the signal.
 func (s *Server) signal(sig syscall.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Errorf("signal redis-server: %v", err)
 	}
 }
 
-// Do gives the server a command, as its default user, and returns what it answers.
+// Do sends the server a command, as its default user, and returns the answer.
 func (s *Server) Do(args ...any) any {
 	s.t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: s.Addr, Protocol: 2, DisableIdentity: true})
@@ -182,7 +184,7 @@ func (s *Server) Do(args ...any) any {
 	return reply
 }
 
-// CPU is the seconds of processor time that the process has used.
+// CPU returns the seconds of processor time that the process has used.
 func (s *Server) CPU() (seconds float64) {
 	s.t.Helper()
 	for line := range strings.Lines(s.Do("INFO", "cpu").(string)) {

@@ -14,7 +14,7 @@ import (
 // downAfter is how long a sentinel waits for a server before it makes a replica the primary.
 const downAfter = time.Second
 
-// Replica starts a server that follows another, and waits until it does.
+// Replica starts a replica of a server, and waits until it follows.
 func Replica(t testing.TB, primary *Server, flags ...string) *Server {
 	t.Helper()
 	_, port, err := net.SplitHostPort(primary.Addr)
@@ -24,16 +24,16 @@ func Replica(t testing.TB, primary *Server, flags ...string) *Server {
 	return s
 }
 
-// follows waits until a replica has all of its primary and gets what is new.
+// follows waits until a replica has all data of its primary and gets new data.
 func (s *Server) follows(primary *Server) {
 	s.t.Helper()
 	s.waitFor("INFO replication", "role:slave", "master_link_status:up")
 	_, own, err := net.SplitHostPort(s.Addr)
 	require.NoError(s.t, err)
-	primary.waitFor("INFO replication", "port="+own+",state=online") // which it is a moment later
+	primary.waitFor("INFO replication", "port="+own+",state=online") // which it is only a moment later
 }
 
-// Sentinel starts a sentinel that watches a primary under a name, and decides alone.
+// Sentinel starts a sentinel that watches a primary under a name and decides without others.
 func Sentinel(t testing.TB, name string, primary *Server) *Server {
 	t.Helper()
 	_, port, err := net.SplitHostPort(primary.Addr)

@@ -4,7 +4,7 @@ package redistest
 
 import "syscall"
 
-// No process can be paused here: the system refuses to send these, and the test fails.
+// On this system no process can be paused. It refuses to send these signals, and the test fails.
 const (
 	signalStop     = syscall.Signal(-1)
 	signalContinue = syscall.Signal(-1)
