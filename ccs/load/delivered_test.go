@@ -3,7 +3,6 @@ package load_test
 import (
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -81,41 +80,4 @@ func TestArrivalsWithTooManyGaps(t *testing.T) {
 	assert.Len(t, missing, load.MaxSpans)
 	assert.EqualValues(t, 10, forgotten)
 	assert.EqualValues(t, 20, missing[0], "the oldest went")
-}
-
-func TestWhatBecomesOfAStream(t *testing.T) {
-	plan := func(change func(*load.Plan)) *load.Plan {
-		p := load.DefaultPlan()
-		change(&p)
-		return &p
-	}
-	ttls := func(text string) func(*load.Plan) {
-		return func(p *load.Plan) { require.NoError(t, p.TTLs.UnmarshalText([]byte(text))) }
-	}
-	tests := []struct {
-		name         string
-		plan         *load.Plan
-		got, refused []int64
-		now          time.Duration
-		want         load.Fate
-	}{
-		{name: "all came", plan: plan(ttls("1h")), got: []int64{0, 1, 2, 3, 4, 5}},
-		{name: "what was refused is not lost", plan: plan(ttls("1h")), got: []int64{0, 3}, refused: []int64{1, 4, 5}, want: load.Fate{Lost: 1}},
-		{name: "now or never", plan: plan(ttls("0")), got: []int64{5}, now: time.Minute, want: load.Fate{Expired: 5}},
-		{name: "a time to live that is over for the first ones", plan: plan(ttls("10s")), got: []int64{2}, now: 13 * time.Second, want: load.Fate{Expired: 2, Lost: 3}},
-		{name: "times to live take turns", plan: plan(ttls("0,1h")), now: time.Minute, want: load.Fate{Expired: 3, Lost: 3}},
-		{
-			name: "a later message with the same key took its place", plan: plan(func(p *load.Plan) { p.CollapseKeys = 2 }),
-			got: []int64{4}, want: load.Fate{Collapsed: 4, Lost: 1}, // 0, 2 by 4; 1, 3 by 5
-		},
-		{
-			name: "one that was refused takes nobody's place", plan: plan(func(p *load.Plan) { p.CollapseKeys = 2 }),
-			got: []int64{0, 1, 2, 4}, refused: []int64{5}, want: load.Fate{Lost: 1},
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, load.CountStream(tt.plan, 6, tt.got, tt.refused, tt.now))
-		})
-	}
 }

@@ -6,9 +6,19 @@ import "time"
 type Arrivals struct{ t deliveredNumbers }
 
 // Add returns what an arrival is.
-func (a *Arrivals) Add(seq int64) string {
-	return [...]string{inOrder: "in order", late: "late", duplicate: "duplicate"}[a.t.add(seq, 0)]
+func (a *Arrivals) Add(seq int64) string { return a.t.add(seq, 0).text() }
+
+func (v verdict) text() string {
+	return [...]string{inOrder: "in order", late: "late", duplicate: "duplicate"}[v]
 }
+
+// Account is what became of the messages of a stream.
+type Account struct{ a account }
+
+func (a *Account) Accept(seq int64)              { a.a.accept(seq) }
+func (a *Account) Arrived(seq int64) string      { return a.a.arrived(seq, 0).text() }
+func (a *Account) Receipt(number int64) string   { return a.a.receiptArrived(number).text() }
+func (a *Account) LostUpstream(sent int64) int64 { return a.a.acceptedAndMissing(sent, 0) }
 
 // Missing lists what of so many has not come, and counts what was forgotten.
 func (a *Arrivals) Missing(sent int64) (list []int64, forgotten int64) {
@@ -23,7 +33,7 @@ func (a *Arrivals) Missing(sent int64) (list []int64, forgotten int64) {
 const MaxSpans = maxSpans
 
 // Fate is what became of the messages of a stream that were accepted and have not come.
-type Fate struct{ Lost, Expired, Collapsed int64 }
+type Fate struct{ Lost, Expired, Collapsed, Untracked int64 }
 
 // CountStream has messages due a second apart; those in got came, those in refused were nacked.
 func CountStream(p *Plan, sent int64, got, refused []int64, now time.Duration) Fate {
@@ -32,10 +42,10 @@ func CountStream(p *Plan, sent int64, got, refused []int64, now time.Duration) F
 		s.arrived(sequence{seq: seq, due: time.Duration(seq) * time.Second})
 	}
 	for _, seq := range refused {
-		s.refuse(seq, 0)
+		s.account.refuse(seq, 0)
 	}
 	c := s.count(p, now)
-	return Fate{c.lost, c.expired, c.collapsed}
+	return Fate{c.lost, c.expired, c.collapsed, c.untracked}
 }
 
 // Due is when message i of an open loop is due.

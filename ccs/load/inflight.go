@@ -87,7 +87,7 @@ func (a *appServer) refused(f *inFlight, reason error) {
 		a.retryLater(f)
 		return
 	}
-	f.stream.refuse(f.seq, f.due)
+	f.stream.account.refuse(f.seq, f.due)
 	a.run.nacked(nack.Code)
 	a.free <- f
 }
@@ -116,7 +116,7 @@ func (a *appServer) nextRetry() *inFlight {
 // countUnanswered returns the number of messages that were never answered. serve must have ended.
 func (a *appServer) countUnanswered() (unanswered int64) {
 	for f := a.nextRetry(); f != nil; f = a.nextRetry() {
-		f.stream.refuse(f.seq, f.due)
+		f.stream.account.refuse(f.seq, f.due)
 		unanswered++
 	}
 	return unanswered

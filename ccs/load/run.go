@@ -153,7 +153,7 @@ func (r *run) receiptArrived(receipt *ccsclient.Receipt) {
 	switch {
 	case !ok || of.run != r.id || of.stream >= len(r.streams) || !r.plan.wantsReceipt(of.seq):
 		r.strays.Add(1)
-	case r.streams[of.stream].receiptArrived(r.plan.receipt(of.seq)) == duplicate:
+	case r.streams[of.stream].account.receiptArrived(r.plan.receipt(of.seq)) == duplicate:
 		r.receipts.duplicated.Add(1)
 	default:
 		r.receipts.received.Add(1)

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,96 +15,21 @@ type stream struct {
 	sent    int64 // messages made; the next one's number
 	lastDue time.Duration
 
-	mu      sync.Mutex // guards the rest
-	got     deliveredNumbers
-	refused numberRanges     // never accepted: nacked, or unanswered at the end
-	taken   deliveredNumbers // acked; of upstream messages only
-	proven  deliveredNumbers // numbers of receipts among those that were asked for
+	account account
 }
 
 // arrived records the arrival of a message.
-func (s *stream) arrived(m sequence) verdict {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.got.add(m.seq, m.due)
-}
-
-// accept records that the server has accepted an upstream message.
-func (s *stream) accept(seq int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.taken.add(seq, 0)
-}
+func (s *stream) arrived(m sequence) verdict { return s.account.arrived(m.seq, m.due) }
 
 // upstreamLost returns how many messages were accepted and have not arrived. The sender must have
 // ended.
-func (s *stream) upstreamLost() (n int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for gap := range s.got.missing(s.sent, s.lastDue) {
-		for seq := gap.from; seq < min(gap.to, s.taken.next); seq++ {
-			if !s.taken.gaps.has(seq) {
-				n++
-			}
-		}
-	}
-	return n
-}
+func (s *stream) upstreamLost() int64 { return s.account.acceptedAndMissing(s.sent, s.lastDue) }
 
-// receiptArrived records a receipt, by its number.
-func (s *stream) receiptArrived(number int64) verdict {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.proven.add(number, 0)
-}
-
-// refuse records that the server has not accepted a message.
-func (s *stream) refuse(seq int64, due time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.refused.has(seq) {
-		s.refused.add(numberRange{seq, seq + 1, due})
-	}
-}
-
-// census classifies the accepted messages that have not arrived.
-type census struct {
-	lost      int64 // for no known reason
-	expired   int64 // their TTL has passed
-	collapsed int64 // a later message with the same key replaced them
-	untracked int64 // any of these, or refused: more than maxSpans gaps
-}
-
-// count takes the census by a plan, at now. The sender must have ended.
-func (s *stream) count(p *Plan, now time.Duration) (c census) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for gap := range s.got.missing(s.sent, s.lastDue) {
-		for seq := gap.from; seq < gap.to; seq++ {
-			switch {
-			case s.refused.has(seq):
-			case p.CollapseKeys > 0 && s.superseded(seq, int64(p.CollapseKeys)):
-				c.collapsed++
-			case gap.due+p.TTLs.At(seq) <= now:
-				c.expired++
-			default:
-				c.lost++
-			}
-		}
-	}
-	c.untracked = s.got.gaps.forgotten + s.refused.forgotten
-	return c
-}
-
-// superseded reports whether the server accepted a later message with the same collapse key, of so
-// many keys.
-func (s *stream) superseded(seq, keys int64) bool {
-	for later := seq + keys; later < s.sent; later += keys {
-		if !s.refused.has(later) {
-			return true
-		}
-	}
-	return false
+// count classifies the messages that have not arrived by a plan, at now. The sender must have ended.
+func (s *stream) count(p *Plan, now time.Duration) census {
+	return s.account.census(s.sent, s.lastDue, int64(p.CollapseKeys), func(seq int64, due time.Duration) bool {
+		return due+p.TTLs.At(seq) <= now
+	})
 }
 
 // tally counts messages of one direction. Its fields may be used from any goroutine.

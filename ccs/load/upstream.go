@@ -53,7 +53,7 @@ func (r *run) sendUpstream(ctx context.Context) {
 				r.up.nacked.Add(1)
 				return
 			}
-			d.up.accept(at.seq)
+			d.up.account.accept(at.seq)
 			r.up.acked.Add(1)
 			r.upAcks.record(d.number, r.now()-due)
 		})
