@@ -7,30 +7,30 @@ import (
 	"syscall"
 )
 
-// Conn is a connection that a Gate counts until it is closed. Its remote address is the one that the PROXY header
-// names, where there is one.
+// Conn is a connection that a Gate counts until it is closed. If there is a PROXY header, its
+// remote address is the one in the header.
 type Conn struct {
 	net.Conn
 	gate   *Gate
 	remote net.Addr
-	key    netip.Prefix // of remote; under gate.mu
-	state  state        // under gate.mu
+	key    netip.Prefix // network of remote; guarded by gate.mu
+	state  state        // guarded by gate.mu
 }
 
-// state is which counts a connection is in.
+// state says in which counts a connection is.
 type state uint8
 
 const (
 	outside  state = iota // none
-	entered               // all connections
-	pending               // and those of its address that have not logged in
-	loggedIn              // or have
+	entered               // in all connections
+	pending               // and in those of its address that have not logged in
+	loggedIn              // or in those of its address that have
 )
 
 // RemoteAddr implements net.Conn.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// NetConn is the connection below. What is read or written there is the same.
+// NetConn returns the underlying connection. Reading and writing there has the same effect.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // SyscallConn implements syscall.Conn.
@@ -48,8 +48,8 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// LogIn counts a connection among those that have logged in. It reports false if its address has too many of them;
-// the connection must end then. One that no Gate has admitted may always log in.
+// LogIn counts a connection as logged in. It returns false if its address has too many of those;
+// then the connection must end. A connection that no Gate has admitted may always log in.
 func LogIn(c net.Conn) bool {
 	for {
 		switch t := c.(type) {

@@ -17,22 +17,25 @@ import (
 type Options struct {
 	Logger *zap.Logger // default: none
 
-	MaxConns          int // connections at a time, on all listeners; default DefaultMaxConns
-	PerAddress        int // of one address, logged in; default DefaultPerAddress
-	PendingPerAddress int // of one address, not logged in, and never more than a quarter of MaxConns; default DefaultPendingPerAddress
+	MaxConns   int // connections at a time, on all listeners; default DefaultMaxConns
+	PerAddress int // of one address, logged in; default DefaultPerAddress
+	// PendingPerAddress limits the connections of one address that are not logged in; default
+	// DefaultPendingPerAddress. It is never more than a quarter of MaxConns.
+	PendingPerAddress int
 
 	Trusted []netip.Prefix // networks without limits per address, besides loopback
 	Proxies []netip.Prefix // networks whose connections begin with a PROXY header
 }
 
 const (
-	// DefaultMaxConns is what a process with 2 GiB of memory carries, at 17 KiB for an idle device.
+	// DefaultMaxConns fits into 2 GiB of memory, at 17 KiB for an idle device.
 	DefaultMaxConns = 100_000
-	// DefaultPerAddress leaves room for a mobile network that has many phones behind one address.
+	// DefaultPerAddress has room for a mobile network with many phones on one address.
 	DefaultPerAddress = 10_000
-	// DefaultPendingPerAddress is enough for those phones to come back at once: a handshake and a login take a
-	// quarter of a second on a bad network, so that 500 at a time are 2,000 a second. Someone who connects and says
-	// nothing holds 500 connections for the ten seconds that a handshake may take.
+	// DefaultPendingPerAddress is enough for those phones to come back at once. A handshake and a
+	// login take a quarter of a second on a bad network, so 500 at a time are 2,000 a second. A
+	// client that connects and sends nothing holds 500 connections for the ten seconds that a
+	// handshake may take.
 	DefaultPendingPerAddress = 500
 
 	// pendingShare is the part of MaxConns that one address may have without a login.
@@ -64,15 +67,15 @@ type Gate struct {
 	mu        sync.Mutex // never held over I/O
 	total     int
 	full      refusals
-	addresses map[netip.Prefix]*address // those with a connection, so that MaxConns bounds them
-	lines     flowcontrol.Bucket        // of the log about addresses
-	unlogged  int                       // addresses that the log had no line for
-	headers   flowcontrol.Bucket        // of the log about PROXY headers
-	badHidden int                       // connections without a valid header that the log had no line for
+	addresses map[netip.Prefix]*address // those with a connection, so MaxConns bounds them
+	lines     flowcontrol.Bucket        // limits lines on addresses in the log
+	unlogged  int                       // addresses without a line in the log
+	headers   flowcontrol.Bucket        // limits lines on PROXY headers in the log
+	badHidden int                       // connections without a valid header and without a line
 	said      []func()                  // lines for the log, which unlock writes
 }
 
-// logLater has a line written once the lock is released. The caller must hold g.mu.
+// logLater makes unlock write a line after it has released the lock. The caller must hold g.mu.
 func (g *Gate) logLater(line func()) { g.said = append(g.said, line) }
 
 func (g *Gate) unlock() {
@@ -84,7 +87,7 @@ func (g *Gate) unlock() {
 	}
 }
 
-// address is what one address has open.
+// address counts the connections of one address.
 type address struct {
 	pending, loggedIn count
 }
@@ -96,7 +99,7 @@ type count struct {
 	refusals
 }
 
-// refusals is how often a limit has refused a connection since it first did.
+// refusals counts how often a limit has refused a connection since it was reached.
 type refusals struct {
 	n      int
 	logged bool
@@ -105,7 +108,7 @@ type refusals struct {
 // perAddressLines bounds what many addresses at their limits can write to the log.
 var perAddressLines = flowcontrol.Rate{Every: 6 * time.Second, Burst: 20}
 
-// New makes a gate that nobody has passed.
+// New returns a gate without connections.
 func New(o Options) *Gate {
 	o = o.withDefaults()
 	return &Gate{opts: o, log: o.Logger.Named("admission"), addresses: make(map[netip.Prefix]*address)}
@@ -114,8 +117,9 @@ func New(o Options) *Gate {
 // badHeaderLines bounds what a misconfigured proxy can write to the log.
 var badHeaderLines = flowcontrol.Rate{Every: time.Minute, Burst: 1}
 
-// badHeader logs that a connection from a proxy was refused. A proxy that connects and leaves without a byte only
-// looks whether the server is there. A connection in memory says io.ErrClosedPipe.
+// badHeader logs that a connection from a proxy was refused. A proxy that connects and leaves
+// without a byte only checks whether the server is reachable. A connection in memory returns
+// io.ErrClosedPipe then.
 func (g *Gate) badHeader(remote net.Addr, reason error) {
 	if errors.Is(reason, net.ErrClosed) || errors.Is(reason, io.ErrClosedPipe) || errors.Is(reason, io.EOF) {
 		g.log.Debug("no PROXY header", zap.Stringer("remote_addr", remote), zap.Error(reason))
@@ -135,7 +139,7 @@ func (g *Gate) badHeader(remote net.Addr, reason error) {
 	})
 }
 
-// Limits are the limits that hold.
+// Limits returns the effective limits.
 func (g *Gate) Limits() (maxConns, perAddress, pendingPerAddress int) {
 	return g.opts.MaxConns, g.opts.PerAddress, g.opts.PendingPerAddress
 }
@@ -155,18 +159,19 @@ func contains(networks []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// Network is what one party has: an IPv4 address, or 64 bits of an IPv6 one.
+// Network returns the network that one party has: an IPv4 address, or the first 64 bits of an IPv6
+// address.
 func Network(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 64
 	if a.Is4() {
 		bits = 32
 	}
-	p, _ := a.Prefix(bits) // fails only for a number of bits
+	p, _ := a.Prefix(bits) // the only error is a wrong number of bits
 	return p
 }
 
-// Addr is the IP address of a network address, not valid if it has none.
+// Addr returns the IP address of a network address, or an invalid one if it has none.
 func Addr(a net.Addr) netip.Addr {
 	if t, ok := a.(*net.TCPAddr); ok {
 		return t.AddrPort().Addr().Unmap()
@@ -174,7 +179,8 @@ func Addr(a net.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// enterPending counts a connection whose address is not known yet. It reports whether there was room.
+// enterPending counts a connection whose address is not known yet. It reports whether there was
+// room.
 func (g *Gate) enterPending(c *Conn) bool {
 	g.mu.Lock()
 	defer g.unlock()
@@ -232,7 +238,7 @@ func (g *Gate) logIn(c *Conn) bool {
 	return true
 }
 
-// leave takes a connection out of the counts, once.
+// leave removes a connection from the counts, once.
 func (g *Gate) leave(c *Conn) {
 	g.mu.Lock()
 	defer g.unlock()
@@ -261,8 +267,8 @@ func (g *Gate) leave(c *Conn) {
 	}
 }
 
-// roomShare is the part of a limit that must be free before it is said that connections are accepted again: one that
-// comes and goes at the limit is no news.
+// roomShare is the part of a limit that must be free before the log says that connections are
+// accepted again. A single connection that comes and goes at the limit makes no lines.
 const roomShare = 20
 
 // add counts a connection of an address, unless that has too many. The caller must hold g.mu.

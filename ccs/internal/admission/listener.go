@@ -11,13 +11,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// What a listener waits for after a failure, such as for want of open files, doubling.
+// Waits of a listener after a failure, such as too many open files. They double.
 const (
 	acceptPauseFirst = 5 * time.Millisecond
 	acceptPauseMost  = time.Second
 )
 
-// Listener makes a listener whose connections the gate has admitted. It owns l. The caller must close it.
+// Listener returns a listener whose connections the gate has admitted. It owns l. The caller must
+// close it.
 func (g *Gate) Listener(l net.Listener) net.Listener {
 	direct := &listener{Listener: l, gate: g, done: make(chan struct{})}
 	if len(g.opts.Proxies) == 0 {
@@ -29,7 +30,7 @@ func (g *Gate) Listener(l net.Listener) net.Listener {
 	return p
 }
 
-// listener accepts connections of which none has a PROXY header.
+// listener accepts connections without PROXY headers.
 type listener struct {
 	net.Listener
 	gate *Gate
@@ -53,9 +54,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// next waits for a connection that the gate has room for. Its address does not count yet. It fails only after Close.
+// next waits for a connection that the gate has room for. Its address is not counted yet. next
+// fails only after Close.
 func (l *listener) next() (*Conn, error) {
-	var failing time.Time // since when
+	var failing time.Time // when accepting began to fail
 	pause := acceptPauseFirst
 	for {
 		nc, err := l.Listener.Accept()
@@ -87,7 +89,7 @@ func (l *listener) next() (*Conn, error) {
 	}
 }
 
-// closed is the error of Accept after Close.
+// closed returns the error of Accept after Close.
 func (l *listener) closed() error {
 	return &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}
 }
@@ -101,8 +103,8 @@ func (l *listener) Close() error {
 	return l.closing
 }
 
-// proxied accepts in a goroutine of its own, so that nobody waits for a PROXY header. That costs each connection a
-// switch of goroutines, so a listener without proxies does not.
+// proxied accepts in its own goroutine, so that no caller waits for a PROXY header. That costs each
+// connection a switch of goroutines, so a listener without proxies does not do it.
 type proxied struct {
 	*listener
 	ready   chan *Conn
@@ -145,7 +147,7 @@ func (l *proxied) run() {
 	}
 }
 
-// identify finds out whose a connection is and hands it over.
+// identify finds out the address of a connection and hands it over.
 func (l *proxied) identify(c *Conn) {
 	if !contains(l.gate.opts.Proxies, Addr(c.remote)) {
 		l.handOver(c)
@@ -183,7 +185,7 @@ func (l *proxied) handOver(c *Conn) {
 	}
 }
 
-// track has Close end the connection. It reports false after Close.
+// track makes Close end the connection. It returns false after Close.
 func (l *proxied) track(c *Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,7 +195,7 @@ func (l *proxied) track(c *Conn) bool {
 	return !l.stopped
 }
 
-// stopReading has track refuse, and returns the connections that it has not refused.
+// stopReading makes track refuse, and returns the tracked connections.
 func (l *proxied) stopReading() []*Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,9 +14,12 @@ import (
 )
 
 const (
-	proxyTimeout   = 5 * time.Second // for a balancer to send a header, which it does at once
-	proxyFixed     = 16              // bytes of a header before the addresses; the last two are the length of the rest
-	maxProxyHeader = 4 << 10         // bytes of a header, with all that balancers add about TLS and themselves
+	proxyTimeout = 5 * time.Second // time for a balancer to send a header, which it does at once
+	// proxyFixed is how many bytes of a header come before the addresses. The last two are the
+	// length of the rest.
+	proxyFixed = 16
+	// maxProxyHeader is the largest header, with all that balancers add about TLS and themselves.
+	maxProxyHeader = 4 << 10
 )
 
 var (
@@ -25,8 +28,8 @@ var (
 	errNoTCPHeader = errors.New("the header is of another protocol than TCP")
 )
 
-// readHeader reads the header of a connection from a proxy and takes the address in it for the peer's. It reads no
-// byte more, because eagerconn.Conn reads from the socket itself.
+// readHeader reads the header of a connection from a proxy, and takes the address in it as the
+// peer's. It reads no byte more, because eagerconn.Conn reads from the socket itself.
 func (c *Conn) readHeader() error {
 	if err := c.Conn.SetReadDeadline(time.Now().Add(proxyTimeout)); err != nil {
 		return err
@@ -50,7 +53,7 @@ func (c *Conn) readHeader() error {
 	if err != nil {
 		return fmt.Errorf("parse header: %w", err)
 	}
-	// A proxy says LOCAL of its own connections, such as health checks.
+	// A proxy sends LOCAL for its own connections, such as health checks.
 	if !h.Command.IsLocal() {
 		from, _, ok := h.TCPAddrs()
 		if !ok {

@@ -1,5 +1,6 @@
-// Package downstream translates the messages of app servers from package stanza to the core. The doors share it, so that
-// a field means the same in each of them. Its functions may be called from any goroutine.
+// Package downstream translates the messages of app servers from package stanza to the core. The
+// doors share it, so that a field means the same in each of them. Its functions may be called from
+// any goroutine.
 package downstream
 
 import (

@@ -1,5 +1,5 @@
-// Package listener accepts connections for a door, at most a limit at a time. It runs each connection in a
-// goroutine and waits for all of them at the end.
+// Package listener accepts connections for a door, at most a limit at a time. It runs each
+// connection in a goroutine and waits for all of them at the end.
 package listener
 
 import (
@@ -17,8 +17,8 @@ var ErrClosed = errors.New("no more connections are accepted")
 // acceptPause is the wait after Accept returned an error, such as for too many open files.
 const acceptPause = 50 * time.Millisecond
 
-// Set holds the connections of a door, from any number of listeners. Use New. Its methods may be called
-// from any goroutine.
+// Set holds the connections of a door, from any number of listeners. Use New. Its methods may be
+// called from any goroutine.
 type Set[C comparable] struct {
 	limit int
 	log   *zap.Logger
@@ -31,8 +31,8 @@ type Set[C comparable] struct {
 	live      map[C]struct{}
 }
 
-// Next continues a connection in a new goroutine. A nil Next ends the connection. A goroutine never shrinks
-// its stack while it waits, so a connection that will idle for hours moves to a new one.
+// Next continues a connection in a new goroutine. A nil Next ends the connection. A goroutine never
+// shrinks its stack while it waits, so a connection that will idle for hours moves to a new one.
 type Next func() Next
 
 // New makes an empty set of at most limit connections.
@@ -40,8 +40,8 @@ func New[C comparable](limit int, log *zap.Logger) *Set[C] {
 	return &Set[C]{limit: limit, log: log, listeners: make(map[net.Listener]struct{}), live: make(map[C]struct{})}
 }
 
-// Serve accepts connections from l until Close. open makes a connection and serve runs it in its own
-// goroutine. Serve closes a connection beyond the limit at once.
+// Serve accepts connections from l until Close. open makes a connection and serve runs it in its
+// own goroutine. Serve closes a connection beyond the limit at once.
 func (s *Set[C]) Serve(l net.Listener, open func(net.Conn) C, serve func(C) Next) error {
 	if !s.listen(l) {
 		l.Close()
@@ -111,8 +111,8 @@ func (s *Set[C]) remove(c C) {
 	s.running.Done()
 }
 
-// Close closes the listeners and calls f for each remaining connection. f must not block. The set accepts
-// no connection after that.
+// Close closes the listeners and calls f for each remaining connection. f must not block. The set
+// accepts no connection after that.
 func (s *Set[C]) Close(f func(C)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

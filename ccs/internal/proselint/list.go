@@ -46,7 +46,7 @@ func (l list) String() string {
 	return b.String()
 }
 
-// grow adds the rules that a package has no findings of.
+// grow adds the rules for which a package has no findings.
 func (l list) grow(packages []string, findings []finding) {
 	for _, pkg := range packages {
 		var complies []string

@@ -57,7 +57,7 @@ func run(w io.Writer, verbose, update bool) (broken bool, err error) {
 	return report(w, listed, findings, verbose), nil
 }
 
-// report prints the findings that break the list, then how many others there are.
+// report prints the findings that violate the list, and then the number of the others.
 func report(w io.Writer, listed list, findings []finding, verbose bool) (broken bool) {
 	others := map[string]int{}
 	for _, f := range findings {
@@ -112,7 +112,7 @@ func scan(module fs.FS) (packages []string, findings []finding, err error) {
 	return slices.Sorted(maps.Keys(seen)), findings, err
 }
 
-// moduleRoot is the directory of the go.mod that the working directory is below.
+// moduleRoot returns the directory of the go.mod that the working directory is below.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -9,13 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// The names of the rules, as complies.txt has them.
+// Names of the rules, as in complies.txt.
 const (
 	ruleColumns = "columns" // a comment line has at most maxColumns
 	ruleCaller  = "caller"  // "The caller must hold x.mu." in exactly these words
 	ruleKeys    = "keys"    // log keys come from logKeys
-	ruleErrors  = "errors"  // an error message in the log says what failed; an error value does not say "failed to"
-	ruleWords   = "words"   // no words that style.md §11 asks to leave
+	// An error message in the log says what failed. An error value does not say "failed to".
+	ruleErrors = "errors"
+	ruleWords  = "words" // words that style.md §11 forbids
 )
 
 var rules = []string{ruleColumns, ruleCaller, ruleKeys, ruleErrors, ruleWords}
@@ -25,14 +26,16 @@ const (
 	tabColumns = 4
 )
 
-// logKeys are the keys of log fields: those of style.md §8, and those that its list has no word for.
+// logKeys are the keys of log fields: those of style.md §8, and others that its list has no word
+// for.
 var logKeys = []string{
-	"sender", "device", "conn", "remote_addr", "message_id", "queue", "node", "reason", "took", // style.md §8
+	// These are in style.md §8.
+	"sender", "device", "conn", "remote_addr", "message_id", "queue", "node", "reason", "took",
 	"app", "code", "file", "kind", "limit", "listener", "messages", "path", "project", "status", "store", "type", "window",
 }
 
 var (
-	// held is how a comment may say that a lock is needed. Everything else that matches lock is another wording.
+	// held matches the required wording for a lock. Any other match of lock is a wrong wording.
 	held = regexp.MustCompile(`\bThe caller must hold [a-zA-Z_]+(\.[a-zA-Z_]+)+([.,]| and )`)
 	lock = regexp.MustCompile(`(?i)to be called with [^.]* held|called with [a-z_.]*(mu|lock)[a-z ]* held|` +
 		`\b[a-z]+\.mu is held|callers? (must|has to|have to) hold|callers? holds?\b`)
@@ -40,13 +43,13 @@ var (
 	words = regexp.MustCompile(`(?i)\b(whoever|wherever|anew|meanwhile|is to be|are to be)\b|(?:^|[.;:] )(Who|What) [a-z]+s? `)
 )
 
-// finding is a place that breaks a rule.
+// finding is a violation of a rule.
 type finding struct {
 	pkg, rule, text string
 	pos             token.Position
 }
 
-// check lists what a file breaks.
+// check lists the violations in a file.
 func check(pkg string, files *token.FileSet, file *ast.File) (all []finding) {
 	report := func(rule string, pos token.Pos, text string) {
 		all = append(all, finding{pkg: pkg, rule: rule, text: text, pos: files.Position(pos)})
@@ -71,7 +74,8 @@ func checkComment(files *token.FileSet, group *ast.CommentGroup, report reporter
 		if strings.HasPrefix(c.Text, "//go:") || strings.HasPrefix(c.Text, "// \t") || strings.HasPrefix(c.Text, "//\t") {
 			continue // a directive, or preformatted text
 		}
-		// Leading tabs are one byte each and tabColumns wide. A comment after code counts with its code.
+		// Leading tabs are one byte each and tabColumns wide. A comment after code counts with its
+		// code.
 		columns := at.Column - 1 + utf8.RuneCountInString(c.Text)
 		if startsLine(files, group) {
 			columns += (at.Column - 1) * (tabColumns - 1)
@@ -89,8 +93,9 @@ func checkComment(files *token.FileSet, group *ast.CommentGroup, report reporter
 	}
 }
 
-// startsLine reports whether nothing but white space is before a comment. Code in Go is never in the first column
-// after white space only, so the column of a comment of its own is one more than its tabs.
+// startsLine reports whether a line has only white space before a comment. Go code is never in the
+// first column after white space only, so the column of such a comment is its number of tabs plus
+// one.
 func startsLine(files *token.FileSet, group *ast.CommentGroup) bool {
 	return files.Position(group.Pos()).Column <= 8
 }

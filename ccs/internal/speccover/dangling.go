@@ -11,7 +11,8 @@ import (
 // texts are the files that may name a section, by the end of their names.
 var texts = []string{".go", ".md", ".txt", ".json", ".proto", ".lua", ".sh", ".py", ".js", ".mjs", ".yml", ".yaml", "Makefile"}
 
-// dangling lists the references of all files of a module that lead nowhere, each with its file and the reason.
+// dangling lists the references of all files of a module that lead nowhere, each with its file and
+// the reason.
 func (s spec) dangling(module fs.FS) (all []string, err error) {
 	err = fs.WalkDir(module, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -26,8 +26,9 @@ func (r reference) String() string {
 }
 
 var (
-	// start is where references begin, number one of them with its rule or row, next what may be between two: so
-	// that "CCS 1.3, slixmpp 1.8" names one section and "CCS 1.3 rule 5, 1.10" two.
+	// start matches the beginning of references, number one of them with its rule or row, and next
+	// the text that may be between two. So "CCS 1.3, slixmpp 1.8" names one section and "CCS 1.3
+	// rule 5, 1.10" two.
 	start  = regexp.MustCompile("\\b(?:(CCS|DEV|FCM|TOPICS|WEBPUSH) |(ccs|device|fcm|topics|webpush)\\.md`?,? )§? ?")
 	number = regexp.MustCompile(`^§?(\d+(?:\.\d+)*)(?: (?:no\.|row|rows|rule|rules) (\d+)(?: to (\d+))?)?`)
 	next   = regexp.MustCompile(`^(?:, |; | and | to |–)`)

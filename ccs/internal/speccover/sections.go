@@ -7,7 +7,8 @@ const (
 	notBuilt   = "not built yet"
 )
 
-// without has the sections that nothing names, with the reason. A chapter or a page stands for all below it.
+// without has the sections that nothing names, with the reason. A chapter or a page stands for all
+// below it.
 var without = map[string]string{
 	"CCS 0":    background,
 	"CCS 1.1":  "which ports are opened is the operator's setting; no test of two listeners names it",
