@@ -6,7 +6,8 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// maxRates limits the senders and devices whose rates are remembered. The least recent one starts again.
+// maxRates limits the senders and devices whose rates are remembered. The least recent one starts
+// again.
 const maxRates = 100_000
 
 // quota returns the rate of a project: so many a second, as many at once.

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Keyed is a token bucket for each of many keys, such as the addresses of peers. It remembers a bounded number of keys.
-// When there is one more, the key that was used least recently is forgotten: its bucket is full again. Use NewKeyed.
+// Keyed is a token bucket for each of many keys, such as the addresses of peers. It remembers a
+// bounded number of keys. When there is one more, the key that was used least recently is
+// forgotten: its bucket is full again. Use NewKeyed.
 type Keyed[K comparable] struct {
 	max int
 
@@ -30,8 +31,8 @@ func NewKeyed[K comparable](max int) *Keyed[K] {
 	return &Keyed[K]{max: max, index: make(map[K]int32)}
 }
 
-// Take takes n tokens from the bucket of a key, or none if there are too few. Without a rate it takes none, and the key
-// is not remembered.
+// Take takes n tokens from the bucket of a key, or none if there are too few. Without a rate it
+// takes none, and the key is not remembered.
 func (k *Keyed[K]) Take(key K, r Rate, n int, now time.Time) bool {
 	if r.Every <= 0 {
 		return true
@@ -68,7 +69,8 @@ func (k *Keyed[K]) Len() int {
 	return len(k.slots)
 }
 
-// use returns the bucket of a key, which is now the one that was used most recently. The caller must hold k.mu.
+// use returns the bucket of a key, which is now the one that was used most recently. The caller
+// must hold k.mu.
 func (k *Keyed[K]) use(key K) *bucket {
 	at, known := k.index[key]
 	switch {

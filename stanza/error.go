@@ -25,7 +25,7 @@ type Error struct {
 	Err         error
 
 	Fault Fault  // zero for an error that is not about a payload
-	Text  string // what is wrong, without the name of the fault
+	Text  string // the details, without the name of the fault
 	Field string // the field, with FaultType
 }
 
@@ -37,7 +37,7 @@ const (
 	FaultTarget      Fault = iota + 1 // no target
 	FaultSyntax                       // not a JSON object
 	FaultType                         // a field has the wrong type
-	FaultField                        // a field has a value that is not allowed, or excludes another field
+	FaultField                        // a field has a wrong value, or excludes another field
 	FaultSize                         // too large
 	FaultDataKey                      // a key of data is reserved
 	FaultTTL                          // time_to_live is out of range

@@ -17,9 +17,9 @@ type Request struct {
 }
 
 // DecodeRequest decodes the body of a send request over HTTP. It applies the same rules as
-// DecodeInbound and shares its code. Its error is always an *Error; the Text of a syntax error and of
-// fields that exclude each other is what GCM wrote (CCS 6.7). rules may be nil. The strings share
-// the body's memory. DecodeRequest overwrites r and uses the memory of its Tokens again.
+// DecodeInbound and shares its code. Its error is always an *Error; the Text of a syntax error and
+// of fields that exclude each other is what GCM wrote (CCS 6.7). rules may be nil. The strings
+// share the body's memory. DecodeRequest overwrites r and uses the memory of its Tokens again.
 //
 // With an error, r still has the target or the Tokens if they are good.
 func DecodeRequest(body []byte, rules *Rules, r *Request) error {

@@ -39,8 +39,8 @@ type Fanouts interface {
 	RenewFanouts(ctx context.Context, l Lease) error
 	// ReleaseFanouts gives fan-outs back, all that the lease holds if none are named.
 	ReleaseFanouts(ctx context.Context, l Lease, ids ...uint64) error
-	// Fanouts lists the fan-outs of a project in progress, the oldest first; of all projects for "".
-	// They come without Body.
+	// Fanouts lists the fan-outs of a project in progress, the oldest first; of all projects for
+	// "". They come without Body.
 	Fanouts(ctx context.Context, sender string) ([]*Fanout, error)
 }
 

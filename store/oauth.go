@@ -20,8 +20,8 @@ type OAuthClient struct {
 	TokenEpoch uint32 `json:",omitempty"`
 }
 
-// Credential names the client's access tokens that are valid: the client ID, and the epoch after the
-// first.
+// Credential names the client's access tokens that are valid: the client ID, and the epoch after
+// the first.
 func (c *OAuthClient) Credential() string { return Credential(c.ID, c.TokenEpoch) }
 
 // Credential returns the Credential of a client in an epoch.
@@ -35,11 +35,12 @@ func Credential(clientID string, epoch uint32) string {
 // RefreshToken is a token that an OAuth client exchanges for access tokens, any number of times,
 // until it is revoked (CCS 7.1).
 type RefreshToken struct {
-	Hash    [sha256.Size]byte // HashKey of the token, which is not kept
-	Client  string            // the OAuth client's ID
-	Sender  string            // the client's sender ID
-	Scope   string            // the scope of its access tokens, as OAuth writes it
-	User    string            `json:",omitempty"` // the user that gave the token; "" for the project itself (CCS 7.5)
+	Hash   [sha256.Size]byte // HashKey of the token, which is not kept
+	Client string            // the OAuth client's ID
+	Sender string            // the client's sender ID
+	Scope  string            // the scope of its access tokens, as OAuth writes it
+	// User is the user that gave the token, or "" for the project itself (CCS 7.5).
+	User    string `json:",omitempty"`
 	Created time.Time
 }
 

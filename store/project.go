@@ -94,8 +94,8 @@ type Projects interface {
 	CreateFirstProject(ctx context.Context, p *Project) error
 	// Project returns a project, or ErrNotFound.
 	Project(ctx context.Context, sender string) (*Project, error)
-	// ProjectByKey returns the project that has a key with this hash, or ErrNotFound. A key is known
-	// when the call that kept it returns, and unknown when the call that removed it returns.
+	// ProjectByKey returns the project that has a key with this hash, or ErrNotFound. A key is
+	// known when the call that kept it returns, and unknown when the call that removed it returns.
 	ProjectByKey(ctx context.Context, hash [sha256.Size]byte) (*Project, error)
 	// Projects lists all projects, by sender ID.
 	Projects(ctx context.Context) ([]*Project, error)

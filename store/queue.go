@@ -156,7 +156,8 @@ type Result uint8
 const (
 	Stored    Result = iota // kept
 	Collapsed               // kept, in the place of an older entry with the same collapse key
-	// Discarded means dropped together with all entries that its Limit counted; a marker counts them.
+	// Discarded means dropped together with all entries that its Limit counted; a marker counts
+	// them.
 	Discarded
 	Refused   // not kept: the queue is full
 	Duplicate // not kept: the same Dedup was kept before

@@ -25,7 +25,7 @@ var ErrTooManyTopics = errors.New("too many topics")
 
 // Place is the place of a subscriber among those of a topic: its device and a sum of its slot. The
 // token that supersedes another has the same place. So a walk over a topic in the order of places
-// meets each subscriber once, whatever registers meanwhile.
+// meets each subscriber once, even if devices register during the walk.
 type Place [placeLen]byte
 
 const (
@@ -56,8 +56,8 @@ type Subscription struct {
 // them over, and they end when the token is unregistered or forgotten. A store whose records are in
 // several places may still list the older token, or one that has ended. Resolve knows which.
 type Topics interface {
-	// SubscribeTopic subscribes living registrations to a topic. One that is subscribed keeps its time.
-	// A *PartialError has ErrTooManyTopics for each registration that has MaxTopics.
+	// SubscribeTopic subscribes living registrations to a topic. One that is subscribed keeps its
+	// time. A *PartialError has ErrTooManyTopics for each registration that has MaxTopics.
 	SubscribeTopic(ctx context.Context, t Topic, regs []*Registration, now time.Time) error
 	// UnsubscribeTopic ends subscriptions. It skips registrations that are not subscribed.
 	UnsubscribeTopic(ctx context.Context, t Topic, regs []*Registration) error

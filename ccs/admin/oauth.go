@@ -11,15 +11,17 @@ import (
 	"github.com/openccs/openccs/ccs/oauth"
 )
 
-// OAuthRequest asks for an OAuth client with a refresh token (CCS 7.1). Each empty field means a new credential or the
-// default. A credential that is given exists already, such as one that an app server has compiled in.
+// OAuthRequest asks for an OAuth client with a refresh token (CCS 7.1). Each empty field means a
+// new credential or the default. A credential that is given exists already, such as one that an app
+// server has compiled in.
 type OAuthRequest struct {
 	Name         string `json:"name"`
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
 	RefreshToken string `json:"refresh_token"`
 	Scope        string `json:"scope"`
-	User         string `json:"user"` // the user that the refresh token speaks for; "" for the project (CCS 7.5)
+	// User is the user that the refresh token speaks for, or "" for the project (CCS 7.5).
+	User string `json:"user"`
 }
 
 // OAuthCredentials are the credentials for the token endpoint. They are shown only this once.
@@ -53,8 +55,9 @@ type revokeOAuthRequest struct {
 // maxOAuthName bounds the name of an OAuth client in bytes.
 const maxOAuthName = 256
 
-// CreateOAuth makes an OAuth client of a project, with a refresh token. It returns store.ErrNotFound if there is no such
-// project, and store.ErrExists if the client ID or the refresh token is taken.
+// CreateOAuth makes an OAuth client of a project, with a refresh token. It returns
+// store.ErrNotFound if there is no such project, and store.ErrExists if the client ID or the
+// refresh token is taken.
 func (p *Projects) CreateOAuth(ctx context.Context, sender string, r OAuthRequest) (*OAuthCredentials, error) {
 	if len(r.Name) > maxOAuthName {
 		return nil, fmt.Errorf("%w: a name of more than %d bytes", ErrInvalid, maxOAuthName)
@@ -123,8 +126,9 @@ func (p *Projects) ListOAuth(ctx context.Context, sender string) ([]OAuthClient,
 	return list, nil
 }
 
-// RevokeOAuth deletes an OAuth client with its refresh tokens and access tokens. With accessTokens it revokes only the
-// access tokens that the client has now. It returns store.ErrNotFound if there is no such client.
+// RevokeOAuth deletes an OAuth client with its refresh tokens and access tokens. With accessTokens
+// it revokes only the access tokens that the client has now. It returns store.ErrNotFound if there
+// is no such client.
 func (p *Projects) RevokeOAuth(ctx context.Context, clientID string, accessTokens bool) error {
 	issuer, err := p.issuer(ctx)
 	if err != nil {

@@ -56,11 +56,12 @@ type Key struct {
 
 // Options are the options of NewProjects. The zero value works.
 type Options struct {
-	// OnKeyRevoked is called after a sender lost a key, an OAuth client or its access tokens, or all
-	// of them with its project. Sessions that logged in with one must end. The default does nothing.
+	// OnKeyRevoked is called after a sender lost a key, an OAuth client or its access tokens, or
+	// all of them with its project. Sessions that logged in with one must end. The default does
+	// nothing.
 	OnKeyRevoked func(sender string)
-	// Issuer revokes the tokens of OAuth clients at once in the server that has it. The default is a
-	// new one on the store.
+	// Issuer revokes the tokens of OAuth clients at once in the server that has it. The default is
+	// a new one on the store.
 	Issuer *oauth.Issuer
 	// Now returns the creation time of new projects and keys. The default is time.Now.
 	Now func() time.Time

@@ -25,8 +25,8 @@ type errorBody struct {
 	Error string `json:"error"`
 }
 
-// ProjectRoutes adds the routes under /projects and /oauth to mux. mux may have other routes. A Handler of
-// theirs that returns an error gives the same answer as these routes.
+// ProjectRoutes adds the routes under /projects and /oauth to mux. mux may have other routes. A
+// Handler of theirs that returns an error gives the same answer as these routes.
 func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	mux.Handle("GET /projects", Handler(func(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return p.List(r.Context())

@@ -21,7 +21,7 @@ type Card struct {
 	HTTP     string    `json:"http"`      // URL for check-in and registration
 	SenderID string    `json:"sender_id"` // "" for none: there are other projects, or none at all
 	APIKey   string    `json:"api_key"`   // "" for none that is known
-	CAFile   string    `json:"ca_file"`   // what a client has to trust; "" for the system's CAs
+	CAFile   string    `json:"ca_file"`   // CA for clients to trust; "" for the system's CAs
 	PID      int       `json:"pid"`
 	Started  time.Time `json:"started"`
 
@@ -63,8 +63,8 @@ func Read(dir string) (*Card, error) {
 	return &c, nil
 }
 
-// DialAddr returns the address at which a client on this machine reaches a listener. An address that means
-// every interface becomes localhost, which the certificate also names.
+// DialAddr returns the address at which a client on this machine reaches a listener. An address
+// that means every interface becomes localhost, which the certificate also names.
 func DialAddr(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {

@@ -13,8 +13,8 @@ type RenderOptions struct {
 	ShowKey bool     // print the key; only where a person reads the output
 }
 
-// Render writes the card and three commands to try next, for people. It prints the key only if the key is
-// new and ShowKey is set, because output in a pipe ends up in logs.
+// Render writes the card and three commands to try next, for people. It prints the key only if the
+// key is new and ShowKey is set, because output in a pipe ends up in logs.
 func (c *Card) Render(w io.Writer, o RenderOptions) error {
 	command := func(args ...string) string {
 		line := append([]string{o.Program}, strings.Fields(args[0])...)

@@ -12,8 +12,9 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// audit checks that no message is unaccounted for: in each direction, accepted - ended = waiting. It adds up what all
-// servers on a store have counted, restarts included, and compares that with the store when the last of them stops.
+// audit checks that no message is unaccounted for: in each direction, accepted - ended = waiting.
+// It adds up what all servers on a store have counted, restarts included, and compares that with
+// the store when the last of them stops.
 type audit struct {
 	mu      sync.Mutex
 	running int
@@ -22,8 +23,8 @@ type audit struct {
 
 const directions = int(ccs.Receipts) + 1
 
-// Unaudited has no messages counted at the end. A reason must be given: what makes the count wrong, such as a store
-// that loses what it has.
+// Unaudited skips the count of messages at the end. reason must say why the count would be wrong,
+// such as a store that loses what it has.
 func Unaudited(reason string) Option {
 	if reason == "" {
 		panic("ccstest: Unaudited without a reason")
@@ -31,8 +32,8 @@ func Unaudited(reason string) Option {
 	return func(c *server.Config) { c.Audit = func(*ccs.Tally, store.Store) error { return nil } }
 }
 
-// Waiting counts the entries of a store by the direction of their messages, expired ones included. No other process may
-// use the store.
+// Waiting counts the entries of a store by the direction of their messages, expired ones included.
+// No other process may use the store.
 func Waiting(ctx context.Context, st store.Store) (map[ccs.Direction]int64, error) {
 	movable, ok := st.(store.Movable)
 	if !ok {
@@ -60,7 +61,7 @@ func (a *audit) started() {
 // auditPatience is how long an audit waits for calls of the store that nobody waits for.
 const auditPatience = 5 * time.Second
 
-// stopped adds what a server has counted. If it was the last one, what the store has must be as many.
+// stopped adds the counts of a server. If it was the last one, they must match the store.
 func (a *audit) stopped(tally *ccs.Tally, st store.Store) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -101,8 +102,8 @@ func (a *audit) stopped(tally *ccs.Tally, st store.Store) error {
 	}
 }
 
-// Accounted checks that the messages of a direction have ended or wait. waiting is how many wait now, less those that
-// waited before the first was counted. Messages in doubt may have done either.
+// Accounted checks that the messages of a direction have ended or wait. waiting is how many wait
+// now, less those that waited before the first was counted. Messages in doubt may have done either.
 func Accounted(c *ccs.Counts, waiting int64) error {
 	n := c.Accepted - c.AllEnded() - waiting
 	if n >= -c.AcceptedInDoubt && n <= c.EndedInDoubt {

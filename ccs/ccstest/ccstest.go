@@ -43,8 +43,9 @@ func Clock(clock ccs.Clock) Option { return func(c *server.Config) { c.Clock = c
 // Profile sets the limits of an era of the protocol, such as one of ccs.NamedProfile.
 func Profile(p ccs.Profile) Option { return func(c *server.Config) { c.Profile = p } }
 
-// Start starts a server that ends with the test. The end fails the test if a message is unaccounted for: in each
-// direction, those that were accepted must have ended or wait in the store. The store must be empty at first.
+// Start starts a server that ends with the test. The end fails the test if a message is unaccounted
+// for: in each direction, those that were accepted must have ended or wait in the store. The store
+// must be empty at first.
 func Start(t TB, opts ...Option) *Server {
 	t.Helper()
 	return start(t, &audit{}, opts)

@@ -54,7 +54,8 @@ func (m *Manual) jump(next func(time.Time) time.Time) {
 	}
 }
 
-// OnJump makes the clock call f after each jump, until stop is called. f must not wait and must not move the clock.
+// OnJump makes the clock call f after each jump, until stop is called. f must not wait and must not
+// move the clock.
 func (m *Manual) OnJump(f func(from, to time.Time)) (stop func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

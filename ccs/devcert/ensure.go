@@ -20,9 +20,9 @@ type Files struct {
 	Key   string
 }
 
-// Ensure keeps a CA and a server certificate for names in the folder tls of dir. It makes missing files. It
-// replaces the server certificate if that expires within 30 days, lacks a name or is not signed by the CA.
-// It never replaces a CA, because a client may trust it already.
+// Ensure keeps a CA and a server certificate for names in the folder tls of dir. It makes missing
+// files. It replaces the server certificate if that expires within 30 days, lacks a name or is not
+// signed by the CA. It never replaces a CA, because a client may trust it already.
 func Ensure(dir string, names []string, now time.Time) (Files, error) {
 	folder := filepath.Join(dir, "tls")
 	f := Files{
@@ -97,8 +97,8 @@ func (f Files) makeAuthority(now time.Time) (*authority, error) {
 	return ca, write(f.CA, encode(pemCertificate, ca.cert.Raw), 0o644)
 }
 
-// serverIsGood reports whether the server certificate is still usable. An unusable certificate is no error,
-// since Ensure can replace it. A file that cannot be read is one.
+// serverIsGood reports whether the server certificate is still usable. An unusable certificate is
+// no error, since Ensure can replace it. A file that cannot be read is one.
 func (f Files) serverIsGood(ca *authority, names []string, now time.Time) (bool, error) {
 	chain, certErr := os.ReadFile(f.Cert)
 	key, keyErr := os.ReadFile(f.Key)

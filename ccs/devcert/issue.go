@@ -83,8 +83,8 @@ func newAuthority(now time.Time) (*authority, error) {
 	return &authority{cert: cert, key: key}, nil
 }
 
-// issue makes a server certificate with a new key. The chain contains the CA, so that a client can show who
-// issued the certificate.
+// issue makes a server certificate with a new key. The chain contains the CA, so that a client can
+// show who issued the certificate.
 func (a *authority) issue(names []string, now time.Time) (keyPEM, chainPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

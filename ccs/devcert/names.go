@@ -7,8 +7,8 @@ import (
 	"github.com/openccs/openccs/ccs/domains"
 )
 
-// Names returns the names and addresses for a server certificate on this machine: Google's hosts, the
-// loopback names and the host name.
+// Names returns the names and addresses for a server certificate on this machine: Google's hosts,
+// the loopback names and the host name.
 func Names() []string {
 	names := append(domains.Hosts(), "localhost", "127.0.0.1", "::1")
 	if host, err := os.Hostname(); err == nil && isDNSName(host) && host != "localhost" {

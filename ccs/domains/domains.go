@@ -11,7 +11,8 @@ import (
 
 // XMPP domains. GCM and FCM are hosts too.
 const (
-	GCM     = "gcm.googleapis.com" // of app servers (CCS 1.6); the sender of what the server says itself
+	// GCM is for app servers (CCS 1.6). It is also the sender of the server's own messages.
+	GCM     = "gcm.googleapis.com"
 	FCM     = "fcm.googleapis.com" // the same after the change of name
 	Devices = "device.gcm.googleapis.com"
 )
@@ -49,8 +50,8 @@ var logins = []string{GCM, FCM, gcmAndroid, gcmXMPP, preprod, staging, fcmXMPP}
 // (CCS 1.6).
 func Logins() []string { return slices.Clone(logins) }
 
-// IsLogin reports whether an app server may name a domain when it logs in. It can then not be that of
-// devices.
+// IsLogin reports whether an app server may name a domain when it logs in. It can then not be that
+// of devices.
 func IsLogin(domain string) bool { return slices.Contains(logins, strings.ToLower(domain)) }
 
 // Hosts returns the hosts that unmodified clients dial and verify.

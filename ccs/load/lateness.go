@@ -6,7 +6,7 @@ import "time"
 // the load tool.
 type Overdue struct {
 	NoConnection Backlog `json:"no_connection"` // their app server was not connected
-	WindowFull   Backlog `json:"window_full"`   // these or messages due before them found the window full
+	WindowFull   Backlog `json:"window_full"`   // these, or messages due earlier, found it full
 }
 
 // Backlog counts messages that were due and had to wait.

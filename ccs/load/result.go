@@ -33,7 +33,7 @@ type Result struct {
 	Resent       int64 `json:"resent"`       // sent again: their connection ended without an answer
 	Misdelivered int64 `json:"misdelivered"` // deliveries to the wrong device
 	Strays       int64 `json:"strays"`       // deliveries and receipts of earlier runs
-	Untracked    int64 `json:"untracked"`    // of lost to collapsed, so many may be wrong; see package doc
+	Untracked    int64 `json:"untracked"`    // possible error of lost to collapsed; see package doc
 
 	Nacks map[string]int64 `json:"nacks"` // by code
 
@@ -84,7 +84,7 @@ type Upstream struct {
 	Lost          int64   `json:"lost"`    // acked and not delivered, nor waiting
 	Waiting       int64   `json:"waiting"` // acked, for senders not connected in the end
 	Duplicated    int64   `json:"duplicated"`
-	OutOfOrder    int64   `json:"out_of_order"` // there is no order over several connections of a sender
+	OutOfOrder    int64   `json:"out_of_order"` // a sender's connections have no common order
 	DeliveredPerS float64 `json:"delivered_per_s"`
 	AckMS         Latency `json:"ack_ms"`
 	DeliveryMS    Latency `json:"delivery_ms"`

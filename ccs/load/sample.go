@@ -18,7 +18,7 @@ const (
 
 // Sample is a part of a run, about a second long.
 type Sample struct {
-	At                float64    `json:"at"`      // end of the sample, in seconds from the start of the run
+	At                float64    `json:"at"`      // end of the sample, in seconds since the start
 	Seconds           float64    `json:"seconds"` // its length
 	Phase             Phase      `json:"phase"`
 	Sent              int64      `json:"sent"`

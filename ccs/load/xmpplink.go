@@ -144,9 +144,9 @@ func (l *xmppLink) Send(ctx context.Context, m *mcsclient.Upstream, done func(er
 	return nil
 }
 
-// send sends a message over a connection. It never waits: the message has a slot in l.window, and the
-// connection's window is as large. A message that the connection does not take stays pending. The
-// caller must hold l.mu.
+// send sends a message over a connection. It never waits: the message has a slot in l.window, and
+// the connection's window is as large. A message that the connection does not take stays pending.
+// The caller must hold l.mu.
 func (l *xmppLink) send(c *ccsclient.Client, p *pending) {
 	_ = c.SendUpstream(context.Background(), p.to, &p.m, func(r ccsclient.Reply) {
 		if !errors.Is(r.Err, ccsclient.ErrClosed) {

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// cacheAge is how long the issuer trusts a record that it has read. A revocation on another node
-	// takes effect after that, which is within a second.
+	// cacheAge is how long the issuer trusts a record that it has read. A revocation on another
+	// node takes effect after that, which is within a second.
 	cacheAge = 500 * time.Millisecond
 	// maxCached bounds the cached records. A busy server has far fewer OAuth clients.
 	maxCached = 4096
 )
 
-// subject names the records that an access token depends on: its client and its refresh token. grant is
-// zero for a token that was not made from a refresh token.
+// subject names the records that an access token depends on: its client and its refresh token.
+// grant is zero for a token that was not made from a refresh token.
 type subject struct {
 	client string
 	grant  [sha256.Size]byte

@@ -15,11 +15,12 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Life is the lifetime of an access token from Refresh. The real service said so in expires_in (CCS 7.1).
+// Life is the lifetime of an access token from Refresh. The real service said so in expires_in
+// (CCS 7.1).
 const Life = 3920 * time.Second
 
-// The scopes of GCM for Chrome (CCS 7.1). Either of the first two is good for both revisions. The readonly ones
-// are scopes of users, and only good for channel IDs (CCS 7.5).
+// The scopes of GCM for Chrome (CCS 7.1). Either of the first two is good for both revisions. The
+// readonly ones are scopes of users, and only good for channel IDs (CCS 7.5).
 const (
 	ScopeChrome           = "https://www.googleapis.com/auth/gcm_for_chrome"
 	ScopeWebStore         = "https://www.googleapis.com/auth/chromewebstore"
@@ -41,7 +42,8 @@ const (
 var (
 	// ErrScope says that a scope is too long for a token.
 	ErrScope = errors.New("the scope is too long")
-	// ErrCredentials says that an imported credential is empty, too long or not of printable ASCII characters.
+	// ErrCredentials says that an imported credential is empty, too long or not of printable ASCII
+	// characters.
 	ErrCredentials = errors.New("not a credential")
 )
 
@@ -57,13 +59,15 @@ type Grant struct {
 	User  string // the user that it speaks for, in decimal; "" for the project itself (CCS 7.5)
 }
 
-// NewClient makes an OAuth client of a project. It returns store.ErrNotFound if the project does not exist.
+// NewClient makes an OAuth client of a project. It returns store.ErrNotFound if the project does
+// not exist.
 func (i *Issuer) NewClient(ctx context.Context, sender, name string, now time.Time) (Client, error) {
 	return i.ImportClient(ctx, sender, name, Client{}, now)
 }
 
-// ImportClient makes an OAuth client with credentials that exist already, such as those that an app server has
-// compiled in. It makes new ones for those that are "". It returns store.ErrExists if the client ID is taken.
+// ImportClient makes an OAuth client with credentials that exist already, such as those that an app
+// server has compiled in. It makes new ones for those that are "". It returns store.ErrExists if
+// the client ID is taken.
 func (i *Issuer) ImportClient(ctx context.Context, sender, name string, c Client, now time.Time) (Client, error) {
 	if c.ID == "" {
 		c.ID = newClientID(sender)
@@ -83,15 +87,16 @@ func (i *Issuer) ImportClient(ctx context.Context, sender, name string, c Client
 	return c, nil
 }
 
-// NewRefreshToken makes a refresh token of a client. The store keeps only a hash of it. NewRefreshToken
-// returns store.ErrNotFound if the client does not exist, and ErrScope if the scope is too long.
+// NewRefreshToken makes a refresh token of a client. The store keeps only a hash of it.
+// NewRefreshToken returns store.ErrNotFound if the client does not exist, and ErrScope if the scope
+// is too long.
 func (i *Issuer) NewRefreshToken(ctx context.Context, clientID string, g Grant, now time.Time) (string, error) {
 	token := "1/" + newSecret() // like those of the real service
 	return token, i.ImportRefreshToken(ctx, clientID, token, g, now)
 }
 
-// ImportRefreshToken is NewRefreshToken for a token that exists already. It returns store.ErrExists if the token is
-// known.
+// ImportRefreshToken is NewRefreshToken for a token that exists already. It returns store.ErrExists
+// if the token is known.
 func (i *Issuer) ImportRefreshToken(ctx context.Context, clientID, token string, g Grant, now time.Time) error {
 	switch {
 	case g.Scope != "":
@@ -122,7 +127,8 @@ func (i *Issuer) ImportRefreshToken(ctx context.Context, clientID, token string,
 // Request is a call of the token endpoint (CCS 7.1).
 type Request struct {
 	ClientID, ClientSecret, RefreshToken string
-	Scope                                string // a part of the refresh token's scope; "" for all of it
+	// Scope is a part of the refresh token's scope, or "" for all of it.
+	Scope string
 }
 
 // Access is the result of Refresh.
@@ -147,9 +153,9 @@ func (i *Issuer) authenticate(ctx context.Context, r *Request) (*store.OAuthClie
 	return c, nil
 }
 
-// Refresh exchanges a refresh token for an access token that is valid for Life. It returns ErrClient, ErrGrant or
-// ErrWiderScope if the client is at fault; any other error is the store's. A refresh token is valid until it is
-// revoked (CCS 7.1).
+// Refresh exchanges a refresh token for an access token that is valid for Life. It returns
+// ErrClient, ErrGrant or ErrWiderScope if the client is at fault; any other error is the store's. A
+// refresh token is valid until it is revoked (CCS 7.1).
 func (i *Issuer) Refresh(ctx context.Context, r *Request, now time.Time) (Access, error) {
 	c, err := i.authenticate(ctx, r)
 	if err != nil {
@@ -182,7 +188,8 @@ func (i *Issuer) Refresh(ctx context.Context, r *Request, now time.Time) (Access
 	return Access{Token: token, Sender: t.Sender}, err
 }
 
-// HasScope reports whether a scope, in the form of OAuth, has one of the wanted ones (RFC 6749 §3.3).
+// HasScope reports whether a scope, in the form of OAuth, has one of the wanted ones
+// (RFC 6749 §3.3).
 func HasScope(scope string, wanted ...string) bool {
 	for s := range strings.FieldsSeq(scope) {
 		if slices.Contains(wanted, s) {
@@ -192,8 +199,9 @@ func HasScope(scope string, wanted ...string) bool {
 	return false
 }
 
-// Revoke ends a refresh token and its access tokens. An access token stands for its refresh token, as at Google.
-// Revoke returns ErrInvalid for a token that is not known, and the sender that has lost it otherwise.
+// Revoke ends a refresh token and its access tokens. An access token stands for its refresh token,
+// as at Google. Revoke returns ErrInvalid for a token that is not known, and the sender that has
+// lost it otherwise.
 func (i *Issuer) Revoke(ctx context.Context, token string, now time.Time) (sender string, err error) {
 	hash := store.HashKey(token)
 	if strings.HasPrefix(token, Prefix) {
@@ -220,7 +228,8 @@ func (i *Issuer) Revoke(ctx context.Context, token string, now time.Time) (sende
 	return t.Sender, nil
 }
 
-// RevokeAccessTokens ends the access tokens that a client has now, and leaves it the refresh tokens.
+// RevokeAccessTokens ends the access tokens that a client has now, and leaves it the refresh
+// tokens.
 func (i *Issuer) RevokeAccessTokens(ctx context.Context, clientID string) error {
 	defer i.cache.clear()
 	err := i.store.UpdateOAuthClient(ctx, clientID, func(c *store.OAuthClient) error {
@@ -247,7 +256,8 @@ func printable(s string, most int) bool {
 	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// newClientID makes a client ID in the form of Google's: project number, 32 random characters, domain.
+// newClientID makes a client ID in the form of Google's: project number, 32 random characters,
+// domain.
 func newClientID(sender string) string {
 	var b [20]byte
 	rand.Read(b[:])

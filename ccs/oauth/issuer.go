@@ -10,27 +10,28 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Refusal says why a credential is not valid. A caller that checks tokens through an interface recognises
-// it by its method Refused.
+// Refusal says why a credential is not valid. A caller that checks tokens through an interface
+// recognises it by its method Refused.
 type Refusal string
 
 // Error returns the reason, for the log.
 func (r Refusal) Error() string { return string(r) }
 
-// Refused reports true: the credential was checked and is not valid. Other errors prevented the check.
+// Refused reports true: the credential was checked and is not valid. Other errors prevented the
+// check.
 func (r Refusal) Refused() bool { return true }
 
-// The reasons to refuse a credential.
+// The reasons to refuse a credential, some with their OAuth errors (CCS 7.1).
 const (
 	ErrInvalid = Refusal("not an access token of this server")
 	ErrExpired = Refusal("the access token has expired")
 	ErrRevoked = Refusal("the access token was revoked, or its OAuth client or project is gone")
-	ErrUser    = Refusal("the access token is a user's")                     // and not good for a sender
-	ErrNoUser  = Refusal("the access token is a project's")                  // and not good for a user
-	ErrClient  = Refusal("unknown OAuth client or wrong secret")             // invalid_client (CCS 7.1)
-	ErrGrant   = Refusal("the refresh token is unknown or another client's") // invalid_grant (CCS 7.1)
+	ErrUser    = Refusal("the access token is a user's")                     // not for a sender
+	ErrNoUser  = Refusal("the access token is a project's")                  // not for a user
+	ErrClient  = Refusal("unknown OAuth client or wrong secret")             // invalid_client
+	ErrGrant   = Refusal("the refresh token is unknown or another client's") // invalid_grant
 
-	ErrWiderScope = Refusal("the scope is not a part of the refresh token's") // invalid_scope (CCS 7.1)
+	ErrWiderScope = Refusal("the scope is not a part of the refresh token's") // invalid_scope
 )
 
 // Store is the part of a store that an Issuer needs.
@@ -60,15 +61,15 @@ func New(ctx context.Context, st Store) (*Issuer, error) {
 	return &Issuer{store: st, secret: secret, cache: newCache()}, nil
 }
 
-// Issue makes an access token that no refresh token stands for. It fails only when the token would be longer than
-// MaxToken.
+// Issue makes an access token that no refresh token stands for. It fails only when the token would
+// be longer than MaxToken.
 func (i *Issuer) Issue(sender, clientID, scope string, now time.Time, life time.Duration) (token string, err error) {
 	return i.sign(&content{Claims: Claims{Sender: sender, Client: clientID, Scope: scope, Issued: now, Expires: now.Add(life)}})
 }
 
-// Check returns the claims of a project's access token. It returns ErrInvalid for a token of another server,
-// ErrExpired, ErrRevoked or ErrUser; any other error is the store's. It knows a revocation on another node
-// within a second, and one on this node at once.
+// Check returns the claims of a project's access token. It returns ErrInvalid for a token of
+// another server, ErrExpired, ErrRevoked or ErrUser; any other error is the store's. It knows a
+// revocation on another node within a second, and one on this node at once.
 func (i *Issuer) Check(ctx context.Context, token string, now time.Time) (Claims, error) {
 	c, err := i.check(ctx, token, now)
 	if err == nil && c.User != "" {
@@ -77,7 +78,8 @@ func (i *Issuer) Check(ctx context.Context, token string, now time.Time) (Claims
 	return c.Claims, err
 }
 
-// CheckUser is Check for the access token of a user (CCS 7.5). It returns ErrNoUser for that of a project.
+// CheckUser is Check for the access token of a user (CCS 7.5). It returns ErrNoUser for that of a
+// project.
 func (i *Issuer) CheckUser(ctx context.Context, token string, now time.Time) (Claims, error) {
 	c, err := i.check(ctx, token, now)
 	if err == nil && c.User == "" {
@@ -105,8 +107,8 @@ func (i *Issuer) check(ctx context.Context, token string, now time.Time) (conten
 	return c, nil
 }
 
-// TokenOwner is Check for a caller that needs only the owner of the token and its scope (ccs.TokenChecker). The
-// credential is that of store.OAuthClient.
+// TokenOwner is Check for a caller that needs only the owner of the token and its scope
+// (ccs.TokenChecker). The credential is that of store.OAuthClient.
 func (i *Issuer) TokenOwner(ctx context.Context, token string, now time.Time) (sender, credential, scope string, err error) {
 	c, err := i.check(ctx, token, now)
 	if err == nil && c.User != "" {

@@ -14,8 +14,8 @@ import (
 // Prefix begins every access token, as at Google. API keys begin with "AIza" instead.
 const Prefix = "ya29."
 
-// MaxToken is the length of the longest access token. It is far below the limit of a stream before login,
-// and a longer one is refused unread.
+// MaxToken is the length of the longest access token. It is far below the limit of a stream before
+// login, and a longer one is refused unread.
 const MaxToken = 1024
 
 // Claims are the statements of an access token.
@@ -35,8 +35,9 @@ type content struct {
 	grant [sha256.Size]byte // hash of the refresh token; zero for none
 }
 
-// The layout of the signed part: version, issued, expires (Unix seconds), epoch, the hash of the refresh token, then
-// sender, client, scope and user, each after its length in two bytes. The signature follows.
+// The layout of the signed part: version, issued, expires (Unix seconds), epoch, the hash of the
+// refresh token, then sender, client, scope and user, each after its length in two bytes. The
+// signature follows.
 const (
 	tokenVersion = 2
 	epochOffset  = 1 + 8 + 8
@@ -45,7 +46,8 @@ const (
 	macLen       = sha256.Size
 )
 
-// errTooLong says that a client ID or scope is too long for a token. Those that this package makes are not.
+// errTooLong says that a client ID or scope is too long for a token. Those that this package makes
+// are not.
 var errTooLong = errors.New("the access token would be too long")
 
 // sign makes the token with a content.
@@ -76,7 +78,8 @@ func (i *Issuer) parse(token string) (c content, err error) {
 		return c, ErrInvalid
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
-	// A token has one spelling. The decoder alone ignores line ends and unused bits of the last character.
+	// A token has one spelling. The decoder alone ignores line ends and unused bits of the last
+	// character.
 	if err != nil || len(b) < fixedLen+macLen || base64.RawURLEncoding.EncodeToString(b) != text {
 		return c, ErrInvalid
 	}
@@ -95,7 +98,8 @@ func (i *Issuer) parse(token string) (c content, err error) {
 	return c, nil
 }
 
-// cutField cuts one field from the signed part. The signature was verified, so the field is well formed.
+// cutField cuts one field from the signed part. The signature was verified, so the field is well
+// formed.
 func cutField(b []byte) (field string, rest []byte) {
 	n := 2 + int(binary.BigEndian.Uint16(b))
 	return string(b[2:n]), b[n:]

@@ -31,7 +31,8 @@ type Config struct {
 	// RedisWait is "N" or "N:MS": how many replicas must have acknowledged messages, and the time
 	// limit in milliseconds. "" waits for no replica.
 	RedisWait string
-	// RememberRepeats makes Redis remember accepted messages too, for ten minutes. A cluster cannot.
+	// RememberRepeats makes Redis remember accepted messages too, for ten minutes. A cluster
+	// cannot.
 	RememberRepeats bool
 	// NodeHeartbeat is the heartbeat of a server on Redis. A server that dies loses its claims
 	// within twice this.
@@ -176,8 +177,8 @@ const (
 	overrunNack = "nack"
 )
 
-// Limits of NodeHeartbeat. A heartbeat must be rare enough to cost nothing, and frequent enough that
-// a device does not wait long.
+// Limits of NodeHeartbeat. A heartbeat must be rare enough to cost nothing, and frequent enough
+// that a device does not wait long.
 const (
 	minNodeHeartbeat = 100 * time.Millisecond
 	maxNodeHeartbeat = time.Minute

@@ -14,8 +14,8 @@ import (
 	"github.com/openccs/openccs/ccs/domains"
 )
 
-// rule is one row of the table of Validate: a setting, what is wrong with its value, and advice. The
-// value is good if problem is "".
+// rule is one row of the table of Validate: a setting, what is wrong with its value, and advice.
+// The value is good if problem is "".
 type rule struct{ flag, value, problem, mend string }
 
 // Validate reports every mistake at once. The error joins one *ConfigError for each mistake.

@@ -25,8 +25,9 @@ func (l *listener) options(conf *tls.Config, log *zap.Logger) ccsclient.Options 
 		TLS:        conf,
 		Logger:     log,
 		OnUpstream: func(u *ccsclient.Upstream) error { return printed(printUpstream(l.out, l.asJSON, u)) },
-		OnReceipt:  func(r *ccsclient.Receipt) { _ = printed(printReceipt(l.out, l.asJSON, r)) }, // printed has ended the command
-		OnControl:  func(c *ccsclient.Control) { _ = printed(printControl(l.out, l.asJSON, c)) },
+		// printed ends the command if there is an error.
+		OnReceipt: func(r *ccsclient.Receipt) { _ = printed(printReceipt(l.out, l.asJSON, r)) },
+		OnControl: func(c *ccsclient.Control) { _ = printed(printControl(l.out, l.asJSON, c)) },
 	}
 }
 

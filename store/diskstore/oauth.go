@@ -70,8 +70,8 @@ func (s *Store) OAuthClients(ctx context.Context, sender string) (all []*store.O
 	return all, nil
 }
 
-// UpdateOAuthClient changes a client. It calls fn in the caller's goroutine, and again if the client
-// has changed since.
+// UpdateOAuthClient changes a client. It calls fn in the caller's goroutine, and again if the
+// client has changed since.
 func (s *Store) UpdateOAuthClient(ctx context.Context, id string, fn func(*store.OAuthClient) error) error {
 	for {
 		before, err := s.OAuthClient(ctx, id)

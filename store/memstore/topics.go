@@ -11,7 +11,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// topics holds the subscriptions. They are guarded by the registry's lock, because they change with the registrations.
+// topics holds the subscriptions. They are guarded by the registry's lock, because they change with
+// the registrations.
 type topics struct {
 	byTopic map[store.Topic]*subscribers
 	byPlace map[store.Place]map[store.Topic]*store.Subscription
@@ -60,7 +61,8 @@ func (t *topics) remove(topic store.Topic, p store.Place) {
 	}
 }
 
-// pass passes the subscriptions of a token to the token that supersedes it. It ends them if that is "".
+// pass passes the subscriptions of a token to the token that supersedes it. It ends them if that is
+// "".
 func (t *topics) pass(r *store.Registration, to string) {
 	p := r.Place()
 	for topic, sub := range maps.Clone(t.byPlace[p]) {
@@ -109,7 +111,8 @@ func (s *Store) SubscribeTopic(ctx context.Context, topic store.Topic, regs []*s
 	return nil
 }
 
-// living returns the newest registration after a token, nil if there is none. The caller must hold g.mu.
+// living returns the newest registration after a token, nil if there is none. The caller must hold
+// g.mu.
 func (g *registry) living(token string) *store.Registration {
 	r := g.byToken[token]
 	if r != nil && r.Canonical != "" && r.Unregistered.IsZero() {

@@ -18,7 +18,7 @@ import (
 const (
 	door      = "oauth2"
 	maxBody   = 16 << 10
-	maxTokens = 10_000 // refresh tokens whose rate is remembered; the least recent starts afresh
+	maxTokens = 10_000 // refresh tokens whose rate is remembered; the least recent is evicted
 )
 
 // DefaultRate limits how often one refresh token may be exchanged (CCS 7.1).
@@ -55,9 +55,11 @@ func New(t Tokens, o Options) []httpserver.Route {
 		o.Now = time.Now
 	}
 	e := &endpoint{tokens: t, rate: o.Rate, now: o.Now}
-	e.rates, _ = lru.New[[sha256.Size]byte, *flowcontrol.Bucket](maxTokens) // fails only for a size below one
+	// New fails only for a size below one.
+	e.rates, _ = lru.New[[sha256.Size]byte, *flowcontrol.Bucket](maxTokens)
 	var routes []httpserver.Route
-	// The last path is a misspelling in the reference documentation, and two clients have it (CCS 7.1).
+	// The last path is a misspelling in the reference documentation, and two clients have it
+	// (CCS 7.1).
 	for _, path := range []string{"/o/oauth2/token", "/o/oauth2/v2/token", "/token", "/oauth2/v4/token", "/o/auth2/auth"} {
 		routes = append(routes, httpserver.Route{Pattern: "POST " + path, Door: door, Call: e.token})
 	}
@@ -175,7 +177,8 @@ func (e *endpoint) revoke(r *http.Request) httpserver.Answer {
 	return a
 }
 
-// takeBasic adds the client of HTTP Basic to the form, and reports whether there was one (RFC 6749 §2.3.1).
+// takeBasic adds the client of HTTP Basic to the form, and reports whether there was one
+// (RFC 6749 §2.3.1).
 func (f form) takeBasic(r *http.Request) (bool, error) {
 	id, secret, ok := r.BasicAuth()
 	if !ok {

@@ -14,9 +14,10 @@ var errRepeated = errors.New("a parameter is given twice")
 // form holds the parameters of a request.
 type form map[string]string
 
-// parseForm reads application/x-www-form-urlencoded as the clients of the token endpoint write it (CCS 7.1). CR, LF and
-// blanks around a parameter are dropped, because the documentation folds the body after each "&". A "%" that begins no
-// escape stands for itself, as in the refresh token of the documentation.
+// parseForm reads application/x-www-form-urlencoded as the clients of the token endpoint write it
+// (CCS 7.1). CR, LF and blanks around a parameter are dropped, because the documentation folds the
+// body after each "&". A "%" that begins no escape stands for itself, as in the refresh token of
+// the documentation.
 func parseForm(text string) (form, error) {
 	f := form{}
 	for pair := range strings.SplitSeq(text, "&") {

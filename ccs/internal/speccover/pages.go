@@ -88,7 +88,8 @@ func readPage(name, text string) (all spec) {
 	return withPoints(all)
 }
 
-// withPoints adds the points of each chapter that has no sections and whose points all begin with a bold title.
+// withPoints adds the points of each chapter that has no sections and whose points all begin with a
+// bold title.
 func withPoints(sections spec) (all spec) {
 	for _, s := range sections {
 		titles := s.boldPoints()

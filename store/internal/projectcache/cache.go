@@ -32,7 +32,8 @@ type Cache struct {
 	cache   *lru.Cache[string, cached]
 	changes uint64 // number of calls of Forget
 
-	senders *lru.Cache[[sha256.Size]byte, string] // by the hashes of keys; a project is asked whether it is right
+	// senders has senders by the hashes of keys. The project decides whether an entry is right.
+	senders *lru.Cache[[sha256.Size]byte, string]
 }
 
 type cached struct {
