@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,7 +197,12 @@ type dedupState struct {
 }
 
 // begin looks up a batch and claims its new messages for a Send. The Send must call end.
+//
+// begin returns no sendCall if no message can be a repeat.
 func (r *dedup) begin(fs []fingerprint, states []dedupState, now time.Time) (*sendCall, []dedupState) {
+	if !slices.ContainsFunc(fs, func(f fingerprint) bool { return f != (fingerprint{}) }) {
+		return nil, append(states, make([]dedupState, len(fs))...)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rotate(now)
@@ -229,6 +235,9 @@ func (r *dedup) find(f fingerprint) (firstSeen, bool) {
 
 // end forgets the claimed messages that were not accepted.
 func (r *dedup) end(call *sendCall, fs []fingerprint, accepted func(i int) bool) {
+	if call == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, f := range fs {

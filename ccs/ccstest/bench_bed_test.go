@@ -49,6 +49,9 @@ type bed struct {
 
 func (s *shape) makeBed(b testing.TB) *bed {
 	bed := &bed{victim: victim{t: b, dir: b.TempDir(), store: s.store}}
+	if *countSyncs {
+		bed.syncs = "1"
+	}
 	bed.card = bed.start()
 	b.Cleanup(func() { bed.kill() })
 	pem, err := os.ReadFile(bed.card.CAFile)
@@ -170,7 +173,16 @@ func (s *shape) connect(b testing.TB, d *bed, l *load) {
 			go dev.send(dev.message)
 		}
 	}
+	for i := range s.http {
+		h := l.httpSender(b, d, i)
+		run(&h.endpoint, func() {})
+		l.sending.Add(1)
+		go h.sendRequests()
+	}
 	for i := range s.senders {
+		if s.http > 0 {
+			break
+		}
 		p := &d.senders[i%len(d.senders)]
 		app := l.appServer(b, d, p.SenderID, p.APIKey)
 		app.number = i
@@ -197,6 +209,15 @@ func (d *bed) cpu(b testing.TB) time.Duration {
 	require.NoError(b, err)
 	const tick = 10 * time.Millisecond // sysconf(_SC_CLK_TCK) is 100 on every Linux
 	return time.Duration(user+system) * tick
+}
+
+// synced returns the number of syncs that the server has counted.
+func (d *bed) synced() int64 {
+	info, err := os.Stat(filepath.Join(d.dir, syncsFile))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // allocs returns the number of memory allocations of the server.

@@ -35,6 +35,8 @@ type shape struct {
 	value     string // of a message's only pair; default benchValue
 	bad       bool   // the messages have no addressee
 	hold      bool   // the devices acknowledge nothing
+	http      int    // keep-alive connections over HTTP that send the messages; 0: XMPP
+	multicast int    // recipients of each request over HTTP; 0: one, as "to"
 }
 
 func (s *shape) text() string { return cmp.Or(s.value, benchValue) }
@@ -60,6 +62,11 @@ var shapes = []shape{
 	{name: "QueuedAway1M", queued: 1_000_000, devices: 20_000, away: true},
 	{name: "QueuedUpstream1M", queued: 1_000_000, up: true},
 	{name: "Idle10k", idle: 10_000},
+	{name: "HTTPSingle", http: 64},
+	{name: "HTTPSingle100Devices", http: 64, devices: 100},
+	{name: "HTTPMulticast1000", http: 2, multicast: 1000, devices: 1000},
+	{name: "HTTPMulticast1000Away", http: 2, multicast: 1000, devices: 20_000, away: true},
+	{name: "ThousandDevices", devices: 1000}, // the same as HTTPMulticast1000 over XMPP
 }
 
 // chunk is the number of messages that one iteration of a benchmark gives to the clients.
@@ -91,6 +98,9 @@ func (s *shape) run(b *testing.B) {
 	b.ReportMetric(m.rest, "rest-MiB")
 	b.ReportMetric(m.memory, "MiB")
 	b.ReportMetric(float64(m.started.Milliseconds()), "start-ms")
+	if *countSyncs {
+		b.ReportMetric(float64(m.syncs)/n, "syncs/msg")
+	}
 }
 
 // measured is the cost of a load for the server.
@@ -101,6 +111,7 @@ type measured struct {
 	allocs       int
 	rest, memory float64       // MiB before and after
 	started      time.Duration // from the server's start until it accepts
+	syncs        int64         // of files, if they are counted
 }
 
 // measure runs the load that drive gives to the clients.
@@ -111,7 +122,7 @@ func (s *shape) measure(b testing.TB, drive func(*load)) *measured {
 	m := &measured{load: l, rest: bed.resident(b), started: bed.started}
 	l.warm()
 	profiled := bed.profile(b, s.name)
-	m.messages, m.allocs, m.cpu = -l.sent.Load(), -bed.allocs(b), -bed.cpu(b)
+	m.messages, m.allocs, m.cpu, m.syncs = -l.sent.Load(), -bed.allocs(b), -bed.cpu(b), -bed.synced()
 	began := time.Now()
 	drive(l)
 	close(l.work)
@@ -121,6 +132,7 @@ func (s *shape) measure(b testing.TB, drive func(*load)) *measured {
 	require.NoError(b, l.err)
 	m.cpu += bed.cpu(b)
 	m.allocs += bed.allocs(b)
+	m.syncs += bed.synced()
 	m.messages += l.sent.Load()
 	m.memory = bed.resident(b)
 	profiled()
@@ -153,7 +165,10 @@ func (l *load) fail(err error) {
 // hand gives the clients messages to send. They take few at a time, so that none runs far ahead of
 // its window.
 func (l *load) hand(messages int) {
-	const few = 100
+	few := 100
+	if l.http > 0 {
+		few = max(l.multicast, 10) // the connections are many, or each request is large
+	}
 	for ; messages > 0; messages -= few {
 		select {
 		case l.work <- few:
@@ -194,6 +209,9 @@ func (l *load) percentile(p float64) float64 {
 
 // profileDir is the directory for the server's profiles of each shape.
 var profileDir = flag.String("serverprofile", "", "write CPU and allocation profiles of the server into this directory")
+
+// countSyncs makes the server count the syncs of its files, which costs it a little.
+var countSyncs = flag.Bool("serversyncs", false, "report the server's file syncs per message")
 
 // profile starts to profile the server. The returned function writes the profile.
 func (d *bed) profile(b testing.TB, name string) func() {

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,6 +29,8 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 	"github.com/openccs/openccs/ccs/server"
 	"github.com/openccs/openccs/store"
+	"github.com/openccs/openccs/store/diskstore"
+	"github.com/openccs/openccs/store/diskstore/disktest"
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
@@ -38,7 +41,30 @@ const (
 	serveEnv = "CCSTEST_SERVE"
 	storeEnv = "CCSTEST_STORE"
 	auditEnv = "CCSTEST_AUDIT"
+	syncsEnv = "CCSTEST_SYNCS"
 )
+
+// syncsFile is the file in the data directory that has a byte for each sync of a file, if these are counted.
+const syncsFile = "syncs"
+
+// countingSyncs has a server count the syncs of its files.
+func countingSyncs(conf *server.Config) {
+	conf.OpenDisk = func(dir string) (store.Store, error) {
+		count, err := os.OpenFile(filepath.Join(conf.DataDir, syncsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		disk := disktest.New(1 << 40)
+		disk.Break(func(op disktest.Op, _ string) error {
+			if op == disktest.Sync {
+				_, err := count.Write([]byte{'.'})
+				return err
+			}
+			return nil
+		})
+		return diskstore.Open(dir, diskstore.Options{}.WithFS(disk))
+	}
+}
 
 // serveChild is the server process of the crash test and of the benchmarks. It ends when its input does, which
 // is at the end of the test at the latest.
@@ -56,6 +82,9 @@ func serveChild() bool {
 		ccstest.Store(url)(&conf)
 		conf.RememberRepeats = true
 		beating(&conf)
+	}
+	if os.Getenv(syncsEnv) != "" {
+		countingSyncs(&conf)
 	}
 	if old, err := card.Read(dir); err == nil { // back to where the clients look
 		conf.XMPPListen, conf.MCSListen = old.XMPP, old.MCS
@@ -126,6 +155,7 @@ type victim struct {
 	dir   string
 	store string // "" for the embedded one
 	audit string // set to have the next life count messages
+	syncs string // set to count the syncs of files
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	out   *json.Decoder
@@ -134,7 +164,7 @@ type victim struct {
 func (v *victim) start() (c card.Card) {
 	v.t.Helper()
 	v.cmd = exec.Command(os.Args[0])
-	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir, storeEnv+"="+v.store, auditEnv+"="+v.audit)
+	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir, storeEnv+"="+v.store, auditEnv+"="+v.audit, syncsEnv+"="+v.syncs)
 	v.cmd.Stderr = os.Stderr
 	var err error
 	v.in, err = v.cmd.StdinPipe()

@@ -57,7 +57,10 @@ var ErrThrottled = errors.New("too many refused credentials from the address")
 // in Authorization, and the sender in project_id (CCS 6.2, 7.2). Scheme words have no case, and
 // blanks may follow "key=".
 func CredentialOf(r *http.Request) ccs.Credential {
-	c := ccs.Credential{Sender: ccs.SenderID(strings.TrimSpace(r.Header.Get("project_id")))}
+	var c ccs.Credential
+	if named := r.Header["Project_id"]; len(named) > 0 { // as net/http spells project_id
+		c.Sender = ccs.SenderID(strings.TrimSpace(named[0]))
+	}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		c.Address = peer.Addr().Unmap()
 	}

@@ -84,21 +84,24 @@ func readBody(r *http.Request, limit int64, sender bool) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, ErrTooLarge
 	}
+	coding := r.Header.Get("Content-Encoding")
+	plain := coding == "" || strings.EqualFold(coding, "identity")
+	c, _ := r.Body.(*charged)
+	if plain && r.ContentLength >= 0 && r.ContentLength <= maxFirstBuffer {
+		return readExactly(r, c, sender)
+	}
 	var src io.Reader = &io.LimitedReader{R: r.Body, N: limit + 1}
-	size := r.ContentLength
-	switch coding := r.Header.Get("Content-Encoding"); {
-	case coding == "" || strings.EqualFold(coding, "identity"):
-	default:
+	if !plain {
 		decoded, err := decompress(src, coding)
 		if err != nil {
 			return nil, err
 		}
-		src, size = io.LimitReader(decoded, limit+1), -1
+		src = io.LimitReader(decoded, limit+1)
 	}
-	if c, ok := r.Body.(*charged); ok {
+	if c != nil {
 		src = charging{src, c, sender}
 	}
-	body, err := readAll(src, size)
+	body, err := io.ReadAll(src)
 	if err != nil {
 		return nil, fmt.Errorf("read the body: %w", err)
 	}
@@ -111,24 +114,19 @@ func readBody(r *http.Request, limit int64, sender bool) ([]byte, error) {
 // maxFirstBuffer bounds the memory that a body gets before its bytes arrive.
 const maxFirstBuffer = 64 << 10
 
-// readAll reads src to its end. size is the expected number of bytes, or negative if unknown.
-func readAll(src io.Reader, size int64) ([]byte, error) {
-	if size < 0 || size > maxFirstBuffer {
-		return io.ReadAll(src)
-	}
-	body := make([]byte, 0, size+1) // one byte more shows the end without growing
-	for {
-		n, err := src.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case err == io.EOF:
-			return body, nil
-		case err != nil:
+// readExactly reads a small body of a known length.
+func readExactly(r *http.Request, c *charged, sender bool) ([]byte, error) {
+	n := int(r.ContentLength)
+	if c != nil {
+		if err := c.charge(n, sender); err != nil {
 			return nil, err
-		case len(body) == cap(body):
-			body = append(body, 0)[:len(body)]
 		}
 	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return nil, fmt.Errorf("read the body: %w", err)
+	}
+	return body, nil
 }
 
 // decompress returns a reader of the decompressed bytes. Some clients send deflate without the zlib

@@ -57,16 +57,37 @@ func (f *framing) pass(p []byte) (heads int) {
 			}
 			continue
 		}
-		if f.state == inHead {
-			heads++
+		n := f.text(p)
+		if n == 0 {
+			n = 1
 		}
-		f.next(p[0])
-		p = p[1:]
+		if f.state == inHead {
+			heads += n
+		}
+		if n == 1 {
+			f.next(p[0])
+		}
+		p = p[n:]
 	}
 	if f.lost {
 		heads += len(p)
 	}
 	return heads
+}
+
+// text takes the bytes before the end of a line and returns their number, which is not 1.
+func (f *framing) text(p []byte) int {
+	n := bytes.IndexByte(p, '\r')
+	if n < 0 {
+		n = len(p)
+	}
+	if n <= 1 || f.cr || bytes.IndexByte(p[:n], '\n') >= 0 {
+		return 0
+	}
+	kept := min(n, maxLine-len(f.line))
+	f.line = append(f.line, p[:kept]...)
+	f.long = f.long || kept < n
+	return n
 }
 
 // next parses a byte of a line.
