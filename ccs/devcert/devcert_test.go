@@ -26,7 +26,8 @@ func TestNamesHoldWhatClientsDial(t *testing.T) {
 	for _, name := range []string{
 		"gcm.googleapis.com", "gcm-xmpp.googleapis.com", "gcm-staging.googleapis.com", "gcm-preprod.googleapis.com",
 		"fcm-xmpp.googleapis.com", "mtalk.google.com", "alt1-mtalk.google.com", "alt8-mtalk.google.com",
-		"android.clients.google.com", "fcm.googleapis.com", "localhost", "127.0.0.1", "::1",
+		"android.clients.google.com", "fcm.googleapis.com", "gcm-http.googleapis.com", "android.googleapis.com", "iid.googleapis.com",
+		"oauth2.googleapis.com", "www.googleapis.com", "accounts.google.com", "jmt17.google.com", "localhost", "127.0.0.1", "::1",
 	} {
 		assert.Contains(t, names, name)
 	}

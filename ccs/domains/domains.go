@@ -31,6 +31,11 @@ const (
 	android = "android.googleapis.com"
 	gcmHTTP = "gcm-http.googleapis.com"
 	iid     = "iid.googleapis.com"
+
+	oauth2    = "oauth2.googleapis.com"
+	apis      = "www.googleapis.com"
+	accounts  = "accounts.google.com"
+	chromiums = "jmt17.google.com" // Web Push of Chromium builds (DEV 9.5)
 )
 
 // Hosts that devices dial (DEV 1, 12).
@@ -59,6 +64,7 @@ func Hosts() []string {
 	hosts := []string{
 		GCM, gcmXMPP, staging, preprod, fcmXMPP,
 		android, gcmHTTP, FCM, iid,
+		oauth2, apis, accounts, chromiums,
 		androidClients, mtalk, installations, registrations,
 	}
 	for i := 1; i <= alternates; i++ {
