@@ -23,11 +23,12 @@ type Fanout struct {
 // Fanouts keeps fan-outs until they are done. A fan-out that was begun survives kill -9 with its
 // progress. A lease holds each fan-out under way, so that only one process works on it.
 type Fanouts interface {
-	// BeginFanouts keeps fan-outs, which the lease then holds. It does not keep one whose project
-	// has max fan-outs in progress. When it returns, what it kept is durable.
-	BeginFanouts(ctx context.Context, l Lease, batch []*Fanout, max int, now time.Time) (kept []bool, err error)
-	// ClaimFanouts gives at most max fan-outs that no lease holds to a lease, the oldest first. In
-	// a store for several processes a lease lapses FanoutLease after the last call with it.
+	// BeginFanouts keeps fan-outs, which no lease holds yet. It does not keep one whose project has
+	// max fan-outs in progress. When it returns, what it kept is durable.
+	BeginFanouts(ctx context.Context, batch []*Fanout, max int, now time.Time) (kept []bool, err error)
+	// ClaimFanouts gives at most max fan-outs that no lease holds to a lease. Projects take turns,
+	// and the oldest of a project comes first. In a store for several processes a lease lapses
+	// FanoutLease after the last call with it.
 	ClaimFanouts(ctx context.Context, l Lease, max int) ([]*Fanout, error)
 	// CopyFanout puts copies of the message, with the progress in f. places has the subscriber of
 	// each copy, in order. If done is set, the fan-out is forgotten. A copy is put once: after a

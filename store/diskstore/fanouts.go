@@ -1,6 +1,7 @@
 package diskstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -56,6 +57,10 @@ type fanouts struct {
 	loaded  bool
 	senders map[uint64]string
 	leases  map[uint64]store.Lease
+
+	// Projects take turns: the one whose last turn is the longest ago is next.
+	served map[string]uint64
+	turn   uint64
 }
 
 // load reads which fan-outs there are. The caller must hold f.mu.
@@ -83,7 +88,7 @@ func (f *fanouts) load(s *Store) error {
 		return err
 	}
 	if f.leases == nil {
-		f.leases = map[uint64]store.Lease{}
+		f.leases, f.served = map[uint64]store.Lease{}, map[string]uint64{}
 	}
 	maps.DeleteFunc(f.leases, func(id uint64, _ store.Lease) bool { return f.senders[id] == "" })
 	f.loaded = true
@@ -91,7 +96,7 @@ func (f *fanouts) load(s *Store) error {
 }
 
 // begin notes a fan-out, unless its project has max or more.
-func (f *fanouts) begin(s *Store, l store.Lease, o *store.Fanout, max int) (bool, error) {
+func (f *fanouts) begin(s *Store, o *store.Fanout, max int) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.load(s); err != nil {
@@ -109,7 +114,7 @@ func (f *fanouts) begin(s *Store, l store.Lease, o *store.Fanout, max int) (bool
 	if f.senders[o.ID] != "" {
 		return false, fmt.Errorf("fan-out %d: %w", o.ID, store.ErrExists)
 	}
-	f.senders[o.ID], f.leases[o.ID] = o.Sender, l
+	f.senders[o.ID] = o.Sender
 	return true, nil
 }
 
@@ -124,19 +129,17 @@ func (f *fanouts) failed(ids ...uint64) {
 }
 
 // BeginFanouts implements store.Fanouts.
-func (s *Store) BeginFanouts(ctx context.Context, l store.Lease, batch []*store.Fanout, max int, now time.Time) ([]bool, error) {
+func (s *Store) BeginFanouts(ctx context.Context, batch []*store.Fanout, max int, now time.Time) ([]bool, error) {
 	if err := s.refusesGrowth(); err != nil {
 		return nil, fmt.Errorf("begin a fan-out: %w", err)
 	}
-	w := &beginWork{lease: l, fanouts: batch, max: max, kept: make([]bool, len(batch)), now: now.UnixMilli(), waiting: make(chan error, 1)}
+	w := &beginWork{fanouts: batch, max: max, kept: make([]bool, len(batch)), now: now.UnixMilli(), waiting: make(chan error, 1)}
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.life.RUnlock()
 	if err := s.committer.do(ctx, w); err != nil {
-		for _, o := range batch {
-			s.fanouts.failed(o.ID)
-		}
+		s.fanouts.failed()
 		return nil, fmt.Errorf("begin a fan-out: %w", err)
 	}
 	return w.kept, nil
@@ -144,7 +147,6 @@ func (s *Store) BeginFanouts(ctx context.Context, l store.Lease, batch []*store.
 
 // beginWork is a call of BeginFanouts.
 type beginWork struct {
-	lease   store.Lease
 	fanouts []*store.Fanout
 	max     int
 	now     int64
@@ -163,7 +165,7 @@ func (w *beginWork) stage(g *group) error {
 	marks := &putWork{now: w.now}
 	for i, o := range w.fanouts {
 		var err error
-		if w.kept[i], err = g.s.fanouts.begin(g.s, w.lease, o, w.max); err != nil {
+		if w.kept[i], err = g.s.fanouts.begin(g.s, o, w.max); err != nil {
 			return err
 		}
 		if !w.kept[i] {
@@ -218,14 +220,23 @@ func (f *fanouts) claim(s *Store, l store.Lease, max int) (claimed []uint64, err
 	if len(f.leases) == len(f.senders) {
 		return nil, nil // most calls find nothing
 	}
+	oldest := map[string][]uint64{}
 	for _, id := range slices.Sorted(maps.Keys(f.senders)) {
-		if len(claimed) == max {
-			break
-		}
 		if _, held := f.leases[id]; !held {
-			f.leases[id] = l
-			claimed = append(claimed, id)
+			oldest[f.senders[id]] = append(oldest[f.senders[id]], id)
 		}
+	}
+	for len(claimed) < max && len(oldest) > 0 {
+		next := slices.MinFunc(slices.Collect(maps.Keys(oldest)), func(a, b string) int {
+			return cmp.Or(cmp.Compare(f.served[a], f.served[b]), cmp.Compare(oldest[a][0], oldest[b][0]))
+		})
+		id := oldest[next][0]
+		if oldest[next] = oldest[next][1:]; len(oldest[next]) == 0 {
+			delete(oldest, next)
+		}
+		f.turn++
+		f.leases[id], f.served[next] = l, f.turn
+		claimed = append(claimed, id)
 	}
 	return claimed, nil
 }
@@ -265,12 +276,22 @@ func (s *Store) CopyFanout(ctx context.Context, l store.Lease, o *store.Fanout, 
 		return nil, fmt.Errorf("copy fan-out %d: %w", o.ID, err)
 	}
 	if done {
-		s.fanouts.mu.Lock()
-		delete(s.fanouts.senders, o.ID)
-		delete(s.fanouts.leases, o.ID)
-		s.fanouts.mu.Unlock()
+		s.fanouts.done(o)
 	}
 	return w.outcomes, nil
+}
+
+func (f *fanouts) done(o *store.Fanout) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.senders, o.ID)
+	delete(f.leases, o.ID)
+	for _, sender := range f.senders {
+		if sender == o.Sender {
+			return
+		}
+	}
+	delete(f.served, o.Sender)
 }
 
 func (f *fanouts) holds(s *Store, l store.Lease, id uint64) error {

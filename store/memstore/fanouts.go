@@ -16,6 +16,10 @@ type fanouts struct {
 	mu      sync.Mutex // taken before a shard's lock
 	all     map[uint64]*heldFanout
 	renewed map[store.Lease]time.Time // by the wall
+
+	// Projects take turns: the one whose last turn is the longest ago is next.
+	served map[string]uint64
+	turn   uint64
 }
 
 type heldFanout struct {
@@ -25,6 +29,7 @@ type heldFanout struct {
 
 func (f *fanouts) init() {
 	f.all = map[uint64]*heldFanout{}
+	f.served = map[string]uint64{}
 	f.renewed = map[store.Lease]time.Time{}
 }
 
@@ -34,14 +39,13 @@ func (f *fanouts) lapsed(l store.Lease) bool {
 }
 
 // BeginFanouts keeps fan-outs.
-func (s *Store) BeginFanouts(ctx context.Context, l store.Lease, batch []*store.Fanout, max int, _ time.Time) ([]bool, error) {
+func (s *Store) BeginFanouts(ctx context.Context, batch []*store.Fanout, max int, _ time.Time) ([]bool, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
 	f := &s.fanouts
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.renewed[l] = time.Now()
 	kept := make([]bool, len(batch))
 	for i, o := range batch {
 		n := 0
@@ -57,7 +61,7 @@ func (s *Store) BeginFanouts(ctx context.Context, l store.Lease, batch []*store.
 			return nil, fmt.Errorf("fan-out %d: %w", o.ID, store.ErrExists)
 		}
 		kept[i] = true
-		h := &heldFanout{Fanout: *o, lease: l}
+		h := &heldFanout{Fanout: *o}
 		h.Body = slices.Clone(o.Body)
 		f.all[o.ID] = h
 	}
@@ -73,16 +77,22 @@ func (s *Store) ClaimFanouts(ctx context.Context, l store.Lease, max int) (claim
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.renewed[l] = time.Now()
-	for _, h := range f.sorted("") {
-		if len(claimed) == max {
+	for len(claimed) < max {
+		var first *heldFanout
+		for _, h := range f.sorted("") {
+			if f.lapsed(h.lease) && (first == nil || f.served[h.Sender] < f.served[first.Sender]) {
+				first = h
+			}
+		}
+		if first == nil {
 			break
 		}
-		if f.lapsed(h.lease) {
-			h.lease = l
-			c := h.Fanout
-			c.Body = slices.Clone(h.Body)
-			claimed = append(claimed, &c)
-		}
+		first.lease = l
+		f.turn++
+		f.served[first.Sender] = f.turn
+		c := first.Fanout
+		c.Body = slices.Clone(first.Body)
+		claimed = append(claimed, &c)
 	}
 	return claimed, nil
 }
@@ -123,6 +133,9 @@ func (s *Store) copyFanout(ctx context.Context, l store.Lease, o *store.Fanout, 
 	h.After, h.Copied, h.Dropped = o.After, o.Copied, o.Dropped
 	if done {
 		delete(f.all, o.ID)
+		if len(f.sorted(h.Sender)) == 0 {
+			delete(f.served, h.Sender)
+		}
 	}
 	return outcomes, nil
 }

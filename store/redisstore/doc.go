@@ -26,8 +26,9 @@
 //	{d:<device>}:reg    hash    the device's registrations by token, and under "" the number of their changes
 //	{d:<device>}:topics:<slot>  hash  the topics of a slot of the device: since when (µs), and the token
 //	{topic:<sender>/<name>}:members  zset  the subscribers of a topic, by device and slot, with the same
-//	{fanouts}:…         the fan-outs in progress: jobs, progress, holders (a lease), counts (of each project), all hashes;
-//	                    free and leases (when they lapse) are zsets, held:<lease> a set
+//	{fanouts}:…         the fan-outs in progress: jobs, progress, senders, holders (a lease) and counts (of a project) are
+//	                    hashes, free:<sender> and leases (when they lapse) zsets, held:<lease> a set, and turns a list of
+//	                    the projects that have free ones
 //	{t:<token>}:dev     string  the device of a token
 //	{accounts}:…        hashes  projects, OAuth clients, refresh tokens and secrets, and their owners
 //	{n:<node>}:q        zset    the queues that a node owns or has claimed from, by the number of its note

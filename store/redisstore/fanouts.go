@@ -45,8 +45,18 @@ func (s *Store) fanoutsKey(what string) string { return s.key(fanoutsTag, what) 
 
 func (s *Store) heldKey(l store.Lease) string { return s.fanoutsKey(heldMark + leaseText(l)) }
 
-// heldMark begins the key of a lease's fan-outs.
-const heldMark = "held:"
+func (s *Store) fanoutsKeys(whats ...string) []string {
+	keys := make([]string, len(whats), len(whats)+1)
+	for i, what := range whats {
+		keys[i] = s.fanoutsKey(what)
+	}
+	return keys
+}
+
+const (
+	heldMark = "held:" // begins what the key of a lease's fan-outs is
+	freeMark = "free:" // begins what the key of a project's fan-outs is that nobody holds
+)
 
 func leaseText(l store.Lease) string { return strconv.FormatUint(uint64(l), 10) }
 
@@ -131,24 +141,20 @@ func (g *givenFanouts) list(l store.Lease) []uint64 {
 }
 
 // BeginFanouts implements store.Fanouts.
-func (s *Store) BeginFanouts(ctx context.Context, l store.Lease, batch []*store.Fanout, max int, now time.Time) ([]bool, error) {
+func (s *Store) BeginFanouts(ctx context.Context, batch []*store.Fanout, max int, now time.Time) ([]bool, error) {
 	c := &transport.Call{
 		Script: beginFanouts, Safe: true, Durable: true, Hasty: true,
-		Keys: []string{s.fanoutsKey("jobs"), s.fanoutsKey("progress"), s.fanoutsKey("holders"), s.fanoutsKey("leases"), s.fanoutsKey("counts"), s.heldKey(l)},
-		Args: []any{leaseText(l), store.FanoutLease.Milliseconds(), max},
+		Keys: s.fanoutsKeys("jobs", "progress", "senders", "counts", "turns"),
+		Args: []any{s.fanoutsKey(freeMark), max},
 	}
-	ids := make([]uint64, len(batch))
-	for i, f := range batch {
-		ids[i] = f.ID
+	for _, f := range batch {
 		record, progress, err := encodeFanout(f)
 		if err != nil {
 			return nil, fmt.Errorf("begin a fan-out: %w", err)
 		}
 		c.Args = append(c.Args, fanoutText(f.ID), f.Sender, record, progress)
 	}
-	s.fanouts.add(l, ids...)
 	if err := s.transport.Run(ctx, c); err != nil {
-		s.fanouts.remove(l, ids...) // if they were stored after all, the next claim finds them
 		return nil, fmt.Errorf("begin a fan-out: %w", err)
 	}
 	reply, _ := c.Reply.([]any)
@@ -164,9 +170,6 @@ func (s *Store) BeginFanouts(ctx context.Context, l store.Lease, batch []*store.
 			marks = append(marks, batch[i].Mark[:]...)
 		case int64(-1):
 			return nil, fmt.Errorf("fan-out %d: %w", batch[i].ID, store.ErrExists)
-		}
-		if !kept[i] {
-			s.fanouts.remove(l, ids[i])
 		}
 	}
 	return kept, s.keepFanoutMarks(ctx, marks, now)
@@ -188,8 +191,8 @@ func (s *Store) keepFanoutMarks(ctx context.Context, marks []byte, now time.Time
 func (s *Store) ClaimFanouts(ctx context.Context, l store.Lease, max int) ([]*store.Fanout, error) {
 	c := &transport.Call{
 		Script: claimFanouts, Safe: true,
-		Keys: []string{s.fanoutsKey("jobs"), s.fanoutsKey("progress"), s.fanoutsKey("holders"), s.fanoutsKey("leases"), s.fanoutsKey("free"), s.heldKey(l)},
-		Args: []any{leaseText(l), store.FanoutLease.Milliseconds(), max, s.fanoutsKey(heldMark)},
+		Keys: append(s.fanoutsKeys("jobs", "progress", "senders", "holders", "leases", "turns"), s.heldKey(l)),
+		Args: []any{leaseText(l), store.FanoutLease.Milliseconds(), max, s.fanoutsKey(freeMark), s.fanoutsKey(heldMark)},
 	}
 	for _, id := range s.fanouts.list(l) {
 		c.Args = append(c.Args, fanoutText(id))
@@ -229,7 +232,7 @@ func (s *Store) CopyFanout(ctx context.Context, l store.Lease, f *store.Fanout, 
 	}
 	c := &transport.Call{
 		Script: advanceFanout, Safe: true, Durable: true,
-		Keys: []string{s.fanoutsKey("jobs"), s.fanoutsKey("progress"), s.fanoutsKey("holders"), s.fanoutsKey("leases"), s.fanoutsKey("counts"), s.heldKey(l)},
+		Keys: append(s.fanoutsKeys("jobs", "progress", "senders", "holders", "leases", "counts"), s.heldKey(l)),
 		Args: []any{leaseText(l), store.FanoutLease.Milliseconds(), fanoutText(f.ID), f.Sender, progress},
 	}
 	if err := s.transport.Run(ctx, c); err != nil {
@@ -263,8 +266,8 @@ func (s *Store) ReleaseFanouts(ctx context.Context, l store.Lease, ids ...uint64
 func (s *Store) releaseFanouts(ctx context.Context, l store.Lease, lasts time.Duration, ids ...uint64) error {
 	c := &transport.Call{
 		Script: releaseFanouts, Safe: true,
-		Keys: []string{s.fanoutsKey("holders"), s.fanoutsKey("leases"), s.fanoutsKey("free"), s.heldKey(l)},
-		Args: []any{leaseText(l), lasts.Milliseconds()},
+		Keys: append(s.fanoutsKeys("senders", "holders", "leases", "turns"), s.heldKey(l)),
+		Args: []any{leaseText(l), lasts.Milliseconds(), s.fanoutsKey(freeMark)},
 	}
 	for _, id := range ids {
 		c.Args = append(c.Args, fanoutText(id))

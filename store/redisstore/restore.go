@@ -109,7 +109,7 @@ func (s *Store) restoreFanouts(ctx context.Context, all []*store.Fanout) error {
 		}
 		calls[i] = &transport.Call{
 			Script: restoreFanout, Safe: true, Durable: true,
-			Keys: []string{s.fanoutsKey("jobs"), s.fanoutsKey("progress"), s.fanoutsKey("counts"), s.fanoutsKey("free")},
+			Keys: append(s.fanoutsKeys("jobs", "progress", "senders", "counts", "turns"), s.fanoutsKey(freeMark+f.Sender)),
 			Args: []any{fanoutText(f.ID), f.Sender, record, progress},
 		}
 	}

@@ -81,7 +81,7 @@ func (f fixture) furnish() {
 	f.subscribe(news, start, f.lookUp("new", "iid")...)
 	f.unregister("iid")
 	o, last := fanout(5, "1"), classic("new", "1")
-	f.begin(1, 10, o, fanout(6, "1"))
+	f.beginFor(1, o, fanout(6, "1"))
 	o.After, o.Copied = last.Place(), 1
 	f.copyFanout(1, o, false)
 	f.keep(message("n"), message("h", high), message("k", collapse("k")), message("up", in(sender), dedup("d", day)))
@@ -108,7 +108,7 @@ var movingCases = []testCase{
 		assert.Equal(f, []string{"up"}, to.waiting(sender))
 		assert.Equal(f, []string{"new"}, to.subscribed(news))
 		assert.Equal(f, []string{"1/news"}, to.topicsOf(to.lookUp("new")[0]))
-		assert.Equal(f, []bool{false}, to.begin(3, 2, fanout(7, "1")))
+		assert.Equal(f, []bool{false}, to.begin(2, fanout(7, "1")))
 		assert.Equal(f, []uint64{5, 6}, to.claimFanouts(4, 10))
 	}},
 	{"a store that had a first project had one elsewhere, too", func(f fixture) {

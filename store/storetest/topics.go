@@ -223,14 +223,23 @@ func fanout(id uint64, sender string) *store.Fanout {
 	return &store.Fanout{ID: id, Sender: sender, Accepted: start, Expires: start.Add(day), Body: []byte("body " + strconv.FormatUint(id, 10))}
 }
 
-func (f fixture) begin(l store.Lease, max int, batch ...*store.Fanout) []bool {
+func (f fixture) begin(max int, batch ...*store.Fanout) []bool {
 	f.Helper()
-	kept, err := f.BeginFanouts(context.Background(), l, batch, max, start)
+	kept, err := f.BeginFanouts(context.Background(), batch, max, start)
 	require.NoError(f, err)
 	return kept
 }
 
-// claimFanouts returns the IDs of the fan-outs that a lease can claim.
+// beginFor keeps fan-outs that a lease then holds.
+func (f fixture) beginFor(l store.Lease, batch ...*store.Fanout) {
+	f.Helper()
+	for _, kept := range f.begin(100, batch...) {
+		require.True(f, kept)
+	}
+	require.Len(f, f.claimFanouts(l, len(batch)), len(batch))
+}
+
+// claimFanouts is the numbers of the fan-outs that a lease can claim.
 func (f fixture) claimFanouts(l store.Lease, max int) (ids []uint64) {
 	f.Helper()
 	all, err := f.ClaimFanouts(context.Background(), l, max)
@@ -279,22 +288,34 @@ func (f fixture) copyFanout(l store.Lease, o *store.Fanout, done bool, devices .
 func at(n int) store.Key { return store.Key{Kind: store.KindDevice, ID: device.ID + uint64(n)} }
 
 var fanoutCases = []testCase{
-	{"a fan-out is held by the lease that began it, until it is given back", func(f fixture) {
-		assert.Equal(f, []bool{true, true}, f.begin(1, 10, fanout(5, "1"), fanout(6, "2")))
+	{"a fan-out is held by the lease that claimed it, until it is given back", func(f fixture) {
+		f.beginFor(1, fanout(5, "1"), fanout(6, "2"))
 		assert.Empty(f, f.claimFanouts(2, 10))
 		require.NoError(f, f.RenewFanouts(context.Background(), 1))
 		require.NoError(f, f.ReleaseFanouts(context.Background(), 1, 6))
 		assert.Equal(f, []uint64{6}, f.claimFanouts(2, 10))
 		require.NoError(f, f.ReleaseFanouts(context.Background(), 2))
 		require.NoError(f, f.ReleaseFanouts(context.Background(), 1))
-		assert.Equal(f, []uint64{5}, f.claimFanouts(3, 1))
-		assert.Equal(f, []uint64{6}, f.claimFanouts(3, 1))
+		one := f.claimFanouts(3, 1)
+		assert.Len(f, one, 1)
+		assert.ElementsMatch(f, []uint64{5, 6}, append(one, f.claimFanouts(3, 1)...))
 		assert.Empty(f, f.claimFanouts(3, 1))
+	}},
+	{"projects take turns, and a project's oldest is first", func(f fixture) {
+		f.begin(10, fanout(5, "1"), fanout(6, "1"), fanout(7, "1"), fanout(8, "2"), fanout(9, "2"))
+		var order []uint64
+		for range 5 {
+			order = append(order, f.claimFanouts(1, 1)...)
+		}
+		assert.Equal(f, []uint64{5, 8, 6, 9, 7}, order)
+		require.NoError(f, f.ReleaseFanouts(context.Background(), 1, 7))
+		require.NoError(f, f.ReleaseFanouts(context.Background(), 1, 5))
+		assert.Equal(f, []uint64{5, 7}, f.claimFanouts(1, 10))
 	}},
 	{"a fan-out comes back as it was", func(f fixture) {
 		o := fanout(1<<62+1, "1")
 		o.Accepted = start.Add(1234 * time.Microsecond)
-		f.begin(1, 10, o)
+		f.beginFor(1, o)
 		require.NoError(f, f.ReleaseFanouts(context.Background(), 1))
 		all, err := f.ClaimFanouts(context.Background(), 2, 10)
 		require.NoError(f, err)
@@ -305,16 +326,17 @@ var fanoutCases = []testCase{
 		assert.Equal(f, *o, got)
 	}},
 	{"a project has so many in progress and no more", func(f fixture) {
-		assert.Equal(f, []bool{true, true, true, false}, f.begin(1, 2, fanout(5, "1"), fanout(6, "2"), fanout(7, "1"), fanout(8, "1")))
-		assert.Equal(f, []bool{false}, f.begin(1, 2, fanout(9, "1")))
+		assert.Equal(f, []bool{true, true, true, false}, f.begin(2, fanout(5, "1"), fanout(6, "2"), fanout(7, "1"), fanout(8, "1")))
+		assert.Equal(f, []bool{false}, f.begin(2, fanout(9, "1")))
+		f.claimFanouts(1, 10)
 		assert.Equal(f, []uint64{5, 7}, f.inProgress("1"))
 		assert.Equal(f, []uint64{5, 6, 7}, f.inProgress(""))
 		f.copyFanout(1, fanout(5, "1"), true)
-		assert.Equal(f, []bool{true, false}, f.begin(1, 2, fanout(10, "1"), fanout(11, "1")))
+		assert.Equal(f, []bool{true, false}, f.begin(2, fanout(10, "1"), fanout(11, "1")))
 		assert.Equal(f, []uint64{7, 10}, f.inProgress("1"))
 	}},
 	{"copies are put as entries are, and the progress is kept", func(f fixture) {
-		f.begin(1, 10, fanout(5, "1"))
+		f.beginFor(1, fanout(5, "1"))
 		o := fanout(5, "1")
 		_, places := copies(2)
 		o.After, o.Copied, o.Dropped = places[0], 2, 1
@@ -329,7 +351,7 @@ var fanoutCases = []testCase{
 		assert.Empty(f, f.claimFanouts(3, 10))
 	}},
 	{"a queue that is full loses its own copy", func(f fixture) {
-		f.begin(1, 10, fanout(5, "1"))
+		f.beginFor(1, fanout(5, "1"))
 		f.fill(3, in(at(1)))
 		entries, places := copies(1, 2)
 		entries[0].Limit = store.Limit{Messages: 3}
@@ -338,7 +360,7 @@ var fanoutCases = []testCase{
 		assert.Equal(f, []store.Result{store.Refused, store.Stored}, []store.Result{outcomes[0].Result, outcomes[1].Result})
 	}},
 	{"a lease that does not hold a fan-out cannot end it", func(f fixture) {
-		f.begin(1, 10, fanout(5, "1"))
+		f.beginFor(1, fanout(5, "1"))
 		_, err := f.CopyFanout(context.Background(), 2, fanout(5, "1"), nil, nil, true, start)
 		require.ErrorIs(f, err, store.ErrTakenOver)
 		f.copyFanout(1, fanout(5, "1"), true)
@@ -346,7 +368,7 @@ var fanoutCases = []testCase{
 		require.ErrorIs(f, err, store.ErrTakenOver)
 	}},
 	{"two apps of one device get a copy each", func(f fixture) {
-		f.begin(1, 10, fanout(5, "1"))
+		f.beginFor(1, fanout(5, "1"))
 		entries, places := copies(1, 1)
 		entries[1].App = "other"
 		places[1][20]++
@@ -355,7 +377,7 @@ var fanoutCases = []testCase{
 		assert.Equal(f, []store.Result{store.Stored, store.Stored}, []store.Result{outcomes[0].Result, outcomes[1].Result})
 	}},
 	{"fan-outs do not mix up their copies", func(f fixture) {
-		f.begin(1, 10, fanout(5, "1"), fanout(6, "1"))
+		f.beginFor(1, fanout(5, "1"), fanout(6, "1"))
 		for _, id := range []uint64{5, 6} {
 			assert.Equal(f, []store.Result{store.Stored}, f.copyFanout(1, fanout(id, "1"), false, 1))
 		}
@@ -367,14 +389,14 @@ var fanoutDurableCases = []durableCase{
 	{"subscriptions and fan-outs are there again, and free to be claimed", func(f *reopening) {
 		r := f.register(classic("t", "1"))
 		f.subscribe(news, start, r)
-		f.begin(1, 2, fanout(5, "1"), fanout(6, "1"))
+		f.beginFor(1, fanout(5, "1"), fanout(6, "1"))
 		o := fanout(5, "1")
 		o.After, o.Copied = r.Place(), 1
 		f.copyFanout(1, o, false, 0)
 		f.reopen()
 		assert.Equal(f, []string{"t"}, f.subscribed(news))
 		assert.Equal(f, []string{"1/news"}, f.topicsOf(r))
-		assert.Equal(f, []bool{false}, f.begin(2, 2, fanout(7, "1")))
+		assert.Equal(f, []bool{false}, f.begin(2, fanout(7, "1")))
 		all, err := f.ClaimFanouts(context.Background(), 2, 10)
 		require.NoError(f, err)
 		if len(all) < 2 {
@@ -393,7 +415,7 @@ var fanoutDurableCases = []durableCase{
 		}
 		o, refused := fanout(5, "1"), fanout(6, "1")
 		o.Mark, refused.Mark = store.Mark{1}, store.Mark{2}
-		f.begin(1, 1, o, refused)
+		f.begin(1, o, refused)
 		f.reopen()
 		marks, err := f.Store.(store.Repeats).Remembered(context.Background(), start)
 		require.NoError(f, err)

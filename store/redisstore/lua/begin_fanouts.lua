@@ -1,25 +1,25 @@
--- begin_fanouts keeps fan-outs, held by a lease.
+-- begin_fanouts keeps fan-outs that nobody holds.
 --
--- KEYS  the records, the progress, the holders, the leases, the numbers of the projects, those of the lease
--- ARGV  the lease, for how long it lasts (ms), how many a project may have; for each fan-out its number, its sender,
---       its record, its progress
+-- KEYS  the records, the progress, the senders, the numbers of the projects, the projects whose turn it will be
+-- ARGV  the key of a project's free ones without its name, how many a project may have; for each fan-out its number, its
+--       sender, its record, its progress
 -- Returns for each 1, 0 if the project has too many, -1 if the number is taken.
-local t = redis.call('TIME')
-redis.call('ZADD', KEYS[4], t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2], ARGV[1])
+local call = redis.call
 local kept = {}
-for i = 4, #ARGV, 4 do
-  local id, sender = ARGV[i], ARGV[i + 1]
-  if redis.call('HEXISTS', KEYS[1], id) == 1 then
-    -- The reply to an earlier run was lost.
-    kept[#kept + 1] = redis.call('HGET', KEYS[3], id) == ARGV[1] and redis.call('HGET', KEYS[1], id) == ARGV[i + 2] and 1 or -1
-  elseif tonumber(redis.call('HGET', KEYS[5], sender) or 0) >= tonumber(ARGV[3]) then
+for i = 3, #ARGV, 4 do
+  local id, sender, record = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local old = call('HGET', KEYS[1], id)
+  if old then
+    kept[#kept + 1] = old == record and 1 or -1 -- the reply to an earlier run was lost
+  elseif tonumber(call('HGET', KEYS[4], sender) or 0) >= tonumber(ARGV[2]) then
     kept[#kept + 1] = 0
   else
-    redis.call('HSET', KEYS[1], id, ARGV[i + 2])
-    redis.call('HSET', KEYS[2], id, ARGV[i + 3])
-    redis.call('HSET', KEYS[3], id, ARGV[1])
-    redis.call('HINCRBY', KEYS[5], sender, 1)
-    redis.call('SADD', KEYS[6], id)
+    call('HSET', KEYS[1], id, record)
+    call('HSET', KEYS[2], id, ARGV[i + 3])
+    call('HSET', KEYS[3], id, sender)
+    call('HINCRBY', KEYS[4], sender, 1)
+    if call('EXISTS', ARGV[1] .. sender) == 0 then call('RPUSH', KEYS[5], sender) end
+    call('ZADD', ARGV[1] .. sender, id, id)
     kept[#kept + 1] = 1
   end
 end
