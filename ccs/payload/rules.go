@@ -52,6 +52,24 @@ const MaxCollapseKey = 256
 // TopicPrefix is the start of a topic's address.
 const TopicPrefix = "/topics/"
 
+// MaxTopicName is the maximum length of a topic's name in bytes (TOPICS 2.1).
+const MaxTopicName = 900
+
+// ValidTopicName reports whether a topic may have the name (TOPICS 2.1).
+func ValidTopicName(name string) bool {
+	if name == "" || len(name) > MaxTopicName {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-_.~%", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // Rules are the rules for a message's content that differ between eras of the protocol. The zero
 // value is the usual protocol.
 type Rules struct {
