@@ -171,7 +171,7 @@ func (g *generation) clear() {
 // of returns the fingerprint of a message. It uses buf's memory, and returns it.
 func (r *dedup) of(buf []byte, from SenderID, m *Downstream) (fingerprint, []byte) {
 	buf = buf[:0]
-	for _, s := range [...]string{string(from), m.ID, m.To, m.CollapseKey, m.RestrictedPackage} {
+	for _, s := range [...]string{string(from), m.ID, m.To, m.Condition, m.CollapseKey, m.RestrictedPackage} {
 		buf = append(append(buf, s...), 0)
 	}
 	buf = append(binary.AppendUvarint(buf, uint64(len(m.Notification))), m.Notification...)

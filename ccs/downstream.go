@@ -36,6 +36,14 @@ func (m *Downstream) toTopic() bool {
 	return m.Condition != "" || strings.HasPrefix(m.To, payload.TopicPrefix)
 }
 
+// target returns the topic or the condition that the message is for.
+func (m *Downstream) target() string {
+	if m.Condition != "" {
+		return m.Condition
+	}
+	return m.To
+}
+
 // high reports whether the message has a high priority: it says so, or it has a notification and
 // names no priority.
 func (m *Downstream) high() bool {
@@ -49,4 +57,7 @@ type Result struct {
 	Accepted  time.Time // time of acceptance; with Entry it identifies the message forever
 	Canonical string    // the token that superseded the addressed one, or "" (CCS 5.6)
 	Refusal   *Refusal  // nil if the message is durably stored and may be acknowledged
+	// TopicID is the number of a message to a topic or condition that was accepted, between 1 and
+	// 2^63-1; zero for every other message.
+	TopicID int64
 }

@@ -15,6 +15,10 @@ var (
 	ErrUnauthorized  = errors.New("no good credential")
 	ErrInvalidSender = errors.New("not a sender ID or authorised entity")
 
+	ErrInvalidTopic  = errors.New("not the name of a topic")
+	ErrTooManyTopics = errors.New("the registration has too many topics")
+	ErrNotMember     = errors.New("the app on the device has no such registration")
+
 	ErrTooManyRegistrations = errors.New("the device has too many registrations")
 	ErrTooManyDevices       = errors.New("too many new devices of the address have not connected")
 )

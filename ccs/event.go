@@ -19,12 +19,13 @@ const (
 	EventReleased     EventKind = 5 // a session released what it had not acknowledged
 	EventSession      EventKind = 6 // a session changed its state
 	EventRegistration EventKind = 7 // a registration was made, superseded or unregistered
+	EventFanout       EventKind = 8 // a topic message was accepted, or has been copied to all subscribers
 )
 
 // eventKindNames are the names for logs. They do not change.
 var eventKindNames = [...]string{
 	EventStored: "stored", EventRefused: "refused", EventOffered: "offered", EventEnded: "ended",
-	EventReleased: "released", EventSession: "session", EventRegistration: "registration",
+	EventReleased: "released", EventSession: "session", EventRegistration: "registration", EventFanout: "fan-out",
 }
 
 // String returns the name of the kind, such as "stored".
@@ -82,6 +83,12 @@ const (
 	CodeRegistered   = "registered"
 	CodeSuperseded   = "superseded" // Text is the newer token
 	CodeUnregistered = "unregistered"
+)
+
+// The codes of EventFanout. Text is the topic or condition.
+const (
+	CodeBegun = "begun" // N is the size of the message
+	CodeDone  = "done"  // N is the number of copies
 )
 
 // The codes of EventReleased.

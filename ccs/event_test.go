@@ -52,8 +52,8 @@ func TestObserversAreTold(t *testing.T) {
 }
 
 func TestEventsHaveFixedNumbersAndNames(t *testing.T) {
-	assert.Equal(t, []ccs.EventKind{1, 2, 3, 4, 5, 6, 7}, []ccs.EventKind{
-		ccs.EventStored, ccs.EventRefused, ccs.EventOffered, ccs.EventEnded, ccs.EventReleased, ccs.EventSession, ccs.EventRegistration,
+	assert.Equal(t, []ccs.EventKind{1, 2, 3, 4, 5, 6, 7, 8}, []ccs.EventKind{
+		ccs.EventStored, ccs.EventRefused, ccs.EventOffered, ccs.EventEnded, ccs.EventReleased, ccs.EventSession, ccs.EventRegistration, ccs.EventFanout,
 	})
 	assert.Equal(t, []ccs.Direction{1, 2, 3}, []ccs.Direction{ccs.Down, ccs.Up, ccs.Receipts})
 	assert.Equal(t, []ccs.End{1, 2, 3, 4, 5, 6, 7, 8}, []ccs.End{

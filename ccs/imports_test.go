@@ -57,6 +57,13 @@ var importRules = []rule{
 		reason:   "how redisstore reaches Redis is its own affair",
 	},
 	{
+		packages: []string{"ccs/condition/..."},
+		forbids:  []string{ours, external},
+		allows:   []string{"ccs/condition/...", "ccs/payload"},
+		deep:     true,
+		reason:   "a condition is a text that says whom it means",
+	},
+	{
 		packages: []string{"store/..."},
 		forbids:  []string{ours},
 		allows:   []string{"store/..."},
@@ -66,7 +73,7 @@ var importRules = []rule{
 	{
 		packages: []string{"ccs"},
 		forbids:  []string{ours},
-		allows:   []string{"store", "ccs/payload", "flowcontrol"},
+		allows:   []string{"store", "ccs/condition", "ccs/payload", "flowcontrol"},
 		deep:     true,
 		reason:   "the core decides for every endpoint and every store, so it knows none of them, and speaks no wire format such as stanza",
 	},

@@ -24,6 +24,13 @@ func (r *Router) put(ctx context.Context, entries []store.Entry, s *sendScratch,
 			return outcomes, err
 		}
 	}
+	r.stored(entries, outcomes, partial, s, now)
+	return outcomes, err
+}
+
+// stored counts what became of entries, and tells the observer. It returns the number of those that
+// their queues refused.
+func (r *Router) stored(entries []store.Entry, outcomes []store.Outcome, partial *store.PartialError, s *sendScratch, now time.Time) (refused int) {
 	var batch batchTally
 	for i := range outcomes {
 		if partial.Of(i) != nil {
@@ -32,6 +39,7 @@ func (r *Router) put(ctx context.Context, entries []store.Entry, s *sendScratch,
 		d, o := DirectionOf(entries[i].Key), &outcomes[i]
 		if why := refusalOf(o.Result); why != 0 {
 			r.tally.Refused(d, why)
+			refused++
 			continue
 		}
 		batch.outcome(d, o)
@@ -40,7 +48,7 @@ func (r *Router) put(ctx context.Context, entries []store.Entry, s *sendScratch,
 	if r.observer != nil {
 		r.tellPut(entries, outcomes, partial, s, now)
 	}
-	return outcomes, err
+	return refused
 }
 
 // refusalOf returns why a store did not keep an entry, or zero if it did.
@@ -81,6 +89,9 @@ func (r *Router) tellPut(entries []store.Entry, outcomes []store.Outcome, partia
 			token = s.addressed(s.results[i])
 		}
 		e.describe(&entries[i], token)
+		if s != nil && s.sender != "" {
+			e.Sender = s.sender // the message names the topic
+		}
 	}
 	r.Tell(events)
 }
@@ -103,8 +114,9 @@ func (e *Event) describe(entry *store.Entry, token string) {
 	}
 }
 
-// handedOn counts and reports an accepted message with a TTL of zero.
-func (r *Router) handedOn(entry *store.Entry, token string, now time.Time) {
+// handedOn counts and reports an accepted message with a TTL of zero. from is its sender if the
+// message does not name it.
+func (r *Router) handedOn(entry *store.Entry, token string, from SenderID, now time.Time) {
 	d := DirectionOf(entry.Key)
 	r.tally.directions[d].accepted.Add(1)
 	r.tally.ended(d, EndVolatile, 1)
@@ -115,6 +127,9 @@ func (r *Router) handedOn(entry *store.Entry, token string, now time.Time) {
 	e := events.Add(EventStored)
 	e.At, e.Code = now.UnixNano(), CodeVolatile
 	e.describe(entry, token)
+	if from != "" {
+		e.Sender = from
+	}
 	r.Tell(events)
 }
 

@@ -41,8 +41,9 @@ const (
 	RepeatRefused     // the first copy of the same message was refused
 	// The server cannot take the message now. The sender should try again.
 	Unavailable
-	Damaged  // the queue of the message is damaged
-	Internal // a fault of the server
+	Damaged          // the queue of the message is damaged
+	Internal         // a fault of the server
+	InvalidCondition // the condition on topics is not valid
 	endOfReasons
 )
 
@@ -74,6 +75,7 @@ var reasonNames = [...]string{
 	Unavailable:       "unavailable",
 	Damaged:           "damaged",
 	Internal:          "internal",
+	InvalidCondition:  "invalid_condition",
 }
 
 // String returns the name of the reason for logs and metrics, such as "unknown_token".

@@ -76,6 +76,8 @@ type Router struct {
 
 	started time.Time // wall time
 
+	fanouts fanouts
+
 	tally    Tally
 	trouble  storeHealthLog
 	leases   atomic.Uint64
@@ -123,6 +125,8 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 	}
 	r.log = r.log.Named("router")
 	r.leases.Store(firstLease())
+	r.fanouts.lease = store.Lease(r.leases.Add(1))
+	r.fanouts.wake = make(chan struct{}, 1)
 	var err error
 	if r.devices, err = newDeviceKeys(ctx, st); err != nil {
 		return nil, err
@@ -177,6 +181,11 @@ const (
 // After a jump of the clock Run sweeps until nothing more has expired. Then it makes the sessions
 // look for due work.
 func (r *Router) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	running.Go(func() { r.runFanouts(ctx) })
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	late := time.NewTimer(r.returnGrace - time.Since(r.started))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +44,13 @@ type sendScratch struct {
 	// Messages with TTL 0 that no session of this node could take, and their indexes.
 	elsewhere   []store.Entry
 	elsewhereOf []int
+
+	topics []int // indexes of the messages to topics and conditions
+
+	// Of a batch of copies of a topic message.
+	sender SenderID
+	subs   []store.Subscription
+	places []store.Place // of entries
 }
 
 var sendScratches = sync.Pool{New: func() any { return new(sendScratch) }}
@@ -66,10 +72,12 @@ func (s *sendScratch) done() {
 	clear(s.elsewhere)
 	clear(s.destinations)
 	clear(s.answers)
+	clear(s.subs[:cap(s.subs)])
 	*s = sendScratch{
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
 		ends: s.ends[:0], bodies: s.bodies[:0], dedups: s.dedups[:0], dedupEnds: s.dedupEnds[:0], data: s.data[:0], wake: s.wake[:0], print: s.print[:0], prints: s.prints[:0], states: s.states[:0],
 		destinations: s.destinations[:0], answers: s.answers[:0], elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
+		topics: s.topics[:0], subs: s.subs[:0], places: s.places[:0],
 	}
 	sendScratches.Put(s)
 }
@@ -129,7 +137,14 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 		m, reg := &batch[i], s.regs[i]
 		repeat := s.states[i].known || s.states[i].by != nil
 		results[i].Canonical, results[i].Refusal = r.check(from, m, reg, repeat, now)
-		if results[i].Refusal == nil && reg != nil && !m.DryRun && !repeat {
+		switch {
+		case results[i].Refusal != nil:
+		case reg == nil: // to a topic
+			results[i].TopicID = int64(r.fanouts.newID(now))
+			if !m.DryRun && !repeat {
+				s.topics = append(s.topics, i)
+			}
+		case !m.DryRun && !repeat:
 			r.compose(s, i, from, m, reg, now)
 		}
 	}
@@ -137,10 +152,13 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 	if len(s.elsewhere) > 0 {
 		r.offerElsewhere(ctx, s.elsewhere) // dropped if no node takes it (CCS 5.2)
 		for j := range s.elsewhere {
-			r.handedOn(&s.elsewhere[j], s.tokens[s.elsewhereOf[j]], now)
+			r.handedOn(&s.elsewhere[j], s.tokens[s.elsewhereOf[j]], s.sender, now)
 		}
 	}
 	r.deliver(ctx, s, results, now)
+	if len(s.topics) > 0 {
+		r.beginFanouts(ctx, from, batch, s, results, now)
+	}
 	// Messages with a TTL of zero are not remembered, because the first may have been dropped. A
 	// repeat tries again.
 	r.repeats.end(call, s.prints, func(i int) bool { return results[i].Refusal == nil && !batch[i].DryRun && batch[i].TTL > 0 })
@@ -166,8 +184,7 @@ func (r *Router) check(from Source, m *Downstream, reg *store.Registration, repe
 		return "", &Refusal{Reason: QuotaExceeded, Detail: strconv.Itoa(from.PerSecond)}
 	}
 	if m.toTopic() {
-		// Accepted for delivery to its subscribers; there are none.
-		return "", checkTopic(m)
+		return "", r.checkTopic(m)
 	}
 	switch {
 	case reg == nil:
@@ -183,25 +200,6 @@ func (r *Router) check(from Source, m *Downstream, reg *store.Registration, repe
 		return "", &Refusal{Reason: RateExceeded}
 	}
 	return reg.Canonical, nil
-}
-
-// checkTopic refuses an invalid topic name. It accepts every condition.
-func checkTopic(m *Downstream) *Refusal {
-	if m.Condition != "" {
-		return nil
-	}
-	name := m.To[len(payload.TopicPrefix):]
-	for i := range len(name) {
-		switch c := name[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-_.~%", c) >= 0:
-		default:
-			return &Refusal{Reason: InvalidTopic, Detail: m.To}
-		}
-	}
-	if name == "" {
-		return &Refusal{Reason: InvalidTopic, Detail: m.To}
-	}
-	return nil
 }
 
 // compose makes the entry of message i.
@@ -235,17 +233,9 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *Downstream, reg 
 		Mark:     s.prints[i].mark(),
 	}
 	if m.CollapseKey != "" {
-		// Messages of two senders of one app do not collapse each other.
-		e.Collapse = string(from.Sender) + "\x00" + m.CollapseKey
+		e.Collapse = collapseKey(from.Sender, m.CollapseKey)
 	}
-	if r.connected(e.Key) {
-		e.Limit = store.Limit{Messages: r.profile.DeviceBacklog, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Refuse}
-	} else {
-		e.Limit = store.Limit{Messages: r.profile.AwayMessages, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Discard}
-		if r.cluster != nil {
-			e.Limit.Connected = r.profile.DeviceBacklog
-		}
-	}
+	e.Limit = r.deviceLimit(e.Key)
 	s.bodies = msg.Append(s.bodies)
 	if m.TTL == 0 {
 		r.deliverNow(s, i, e)
@@ -254,6 +244,22 @@ func (r *Router) compose(s *sendScratch, i int, from Source, m *Downstream, reg 
 	s.entries = append(s.entries, e)
 	s.results = append(s.results, i)
 	s.ends = append(s.ends, len(s.bodies))
+}
+
+// collapseKey returns the collapse key of an entry. Messages of two senders of one app do not
+// collapse each other.
+func collapseKey(from SenderID, key string) string { return string(from) + "\x00" + key }
+
+// deviceLimit returns the limit of a device's queue, which depends on whether it is connected.
+func (r *Router) deviceLimit(k store.Key) store.Limit {
+	if r.connected(k) {
+		return store.Limit{Messages: r.profile.DeviceBacklog, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Refuse}
+	}
+	l := store.Limit{Messages: r.profile.AwayMessages, CollapseKeys: r.profile.CollapseKeys, Overflow: store.Discard}
+	if r.cluster != nil {
+		l.Connected = r.profile.DeviceBacklog
+	}
+	return l
 }
 
 // rank puts a device's messages of high priority before the others. Messages of one rank are in the
@@ -276,7 +282,7 @@ func (r *Router) deliverNow(s *sendScratch, i int, e store.Entry) {
 	s.bodies = s.bodies[:start]
 	e.Expires = time.Time{}
 	if r.offer(e) {
-		r.handedOn(&e, s.addressed(i), e.Accepted)
+		r.handedOn(&e, s.addressed(i), s.sender, e.Accepted)
 	} else {
 		s.elsewhere = append(s.elsewhere, e)
 		s.elsewhereOf = append(s.elsewhereOf, i)

@@ -2,6 +2,7 @@ package ccs
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/openccs/openccs/store"
 )
@@ -46,6 +47,31 @@ func (e End) String() string { return nameOf(e, endNames[:]) }
 // number.
 type Tally struct {
 	directions [endOfDirections]tally
+	fanouts    fanoutTally
+}
+
+// fanoutTally counts topic messages.
+type fanoutTally struct {
+	begun, done, subscribers, copied, dropped, last atomic.Int64
+}
+
+// FanoutCounts is what a Tally has counted of topic messages (TOPICS 2.5).
+type FanoutCounts struct {
+	Begun       int64         // topic messages that this router accepted
+	Done        int64         // topic messages whose last copies this router made
+	Subscribers int64         // subscribers that were to have a copy
+	Copied      int64         // copies that were accepted for them
+	Dropped     int64         // subscribers that got none: the queue was full, a rate exceeded, or the app another
+	Last        time.Duration // from the acceptance of the topic message done last to its last copy
+}
+
+// Fanouts returns what was counted of topic messages.
+func (t *Tally) Fanouts() FanoutCounts {
+	f := &t.fanouts
+	return FanoutCounts{
+		Begun: f.begun.Load(), Done: f.done.Load(), Subscribers: f.subscribers.Load(),
+		Copied: f.copied.Load(), Dropped: f.dropped.Load(), Last: time.Duration(f.last.Load()),
+	}
 }
 
 // tally counts the messages of one direction.

@@ -84,7 +84,7 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	if len(s.elsewhere) > 0 {
 		for j, taken := range r.offerElsewhere(ctx, s.elsewhere) {
 			if taken {
-				r.handedOn(&s.elsewhere[j], "", now)
+				r.handedOn(&s.elsewhere[j], "", "", now)
 			} else {
 				failed = append(failed, r.sendError(from, &batch[s.elsewhereOf[j]], NobodyConnected, now))
 			}

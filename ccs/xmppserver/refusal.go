@@ -17,6 +17,7 @@ var nacks = map[ccs.Reason]struct {
 	ccs.UnknownToken:      {stanza.BadRegistration, "Invalid token on 'to' field: %s"},
 	ccs.WrongSender:       {stanza.BadRegistration, "Invalid token on 'to' field: %s"},
 	ccs.InvalidTopic:      {stanza.BadRegistration, "Invalid token on 'to' field: %s"},
+	ccs.InvalidCondition:  {stanza.InvalidJSON, "InvalidParameters: the condition is not valid: %s"},
 	ccs.Unregistered:      {stanza.DeviceUnregistered, "The app instance is no longer registered"},
 	ccs.NotRegistered:     {stanza.DeviceUnregistered, "The app instance is not registered for this sender"},
 	ccs.UnknownSender:     {stanza.InvalidJSON, "No such sender ID"},
