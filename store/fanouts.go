@@ -28,7 +28,7 @@ type Fanouts interface {
 	BeginFanouts(ctx context.Context, batch []*Fanout, max int, now time.Time) (kept []bool, err error)
 	// ClaimFanouts gives at most max fan-outs that no lease holds to a lease. Projects take turns,
 	// and the oldest of a project comes first. In a store for several processes a lease lapses
-	// FanoutLease after the last call with it.
+	// FanoutLease or earlier after the last call with it.
 	ClaimFanouts(ctx context.Context, l Lease, max int) ([]*Fanout, error)
 	// CopyFanout puts copies of the message, with the progress in f. places has the subscriber of
 	// each copy, in order. If done is set, the fan-out is forgotten. A copy is put once: after a
@@ -46,8 +46,8 @@ type Fanouts interface {
 }
 
 // FanoutLease is how long after the last call a lease holds fan-outs, in a store for several
-// processes.
-const FanoutLease = 30 * time.Second
+// processes. A store may have a shorter one.
+const FanoutLease = 15 * time.Second
 
 // CopyDedupFor is how long a store that cannot put copies and progress in one step remembers each
 // copy.

@@ -58,6 +58,14 @@ const (
 	freeMark = "free:" // begins what the key of a project's fan-outs is that nobody holds
 )
 
+// leastFanoutLease is for a router that renews its lease once a second.
+const leastFanoutLease = 4 * time.Second
+
+// fanoutLease is how long after its last call a node holds fan-outs. It is declared dead after two heartbeats.
+func (s *Store) fanoutLease() time.Duration {
+	return min(max(3*s.opts.Heartbeat, leastFanoutLease), store.FanoutLease)
+}
+
 func leaseText(l store.Lease) string { return strconv.FormatUint(uint64(l), 10) }
 
 func fanoutText(id uint64) string { return strconv.FormatUint(id, 10) }
@@ -192,7 +200,7 @@ func (s *Store) ClaimFanouts(ctx context.Context, l store.Lease, max int) ([]*st
 	c := &transport.Call{
 		Script: claimFanouts, Safe: true,
 		Keys: append(s.fanoutsKeys("jobs", "progress", "senders", "holders", "leases", "turns"), s.heldKey(l)),
-		Args: []any{leaseText(l), store.FanoutLease.Milliseconds(), max, s.fanoutsKey(freeMark), s.fanoutsKey(heldMark)},
+		Args: []any{leaseText(l), s.fanoutLease().Milliseconds(), max, s.fanoutsKey(freeMark), s.fanoutsKey(heldMark)},
 	}
 	for _, id := range s.fanouts.list(l) {
 		c.Args = append(c.Args, fanoutText(id))
@@ -233,7 +241,7 @@ func (s *Store) CopyFanout(ctx context.Context, l store.Lease, f *store.Fanout, 
 	c := &transport.Call{
 		Script: advanceFanout, Safe: true, Durable: true,
 		Keys: append(s.fanoutsKeys("jobs", "progress", "senders", "holders", "leases", "counts"), s.heldKey(l)),
-		Args: []any{leaseText(l), store.FanoutLease.Milliseconds(), fanoutText(f.ID), f.Sender, progress},
+		Args: []any{leaseText(l), s.fanoutLease().Milliseconds(), fanoutText(f.ID), f.Sender, progress},
 	}
 	if err := s.transport.Run(ctx, c); err != nil {
 		return nil, fmt.Errorf("copy fan-out %d: %w", f.ID, err)
@@ -250,12 +258,12 @@ func (s *Store) CopyFanout(ctx context.Context, l store.Lease, f *store.Fanout, 
 
 // RenewFanouts implements store.Fanouts.
 func (s *Store) RenewFanouts(ctx context.Context, l store.Lease) error {
-	return s.releaseFanouts(ctx, l, store.FanoutLease)
+	return s.releaseFanouts(ctx, l, s.fanoutLease())
 }
 
 // RenewFanouts implements store.Fanouts.
 func (s *Store) ReleaseFanouts(ctx context.Context, l store.Lease, ids ...uint64) error {
-	lasts := store.FanoutLease
+	lasts := s.fanoutLease()
 	if len(ids) == 0 {
 		lasts = 0
 	}
