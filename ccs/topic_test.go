@@ -371,3 +371,41 @@ func TestEventsOfATopicMessage(t *testing.T) {
 		"stored stored " + string(sender) + " m-1 ",
 	}, told)
 }
+
+func TestADeviceSubscribesItsOwnRegistrationsOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	for _, c := range []struct{ app, subscriber string }{{"other.app", w.token}, {app, "unknown"}, {app, string(other)}, {app, ""}} {
+		_, err := w.SubscribeDevice(t.Context(), device, c.app, c.subscriber, "news", false)
+		require.ErrorIs(t, err, ccs.ErrNotMember)
+	}
+	_, err := w.SubscribeDevice(t.Context(), 1000, app, w.token, "news", false)
+	require.ErrorIs(t, err, ccs.ErrNotMember)
+	_, err = w.SubscribeDevice(t.Context(), device, app, w.token, "a b", false)
+	require.ErrorIs(t, err, ccs.ErrInvalidTopic)
+	for _, subscriber := range []string{w.token, string(sender)} { // old clients name the sender
+		for range 2 {
+			token, err := w.SubscribeDevice(t.Context(), device, app, subscriber, "news", false)
+			require.NoError(t, err)
+			assert.Equal(t, w.token, token)
+		}
+		require.Nil(t, w.send(toTopic("m-"+subscriber, "news")).Refusal)
+		for range 2 {
+			_, err = w.SubscribeDevice(t.Context(), device, app, subscriber, "news", true)
+			require.NoError(t, err)
+		}
+	}
+}
+
+func TestTheTopicsOfATokenAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	for i := range store.MaxTopics {
+		w.subscribe(fmt.Sprint("t", i), w.token)
+	}
+	_, err := w.SubscribeDevice(t.Context(), device, app, w.token, "news", false)
+	require.ErrorIs(t, err, ccs.ErrTooManyTopics)
+	errs, err := w.Subscribe(t.Context(), sender, "news", []string{w.token})
+	require.NoError(t, err)
+	require.ErrorIs(t, errs[0], ccs.ErrTooManyTopics)
+}

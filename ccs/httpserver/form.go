@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/openccs/openccs/ccs/payload"
 )
 
 // Limits of a registration. Clients send far less (DEV 3.2).
@@ -60,10 +62,15 @@ func (f form) deletion() bool {
 	return v == "true" || v == "1"
 }
 
-// topic reports whether the form concerns a topic (DEV 3.3).
-func (f form) topic() bool {
-	const prefix = "/topics/"
-	return f["X-gcm.topic"] != "" || strings.HasPrefix(f.first("scope", "X-scope"), prefix)
+// topic returns the address of the topic that the form concerns, "" for none (DEV 3.3, TOPICS 2.2).
+func (f form) topic() string {
+	if t := f.first("X-gcm.topic", "gcm.topic"); t != "" {
+		return t
+	}
+	if scope := f.first("scope", "X-scope"); strings.HasPrefix(scope, payload.TopicPrefix) {
+		return scope
+	}
+	return ""
 }
 
 // mark returns the prefix |ID|<n>| of a token for clients that send an X-kid (DEV 3.3).

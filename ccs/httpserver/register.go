@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -21,8 +22,9 @@ const (
 	wordInvalidParameters errorWord = "INVALID_PARAMETERS"     // final
 	wordTooMany           errorWord = "TOO_MANY_REGISTRATIONS" // final
 	// The credential is wrong. A device tries again, but not for a removal.
-	wordBadDevice errorWord = "PHONE_REGISTRATION_ERROR"
-	wordInternal  errorWord = "InternalServerError" // tried again
+	wordBadDevice     errorWord = "PHONE_REGISTRATION_ERROR"
+	wordInternal      errorWord = "InternalServerError"  // tried again
+	wordTooManyTopics errorWord = "TOO_MANY_SUBSCRIBERS" // retried, because Chromium does not know it
 )
 
 // status returns the status for a word. Chromium looks for words first. microG shows a word to the
@@ -85,6 +87,9 @@ func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, err
 		return "", err
 	}
 	*fields = append(*fields, zap.Stringer("device", ccs.DeviceID(device)), zap.String("app", f.get("app")))
+	if address := f.topic(); address != "" {
+		return s.subscription(r.Context(), f, ccs.DeviceID(device), address)
+	}
 	reg, err := f.registration(device)
 	if err != nil {
 		return "", err
@@ -111,6 +116,25 @@ func (s *Server) registration(r *http.Request, fields *[]zap.Field) (string, err
 		return "", err
 	}
 	return "token=" + f.mark() + got.Token, nil
+}
+
+// subscription subscribes an app to a topic, or ends that (TOPICS 2.2).
+func (s *Server) subscription(ctx context.Context, f form, device ccs.DeviceID, address string) (string, error) {
+	app, subscriber := f.get("app"), f.get("sender")
+	name, ok := ccs.TopicOf(address)
+	if !ok || app == "" || !proper(app, maxApp) || subscriber == "" || !proper(subscriber, maxSender) {
+		return "", wordInvalidParameters
+	}
+	token, err := s.devices.SubscribeDevice(ctx, device, app, subscriber, name, f.deletion())
+	switch {
+	case errors.Is(err, ccs.ErrInvalidTopic), errors.Is(err, ccs.ErrNotMember):
+		return "", wordInvalidParameters
+	case errors.Is(err, ccs.ErrTooManyTopics):
+		return "", wordTooManyTopics
+	case err != nil:
+		return "", err
+	}
+	return "token=" + f.mark() + token, nil
 }
 
 // authenticate checks the AidLogin header, which must be of the device that the form names
@@ -141,9 +165,6 @@ func parseAidLogin(header string) (id, token uint64, ok bool) {
 // registration returns the registration that the form asks for. For a removal it is the
 // registration to remove.
 func (f form) registration(device uint64) (store.Registration, error) {
-	if f.topic() {
-		return store.Registration{}, wordInvalidParameters // final: there are no topics here
-	}
 	reg := store.Registration{
 		Device:     device,
 		App:        f.get("app"),

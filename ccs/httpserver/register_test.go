@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/store"
 )
 
@@ -142,6 +143,29 @@ func TestRemovalsOfEveryKind(t *testing.T) {
 	}
 }
 
+// Subscriptions to topics (TOPICS 2.2). The answer begins with token= in both directions.
+func TestSubscriptions(t *testing.T) {
+	for _, row := range []struct{ name, body, want, answer string }{
+		{"Firebase", device + "app=a&sender=T1&X-gcm.topic=/topics/news&X-scope=/topics/news&X-subtype=T1&X-subscription=T1", "a T1 news false", "token=T1"},
+		{"an older name", device + "app=a&sender=T1&gcm.topic=/topics/news", "a T1 news false", "token=T1"},
+		{"the scope only", device + "app=a&sender=T1&scope=/topics/news", "a T1 news false", "token=T1"},
+		{"a percent sign is literal", device + "app=a&sender=T1&X-gcm.topic=/topics/a%2520b", "a T1 a%20b false", "token=T1"},
+		{"leaving", device + "app=a&sender=T1&X-gcm.topic=/topics/news&delete=true&X-delete=1", "a T1 news true", "token=T1"},
+		{"with a mark", device + "app=a&sender=T1&X-gcm.topic=/topics/news&X-kid=|ID|3|", "a T1 news false", "token=|ID|3|:T1"},
+		{"an old client", device + "app=a&sender=123&X-gcm.topic=/topics/news", "a 123 news false", "token=123"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := &devices{}
+			resp := request(t, d, "POST", "/c2dm/register3", row.body, "Authorization", login)
+			require.Equal(t, 200, resp.StatusCode)
+			assert.Equal(t, row.answer, text(t, resp))
+			assert.Equal(t, []string{row.want}, d.topics)
+			assert.Empty(t, d.registered)
+			assert.Empty(t, d.unregistered)
+		})
+	}
+}
+
 // The words that clients know (DEV 3.4).
 func TestRegistrationErrors(t *testing.T) {
 	const good = device + "app=a&sender=1"
@@ -151,7 +175,7 @@ func TestRegistrationErrors(t *testing.T) {
 	}
 	rows := []struct {
 		name, body, login string
-		err               error
+		err, topicErr     error
 		status            int
 		word              string
 	}{
@@ -171,8 +195,13 @@ func TestRegistrationErrors(t *testing.T) {
 		{name: "an app with a zero byte", body: device + "app=a%00b&sender=1", status: 400, word: "INVALID_PARAMETERS"},
 		{name: "a subtype that is no text", body: device + "app=a&sender=1&X-subtype=%ff", status: 400, word: "INVALID_PARAMETERS"},
 		{name: "a very long app", body: device + "sender=1&app=" + strings.Repeat("a", 257), status: 400, word: "INVALID_PARAMETERS"},
-		{name: "a topic by its field", body: device + "app=a&sender=APA91b&X-gcm.topic=/topics/news", status: 400, word: "INVALID_PARAMETERS"},
-		{name: "a topic by its scope", body: device + "app=a&sender=APA91b&X-scope=/topics/news&delete=1", status: 400, word: "INVALID_PARAMETERS"},
+		{name: "a topic without a token", body: device + "app=a&X-gcm.topic=/topics/news", status: 400, word: "INVALID_PARAMETERS"},
+		{name: "a topic without an app", body: device + "sender=APA91b&X-gcm.topic=/topics/news", status: 400, word: "INVALID_PARAMETERS"},
+		{name: "a topic that is no address", body: device + "app=a&sender=APA91b&X-gcm.topic=news", status: 400, word: "INVALID_PARAMETERS"},
+		{name: "a topic with a bad name", body: device + "app=a&sender=APA91b&X-gcm.topic=/topics/a%20b", topicErr: ccs.ErrInvalidTopic, status: 400, word: "INVALID_PARAMETERS"},
+		{name: "a topic of a token that is another's", body: device + "app=a&sender=APA91b&X-gcm.topic=/topics/a", topicErr: ccs.ErrNotMember, status: 400, word: "INVALID_PARAMETERS"},
+		{name: "one topic too many", body: device + "app=a&sender=APA91b&X-gcm.topic=/topics/a", topicErr: ccs.ErrTooManyTopics, status: 400, word: "TOO_MANY_SUBSCRIBERS"},
+		{name: "a topic, and a failure of ours", body: device + "app=a&sender=APA91b&X-gcm.topic=/topics/a", err: errors.New("disk full"), status: 503, word: "InternalServerError"},
 		{name: "a form that is none", body: good + "&x=%zz", status: 400, word: "INVALID_PARAMETERS"},
 		{name: "a form without end", body: good + "&x=" + strings.Repeat("x", 64<<10), status: 400, word: "INVALID_PARAMETERS"},
 		{name: "a failure of ours", body: good, err: errors.New("disk full"), status: 503, word: "InternalServerError"},
@@ -184,7 +213,7 @@ func TestRegistrationErrors(t *testing.T) {
 			if row.login == "" {
 				row.login = login
 			}
-			d := &devices{err: row.err}
+			d := &devices{err: row.err, topicErr: row.topicErr}
 			resp := request(t, d, "POST", "/c2dm/register3", row.body, "Authorization", row.login)
 			assert.Equal(t, row.status, resp.StatusCode)
 			assert.Equal(t, "Error="+row.word, text(t, resp))

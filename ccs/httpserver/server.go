@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/internal/eagerconn"
 	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/store"
@@ -46,6 +47,10 @@ type Devices interface {
 	// Unregister removes a classic registration by device, app and subtype. It removes Instance ID
 	// tokens also by sender and scope, where "*" stands for all (DEV 3.3).
 	Unregister(ctx context.Context, r store.Registration) error
+	// SubscribeDevice subscribes an app to a topic, or ends that if leave is set (TOPICS 2.2).
+	// subscriber is a registration token of the app, or a sender ID. It returns the token. Its
+	// errors are ccs.ErrInvalidTopic, ccs.ErrNotMember and ccs.ErrTooManyTopics.
+	SubscribeDevice(ctx context.Context, device ccs.DeviceID, app, subscriber, topic string, leave bool) (token string, err error)
 }
 
 // Options are the options of a Server. The zero value works.

@@ -35,7 +35,9 @@ type devices struct {
 	registered   []store.Registration
 	unregistered []store.Registration
 	networks     []netip.Prefix // that registrations came from
+	topics       []string       // calls of SubscribeDevice
 	err          error          // of everything, if not nil
+	topicErr     error          // of SubscribeDevice
 }
 
 func (d *devices) CheckIn(_ context.Context, id, token uint64) (uint64, uint64, error) {
@@ -65,6 +67,14 @@ func (d *devices) RegisterFrom(_ context.Context, r store.Registration, network 
 func (d *devices) Unregister(_ context.Context, r store.Registration) error {
 	d.unregistered = append(d.unregistered, r)
 	return d.err
+}
+
+func (d *devices) SubscribeDevice(_ context.Context, device ccs.DeviceID, app, subscriber, topic string, leave bool) (string, error) {
+	if device != knownID {
+		return "", ccs.ErrNotMember
+	}
+	d.topics = append(d.topics, fmt.Sprint(app, " ", subscriber, " ", topic, " ", leave))
+	return subscriber, d.topicErr
 }
 
 // request is one call; headers are key and value by turns.
