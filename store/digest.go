@@ -20,6 +20,7 @@ func (d *Digest) Add(p *Page) {
 	addAll(d, p.Clients)
 	addAll(d, p.RefreshTokens)
 	addAll(d, p.Registrations)
+	addAll(d, p.Groups)
 	addAll(d, p.Subscriptions)
 	addAll(d, p.Fanouts)
 	addAll(d, p.Remembered)
@@ -61,6 +62,10 @@ func canonical(record any) []byte {
 	case *Registration:
 		c := *r
 		c.Created, c.Superseded, c.Unregistered = canonicalTime(r.Created), canonicalTime(r.Superseded), canonicalTime(r.Unregistered)
+		record = c
+	case *Group:
+		c := *r
+		c.Created = canonicalTime(r.Created)
 		record = c
 	case *Subscription:
 		c := *r

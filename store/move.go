@@ -36,6 +36,7 @@ type Page struct {
 	Clients       []*OAuthClient
 	RefreshTokens []*RefreshToken
 	Registrations []*Registration
+	Groups        []*Group
 	Subscriptions []*Subscription
 	Fanouts       []*Fanout // without Mark
 	Remembered    []Remembered
@@ -47,7 +48,7 @@ type Page struct {
 // Len returns the number of records in the page.
 func (p *Page) Len() int {
 	return len(p.Secrets) + len(p.Projects) + len(p.Clients) + len(p.RefreshTokens) + len(p.Registrations) +
-		len(p.Subscriptions) + len(p.Fanouts) + len(p.Remembered) + len(p.Entries)
+		len(p.Groups) + len(p.Subscriptions) + len(p.Fanouts) + len(p.Remembered) + len(p.Entries)
 }
 
 // HighestSeq returns the sequence number from which a store continues its IDs after it has the

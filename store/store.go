@@ -53,6 +53,7 @@ type Store interface {
 	Registrations
 	Topics
 	Fanouts
+	Groups
 	Projects
 	OAuth
 	Secrets

@@ -15,6 +15,7 @@ type counts struct {
 	Registrations int `json:"registrations"`
 	Subscriptions int `json:"subscriptions"`
 	Fanouts       int `json:"fan_outs"`
+	Groups        int `json:"groups"`
 	Queues        int `json:"queues"`
 	Messages      int `json:"messages"`
 	Remembered    int `json:"remembered"`
@@ -29,6 +30,7 @@ func (c *counts) add(p *store.Page, queue string) string {
 	c.Registrations += len(p.Registrations)
 	c.Subscriptions += len(p.Subscriptions)
 	c.Fanouts += len(p.Fanouts)
+	c.Groups += len(p.Groups)
 	c.Messages += len(p.Entries)
 	c.Remembered += len(p.Remembered)
 	var last store.Key
@@ -46,6 +48,6 @@ func (c *counts) add(p *store.Page, queue string) string {
 
 // String returns the counts for a person.
 func (c counts) String() string {
-	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, secrets %d, registrations %d, subscriptions %d, fan-outs %d, queues %d, messages %d, remembered %d",
-		c.Projects, c.Clients, c.RefreshTokens, c.Secrets, c.Registrations, c.Subscriptions, c.Fanouts, c.Queues, c.Messages, c.Remembered)
+	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, secrets %d, registrations %d, subscriptions %d, fan-outs %d, groups %d, queues %d, messages %d, remembered %d",
+		c.Projects, c.Clients, c.RefreshTokens, c.Secrets, c.Registrations, c.Subscriptions, c.Fanouts, c.Groups, c.Queues, c.Messages, c.Remembered)
 }

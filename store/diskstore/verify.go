@@ -79,6 +79,7 @@ var keyKinds = map[byte]string{
 	prefixEntry: "entry", prefixDedup: "remembered string", prefixSlot: "registration slot", prefixToken: "registration",
 	prefixSecret: "secret", prefixNewcomer: "new device", prefixNewcomers: "new device", prefixRepeats: "marks of messages",
 	prefixSubscriber: "topic's subscription", prefixSubscribed: "registration's subscription", prefixFanout: "fan-out", prefixProgress: "fan-out",
+	prefixGroup: "group", prefixGroupName: "name of a group",
 }
 
 // verifyTables reads all tables and checks their checksums. It notes all damage.

@@ -47,6 +47,7 @@ func (s *Store) all() *store.Page {
 	s.accounts.list(all)
 	s.registry.list(all)
 	s.fanouts.list(all)
+	s.groups.list(all)
 	for i := range s.shards {
 		s.shards[i].list(all)
 	}
@@ -60,7 +61,7 @@ func cut(all *store.Page, from int, now time.Time) *store.Page {
 		Seq: all.Seq, Next: strconv.Itoa(min(from+store.PageSize, all.Len())),
 		Secrets: cutOf(&c, all.Secrets), Projects: cutOf(&c, all.Projects), Clients: cutOf(&c, all.Clients),
 		RefreshTokens: cutOf(&c, all.RefreshTokens), Registrations: cutOf(&c, all.Registrations),
-		Subscriptions: cutOf(&c, all.Subscriptions), Fanouts: cutOf(&c, all.Fanouts),
+		Groups: cutOf(&c, all.Groups), Subscriptions: cutOf(&c, all.Subscriptions), Fanouts: cutOf(&c, all.Fanouts),
 		Remembered: cutOf(&c, all.Remembered), Entries: cutOf(&c, all.Entries),
 	}
 	p.Remembered = slices.DeleteFunc(slices.Clone(p.Remembered), func(r store.Remembered) bool { return !r.Until.After(now) })

@@ -24,6 +24,7 @@ type Store struct {
 	accounts accounts
 	presence presence
 	fanouts  fanouts
+	groups   groups
 }
 
 var (
@@ -41,6 +42,7 @@ func New() *Store {
 	s.registry.init()
 	s.accounts.init()
 	s.fanouts.init()
+	s.groups.byKey = map[groupKey]*store.Group{}
 	s.presence.keys = map[store.Key]struct{}{}
 	return s
 }

@@ -32,6 +32,9 @@ func (d *dump) accounts() error {
 	if err != nil {
 		return err
 	}
+	if err := d.groups(); err != nil {
+		return err
+	}
 	fanouts, err := d.s.readFanouts(d.ctx, func(*store.Fanout) bool { return true })
 	if err != nil {
 		return err
@@ -41,6 +44,31 @@ func (d *dump) accounts() error {
 			return err
 		}
 		d.Fanouts = append(d.Fanouts, f)
+	}
+	return nil
+}
+
+// groups reads the device groups of all projects.
+func (d *dump) groups() error {
+	projects, err := d.s.Projects(d.ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range projects {
+		names, err := d.s.groupNames(d.ctx, p.Sender)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			g, err := d.s.GroupNamed(d.ctx, p.Sender, name)
+			if err != nil {
+				return err
+			}
+			if err := d.Room(); err != nil {
+				return err
+			}
+			d.Page.Groups = append(d.Page.Groups, g)
+		}
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"newcomers", newcomerCases},
 		{"topics", topicCases},
 		{"fan-outs", fanoutCases},
+		{"groups", groupCases},
 		{"projects and secrets", projectCases},
 		{"OAuth", oauthCases},
 		{"presence", presenceCases},
