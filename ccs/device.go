@@ -78,20 +78,20 @@ func (r *Router) Authenticate(_ context.Context, id, token uint64) error {
 // (DEV 3.1).
 const tokenHead = "APA91b"
 
+// tokenLength is the length of a token after its head.
+const tokenLength = 134
+
 // newToken returns a registration token that nobody can guess. Every client can carry its alphabet.
 // It never contains "Error", which some clients take for a failure (DEV 3.1).
 func newToken() string {
-	const (
-		alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-		length   = 134
-	)
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for {
-		var b [length]byte
+		var b [tokenLength]byte
 		rand.Read(b[:])
 		for i := range b {
 			b[i] = alphabet[b[i]%byte(len(alphabet))]
 		}
-		if token := tokenHead + string(b[:]); !strings.Contains(token, "Error") {
+		if token := tokenHead + string(b[:]); !strings.Contains(token, "Error") && !IsGroupKey(token) {
 			return token
 		}
 	}

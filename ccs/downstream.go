@@ -60,4 +60,6 @@ type Result struct {
 	// TopicID is the number of a message to a topic or condition that was accepted, between 1 and
 	// 2^63-1; zero for every other message.
 	TopicID int64
+	// Group is what became of a message to a device group that exists; nil for every other message.
+	Group *GroupResult
 }

@@ -109,6 +109,9 @@ func (e *Event) describe(entry *store.Entry, token string) {
 	case m.Kind == SendError: // from the server itself
 	case e.Dir == Down:
 		e.Sender, e.Token = SenderID(m.From), token
+		if sender, ok := groupSender(m.From); ok {
+			e.Sender = sender
+		}
 	default:
 		e.Token = m.From
 	}

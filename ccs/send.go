@@ -46,6 +46,7 @@ type sendScratch struct {
 	elsewhereOf []int
 
 	topics []int // indexes of the messages to topics and conditions
+	groups []int // indexes of the messages to device groups
 
 	// Of a batch of copies of a topic message.
 	sender SenderID
@@ -77,7 +78,7 @@ func (s *sendScratch) done() {
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
 		ends: s.ends[:0], bodies: s.bodies[:0], dedups: s.dedups[:0], dedupEnds: s.dedupEnds[:0], data: s.data[:0], wake: s.wake[:0], print: s.print[:0], prints: s.prints[:0], states: s.states[:0],
 		destinations: s.destinations[:0], answers: s.answers[:0], elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
-		topics: s.topics[:0], subs: s.subs[:0], places: s.places[:0],
+		topics: s.topics[:0], groups: s.groups[:0], subs: s.subs[:0], places: s.places[:0],
 	}
 	sendScratches.Put(s)
 }
@@ -139,6 +140,8 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 		results[i].Canonical, results[i].Refusal = r.check(from, m, reg, repeat, now)
 		switch {
 		case results[i].Refusal != nil:
+		case reg == nil && IsGroupKey(m.To):
+			s.groups = append(s.groups, i)
 		case reg == nil: // to a topic
 			results[i].TopicID = int64(r.fanouts.newID(now))
 			if !m.DryRun && !repeat {
@@ -158,6 +161,9 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 	r.deliver(ctx, s, results, now)
 	if len(s.topics) > 0 {
 		r.beginFanouts(ctx, from, batch, s, results, now)
+	}
+	if len(s.groups) > 0 {
+		r.sendToGroups(ctx, from, batch, s.groups, results)
 	}
 	// Messages with a TTL of zero are not remembered, because the first may have been dropped. A
 	// repeat tries again.
@@ -187,6 +193,8 @@ func (r *Router) check(from Source, m *Downstream, reg *store.Registration, repe
 		return "", r.checkTopic(m)
 	}
 	switch {
+	case reg == nil && IsGroupKey(m.To):
+		return "", nil
 	case reg == nil:
 		return "", &Refusal{Reason: UnknownToken, Detail: m.To}
 	case !reg.MaySend(string(from.Sender)):

@@ -192,6 +192,29 @@ func AppendDownstream(b []byte, d *Downstream) []byte {
 	return append(b, `}`+closeGCM...)
 }
 
+// AppendGroupAck appends the acknowledgement of a message to a device group: the number of members
+// that have a copy, and the registration tokens of those that have none (TOPICS 4.2).
+func AppendGroupAck(b []byte, from, messageID string, success int, failed []string) []byte {
+	b = append(b, openReply+`{"message_type":"ack","from":`...)
+	b = AppendJSONString(b, from)
+	b = append(b, `,"message_id":`...)
+	b = AppendJSONString(b, messageID)
+	b = strconv.AppendInt(append(b, `,"success":`...), int64(success), 10)
+	b = strconv.AppendInt(append(b, `,"failure":`...), int64(len(failed)), 10)
+	for i, token := range failed {
+		if i == 0 {
+			b = append(b, `,"failed_registration_ids":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = AppendJSONString(b, token)
+	}
+	if len(failed) > 0 {
+		b = append(b, ']')
+	}
+	return append(b, `}`+closeReply...)
+}
+
 // AppendClientAck appends an app server's acknowledgement of an upstream message or receipt. to is
 // the from of that message (CCS 3.4).
 func AppendClientAck(b []byte, to, messageID string) []byte {

@@ -78,7 +78,11 @@ func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {
 		}
 		if res.Refusal == nil {
 			s.accepted++
-			out = stanza.AppendAck(out, from, res.ID, res.Canonical)
+			if g := res.Group; g != nil {
+				out = stanza.AppendGroupAck(out, from, res.ID, g.Success, g.Failed)
+			} else {
+				out = stanza.AppendAck(out, from, res.ID, res.Canonical)
+			}
 			continue
 		}
 		s.refused++
