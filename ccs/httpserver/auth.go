@@ -127,3 +127,19 @@ func AuthAnswer(err error) Answer {
 	a.Outcome, a.Err = "unavailable", err
 	return a
 }
+
+// ErrorBody is the JSON of an error that is only a text (TOPICS 5).
+type ErrorBody struct {
+	Error string `json:"error"`
+}
+
+// AuthJSON is AuthAnswer for a door whose errors are JSON (TOPICS 6).
+func AuthJSON(err error) Answer {
+	a := AuthAnswer(err)
+	if a.Status == http.StatusUnauthorized {
+		outcome := a.Outcome
+		a = JSON(a.Status, ErrorBody{"Unauthorized"})
+		a.Outcome = outcome
+	}
+	return a
+}
