@@ -34,6 +34,9 @@ type Config struct {
 	// RememberRepeats makes Redis remember accepted messages too, for ten minutes. A cluster
 	// cannot.
 	RememberRepeats bool
+	// EmulateImports makes an import of APNs tokens return registration tokens, to which no message
+	// is delivered. By default each token of an import fails, because there is no APNs (TOPICS 5).
+	EmulateImports bool
 	// NodeHeartbeat is the heartbeat of a server on Redis. A server that dies loses its claims
 	// within twice this.
 	NodeHeartbeat time.Duration

@@ -30,6 +30,7 @@ type serveCmd struct {
 	AllowEviction   bool          `help:"Permission for a Redis that evicts messages when it is full. Default: such a Redis is refused."`
 	RedisWait       string        `placeholder:"N[:MS]" help:"Number of Redis replicas that must have a message before it is acknowledged, and the time limit in milliseconds. Default: none."`
 	RememberRepeats bool          `help:"Duplicate detection in Redis for messages accepted in the last ten minutes: a message that an app server sends again after the end of a server is not delivered again. Not for Redis Cluster. Default: in the embedded store only."`
+	EmulateImports  bool          `help:"Registration tokens for imported APNs tokens, to which no message is delivered. Default: each token of an import fails."`
 	NodeHeartbeat   time.Duration `default:"${node_heartbeat}" placeholder:"TIME" help:"Heartbeat interval between nodes on one Redis, as a duration such as 5s. The messages of a dead node go to the others within twice this time."`
 
 	XMPPListen      string `name:"xmpp-listen" default:"${xmpp_listen}" placeholder:"HOST:PORT" help:"Listen address for app servers (XMPP); port 0 takes a free one."`
@@ -225,6 +226,7 @@ func (c *serveCmd) config() server.Config {
 		AllowEviction:   c.AllowEviction,
 		RedisWait:       c.RedisWait,
 		RememberRepeats: c.RememberRepeats,
+		EmulateImports:  c.EmulateImports,
 		NodeHeartbeat:   c.NodeHeartbeat,
 		XMPPListen:      c.XMPPListen,
 		XMPPTestListen:  c.XMPPTestListen,

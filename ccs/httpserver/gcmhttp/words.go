@@ -36,6 +36,7 @@ var words = map[ccs.Reason]word{
 	ccs.Unregistered:      {text: "NotRegistered"},
 	ccs.NotRegistered:     {text: "NotRegistered"},
 	ccs.InvalidTopic:      {text: "InvalidParameters", status: bad},
+	ccs.InvalidCondition:  {text: "InvalidParameters", status: bad},
 	ccs.InvalidPackage:    {text: "InvalidPackageName"},
 	ccs.InvalidMessage:    {text: "InvalidParameters", status: bad},
 	ccs.MissingTarget:     {text: "MissingRegistration"},
