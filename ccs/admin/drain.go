@@ -20,7 +20,7 @@ type drainAnswer struct {
 func DrainRoute(mux *http.ServeMux, drain func(sender, connection string) int) {
 	mux.Handle("POST /drain", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		var in drainRequest
-		if err := decode(w, r, &in); err != nil {
+		if err := Decode(w, r, &in); err != nil {
 			return nil, err
 		}
 		return drainAnswer{Connections: drain(in.SenderID, in.Connection)}, nil

@@ -165,14 +165,14 @@ func oauthRoutes(mux *http.ServeMux, p *Projects) {
 	}))
 	mux.Handle("POST /projects/{sender}/oauth", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		var in OAuthRequest
-		if err := decode(w, r, &in); err != nil {
+		if err := Decode(w, r, &in); err != nil {
 			return nil, err
 		}
 		return p.CreateOAuth(r.Context(), r.PathValue("sender"), in)
 	}))
 	mux.Handle("POST /oauth/revoke", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		var in revokeOAuthRequest
-		if err := decode(w, r, &in); err != nil {
+		if err := Decode(w, r, &in); err != nil {
 			return nil, err
 		}
 		return nil, p.RevokeOAuth(r.Context(), in.ClientID, in.AccessTokens)

@@ -33,7 +33,7 @@ func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	}))
 	mux.Handle("POST /projects", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		var in createRequest
-		if err := decode(w, r, &in); err != nil {
+		if err := Decode(w, r, &in); err != nil {
 			return nil, err
 		}
 		return p.Create(r.Context(), in.Name, in.SenderID)
@@ -43,14 +43,14 @@ func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	}))
 	mux.Handle("PUT /projects/{sender}/limits", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		var in Limits
-		if err := decode(w, r, &in); err != nil {
+		if err := Decode(w, r, &in); err != nil {
 			return nil, err
 		}
 		return nil, p.SetLimits(r.Context(), r.PathValue("sender"), in)
 	}))
 	mux.Handle("POST /projects/{sender}/keys", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		var in keyRequest
-		if err := decode(w, r, &in); err != nil {
+		if err := Decode(w, r, &in); err != nil {
 			return nil, err
 		}
 		return p.AddKey(r.Context(), r.PathValue("sender"), in.Name)
@@ -88,7 +88,8 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(out) // a client that does not read it has gone
 }
 
-func decode(w http.ResponseWriter, r *http.Request, in any) error {
+// Decode reads the JSON of a request.
+func Decode(w http.ResponseWriter, r *http.Request, in any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	d.DisallowUnknownFields()
 	if err := d.Decode(in); err != nil {

@@ -2,6 +2,7 @@ package mcsclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -70,6 +71,32 @@ func Unregister(ctx context.Context, hc *http.Client, baseURL string, id Identit
 	}
 	if !strings.HasPrefix(answer, want) {
 		return fmt.Errorf("mcsclient: unregister %s: the answer does not confirm it", r.App)
+	}
+	return nil
+}
+
+// Subscribe subscribes an app's registration token to a topic, such as "news" (TOPICS 2.2).
+func Subscribe(ctx context.Context, hc *http.Client, baseURL string, id Identity, app, token, topic string) error {
+	return relate(ctx, hc, baseURL, id, app, token, topic, false)
+}
+
+// Unsubscribe undoes Subscribe. A token that is not subscribed is no error.
+func Unsubscribe(ctx context.Context, hc *http.Client, baseURL string, id Identity, app, token, topic string) error {
+	return relate(ctx, hc, baseURL, id, app, token, topic, true)
+}
+
+func relate(ctx context.Context, hc *http.Client, baseURL string, id Identity, app, token, topic string, leave bool) error {
+	address := "/topics/" + topic
+	form := url.Values{"app": {app}, "device": {id.String()}, "sender": {token}, "X-gcm.topic": {address}, "X-scope": {address}}
+	if leave {
+		form.Set("delete", "true")
+	}
+	answer, err := post(ctx, hc, baseURL, id, form)
+	if err == nil && !strings.HasPrefix(answer, "token=") {
+		err = errors.New("the answer does not confirm it")
+	}
+	if err != nil {
+		return fmt.Errorf("mcsclient: topic %s: %w", topic, err)
 	}
 	return nil
 }

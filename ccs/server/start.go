@@ -149,6 +149,7 @@ func (s *starter) startAdmin(ctx context.Context) (err error) {
 	}
 	mux := http.NewServeMux()
 	admin.ProjectRoutes(mux, s.projects)
+	membershipRoutes(mux, &memberships{s.router, s.store})
 	admin.DrainRoute(mux, s.DrainConnections)
 	admin.ProfileRoutes(mux)
 	if s.admin, err = admin.Start(s.conf.DataDir, mux, s.conf.Logger); err != nil {

@@ -24,9 +24,10 @@ type deviceCmd struct {
 	CA     string `name:"ca" placeholder:"FILE" help:"PEM file with the CA to trust. Default: the CA on the connection card."`
 	Sender string `placeholder:"ID" help:"Sender ID that may send to the device, and that the device sends to. Default: the sender ID on the connection card."`
 
-	App          string `default:"org.example.app" placeholder:"NAME" help:"Name of the app on the device."`
-	State        string `placeholder:"FILE" help:"File for the identity and the token of the device. Default: device-APP.json in the data directory."`
-	RegisterOnly bool   `help:"Registration only: print the token and end. Default: connect and receive."`
+	App          string   `default:"org.example.app" placeholder:"NAME" help:"Name of the app on the device."`
+	State        string   `placeholder:"FILE" help:"File for the identity and the token of the device. Default: device-APP.json in the data directory."`
+	Topic        []string `sep:"none" placeholder:"NAME" help:"Topic to subscribe to; the flag may be repeated. Default: none."`
+	RegisterOnly bool     `help:"Registration only: print the token and end. Default: connect and receive."`
 
 	Send []string `sep:"none" placeholder:"KEY=VALUE" help:"Data of an upstream message; more pairs may follow. The command ends when the server has the message. Default: none."`
 	messageFlags
@@ -44,6 +45,7 @@ Each run with the same --state is the same device.
 Examples:
 
     ccs device
+    ccs device --topic news
     ccs device --send text=hello
     ccs device --register-only --json --state phone.json
     ccs device --app org.example.chat --send n=1 --count 1000 --message-id run7
@@ -125,7 +127,7 @@ type device struct {
 
 // run registers and connects. It starts again once if the server has forgotten the device.
 func (d *device) run(ctx context.Context) error {
-	fresh, err := d.register(ctx)
+	fresh, err := d.registerWithTopics(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,7 +145,7 @@ func (d *device) run(ctx context.Context) error {
 		}
 		d.out.note("the server does not know this device any more: enrolling again")
 		d.state.forget()
-		if fresh, err = d.register(ctx); err != nil {
+		if fresh, err = d.registerWithTopics(ctx); err != nil {
 			return err
 		}
 	}
@@ -184,6 +186,37 @@ func (d *device) enrol(ctx context.Context) error {
 	d.state.Identity = id
 	d.state.setToken(d.cmd.HTTP, d.cmd.App, d.cmd.Sender, token)
 	return d.state.save()
+}
+
+// registerWithTopics registers and subscribes to the topics. It starts again once if the server has
+// forgotten the device.
+func (d *device) registerWithTopics(ctx context.Context) (fresh bool, err error) {
+	fresh, err = d.register(ctx)
+	if err != nil {
+		return fresh, err
+	}
+	err = d.subscribe(ctx)
+	var refused *mcsclient.RegisterError
+	if !errors.As(err, &refused) || fresh {
+		return fresh, err
+	}
+	d.out.note("the server does not know this device any more: enrolling again")
+	d.state.forget()
+	if fresh, err = d.register(ctx); err != nil {
+		return fresh, err
+	}
+	return fresh, d.subscribe(ctx)
+}
+
+// subscribe subscribes the device to the topics of the command line.
+func (d *device) subscribe(ctx context.Context) error {
+	for _, topic := range d.cmd.Topic {
+		err := mcsclient.Subscribe(ctx, d.http, d.cmd.HTTP, d.state.Identity, d.cmd.App, d.token(), topicName(topic))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *device) token() string { return d.state.token(d.cmd.HTTP, d.cmd.App, d.cmd.Sender) }

@@ -39,6 +39,8 @@ type cli struct {
 
 	Serve   serveCmd   `cmd:"" help:"Server for app servers and devices."`
 	Project projectCmd `cmd:"" help:"Projects: sender IDs, API keys and limits."`
+	Topics  topicsCmd  `cmd:"" help:"Topics: subscribers and messages in progress."`
+	Groups  groupsCmd  `cmd:"" help:"Device groups and their notification keys."`
 	Device  deviceCmd  `cmd:"" help:"Test device: registers, prints received messages, sends upstream."`
 	Send    sendCmd    `cmd:"" help:"Test app server: sends messages to a device."`
 	Listen  listenCmd  `cmd:"" help:"Test app server: prints and acknowledges messages of devices."`

@@ -275,29 +275,40 @@ const (
 
 // openProjects connects to the server that runs on the directory, or opens the store if none runs.
 func openProjects(ctx context.Context, dir, storeURL string) (p projects, done func() error, err error) {
+	return openAdmin(ctx, dir, storeURL,
+		func(c *admin.Client) projects { return c },
+		func(s store.Store) (projects, error) { return admin.NewProjects(s, admin.Options{}), nil })
+}
+
+// openAdmin returns what running makes of the server that runs on the directory, or what stored
+// makes of the store if none runs.
+func openAdmin[T any](ctx context.Context, dir, storeURL string, running func(*admin.Client) T, stored func(store.Store) (T, error)) (t T, done func() error, err error) {
 	conf := server.Default()
 	conf.DataDir, conf.Store = dir, storeURL
 	conf.AllowEviction = true // only the server refuses such a Redis
 	patience, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	for {
-		running, err := admin.Dial(dir)
+		client, err := admin.Dial(dir)
 		if err == nil {
-			return running, running.Close, nil
+			return running(client), client.Close, nil
 		}
 		if !errors.Is(err, admin.ErrNoServer) {
-			return nil, nil, err
+			return t, nil, err
 		}
 		s, err := server.OpenStore(ctx, conf)
 		if err == nil {
-			return admin.NewProjects(s, admin.Options{}), s.Close, nil
+			if t, err = stored(s); err != nil {
+				return t, nil, errors.Join(err, s.Close())
+			}
+			return t, s.Close, nil
 		}
 		if !errors.Is(err, store.ErrLocked) {
-			return nil, nil, err
+			return t, nil, err
 		}
 		select {
 		case <-patience.Done():
-			return nil, nil, fmt.Errorf("--data %s: %w", dir, err)
+			return t, nil, fmt.Errorf("--data %s: %w", dir, err)
 		case <-time.After(openPause):
 		}
 	}
