@@ -111,6 +111,33 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+// BenchmarkPutDedup measures messages that carry a dedup key which is new, as upstream messages do.
+// The store remembers a hundred thousand others.
+func BenchmarkPutDedup(b *testing.B) {
+	const size, remembered = 256, 100_000
+	s := open(b, b.TempDir())
+	n := 0
+	batch := make([]store.Entry, size)
+	put := func() {
+		for i := range batch {
+			n++
+			batch[i] = benchEntry(device(i))
+			batch[i].Dedup, batch[i].DedupFor = fmt.Sprintf("m-%d", n), 48*time.Hour
+		}
+		_, err := s.Put(b.Context(), batch, start)
+		require.NoError(b, err)
+	}
+	for n < remembered {
+		put()
+	}
+	settle(b)
+	measure(b, b.N*size, func() {
+		for range b.N {
+			put()
+		}
+	})
+}
+
 // BenchmarkCycle measures a message's whole life: it is put, claimed by the lease of its device
 // and acknowledged.
 func BenchmarkCycle(b *testing.B) {
