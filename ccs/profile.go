@@ -7,7 +7,8 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// Profile holds the limits of one era of the protocol. The zero value of a field means its default.
+// Profile holds the limits and spellings of one era of the protocol. The zero value of a field means
+// its default.
 type Profile struct {
 	// Window is how many downstream messages of a connection may be unanswered; default 1000
 	// (CCS 4.1).
@@ -39,10 +40,25 @@ type Profile struct {
 	// UnnamedUpstreamTTL is the life of an upstream message without a TTL; default one day (CCS 9
 	// no. 7).
 	UnnamedUpstreamTTL time.Duration
+
+	Spellings Spellings
+}
+
+// Spellings are the ways in which an era wrote what the server says to app servers. A door reads them; to the core they
+// make no difference. The zero value is the form that clients of every era understand.
+type Spellings struct {
+	// OneErrorText puts the whole text of a nack into error: there is no error_description (CCS 3.3, CCS 9 no. 8).
+	OneErrorText bool
+	// QuotaError names a device's rate QUOTA_EXCEEDED instead of DEVICE_MESSAGE_RATE_EXCEEDED (CCS 9 no. 9).
+	QuotaError bool
+	// MismatchError names a token of another sender SENDER_ID_MISMATCH instead of BAD_REGISTRATION (CCS 9 no. 13).
+	MismatchError bool
+	// NoControlID leaves message_id out of the control message (CCS 3.7, CCS 9 no. 23).
+	NoControlID bool
 }
 
 // The names of the profiles. DefaultProfile accepts clients of every era; each of the others has
-// the limits of one.
+// the limits and spellings of one.
 const (
 	DefaultProfile = "default"
 	ProfileGCM2013 = "gcm-2013" // the first documents of CCS
@@ -56,24 +72,29 @@ func ProfileNames() []string {
 	return []string{DefaultProfile, ProfileGCM2013, ProfileGCM2015, ProfileFCM2019}
 }
 
-// NamedProfile returns the limits of an era, or false if the name is unknown.
+// NamedProfile returns the profile of an era, or false if the name is unknown.
 func NamedProfile(name string) (_ Profile, ok bool) {
 	gcm3 := Profile{
 		Window: 100, UpstreamWindow: 100, SenderBacklog: 100, // CCS 4.1 to 4.3
 		Payload:     payload.Rules{StrictDataKeys: true}, // CCS 2.4
 		UpstreamTTL: 24 * time.Hour,                      // CCS 9 no. 7
+		Spellings:   Spellings{NoControlID: true},
 	}
 	switch name {
 	case "", DefaultProfile:
 		return Profile{}, true
 	case ProfileGCM2013:
-		return Profile{Window: 1000, UpstreamWindow: 1000, UnnamedUpstreamTTL: payload.MaxTTL}, true
+		return Profile{
+			Window: 1000, UpstreamWindow: 1000, UnnamedUpstreamTTL: payload.MaxTTL,
+			Spellings: Spellings{OneErrorText: true, QuotaError: true, NoControlID: true},
+		}, true
 	case ProfileGCM2015:
 		return gcm3, true
 	case ProfileFCM2019:
 		fcm := gcm3
 		fcm.DeviceRate = flowcontrol.Rate{Every: time.Minute / 240, Burst: 240} // CCS 5.10
 		fcm.UpstreamRate = flowcontrol.Rate{Every: time.Minute / 1000, Burst: 1000}
+		fcm.Spellings.MismatchError = true
 		return fcm, true
 	}
 	return Profile{}, false

@@ -15,6 +15,10 @@ const (
 	DeviceMessageRateExceeded Code = "DEVICE_MESSAGE_RATE_EXCEEDED"
 	TopicsMessageRateExceeded Code = "TOPICS_MESSAGE_RATE_EXCEEDED"
 	ConnectionDraining        Code = "CONNECTION_DRAINING"
+
+	// Names of one era only (CCS 9 no. 9, 13).
+	QuotaExceeded    Code = "QUOTA_EXCEEDED"
+	SenderIDMismatch Code = "SENDER_ID_MISMATCH"
 )
 
 // Error is a refusal that the peer may see. Code and Description go into the nack, Err into the

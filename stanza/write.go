@@ -39,6 +39,18 @@ func AppendAck(b []byte, from, messageID, registrationID string) []byte {
 	return append(b, `}`+closeReply...)
 }
 
+// AppendOldNack appends the refusal of a message in its first form, which had no description
+// (CCS 3.3, CCS 9 no. 8).
+func AppendOldNack(b []byte, from, messageID, text string) []byte {
+	b = append(b, openReply+`{"message_type":"nack","from":`...)
+	b = AppendJSONString(b, from)
+	b = append(b, `,"message_id":`...)
+	b = AppendJSONString(b, messageID)
+	b = append(b, `,"error":`...)
+	b = AppendJSONString(b, text)
+	return append(b, `}`+closeReply...)
+}
+
 // AppendNack appends the refusal of a message (CCS 3.3). It also writes an empty description,
 // because one client requires it.
 func AppendNack(b []byte, from, messageID string, code Code, description string) []byte {

@@ -14,7 +14,7 @@ func (s *session) drain() {
 // controlID returns the message_id of a control message. Three clients ignore JSON without one
 // (CCS 3.7).
 func (s *session) controlID() string {
-	if s.srv.opts.NoControlID {
+	if s.srv.opts.NoControlID || s.srv.router.Profile().Spellings.NoControlID {
 		return ""
 	}
 	return "drain-" + randomHex(4)

@@ -44,8 +44,8 @@ var nacks = map[ccs.Reason]struct {
 }
 
 // nackOf returns the code and description of a nack for an error of package stanza or a refusal of
-// the router. cause is the error to log, or nil if the peer is at fault.
-func nackOf(err error) (code stanza.Code, description string, cause error) {
+// the router, as an era spelled them. cause is the error to log, or nil if the peer is at fault.
+func nackOf(err error, era ccs.Spellings) (code stanza.Code, description string, cause error) {
 	var malformed *stanza.Error
 	if errors.As(err, &malformed) {
 		return malformed.Code, malformed.Description, malformed.Err
@@ -55,5 +55,20 @@ func nackOf(err error) (code stanza.Code, description string, cause error) {
 	if !ok {
 		n = nacks[ccs.Internal]
 	}
+	switch {
+	case n.code == stanza.DeviceMessageRateExceeded && era.QuotaError:
+		n.code = stanza.QuotaExceeded
+	case refusal.Reason == ccs.WrongSender && era.MismatchError:
+		n.code = stanza.SenderIDMismatch
+	}
 	return n.code, strings.Replace(n.description, "%s", refusal.Detail, 1), refusal.Err
+}
+
+// oneErrorText returns what stood in the error of a nack while that had no description (CCS 3.3): of malformed messages
+// the text, of others the code.
+func oneErrorText(code stanza.Code, description string) string {
+	if text, ok := strings.CutPrefix(description, "InvalidJson: "); ok {
+		return "InvalidJson : " + text + "\n"
+	}
+	return string(code)
 }

@@ -41,7 +41,7 @@ func TestNackOf(t *testing.T) {
 		{"fault", errAny, stanza.Error{Code: stanza.InternalServerError, Description: "The message could not be stored", Err: errAny}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			code, description, cause := nackOf(row.err)
+			code, description, cause := nackOf(row.err, ccs.Spellings{})
 			assert.Equal(t, row.want, stanza.Error{Code: code, Description: description, Err: cause})
 		})
 	}

@@ -139,9 +139,13 @@ const (
 
 // appendNack is the only place that converts an error into an answer to the peer.
 func (s *session) appendNack(out []byte, from, id string, err error) []byte {
-	code, description, cause := nackOf(err)
+	era := s.srv.router.Profile().Spellings
+	code, description, cause := nackOf(err, era)
 	if cause != nil {
 		s.srv.router.StoreFailed(s.log, "message not handled", err, zap.String("message_id", id))
+	}
+	if era.OneErrorText {
+		return stanza.AppendOldNack(out, from, id, oneErrorText(code, description))
 	}
 	return stanza.AppendNack(out, from, id, code, description)
 }

@@ -51,7 +51,7 @@ type serveCmd struct {
 	TLSCert      string `name:"tls-cert" placeholder:"FILE" help:"PEM file with the TLS certificate chain. Default: one of a development CA, made at the first start."`
 	TLSKey       string `name:"tls-key" placeholder:"FILE" help:"PEM file with the key of --tls-cert. Default: the key of the development certificate."`
 
-	Profile        string        `default:"default" enum:"default,gcm-2013,gcm-2015,fcm-2019" placeholder:"ERA" help:"Protocol limits of an era: default, for clients of all eras, gcm-2013, gcm-2015 or fcm-2019. The next flags change one limit each."`
+	Profile        string        `default:"default" enum:"default,gcm-2013,gcm-2015,fcm-2019" placeholder:"ERA" help:"Protocol limits and spellings of an era: default, for clients of all eras, gcm-2013, gcm-2015 or fcm-2019. The next flags change one limit each."`
 	Window         *int          `placeholder:"N" help:"Maximum number of unanswered messages from one app server connection. Default: the profile's, 1000 or 100."`
 	UpstreamWindow *int          `placeholder:"N" help:"Maximum number of unacknowledged messages to one XMPP connection. Default: the profile's, 1000 or 100."`
 	WindowOverrun  string        `default:"${window_overrun}" placeholder:"WHAT" help:"Reaction to messages beyond the window of a connection: wait until there is room, or nack, for tests of app servers."`
