@@ -11,8 +11,8 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// BenchmarkDedup measures the memory of repeats: each Send brings a batch of new messages. The memory is as full as it
-// gets.
+// BenchmarkDedup measures the memory of repeats: each Send brings a batch of new messages. The
+// memory is as full as it gets.
 func BenchmarkDedup(b *testing.B) {
 	const batch = 100
 	now := time.UnixMilli(1_767_225_600_000)

@@ -7,8 +7,8 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// Profile holds the limits and spellings of one era of the protocol. The zero value of a field means
-// its default.
+// Profile holds the limits and spellings of one era of the protocol. The zero value of a field
+// means its default.
 type Profile struct {
 	// Window is how many downstream messages of a connection may be unanswered; default 1000
 	// (CCS 4.1).
@@ -44,14 +44,18 @@ type Profile struct {
 	Spellings Spellings
 }
 
-// Spellings are the ways in which an era wrote what the server says to app servers. A door reads them; to the core they
-// make no difference. The zero value is the form that clients of every era understand.
+// Spellings are the ways in which an era wrote what the server says to app servers. A door reads
+// them; to the core they make no difference. The zero value is the form that clients of every era
+// understand.
 type Spellings struct {
-	// OneErrorText puts the whole text of a nack into error: there is no error_description (CCS 3.3, CCS 9 no. 8).
+	// OneErrorText puts the whole text of a nack into error: there is no error_description (CCS
+	// 3.3, CCS 9 no. 8).
 	OneErrorText bool
-	// QuotaError names a device's rate QUOTA_EXCEEDED instead of DEVICE_MESSAGE_RATE_EXCEEDED (CCS 9 no. 9).
+	// QuotaError names a device's rate QUOTA_EXCEEDED instead of DEVICE_MESSAGE_RATE_EXCEEDED (CCS
+	// 9 no. 9).
 	QuotaError bool
-	// MismatchError names a token of another sender SENDER_ID_MISMATCH instead of BAD_REGISTRATION (CCS 9 no. 13).
+	// MismatchError names a token of another sender SENDER_ID_MISMATCH instead of BAD_REGISTRATION
+	// (CCS 9 no. 13).
 	MismatchError bool
 	// NoControlID leaves message_id out of the control message (CCS 3.7, CCS 9 no. 23).
 	NoControlID bool

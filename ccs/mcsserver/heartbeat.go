@@ -41,7 +41,7 @@ func (s *session) silent() error {
 		s.transport.silence = pingWait
 	}
 	s.requestWrite(func() { s.pingDue = true })
-	return nil // the reader settles before it waits again
+	return nil // the reader stores and forgets before it waits again
 }
 
 // heard ends the silence.

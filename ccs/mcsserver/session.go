@@ -28,10 +28,11 @@ type session struct {
 	// Owned by the reading goroutine.
 	in     *mcs.Reader
 	frames int32 // frames read, the LoginRequest included
-	// Our frames up to this one are acknowledged, of those that were sent before the last settle.
+	// Our frames up to this one are acknowledged, of those that were sent before the last
+	// storeAndForget.
 	acked    int32
 	batch    *batch    // nil while it is empty
-	done     []offered // acknowledged since the last settle
+	done     []offered // acknowledged since the last storeAndForget
 	received int       // upstream messages in total
 	swept    time.Time // time of the last sweep for expired messages
 	owes     bool      // messages came, and no frame has acknowledged them
@@ -50,7 +51,7 @@ type session struct {
 	size     int32         // bytes of the largest message in the last batch
 
 	mu      sync.Mutex // never held over I/O
-	pumping bool       // a writer runs
+	writing bool       // a writer runs
 	ended   bool       // no writer may start
 	wakeUp  bool       // the queue may have more
 	// The device's frames up to this one are handled, and their messages stored.
@@ -67,7 +68,7 @@ type session struct {
 	idle        bool      // the device said that it is idle (DEV 9.4)
 	inFlight    []offered // in the order of their frames
 	failed      error     // why a writer ended
-	pumps       sync.WaitGroup
+	writers     sync.WaitGroup
 }
 
 // maxInFlight is how many messages may be offered and not acknowledged. A device's list of them
@@ -84,7 +85,7 @@ func newSession(c *conn, in *mcs.Reader, device ccs.DeviceID, req *mcs.LoginRequ
 		sent:      1,
 		handled:   1,
 		processed: 1,
-		pumping:   true, // nothing is written before the answer to the login
+		writing:   true, // nothing is written before the answer to the login
 	}
 	s.window.Init(min(c.srv.router.Profile().DeviceBacklog, maxInFlight))
 	return s
@@ -106,7 +107,7 @@ func (s *session) open() listener.Next {
 	}
 	eagerconn.Shrink(s.nc)
 	s.eager.Eager(func() eagerconn.Turn { return s.srv.router.Turn(s.device.Key()) })
-	s.requestWrite(func() { s.pumping, s.wakeUp = false, true })
+	s.requestWrite(func() { s.writing, s.wakeUp = false, true })
 	return s.read
 }
 
@@ -138,7 +139,7 @@ func (s *session) end(err error) {
 	if last == nil {
 		s.transport.Conn.Close() // a writer must not wait for a peer that is gone
 	}
-	s.pumps.Wait()
+	s.writers.Wait()
 	s.clearBuffered()
 	if s.srv.router.Watched() {
 		s.box.Closed(s.RemoteAddr().String(), closeReason(err))

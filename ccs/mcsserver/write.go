@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	claimBatch  = 256       // messages taken from the store at a time
-	maxPongs    = 64        // heartbeats that may wait for an answer
-	maxKeptPump = 256 << 10 // a larger write buffer is freed
-	maxPumped   = 1 << 20   // bytes of messages that are written at a time, the last excepted
-	minSize     = 512       // the smallest size that room assumes for a message
+	claimBatch    = 256       // messages taken from the store at a time
+	maxPongs      = 64        // heartbeats that may wait for an answer
+	maxKeptBuffer = 256 << 10 // a larger write buffer is freed
+	maxWrite      = 1 << 20   // bytes of messages that are written at a time, the last excepted
+	minSize       = 512       // the smallest size that room assumes for a message
 )
 
 // requestWrite runs note under mu to leave work for the writer, and starts a writer if none runs.
@@ -21,11 +21,11 @@ func (s *session) requestWrite(note func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	note()
-	if s.pumping || s.ended || !s.due() {
+	if s.writing || s.ended || !s.due() {
 		return
 	}
-	s.pumping = true
-	s.pumps.Add(1)
+	s.writing = true
+	s.writers.Add(1)
 	go s.writeLoop()
 }
 
@@ -34,15 +34,15 @@ func (s *session) due() bool {
 	return s.ackDue || s.pongs > 0 || s.pingDue || s.wakeUp && s.window.Free() > 0
 }
 
-var pumpBuffers = sync.Pool{New: func() any { return new([]byte) }}
+var writeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // writeLoop writes everything that is due, and ends.
 func (s *session) writeLoop() {
-	defer s.pumps.Done()
-	buf := pumpBuffers.Get().(*[]byte)
+	defer s.writers.Done()
+	buf := writeBuffers.Get().(*[]byte)
 	defer func() {
-		if cap(*buf) <= maxKeptPump {
-			pumpBuffers.Put(buf)
+		if cap(*buf) <= maxKeptBuffer {
+			writeBuffers.Put(buf)
 		}
 	}()
 	for {
@@ -56,7 +56,7 @@ func (s *session) writeLoop() {
 			s.failed = err
 		}
 		if s.failed != nil || s.ended || !s.due() {
-			s.pumping = false
+			s.writing = false
 			s.mu.Unlock()
 			if err != nil {
 				s.close(err) // the reader ends too
@@ -78,7 +78,7 @@ func (s *session) writeCounted(b []byte) error {
 // room returns how many messages may be claimed and written now. It estimates their size from the
 // last batch.
 func (s *session) room() int {
-	return max(1, int(min(maxPumped, s.srv.opts.Memory.Share())/max(int64(s.size), minSize)))
+	return max(1, int(min(maxWrite, s.srv.opts.Memory.Share())/max(int64(s.size), minSize)))
 }
 
 // appendDue appends the frames that are due.

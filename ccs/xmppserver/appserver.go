@@ -18,7 +18,7 @@ type appServer struct {
 	s *session
 	received[stanza.Downstream]
 	rules    stanza.Rules
-	receipts *feed
+	receipts *consumer
 
 	in      stanza.Inbound // owned by readLoop: the stanza decoded last
 	results []ccs.Result   // owned by serveLoop
@@ -34,17 +34,17 @@ func (s *session) beAppServer() {
 	p := s.srv.router.Profile()
 	a := &appServer{s: s, rules: p.Payload}
 	s.role = a
-	upstream := s.newFeed("delivered", s.sender.Key(), cmp.Or(s.limits.UpstreamWindow, p.UpstreamWindow), a.join)
+	upstream := s.newConsumer("delivered", s.sender.Key(), cmp.Or(s.limits.UpstreamWindow, p.UpstreamWindow), a.join)
 	upstream.id = func(d *ccs.Delivery) string { return d.Message.ID }
 	upstream.write = a.appendUpstream
-	a.receipts = s.newFeed("receipts", s.sender.ReceiptsKey(), receiptWindow, a.join)
+	a.receipts = s.newConsumer("receipts", s.sender.ReceiptsKey(), receiptWindow, a.join)
 	a.receipts.id = func(d *ccs.Delivery) string { return stanza.ReceiptPrefix + d.Message.ID }
 	a.receipts.write = a.appendReceipt
 	a.receipts.resends = receiptResends
 }
 
-// join attaches a feed to a queue of the sender.
-func (a *appServer) join(ctx context.Context, k store.Key, h feedHandle) (ccs.Mailbox, error) {
+// join attaches a consumer to a queue of the sender.
+func (a *appServer) join(ctx context.Context, k store.Key, h consumerSession) (ccs.Mailbox, error) {
 	return a.s.srv.router.AttachShared(ctx, k, h)
 }
 

@@ -14,16 +14,16 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// feed is a queue that a session empties into its stream: the peer's messages, or an app server's
-// receipts. Each feed has its own window. So a client that never acknowledges receipts, as many do
-// not, still gets messages (CCS 3.5).
-type feed struct {
+// consumer is a queue that a session empties into its stream: the peer's messages, or an app
+// server's receipts. Each consumer has its own window. So a client that never acknowledges
+// receipts, as many do not, still gets messages (CCS 3.5).
+type consumer struct {
 	// These fields do not change after attach.
 	name   string // name of the entries in the log
 	router *ccs.Router
 	key    store.Key
-	// join attaches the feed to its queue.
-	join func(context.Context, store.Key, feedHandle) (ccs.Mailbox, error)
+	// join attaches the consumer to its queue.
+	join func(context.Context, store.Key, consumerSession) (ccs.Mailbox, error)
 	box  ccs.Mailbox
 	// shared is box if other connections may empty the queue too, or nil for a device's queue.
 	shared   *ccs.SharedMailbox
@@ -37,10 +37,10 @@ type feed struct {
 	firstGap time.Duration
 	log      *zap.Logger
 
-	// One settle runs at a time. The lock may be held over a call of the store, and is never taken
-	// under mu.
-	settling sync.Mutex
-	spare    finished // memory for acked; guarded by settling
+	// One forgetAcked runs at a time. The lock may be held over a call of the store, and is never
+	// taken under mu.
+	forgetting sync.Mutex
+	spare      finished // memory for acked; guarded by settling
 
 	// Owned by serveLoop.
 	offeredTotal int
@@ -50,14 +50,14 @@ type feed struct {
 	starved atomic.Bool  // the queue may have more, but no slot was free
 	phantom atomic.Bool  // the peer seems to be gone, and other connections have its messages
 	size    atomic.Int64 // size of the largest entry in the last batch
-	// lastAck is the time of the last ack, or of the feed's start, in Unix nanoseconds by the
+	// lastAck is the time of the last ack, or of the consumer's start, in Unix nanoseconds by the
 	// router's clock.
 	lastAck atomic.Int64
 
-	late atomic.Bool // try again to forget what the store could not forget
+	forgetDue atomic.Bool // try again to forget what the store could not forget
 
 	mu          sync.Mutex          // never held over I/O
-	acked       finished            // since the last settle
+	acked       finished            // since the last forgetAcked
 	outstanding map[string]*offered // by message_id: the first entry with it
 }
 
@@ -80,73 +80,75 @@ const (
 	attachTimeout = 15 * time.Second // for the older session of a device to end
 )
 
-// attach attaches the feed to its queue. wakeable reports whether the session takes new messages.
-func (f *feed) attach(ctx context.Context, wakeable func() bool, end func(error)) error {
-	f.outstanding = make(map[string]*offered)
-	f.lastAck.Store(f.router.Now().UnixNano())
+// attach attaches the consumer to its queue. wakeable reports whether the session takes new
+// messages.
+func (c *consumer) attach(ctx context.Context, wakeable func() bool, end func(error)) error {
+	c.outstanding = make(map[string]*offered)
+	c.lastAck.Store(c.router.Now().UnixNano())
 	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
 	defer cancel()
-	box, err := f.join(ctx, f.key, feedHandle{f, wakeable, end})
+	box, err := c.join(ctx, c.key, consumerSession{c, wakeable, end})
 	if err != nil {
 		return err
 	}
-	f.box = box
-	f.shared, _ = box.(*ccs.SharedMailbox)
-	f.wakeUp.Store(true) // entries may wait already
+	c.box = box
+	c.shared, _ = box.(*ccs.SharedMailbox)
+	c.wakeUp.Store(true) // entries may wait already
 	return nil
 }
 
-// feedHandle is a feed as a session for the router.
-type feedHandle struct {
-	f        *feed
+// consumerSession is a consumer as a session for the router.
+type consumerSession struct {
+	c        *consumer
 	wakeable func() bool
 	end      func(error)
 }
 
 // Tick implements ccs.Ticker.
-func (h feedHandle) Tick() { h.f.tick() }
+func (h consumerSession) Tick() { h.c.tick() }
 
-func (h feedHandle) Wake() bool { return h.wakeable() && h.f.wake() }
-func (h feedHandle) Room() int {
-	if !h.wakeable() || h.f.phantom.Load() {
+func (h consumerSession) Wake() bool { return h.wakeable() && h.c.wake() }
+func (h consumerSession) Room() int {
+	if !h.wakeable() || h.c.phantom.Load() {
 		return 0
 	}
-	return h.f.free()
+	return h.c.room()
 }
 
-func (h feedHandle) Close(reason error) { h.end(reason) }
+func (h consumerSession) Close(reason error) { h.end(reason) }
 
-func (f *feed) wake() bool {
-	if f.phantom.Load() {
+func (c *consumer) wake() bool {
+	if c.phantom.Load() {
 		return false
 	}
-	if f.free() == 0 && !f.starve() {
+	if c.room() == 0 && !c.wakeOnFree() {
 		return false
 	}
-	f.wakeUp.Store(true)
-	f.signal()
+	c.wakeUp.Store(true)
+	c.signal()
 	return true
 }
 
-// starve makes the next free slot wake the feed. It returns false if none is free, or true if a
-// slot came free before that took effect.
-func (f *feed) starve() bool {
-	f.starved.Store(true)
-	return f.free() > 0 && f.starved.CompareAndSwap(true, false)
+// wakeOnFree makes the next free slot wake the consumer. It returns false if none is free, or true
+// if a slot came free before that took effect.
+func (c *consumer) wakeOnFree() bool {
+	c.starved.Store(true)
+	return c.room() > 0 && c.starved.CompareAndSwap(true, false)
 }
 
-// free returns how many entries may be offered. It estimates their size from the last batch,
-// because the size of an entry is known only after the claim. An empty feed may always offer one.
-func (f *feed) free() int {
-	n := f.window.Free()
+// room returns how many entries may be offered. It estimates their size from the last batch,
+// because the size of an entry is known only after the claim. An empty consumer may always offer
+// one.
+func (c *consumer) room() int {
+	n := c.window.Free()
 	if n == 0 {
 		return 0
 	}
-	room := f.held.Room()
-	if room == 0 && f.held.Held() > 0 {
+	room := c.held.Room()
+	if room == 0 && c.held.Held() > 0 {
 		return 0
 	}
-	return min(n, max(1, int(room/max(f.size.Load(), minSize))))
+	return min(n, max(1, int(room/max(c.size.Load(), minSize))))
 }
 
 // minSize is the smallest size that free assumes for an entry, and its first estimate.
@@ -154,51 +156,51 @@ const minSize = 512
 
 // offer claims as many entries as the window has room for, and appends them to out. more says that
 // the queue may have further entries.
-func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
-	if f.phantom.Load() || !f.wakeUp.Swap(false) {
+func (c *consumer) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
+	if c.phantom.Load() || !c.wakeUp.Swap(false) {
 		return out, false
 	}
-	n := min(f.free(), claimBatch)
+	n := min(c.room(), claimBatch)
 	if n == 0 {
-		if f.starve() {
-			f.wakeUp.Store(true)
+		if c.wakeOnFree() {
+			c.wakeUp.Store(true)
 			return out, true
 		}
 		return out, false
 	}
-	entries, err := f.box.Claim(ctx, n)
+	entries, err := c.box.Claim(ctx, n)
 	if err != nil && ctx.Err() == nil {
-		f.router.StoreFailed(f.log, "claim", err, zap.String("what", f.name))
-		time.AfterFunc(claimRetry, func() { f.wakeUp.Store(true); f.signal() })
+		c.router.StoreFailed(c.log, "claim", err, zap.String("what", c.name))
+		time.AfterFunc(claimRetry, func() { c.wakeUp.Store(true); c.signal() })
 	}
-	now := f.router.Now()
+	now := c.router.Now()
 	var bytes, largest int64
 	offers := make([]offered, len(entries))
-	told := f.box.Offers()
+	told := c.box.Offers()
 	for i := range entries {
 		o := &offers[i]
-		if !f.box.Open(ctx, &entries[i], &o.Delivery) {
+		if !c.box.Open(ctx, &entries[i], &o.Delivery) {
 			continue
 		}
-		o.Offered(now, f.firstGap)
-		f.window.Take(1)
-		f.offeredTotal++
+		o.Offered(now, c.firstGap)
+		c.window.Take(1)
+		c.offeredTotal++
 		bytes += o.Size()
 		largest = max(largest, o.Size())
-		o.id = f.id(&o.Delivery)
-		f.mu.Lock()
-		f.note(o)
-		f.mu.Unlock()
-		out = f.write(out, o)
+		o.id = c.id(&o.Delivery)
+		c.mu.Lock()
+		c.index(o)
+		c.mu.Unlock()
+		out = c.write(out, o)
 		told.Add(o.Entry.ID, false)
 	}
 	told.Done()
 	if len(entries) > 0 {
-		f.held.Add(bytes)
-		f.size.Store(largest)
+		c.held.Add(bytes)
+		c.size.Store(largest)
 	}
 	if err == nil && len(entries) == n {
-		f.wakeUp.Store(true)
+		c.wakeUp.Store(true)
 		return out, true
 	}
 	return out, false
@@ -207,20 +209,20 @@ func (f *feed) offer(ctx context.Context, out []byte) (_ []byte, more bool) {
 // resend appends messages that were unacknowledged for too long. It gives up messages that have
 // expired or were sent often enough (CCS 3.5, 4.3), and those with TTL 0, which are delivered now
 // or never. It returns when the next message is due, or next if that is earlier.
-func (f *feed) resend(ctx context.Context, out []byte, now, next time.Time) ([]byte, time.Time) {
+func (c *consumer) resend(ctx context.Context, out []byte, now, next time.Time) ([]byte, time.Time) {
 	var gone finished
-	told := f.box.Offers()
-	f.mu.Lock()
-	for id, first := range f.outstanding {
+	told := c.box.Offers()
+	c.mu.Lock()
+	for id, first := range c.outstanding {
 		for o := first; o != nil; o = o.next {
-			switch o.Resend(now, f.resends) {
+			switch o.Resend(now, c.resends) {
 			case ccs.ResendGiveUp:
 				gone.GivenUp(&o.Delivery, now)
 				gone.freed.add(o)
-				f.strike(id, o)
+				c.unindex(id, o)
 				continue
 			case ccs.ResendNow:
-				out = f.write(out, o)
+				out = c.write(out, o)
 				told.Add(o.Entry.ID, true)
 			}
 			if o.Due.Before(next) {
@@ -228,47 +230,47 @@ func (f *feed) resend(ctx context.Context, out []byte, now, next time.Time) ([]b
 			}
 		}
 	}
-	f.mu.Unlock()
+	c.mu.Unlock()
 	told.Done()
 	if gone.freed.messages == 0 {
 		return out, next
 	}
-	if err := f.box.Forget(ctx, &gone.Finished); err != nil {
-		f.router.StoreFailed(f.log, "forget messages that were given up", err, zap.Int("messages", gone.Entries()))
+	if err := c.box.Forget(ctx, &gone.Finished); err != nil {
+		c.router.StoreFailed(c.log, "forget messages that were given up", err, zap.Int("messages", gone.Entries()))
 	}
-	f.give(gone.freed)
-	if f.starved.CompareAndSwap(true, false) {
-		f.wakeUp.Store(true)
+	c.freeSlots(gone.freed)
+	if c.starved.CompareAndSwap(true, false) {
+		c.wakeUp.Store(true)
 	}
 	return out, next
 }
 
 // phantomAfter returns how long a full window may stay without an ack before the messages go to
 // another connection (CCS 4.4).
-func (f *feed) phantomAfter() time.Duration { return f.firstGap }
+func (c *consumer) phantomAfter() time.Duration { return c.firstGap }
 
 // checkPhantom detects a peer that left its whole window unacknowledged for too long: its process
 // may be gone while TCP lives on (CCS 4.4). It moves the messages to the sender's other
 // connections, if there are any, and reports whether it did. Some messages may be delivered twice,
 // which the contract permits.
-func (f *feed) checkPhantom(now time.Time) bool {
-	if f.shared == nil {
+func (c *consumer) checkPhantom(now time.Time) bool {
+	if c.shared == nil {
 		return false
 	}
-	if f.phantom.Load() {
-		if !f.shared.Shared() {
-			f.revive() // no other connection is left
+	if c.phantom.Load() {
+		if !c.shared.Shared() {
+			c.resume() // no other connection is left
 		}
 		return false
 	}
-	if f.free() > 0 || !f.shared.Shared() {
+	if c.room() > 0 || !c.shared.Shared() {
 		return false
 	}
-	last := time.Unix(0, f.lastAck.Load())
-	f.mu.Lock()
+	last := time.Unix(0, c.lastAck.Load())
+	c.mu.Lock()
 	var moved load
 	var newest time.Time
-	for _, first := range f.outstanding {
+	for _, first := range c.outstanding {
 		for o := first; o != nil; o = o.next {
 			moved.add(o)
 			if o.Since.After(newest) {
@@ -280,36 +282,36 @@ func (f *feed) checkPhantom(now time.Time) bool {
 		last = newest // the window was not full before that
 	}
 	silent := now.Sub(last)
-	if silent >= f.phantomAfter() {
-		f.phantom.Store(true)
-		clear(f.outstanding)
+	if silent >= c.phantomAfter() {
+		c.phantom.Store(true)
+		clear(c.outstanding)
 	}
-	f.mu.Unlock()
-	if !f.phantom.Load() {
+	c.mu.Unlock()
+	if !c.phantom.Load() {
 		return false
 	}
-	f.give(moved)
-	f.shared.Redistribute()
-	f.log.Warn("phantom connection", zap.Int("moved", moved.messages), zap.Duration("silent", silent))
+	c.freeSlots(moved)
+	c.shared.Redistribute()
+	c.log.Warn("phantom connection", zap.Int("moved", moved.messages), zap.Duration("silent", silent))
 	return true
 }
 
-// revive makes the feed offer messages again, because its peer has sent something.
-func (f *feed) revive() {
-	f.lastAck.Store(f.router.Now().UnixNano())
-	if f.phantom.CompareAndSwap(true, false) {
-		f.wakeUp.Store(true)
-		f.signal()
+// resume makes the consumer offer messages again, because its peer has sent something.
+func (c *consumer) resume() {
+	c.lastAck.Store(c.router.Now().UnixNano())
+	if c.phantom.CompareAndSwap(true, false) {
+		c.wakeUp.Store(true)
+		c.signal()
 	}
 }
 
 // acknowledge handles an ack for an entry that was written to this connection, and returns false if
 // there is none. Devices choose the IDs, so two entries may have the same; then to decides
 // (CCS 3.4).
-func (f *feed) acknowledge(id, to string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	acked := f.outstanding[id]
+func (c *consumer) acknowledge(id, to string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	acked := c.outstanding[id]
 	if acked == nil {
 		return false
 	}
@@ -319,17 +321,17 @@ func (f *feed) acknowledge(id, to string) bool {
 			break
 		}
 	}
-	f.acked.Acknowledged(&acked.Delivery)
-	f.acked.freed.add(acked)
-	f.strike(id, acked)
+	c.acked.Acknowledged(&acked.Delivery)
+	c.acked.freed.add(acked)
+	c.unindex(id, acked)
 	return true
 }
 
-// note appends o to the entries with its ID. The caller must hold f.mu.
-func (f *feed) note(o *offered) {
-	last := f.outstanding[o.id]
+// index appends o to the entries with its ID. The caller must hold c.mu.
+func (c *consumer) index(o *offered) {
+	last := c.outstanding[o.id]
 	if last == nil {
-		f.outstanding[o.id] = o
+		c.outstanding[o.id] = o
 		return
 	}
 	for last.next != nil {
@@ -338,10 +340,10 @@ func (f *feed) note(o *offered) {
 	last.next = o
 }
 
-// strike removes o from the entries with the ID, and leaves o.next as it is. The caller must hold
-// f.mu.
-func (f *feed) strike(id string, o *offered) {
-	first := f.outstanding[id]
+// unindex removes o from the entries with the ID, and leaves o.next as it is. The caller must hold
+// c.mu.
+func (c *consumer) unindex(id string, o *offered) {
+	first := c.outstanding[id]
 	switch {
 	case first != o:
 		for first.next != o {
@@ -349,67 +351,68 @@ func (f *feed) strike(id string, o *offered) {
 		}
 		first.next = o.next
 	case o.next == nil:
-		delete(f.outstanding, id)
+		delete(c.outstanding, id)
 	default:
-		f.outstanding[id] = o.next
+		c.outstanding[id] = o.next
 	}
 }
 
-// settle forgets the acknowledged entries in the store and frees their slots. It reports whether
-// there were any. Entries that the store cannot forget now keep their slots until it can. So never
-// more of them wait than the window has room for.
-func (f *feed) settle(ctx context.Context) bool {
-	f.settling.Lock()
-	defer f.settling.Unlock()
-	f.mu.Lock()
-	d := f.acked
-	f.acked = f.spare
-	f.mu.Unlock()
-	err := f.box.Forget(ctx, &d.Finished)
+// forgetAcked forgets the acknowledged entries in the store and frees their slots. It reports
+// whether there were any. Entries that the store cannot forget now keep their slots until it can.
+// So never more of them wait than the window has room for.
+func (c *consumer) forgetAcked(ctx context.Context) bool {
+	c.forgetting.Lock()
+	defer c.forgetting.Unlock()
+	c.mu.Lock()
+	d := c.acked
+	c.acked = c.spare
+	c.mu.Unlock()
+	err := c.box.Forget(ctx, &d.Finished)
 	if errors.Is(err, store.ErrUnavailable) && ctx.Err() == nil {
-		f.keep(d)
+		c.forgetLater(d)
 		return false
 	}
 	if err != nil {
 		// They are delivered again later, which the contract permits.
-		f.router.StoreFailed(f.log, "forget acknowledged messages", err, zap.Int("messages", d.Entries()))
+		c.router.StoreFailed(c.log, "forget acknowledged messages", err, zap.Int("messages", d.Entries()))
 	}
 	freed := d.freed
 	d.Reset()
-	f.spare = finished{Finished: d.Finished}
+	c.spare = finished{Finished: d.Finished}
 	if freed.messages == 0 {
 		return false
 	}
-	f.lastAck.Store(f.router.Now().UnixNano())
-	f.give(freed)
-	if f.starved.CompareAndSwap(true, false) {
-		f.wakeUp.Store(true)
-		f.signal()
+	c.lastAck.Store(c.router.Now().UnixNano())
+	c.freeSlots(freed)
+	if c.starved.CompareAndSwap(true, false) {
+		c.wakeUp.Store(true)
+		c.signal()
 	}
 	return true
 }
 
-// keep puts back entries that could not be forgotten, so that a later settle forgets them.
-func (f *feed) keep(d finished) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	d.Append(&f.acked.Finished)
-	d.freed.messages += f.acked.freed.messages
-	d.freed.bytes += f.acked.freed.bytes
-	f.acked, f.spare = d, finished{}
-	time.AfterFunc(claimRetry, func() { f.late.Store(true); f.signal() })
+// forgetLater puts back entries that could not be forgotten, so that a later forgetAcked forgets
+// them.
+func (c *consumer) forgetLater(d finished) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d.Append(&c.acked.Finished)
+	d.freed.messages += c.acked.freed.messages
+	d.freed.bytes += c.acked.freed.bytes
+	c.acked, c.spare = d, finished{}
+	time.AfterFunc(claimRetry, func() { c.forgetDue.Store(true); c.signal() })
 }
 
-// give frees the slots and bytes of entries.
-func (f *feed) give(l load) {
-	f.held.Sub(l.bytes)
-	f.window.Give(l.messages)
+// freeSlots frees the slots and bytes of entries.
+func (c *consumer) freeSlots(l load) {
+	c.held.Sub(l.bytes)
+	c.window.Give(l.messages)
 }
 
-// recheck wakes a feed that had no room because the process was out of message memory, if there is
-// room now.
-func (f *feed) recheck() {
-	if f.free() > 0 && f.starved.CompareAndSwap(true, false) {
-		f.wakeUp.Store(true)
+// retryMemory wakes a consumer that had no room because the process was out of message memory, if
+// there is room now.
+func (c *consumer) retryMemory() {
+	if c.room() > 0 && c.starved.CompareAndSwap(true, false) {
+		c.wakeUp.Store(true)
 	}
 }

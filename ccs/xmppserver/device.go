@@ -25,12 +25,12 @@ type device struct {
 func (s *session) beDevice() {
 	d := &device{s: s}
 	s.role = d
-	f := s.newFeed("delivered", s.device.Key(), s.srv.router.Profile().UpstreamWindow, d.join)
+	f := s.newConsumer("delivered", s.device.Key(), s.srv.router.Profile().UpstreamWindow, d.join)
 	f.id, f.write = messageID, d.appendMessage
 }
 
-// join attaches the feed to the device's queue.
-func (d *device) join(ctx context.Context, _ store.Key, h feedHandle) (ccs.Mailbox, error) {
+// join attaches the consumer to the device's queue.
+func (d *device) join(ctx context.Context, _ store.Key, h consumerSession) (ccs.Mailbox, error) {
 	return d.s.srv.router.AttachDevice(ctx, d.s.device, h)
 }
 

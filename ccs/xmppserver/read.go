@@ -86,7 +86,7 @@ func (s *session) handle(ctx context.Context, el *stanza.Element) error {
 		case "iq":
 			s.handOver(ctx) // the answer implies that earlier acks were handled
 			if el.ChildSpace == nsSession {
-				s.settling.Reset(settleTime)
+				s.deliveryTimer.Reset(deliveryDelay)
 			}
 			reply, err := s.answerIQ(nil, el)
 			if err != nil {
@@ -182,11 +182,11 @@ func (s *session) handOver(ctx context.Context) {
 	if s.role.handOver(bytes) {
 		s.signal()
 	}
-	settled := false
-	for _, f := range s.feeds {
-		settled = f.settle(ctx) || settled
+	forgot := false
+	for _, q := range s.consumers {
+		forgot = q.forgetAcked(ctx) || forgot
 	}
-	if settled && s.isDraining() {
+	if forgot && s.isDraining() {
 		s.signal() // it may have been the last
 	}
 }
@@ -247,7 +247,7 @@ func (s *session) acknowledge(ctx context.Context, el *stanza.Element, m head) e
 		return s.reply(ctx, stanza.AppendNack(nil, "", m.id, stanza.BadAck, "Missing Required Field: to"), load{})
 	}
 	if !s.role.acknowledge(m.id, m.to) {
-		s.messages().revive() // the ack may be for a moved message; the peer is alive
+		s.messages().resume() // the ack may be for a moved message; the peer is alive
 		if !s.wrongAcks.Take(wrongAckRate, 1, time.Now()) {
 			return nil // a client that acks every stanza would go on forever (CCS 3.4)
 		}

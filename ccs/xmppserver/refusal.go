@@ -64,8 +64,8 @@ func nackOf(err error, era ccs.Spellings) (code stanza.Code, description string,
 	return n.code, strings.Replace(n.description, "%s", refusal.Detail, 1), refusal.Err
 }
 
-// oneErrorText returns what stood in the error of a nack while that had no description (CCS 3.3): of malformed messages
-// the text, of others the code.
+// oneErrorText returns what stood in the error of a nack while that had no description (CCS 3.3):
+// of malformed messages the text, of others the code.
 func oneErrorText(code stanza.Code, description string) string {
 	if text, ok := strings.CutPrefix(description, "InvalidJson: "); ok {
 		return "InvalidJson : " + text + "\n"

@@ -23,12 +23,12 @@ import (
 type session struct {
 	// These fields do not change after newSession.
 	*conn
-	role     role
-	bare     string               // the address that messages go to
-	window   *flowcontrol.Window  // received and not answered (CCS 4.1)
-	held     *flowcontrol.Account // bytes of those
-	feeds    []*feed              // the first has the peer's messages, which draining waits for
-	settling *time.Timer          // calls settle; runSession starts it
+	role          role
+	bare          string               // the address that messages go to
+	window        *flowcontrol.Window  // received and not answered (CCS 4.1)
+	held          *flowcontrol.Account // bytes of those
+	consumers     []*consumer          // the first has the peer's messages, which draining waits for
+	deliveryTimer *time.Timer          // calls enableDelivery; runSession starts it
 
 	// Owned by readLoop.
 	wrongAcks flowcontrol.Bucket
@@ -46,10 +46,10 @@ type session struct {
 	drainedAt time.Time // when the control message was written, or zero
 
 	// Shared; safe for concurrent use.
-	settled atomic.Bool   // the peer is ready for messages
-	notify  chan struct{} // capacity 1: serveLoop has work
-	ticked  atomic.Bool   // the router's clock jumped
-	written chan struct{} // capacity 1: serveLoop took the replies
+	deliveryEnabled atomic.Bool   // the peer is ready for messages
+	notify          chan struct{} // capacity 1: serveLoop has work
+	ticked          atomic.Bool   // the router's clock jumped
+	written         chan struct{} // capacity 1: serveLoop took the replies
 
 	mu       sync.Mutex // never held over I/O
 	replies  []byte     // encoded answers of readLoop
@@ -102,15 +102,15 @@ const (
 	maxScratch = 256 << 10 // a larger write buffer is freed
 
 	// maxHeld bounds the bytes of stanzas that a session may leave unanswered. It also bounds those
-	// that its peer may leave unacknowledged in each feed. A single stanza or message may be
+	// that its peer may leave unacknowledged in each consumer. A single stanza or message may be
 	// larger.
 	maxHeld = 1 << 20
 
-	// settleTime is how long messages wait after bind, and again after the request for the session,
-	// for the peer's first message or presence. Many clients register their handlers only after the
-	// answers to all their requests, and drop messages that come with these (CCS 1.7). But a client
-	// need not send anything.
-	settleTime = 500 * time.Millisecond
+	// deliveryDelay is how long messages wait after bind, and again after the request for the
+	// session, for the peer's first message or presence. Many clients register their handlers only
+	// after the answers to all their requests, and drop messages that come with these (CCS 1.7).
+	// But a client need not send anything.
+	deliveryDelay = 500 * time.Millisecond
 )
 
 // Reasons to end a session, besides errors of the connection.
@@ -126,20 +126,20 @@ func (c *conn) runSession(ctx context.Context) {
 	defer cancel(nil)
 	s := c.newSession()
 	defer s.forgetHeld()
-	for _, f := range s.feeds {
-		if err := f.attach(ctx, s.wakeable, cancel); err != nil {
+	for _, q := range s.consumers {
+		if err := q.attach(ctx, s.wakeable, cancel); err != nil {
 			s.srv.router.StoreFailed(s.log, "session not opened", err)
 			c.farewell(err)
 			return
 		}
-		defer f.box.Detach(ctx)
+		defer q.box.Detach(ctx)
 	}
 	s.srv.logins.Add(1)
 	s.log.Info("session open", zap.Int("window", s.window.Size()))
 	s.messages().box.Opened(s.jid)
 	c.bound(s)
-	s.settling = time.AfterFunc(settleTime, s.enableDelivery)
-	defer s.settling.Stop()
+	s.deliveryTimer = time.AfterFunc(deliveryDelay, s.enableDelivery)
+	defer s.deliveryTimer.Stop()
 
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() {
@@ -155,8 +155,8 @@ func (c *conn) runSession(ctx context.Context) {
 	g.Go(func() error { return s.serveLoop(ctx) })
 	err := g.Wait()
 	totals := []zap.Field{zap.Error(err), zap.Int("accepted", s.accepted), zap.Int("refused", s.refused)}
-	for _, f := range s.feeds {
-		totals = append(totals, zap.Int(f.name, f.offeredTotal))
+	for _, q := range s.consumers {
+		totals = append(totals, zap.Int(q.name, q.offeredTotal))
 	}
 	s.log.Info("session closed", append(totals, zap.Duration("took", time.Since(s.opened)))...)
 	s.messages().box.Closed(s.jid, closeReason(err))
@@ -183,8 +183,8 @@ func closeReason(err error) string {
 func (s *session) forgetHeld() {
 	s.held.Close()
 	s.srv.opts.Memory.Add(-s.part)
-	for _, f := range s.feeds {
-		f.held.Close()
+	for _, q := range s.consumers {
+		q.held.Close()
 	}
 }
 
@@ -208,26 +208,27 @@ func (c *conn) newSession() *session {
 	return s
 }
 
-// newFeed returns a feed of the session. The caller sets the fields that differ between feeds.
-func (s *session) newFeed(name string, key store.Key, window int, join func(context.Context, store.Key, feedHandle) (ccs.Mailbox, error)) *feed {
-	f := &feed{
+// newConsumer returns a consumer of the session. The caller sets the fields that differ between
+// consumers.
+func (s *session) newConsumer(name string, key store.Key, window int, join func(context.Context, store.Key, consumerSession) (ccs.Mailbox, error)) *consumer {
+	q := &consumer{
 		name: name, key: key, join: join, router: s.srv.router, window: flowcontrol.NewWindow(window), signal: s.signal, tick: s.tick, log: s.log,
 		held:    flowcontrol.NewAccount(s.srv.opts.Memory, maxHeld),
 		resends: -1, firstGap: s.srv.opts.ResendAfter,
 	}
-	s.feeds = append(s.feeds, f)
-	return f
+	s.consumers = append(s.consumers, q)
+	return q
 }
 
-// messages returns the feed with messages for the peer.
-func (s *session) messages() *feed { return s.feeds[0] }
+// messages returns the consumer with messages for the peer.
+func (s *session) messages() *consumer { return s.consumers[0] }
 
 // wakeable reports whether the session takes new messages.
 func (s *session) wakeable() bool { return !s.isDraining() }
 
-// enableDelivery lets the feeds offer messages.
+// enableDelivery lets the consumers offer messages.
 func (s *session) enableDelivery() {
-	if !s.settled.Load() && s.settled.CompareAndSwap(false, true) {
+	if !s.deliveryEnabled.Load() && s.deliveryEnabled.CompareAndSwap(false, true) {
 		s.signal()
 	}
 }

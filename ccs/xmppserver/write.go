@@ -62,22 +62,22 @@ func (s *session) serveLoop(ctx context.Context) error {
 			now := s.srv.router.Now()
 			s.messages().checkPhantom(now)
 			next := now.Add(s.srv.opts.ResendAfter / resendChecks)
-			for _, f := range s.feeds {
-				out, next = f.resend(ctx, out, now, next)
-				f.recheck()
+			for _, q := range s.consumers {
+				out, next = q.resend(ctx, out, now, next)
+				q.retryMemory()
 			}
 			resend.Reset(max(next.Sub(now), s.srv.opts.ResendAfter/resendSlack))
 		}
-		for _, f := range s.feeds {
-			if f.late.Swap(false) {
-				f.settle(ctx)
+		for _, q := range s.consumers {
+			if q.forgetDue.Swap(false) {
+				q.forgetAcked(ctx)
 			}
 		}
 		more := false
-		if !w.draining && w.ended == nil && s.settled.Load() {
-			for _, f := range s.feeds {
+		if !w.draining && w.ended == nil && s.deliveryEnabled.Load() {
+			for _, q := range s.consumers {
 				var moreOfIt bool
-				out, moreOfIt = f.offer(ctx, out)
+				out, moreOfIt = q.offer(ctx, out)
 				more = more || moreOfIt
 			}
 		}
