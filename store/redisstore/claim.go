@@ -55,7 +55,7 @@ func (s *Store) Claim(ctx context.Context, k store.Key, l store.Lease, max int, 
 	if err := s.transport.Usable(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.hold(ctx, k, l); err != nil {
+	if err := s.noteLease(ctx, k, l); err != nil {
 		return nil, fmt.Errorf("claim %s: %w", k, err)
 	}
 	var claimed []store.Entry
@@ -80,7 +80,7 @@ func (s *Store) claim(
 ) (claimed []store.Entry, next string, err error) {
 	// If the reply to a claim was lost, the next claim must give its entries back and claim them
 	// again. Otherwise later entries of the queue would overtake them.
-	number, again := s.held.lostCall(k, l), byte(1)
+	number, again := s.leases.lostCall(k, l), byte(1)
 	if number == "" {
 		number, again = callDigits(s.number.Add(1)%callNumbers), 0
 	}
@@ -103,12 +103,12 @@ func (s *Store) claim(
 	c.Again = func() { c.Part[len(c.Part)-1] = 1 }
 	if err := s.transport.Run(ctx, c); err != nil {
 		if transport.Lost(c.Err) {
-			s.held.doubt(k, l, number)
+			s.leases.markLost(k, l, number)
 		}
 		return nil, "", err
 	}
 	if again == 1 {
-		s.held.found(k, l)
+		s.leases.recovered(k, l)
 	}
 	reply, _ := c.Reply.([]any)
 	if len(reply)%2 == 1 {
@@ -185,7 +185,7 @@ func (s *Store) Release(ctx context.Context, k store.Key, l store.Lease) error {
 // released by Close.
 func (s *Store) release(ctx context.Context, k store.Key, l store.Lease) error {
 	doubt := 0
-	if s.held.doubtful(k, l) {
+	if s.leases.isLost(k, l) {
 		doubt = 1
 	}
 	c := &transport.Call{Script: releaseScript, Keys: s.queueKeys(k), Args: []any{s.owner(l), doubt}, Safe: true}
@@ -193,7 +193,7 @@ func (s *Store) release(ctx context.Context, k store.Key, l store.Lease) error {
 		return fmt.Errorf("release %s: %w", k, err)
 	}
 	s.tellReleased(k, c.Reply)
-	return s.letGo(ctx, k, l)
+	return s.dropLease(ctx, k, l)
 }
 
 // tellReleased tells the owners of a queue if entries were given back to it.

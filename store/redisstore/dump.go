@@ -24,7 +24,7 @@ var _ store.Movable = (*Store)(nil)
 // Dump lists accounts, and then the keys of each primary in turn, in the order of Redis.
 func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*store.Page, error] {
 	return pages.Of(ctx, func(w *pages.Writer) error {
-		if err := s.unused(ctx); err != nil {
+		if err := s.requireNoOtherNode(ctx); err != nil {
 			return err
 		}
 		shards, topology, err := s.topology(ctx)

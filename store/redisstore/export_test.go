@@ -38,7 +38,7 @@ func (s *Store) Node() store.NodeID                    { return s.node() }
 func (s *Store) Client() redis.UniversalClient         { return s.rdb }
 func (s *Store) Owner(l store.Lease) string            { return s.owner(l) }
 func (s *Store) KeyOf(k store.Key, what string) string { return s.key(k.String(), what) }
-func (s *Store) NotesKey() string                      { return s.notesKey(s.node()) }
+func (s *Store) NotesKey() string                      { return s.nodeQueuesKey(s.node()) }
 
 // OnWaiting sets who is told that a queue has more.
 func (s *Store) OnWaiting(f func(store.Key, store.NodeID)) {

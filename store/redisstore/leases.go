@@ -19,19 +19,19 @@ var (
 	unnoteScript = load("unnote")
 )
 
-// held records which leases may hold entries of which queues.
-type held struct {
+// leases records which leases may hold entries of which queues.
+type leases struct {
 	mu     sync.Mutex
-	queues map[store.Key]*heldQueue
+	queues map[store.Key]*leasedQueue
 }
 
-// heldQueue is a queue from which leases have claimed. held.mu guards its fields.
-type heldQueue struct {
-	leases []heldLease
+// leasedQueue is a queue from which leases have claimed. held.mu guards its fields.
+type leasedQueue struct {
+	leases []leaseState
 	note   uint64 // number of its newest note
 }
 
-type heldLease struct {
+type leaseState struct {
 	lease store.Lease
 	noted bool // the note is known to be in Redis
 	doubt bool // a claim that no call waits for may still arrive in Redis
@@ -40,7 +40,7 @@ type heldLease struct {
 }
 
 // find returns a lease, or nil if it holds nothing. The caller must hold h.mu.
-func (h *held) find(k store.Key, l store.Lease) *heldLease {
+func (h *leases) find(k store.Key, l store.Lease) *leaseState {
 	q := h.queues[k]
 	if q == nil {
 		return nil
@@ -53,14 +53,14 @@ func (h *held) find(k store.Key, l store.Lease) *heldLease {
 	return nil
 }
 
-// notesKey returns the key of the queues from which a node has claimed, each with the number of its
-// note.
-func (s *Store) notesKey(node store.NodeID) string { return s.key(nodeTag(node), "q") }
+// nodeQueuesKey returns the key of the queues from which a node has claimed, each with the number
+// of its note.
+func (s *Store) nodeQueuesKey(node store.NodeID) string { return s.key(nodeTag(node), "q") }
 
-// hold notes in Redis that a lease may hold entries of a queue, unless the note is known to be
+// noteLease notes in Redis that a lease may hold entries of a queue, unless the note is known to be
 // there.
-func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
-	h := &s.held
+func (s *Store) noteLease(ctx context.Context, k store.Key, l store.Lease) error {
+	h := &s.leases
 	h.mu.Lock()
 	known := h.find(k, l)
 	if known != nil && known.noted {
@@ -69,18 +69,18 @@ func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
 	}
 	q := h.queues[k]
 	if q == nil {
-		q = &heldQueue{}
+		q = &leasedQueue{}
 		h.queues[k] = q
 	}
 	if known == nil {
-		q.leases = append(q.leases, heldLease{lease: l})
+		q.leases = append(q.leases, leaseState{lease: l})
 	}
 	q.note = s.number.Add(1)
 	note := q.note
 	h.mu.Unlock()
 
 	c := &transport.Call{
-		Script: noteScript, Keys: []string{s.notesKey(s.node())}, Safe: true,
+		Script: noteScript, Keys: []string{s.nodeQueuesKey(s.node())}, Safe: true,
 		Args: []any{k.String(), note, notesKept.Milliseconds()}, Hasty: !isShared(k),
 	}
 	err := s.transport.Run(ctx, c)
@@ -100,10 +100,10 @@ func (s *Store) hold(ctx context.Context, k store.Key, l store.Lease) error {
 	return nil
 }
 
-// letGo forgets a released lease, and the note if the queue has no other lease. A note that was
+// dropLease forgets a released lease, and the note if the queue has no other lease. A note that was
 // made since then has a higher number and stays.
-func (s *Store) letGo(ctx context.Context, k store.Key, l store.Lease) error {
-	h := &s.held
+func (s *Store) dropLease(ctx context.Context, k store.Key, l store.Lease) error {
+	h := &s.leases
 	h.mu.Lock()
 	q := h.queues[k]
 	if q == nil {
@@ -125,12 +125,12 @@ func (s *Store) letGo(ctx context.Context, k store.Key, l store.Lease) error {
 	if !last {
 		return nil
 	}
-	c := &transport.Call{Script: unnoteScript, Keys: []string{s.notesKey(s.node())}, Args: []any{k.String(), note}, Safe: true}
+	c := &transport.Call{Script: unnoteScript, Keys: []string{s.nodeQueuesKey(s.node())}, Args: []any{k.String(), note}, Safe: true}
 	return s.transport.RunClosing(ctx, []*transport.Call{c})
 }
 
-// doubt records that the reply to the claim with that number was lost.
-func (h *held) doubt(k store.Key, l store.Lease, number string) {
+// markLost records that the reply to the claim with that number was lost.
+func (h *leases) markLost(k store.Key, l store.Lease, number string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if known := h.find(k, l); known != nil {
@@ -139,7 +139,7 @@ func (h *held) doubt(k store.Key, l store.Lease, number string) {
 }
 
 // lostCall returns the number of the claim whose reply was lost, or "".
-func (h *held) lostCall(k store.Key, l store.Lease) string {
+func (h *leases) lostCall(k store.Key, l store.Lease) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if known := h.find(k, l); known != nil {
@@ -148,8 +148,8 @@ func (h *held) lostCall(k store.Key, l store.Lease) string {
 	return ""
 }
 
-// found records that the entries of that claim were claimed again.
-func (h *held) found(k store.Key, l store.Lease) {
+// recovered records that the entries of that claim were claimed again.
+func (h *leases) recovered(k store.Key, l store.Lease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if known := h.find(k, l); known != nil {
@@ -157,7 +157,7 @@ func (h *held) found(k store.Key, l store.Lease) {
 	}
 }
 
-func (h *held) doubtful(k store.Key, l store.Lease) bool {
+func (h *leases) isLost(k store.Key, l store.Lease) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	known := h.find(k, l)
@@ -171,13 +171,13 @@ func (s *Store) releaseAll(ctx context.Context) error {
 		lease store.Lease
 	}
 	var all []one
-	s.held.mu.Lock()
-	for k, q := range s.held.queues {
+	s.leases.mu.Lock()
+	for k, q := range s.leases.queues {
 		for _, l := range q.leases {
 			all = append(all, one{k, l.lease})
 		}
 	}
-	s.held.mu.Unlock()
+	s.leases.mu.Unlock()
 
 	next := make(chan one)
 	var errs [releasers]error
@@ -200,9 +200,9 @@ func (s *Store) releaseAll(ctx context.Context) error {
 // releasers is how many leases are released at once.
 const releasers = 64
 
-// forgetHeld forgets all leases, because other nodes give back their entries.
-func (s *Store) forgetHeld() {
-	s.held.mu.Lock()
-	defer s.held.mu.Unlock()
-	clear(s.held.queues)
+// forgetLeases forgets all leases, because other nodes give back their entries.
+func (s *Store) forgetLeases() {
+	s.leases.mu.Lock()
+	defer s.leases.mu.Unlock()
+	clear(s.leases.queues)
 }

@@ -70,7 +70,7 @@ func (s *Store) UpdateMembers(ctx context.Context, from, to *store.Members) (boo
 	if c.Reply != int64(1) {
 		return false, nil
 	}
-	return true, s.rdb.Expire(ctx, s.notesKey(s.node()), notesKept).Err()
+	return true, s.rdb.Expire(ctx, s.nodeQueuesKey(s.node()), notesKept).Err()
 }
 
 // nodesOf lists every node in all.

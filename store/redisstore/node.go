@@ -30,7 +30,7 @@ func newIdentity(waiting func(store.Key, store.NodeID)) *identity {
 func (s *Store) Enter(waiting func(k store.Key, n store.NodeID)) store.NodeID {
 	me := newIdentity(waiting)
 	s.identity.Store(me)
-	s.forgetHeld()
+	s.forgetLeases()
 	return me.node
 }
 
@@ -81,9 +81,9 @@ func (s *Store) tellOwners(k store.Key, owners any) {
 	}
 }
 
-// unused returns store.ErrLocked if another node is alive. A killed node counts as alive for two
-// heartbeats.
-func (s *Store) unused(ctx context.Context) error {
+// requireNoOtherNode returns store.ErrLocked if another node is alive. A killed node counts as
+// alive for two heartbeats.
+func (s *Store) requireNoOtherNode(ctx context.Context) error {
 	m, err := s.Members(ctx)
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ func (s *Store) AttachQueue(ctx context.Context, a store.Attachment, force bool)
 	if err := s.transport.Usable(ctx); err != nil {
 		return none, none, err
 	}
-	if err := s.hold(ctx, a.Key, a.Lease); err != nil {
+	if err := s.noteLease(ctx, a.Key, a.Lease); err != nil {
 		return none, none, err
 	}
 	me := s.owner(a.Lease)
@@ -139,7 +139,7 @@ func (s *Store) TakeOver(ctx context.Context, n store.NodeID, max int, back time
 	if err := s.transport.Usable(ctx); err != nil {
 		return 0, err
 	}
-	notes := s.notesKey(n)
+	notes := s.nodeQueuesKey(n)
 	tags, err := s.rdb.ZRange(ctx, notes, 0, int64(max)-1).Result()
 	if err != nil || len(tags) == 0 {
 		return 0, s.transport.Translate(err)

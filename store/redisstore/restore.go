@@ -25,7 +25,7 @@ const (
 // Restore stores a page of another store.
 func (s *Store) Restore(ctx context.Context, p *store.Page, now time.Time) error {
 	for _, step := range []func() error{
-		func() error { return s.unused(ctx) },
+		func() error { return s.requireNoOtherNode(ctx) },
 		func() error { return passSeq(ctx, p.HighestSeq()) },
 		func() error { return store.RestoreAccounts(ctx, s, p) },
 		func() error { return s.restoreRegistrations(ctx, p.Registrations) },

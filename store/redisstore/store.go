@@ -42,7 +42,7 @@ type Store struct {
 
 	closer   sync.Once
 	identity atomic.Pointer[identity]
-	held     held
+	leases   leases
 	number   atomic.Uint64 // number of the last call or note that needed one
 	sweep    sweeper
 	repeats  repeats
@@ -57,7 +57,7 @@ func newStore(rdb redis.UniversalClient, prefix string, opts Options) *Store {
 		known: newKnownTokens(), projects: projectcache.New(),
 	}
 	s.identity.Store(newIdentity(nil))
-	s.held.queues = map[store.Key]*heldQueue{}
+	s.leases.queues = map[store.Key]*leasedQueue{}
 	s.transport = transport.New(rdb, transport.Options{
 		Logger: s.log, Scripts: &scripts,
 		Retry: opts.Retry, Wait: opts.Wait, WaitTimeout: opts.WaitTimeout,

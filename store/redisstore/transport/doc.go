@@ -13,8 +13,8 @@
 //	        admit                 ends calls that the condition of the Redis does not permit               health.go
 //	          |                        ^
 //	          |                        +-- looks, every lookEvery while it is not well
-//	          +--> plain pipe     calls in the order in which they came                                    pipe.go
-//	          +--> durable pipe   calls that replicas must confirm: WAIT, WAITAOF                          wait.go
+//	          +--> plain pipeline     calls in the order in which they came                                    pipeline.go
+//	          +--> durable pipeline   calls that replicas must confirm: WAIT, WAITAOF                          wait.go
 //	                 |
 //	                 v
 //	               gather         what has come while Redis worked on the pipeline before
@@ -27,8 +27,8 @@
 //
 // # Calls
 //
-// All calls for one Redis go through one pipe: while Redis works on a pipeline, the next gathers.
-// Calls that replicas must confirm have a pipe of their own, so that the others do not wait for
+// All calls for one Redis go through one pipeline: while Redis works on a pipeline, the next gathers.
+// Calls that replicas must confirm have a pipeline of their own, so that the others do not wait for
 // them. A call that certainly changed nothing is repeated until Options.Retry has passed. A call
 // whose reply was lost is repeated only if it is Safe.
 //

@@ -20,14 +20,14 @@ type shard struct {
 	health health
 	// failsFast says that there are other shards, which must not wait for this one.
 	failsFast bool
-	plain     *pipe
+	plain     *pipeline
 	// durable has the calls that replicas must confirm, so that the others do not wait for those.
 	// It is plain if no call needs replicas.
-	durable *pipe
+	durable *pipeline
 	gone    chan struct{} // closed when it is no longer used
 }
 
-// pipes holds each Redis.
+// pipelines holds each Redis.
 type pipes struct {
 	ctx    context.Context // of looks; ends with the store
 	cancel context.CancelFunc
@@ -87,18 +87,18 @@ func (t *Transport) sendTo(ctx context.Context, client redis.UniversalClient, ca
 	}
 	plain, durable := sh.admit(ctx, calls)
 	if len(durable) == 0 {
-		sh.carry(ctx, sh.plain, plain, stall)
+		sh.runOn(ctx, sh.plain, plain, stall)
 	} else {
 		patience := stall
 		if !several {
 			patience += t.opts.WaitTimeout
 		}
 		if len(plain) == 0 {
-			sh.carry(ctx, sh.durable, durable, patience)
+			sh.runOn(ctx, sh.durable, durable, patience)
 		} else {
 			var both sync.WaitGroup
-			both.Go(func() { sh.carry(ctx, sh.durable, durable, patience) })
-			sh.carry(ctx, sh.plain, plain, stall)
+			both.Go(func() { sh.runOn(ctx, sh.durable, durable, patience) })
+			sh.runOn(ctx, sh.plain, plain, stall)
 			both.Wait()
 		}
 	}
@@ -119,8 +119,8 @@ func (t *Transport) sendTo(ctx context.Context, client redis.UniversalClient, ca
 	}
 }
 
-// carry passes calls to a pipe. If all are hasty, they fail with errStalled after the patience.
-func (sh *shard) carry(ctx context.Context, p *pipe, calls []*Call, patience time.Duration) {
+// runOn passes calls to a pipeline. If all are hasty, they fail with errStalled after the patience.
+func (sh *shard) runOn(ctx context.Context, p *pipeline, calls []*Call, patience time.Duration) {
 	if len(calls) == 0 {
 		return
 	}
@@ -128,7 +128,7 @@ func (sh *shard) carry(ctx context.Context, p *pipe, calls []*Call, patience tim
 		sh.await(ctx, p.send(ctx, calls))
 		return
 	}
-	// A call that the pipe has taken stays the pipe's, even if its caller no longer waits.
+	// A call that the pipeline has taken stays the pipeline's, even if its caller no longer waits.
 	copies, sent := make([]Call, len(calls)), make([]*Call, len(calls))
 	for i, c := range calls {
 		copies[i] = *c
@@ -145,14 +145,14 @@ func (sh *shard) carry(ctx context.Context, p *pipe, calls []*Call, patience tim
 	}
 }
 
-// await returns when a parcel has ended. A parcel that the pipe has not taken when the Redis falls
-// silent gives up.
-func (sh *shard) await(ctx context.Context, l *parcel) {
+// await returns when a request has ended. A request that the pipeline has not taken when the Redis
+// falls silent gives up.
+func (sh *shard) await(ctx context.Context, l *request) {
 	select {
 	case <-l.done:
 		return
 	case <-sh.health.falls():
-		l.giveUp(errFallen)
+		l.cancel(errFallen)
 	case <-ctx.Done():
 	case <-l.pipe.gone:
 	}
@@ -195,10 +195,10 @@ func (t *Transport) makeShard(client redis.UniversalClient, key string) (sh *sha
 	sh = &shard{client: client, failsFast: !only, gone: make(chan struct{})}
 	sh.health.fallen = make(chan struct{})
 	sh.health.t, sh.health.client, sh.health.key, sh.health.gone, sh.health.only = t, client, t.opts.LookKey(key), sh.gone, only
-	sh.plain = newPipe(client, t.opts.Scripts, wait, sh.gone)
+	sh.plain = newPipeline(client, t.opts.Scripts, wait, sh.gone)
 	sh.durable = sh.plain
 	if wait.count > 0 {
-		sh.durable = newPipe(client, t.opts.Scripts, wait, sh.gone)
+		sh.durable = newPipeline(client, t.opts.Scripts, wait, sh.gone)
 		if sh.failsFast {
 			sh.health.unproven() // a promoted replica may have no replicas itself
 		}

@@ -43,12 +43,12 @@ func (t *Transport) Carry(ctx context.Context, calls []*Call) {
 	}
 	t.send(ctx, calls)
 	if failed := t.retry(calls); failed != nil {
-		t.insist(ctx, failed)
+		t.runWithRetry(ctx, failed)
 	}
 }
 
-// insist tries failed calls again if they may be repeated.
-func (t *Transport) insist(ctx context.Context, calls []*Call) {
+// runWithRetry tries failed calls again if they may be repeated.
+func (t *Transport) runWithRetry(ctx context.Context, calls []*Call) {
 	over := time.NewTimer(t.opts.Retry)
 	defer over.Stop()
 	for wait := firstBackoff; len(calls) > 0; wait = min(2*wait, maxBackoff) {
