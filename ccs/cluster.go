@@ -75,8 +75,8 @@ func (n Node) ProjectChanged(sender string) {
 // sessions that a revoked key has opened.
 func (r *Router) Changed() <-chan SenderID { return r.changed }
 
-// TellChanged makes the other nodes check whether a sender's keys are still valid.
-func (r *Router) TellChanged(ctx context.Context, sender SenderID) error {
+// PublishProjectChange makes the other nodes check whether a sender's keys are still valid.
+func (r *Router) PublishProjectChange(ctx context.Context, sender SenderID) error {
 	if r.cluster == nil {
 		return nil
 	}

@@ -152,7 +152,7 @@ func TestAMessageThatIsNeverStoredReachesAnotherNode(t *testing.T) {
 
 func TestAProjectThatChangesIsToldToOtherNodes(t *testing.T) {
 	twoMembers(t, func(t *testing.T, a, b *member) {
-		require.NoError(t, a.TellChanged(t.Context(), sender))
+		require.NoError(t, a.PublishProjectChange(t.Context(), sender))
 		assert.Equal(t, sender, <-b.Changed())
 		synctest.Wait()
 		assert.Empty(t, a.Changed())

@@ -88,11 +88,11 @@ func New(s store.Coordinator, o Options) *Cluster {
 func (c *Cluster) Join(ctx context.Context, n Node) error {
 	c.node = n
 	c.id = c.store.Enter(c.waiting)
-	if _, err := c.beat(ctx); err != nil {
+	if _, err := c.sendHeartbeat(ctx); err != nil {
 		return fmt.Errorf("join the other nodes: %w", err)
 	}
 	ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
-	for _, loop := range []func(context.Context){c.beatLoop, c.checkLoop, c.publishLoop, c.listenLoop} {
+	for _, loop := range []func(context.Context){c.heartbeatLoop, c.checkLoop, c.publishLoop, c.listenLoop} {
 		c.loops.Go(func() { loop(ctx) })
 	}
 	return nil

@@ -14,14 +14,14 @@ const (
 	maxTakeovers      = 16 // dead nodes that wait for this one to take them over
 )
 
-// beatLoop sends heartbeats until ctx ends, and takes over the nodes that are dead.
-func (c *Cluster) beatLoop(ctx context.Context) {
+// heartbeatLoop sends heartbeats until ctx ends, and takes over the nodes that are dead.
+func (c *Cluster) heartbeatLoop(ctx context.Context) {
 	dead := make(chan store.NodeID, maxTakeovers)
 	c.loops.Go(func() { c.takeOverLoop(ctx, dead) })
 	tick := time.NewTicker(c.heartbeat / beatsPerHeartbeat)
 	defer tick.Stop()
 	for {
-		takeOver, err := c.beat(ctx)
+		takeOver, err := c.sendHeartbeat(ctx)
 		if err != nil && ctx.Err() == nil {
 			c.log.Warn("heartbeat failed", zap.Error(err))
 		}
@@ -39,10 +39,10 @@ func (c *Cluster) beatLoop(ctx context.Context) {
 	}
 }
 
-// beat sends a heartbeat. It returns the dead nodes that this one must take over.
-func (c *Cluster) beat(ctx context.Context) (takeOver []store.NodeID, err error) {
+// sendHeartbeat sends a heartbeat. It returns the dead nodes that this one must take over.
+func (c *Cluster) sendHeartbeat(ctx context.Context) (takeOver []store.NodeID, err error) {
 	self, alive := c.self(), false
-	err = c.update(ctx, func(m *store.Members) { alive, takeOver = beat(m, self, c.heartbeat) })
+	err = c.update(ctx, func(m *store.Members) { alive, takeOver = recordHeartbeat(m, self, c.heartbeat) })
 	if err != nil {
 		return nil, err
 	}

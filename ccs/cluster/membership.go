@@ -34,9 +34,10 @@ func (c *Cluster) update(ctx context.Context, change func(m *store.Members)) err
 	return errContended
 }
 
-// beat enters a heartbeat of self into the membership. It reports whether self is still alive to
-// the others, and which dead nodes self must take over. heartbeat is the time of two heartbeats.
-func beat(m *store.Members, self store.NodeID, heartbeat time.Duration) (alive bool, takeOver []store.NodeID) {
+// recordHeartbeat enters a heartbeat of self into the membership. It reports whether self is still
+// alive to the others, and which dead nodes self must take over. heartbeat is the time of two
+// heartbeats.
+func recordHeartbeat(m *store.Members, self store.NodeID, heartbeat time.Duration) (alive bool, takeOver []store.NodeID) {
 	_, dead := m.Dead[self]
 	_, released := m.Released[self]
 	alive = !dead && !released

@@ -93,7 +93,7 @@ func (a *appServer) serve(ctx context.Context) error {
 			a.online.Add(-1)
 			a.run.connected.leave(a.run.now())
 		})
-		a.feed(ctx, c)
+		a.sendLoop(ctx, c)
 		if a.run.sending() {
 			a.times.disconnected(a.run.now())
 		}
@@ -164,8 +164,8 @@ func isRefused(err error) bool {
 	return errors.As(err, &refused) && !refused.Temporary()
 }
 
-// feed sends over a connection until that takes no more messages or ctx ends.
-func (a *appServer) feed(ctx context.Context, c *ccsclient.Client) {
+// sendLoop sends over a connection until that takes no more messages or ctx ends.
+func (a *appServer) sendLoop(ctx context.Context, c *ccsclient.Client) {
 	for {
 		f := a.next(ctx, c)
 		if f == nil {

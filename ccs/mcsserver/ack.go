@@ -125,7 +125,7 @@ func (s *session) forgetAsync() bool {
 	}
 	ids := make([]store.ID, 0, len(s.done))
 	for i := range s.done {
-		if s.done[i].owed() != nil || s.done[i].aside == expired {
+		if s.done[i].owed() != nil || s.done[i].extra == expired {
 			return false
 		}
 		if s.done[i].id != 0 {
@@ -239,7 +239,7 @@ func (s *session) takeExpired() {
 	acked := len(s.done)
 	s.take(func(o offered) bool { return o.expires != 0 && int64(o.expires) <= now.Unix() })
 	for i := range s.done[acked:] {
-		s.done[acked+i].aside = expired
+		s.done[acked+i].extra = expired
 	}
 }
 
@@ -256,7 +256,7 @@ func (s *session) forget(has []offered) error {
 		finished.Put(f)
 	}()
 	for i := range has {
-		if has[i].aside == expired {
+		if has[i].extra == expired {
 			f.Expired(has[i].id)
 		} else {
 			f.Add(has[i].id, has[i].owed())

@@ -14,19 +14,19 @@ type offered struct {
 	expires uint32   // Unix time, in seconds; zero if it was never stored
 	id      store.ID // zero if it was never stored
 	micros  int64    // time of acceptance; its persistent ID is made of it and id
-	*aside           // nil for most
+	*extra           // nil for most
 }
 
-// aside has the fields that only few messages need.
-type aside struct {
+// extra has the fields that only few messages need.
+type extra struct {
 	// name is the persistent ID if the server did not make it: a send_error has that of the failed
 	// message (DEV 9.3).
 	name    string
 	receipt *ccs.Receipt // nil if none is owed
 }
 
-// expired is the aside of expired messages, which are not acknowledged and owe no receipt.
-var expired = &aside{}
+// expired is the extra of expired messages, which are not acknowledged and owe no receipt.
+var expired = &extra{}
 
 func offer(e *store.Entry) offered {
 	o := offered{id: e.ID, micros: e.Accepted.UnixMicro()}
@@ -38,11 +38,11 @@ func offer(e *store.Entry) offered {
 
 // named reports whether the message has a persistent ID from in, a set of those that the server did
 // not make.
-func (o offered) named(in map[string]bool) bool { return o.aside != nil && in[o.name] }
+func (o offered) named(in map[string]bool) bool { return o.extra != nil && in[o.name] }
 
 // owed returns the receipt that the message owes, or nil.
 func (o offered) owed() *ccs.Receipt {
-	if o.aside == nil {
+	if o.extra == nil {
 		return nil
 	}
 	return o.receipt
@@ -54,7 +54,7 @@ func (o *offered) owe(d *ccs.Delivery) bool {
 		return false
 	}
 	receipt, _ := d.Receipt() // allocates, so only if needed
-	o.aside = &aside{receipt: &receipt}
+	o.extra = &extra{receipt: &receipt}
 	return true
 }
 
@@ -104,7 +104,7 @@ func (s *session) offer(b []byte, room int, processed int32, idle bool) ([]byte,
 		s.sent++
 		s.delivered++
 		told.Add(e.ID, false)
-		if o.id != 0 || o.aside != nil {
+		if o.id != 0 || o.extra != nil {
 			o.frame = s.sent
 			out = append(out, o)
 		}

@@ -37,10 +37,10 @@ func (s *session) appendEntry(b []byte, del *ccs.Delivery, o *offered, processed
 	if m.Kind == ccs.SendError {
 		// Current clients read the failed message's ID here. Older ones and Android read it from
 		// the pair (DEV 9.3).
-		d.PersistentID, o.aside = m.ID, &aside{name: m.ID}
+		d.PersistentID, o.extra = m.ID, &extra{name: m.ID}
 	}
 	if del.Expired(now) {
-		o.aside = expired
+		o.extra = expired
 		return nil
 	}
 	if o.owe(del) {

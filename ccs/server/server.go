@@ -106,7 +106,7 @@ func (s *Server) keysChanged(sender string) {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	s.endRevoked(ctx, ccs.SenderID(sender))
-	if err := s.router.TellChanged(ctx, ccs.SenderID(sender)); err != nil {
+	if err := s.router.PublishProjectChange(ctx, ccs.SenderID(sender)); err != nil {
 		s.log.Warn("a revoked key may serve its connections on other nodes for longer", zap.Duration("longer", recheckKeys), zap.Error(err))
 	}
 }

@@ -20,7 +20,7 @@ type Shared struct {
 	leases  uint64     // number of leases of the Store given out
 	members store.Members
 	queues  map[store.Key]*sharedQueue
-	ears    map[store.NodeID]map[*ear]struct{}
+	ears    map[store.NodeID]map[*hintListener]struct{}
 }
 
 // sharedQueue is the state of a queue that the nodes share.
@@ -31,8 +31,8 @@ type sharedQueue struct {
 	back time.Time // until when a device without an owner counts as connected
 }
 
-// ear is a subscription.
-type ear struct{ heard func(store.Hint) }
+// hintListener is a subscription.
+type hintListener struct{ heard func(store.Hint) }
 
 // Share lets several nodes use a store. After that only the nodes may use it.
 func Share(s *Store) *Shared {
@@ -42,7 +42,7 @@ func Share(s *Store) *Shared {
 			Live: map[store.NodeID]time.Time{}, Dead: map[store.NodeID]time.Time{}, Released: map[store.NodeID]time.Time{},
 		},
 		queues: map[store.Key]*sharedQueue{},
-		ears:   map[store.NodeID]map[*ear]struct{}{},
+		ears:   map[store.NodeID]map[*hintListener]struct{}{},
 	}
 }
 
@@ -425,10 +425,10 @@ func (n *Node) Publish(ctx context.Context, hints []store.Hint) error {
 
 // Subscribe implements store.Hints.
 func (n *Node) Subscribe(ctx context.Context, id store.NodeID, heard func(store.Hint)) error {
-	e := &ear{heard}
+	e := &hintListener{heard}
 	n.shared.mu.Lock()
 	if n.shared.ears[id] == nil {
-		n.shared.ears[id] = map[*ear]struct{}{}
+		n.shared.ears[id] = map[*hintListener]struct{}{}
 	}
 	n.shared.ears[id][e] = struct{}{}
 	n.shared.mu.Unlock()
