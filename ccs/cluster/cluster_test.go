@@ -29,8 +29,9 @@ type node struct {
 	*cluster.Cluster
 	store   *memstore.Node
 	t       *testing.T
-	away    atomic.Bool // the store does not answer
-	deaf    atomic.Bool // hints of others get lost
+	away    atomic.Bool                  // the store does not answer
+	deaf    atomic.Bool                  // hints of others get lost
+	stuck   atomic.Pointer[store.NodeID] // hints to it wait, with those that are sent together with them
 	changes atomic.Int64
 	wakes   chan store.Key
 	taken   chan store.Attachment
@@ -83,6 +84,15 @@ func (f faulty) DetachQueue(ctx context.Context, a store.Attachment, back time.D
 func (f faulty) Publish(ctx context.Context, hints []store.Hint) error {
 	if f.n.deaf.Load() {
 		return nil
+	}
+	for i := range hints {
+		for {
+			stuck := f.n.stuck.Load()
+			if stuck == nil || *stuck != hints[i].To || ctx.Err() != nil {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
 	}
 	return f.Node.Publish(ctx, hints)
 }
@@ -308,5 +318,31 @@ func TestAHintOfAProjectReachesTheOtherNodesOnly(t *testing.T) {
 		synctest.Wait()
 		assert.EqualValues(t, 1, b.changes.Load())
 		assert.Zero(t, a.changes.Load())
+	})
+}
+
+// A part of the store that is in trouble must hold up only the hints that go through it.
+func TestANodeThatCannotBeReachedHoldsUpNoHintsToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared := memstore.Share(memstore.New())
+		a, b, c := join(t, shared), join(t, shared), join(t, shared)
+		synctest.Wait()
+		a.stuck.Store(&[]store.NodeID{b.Self()}[0])
+		require.NoError(t, a.Cluster.ProjectChanged(t.Context(), "1"))
+		synctest.Wait()
+		require.NoError(t, a.Cluster.ProjectChanged(t.Context(), "2"))
+		synctest.Wait()
+		assert.EqualValues(t, 0, b.changes.Load())
+		assert.EqualValues(t, 2, c.changes.Load())
+		for range cluster.MaxHints { // those to b are dropped in the end, those to c are not
+			require.NoError(t, a.Cluster.ProjectChanged(t.Context(), "3"))
+			synctest.Wait()
+		}
+		assert.EqualValues(t, 2+cluster.MaxHints, c.changes.Load())
+		a.stuck.Store(nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		assert.EqualValues(t, 1+cluster.MaxHints, b.changes.Load())
 	})
 }

@@ -14,40 +14,54 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Limits of the hints that wait to be sent. Hints beyond them are dropped, because the queues are
-// checked anyway.
+// Limits of the hints that wait to be sent to a node. Hints beyond them are dropped, because the
+// queues are checked anyway.
 const (
-	maxWaiting = 10_000 // queues for each node
-	maxHints   = 1000   // hints of the other kinds, for all nodes
+	maxWaiting = 10_000 // queues
+	maxHints   = 1000   // hints of the other kinds
 )
 
 // resubscribeAfter is the time before the next try to subscribe.
 const resubscribeAfter = 100 * time.Millisecond
 
-// hints holds the hints to other nodes. Hints that arrive while one message is sent go out in the
-// next.
+// hints holds the hints to other nodes. Hints to a node that arrive while others are sent to it go
+// out in the next message. Each node is served for itself: the store may have to wait for the part
+// through which it reaches a node.
 type hints struct {
 	signal chan struct{} // capacity 1: something waits
 
-	mu      sync.Mutex
-	waiting map[store.NodeID]map[store.Key]struct{}
+	mu     sync.Mutex
+	byNode map[store.NodeID]*nodeHints // nodes to which something waits or is being sent
+}
+
+// nodeHints holds the hints to one node. hints.mu guards it.
+type nodeHints struct {
+	waiting map[store.Key]struct{}
 	others  []store.Hint
+	sending bool
 }
 
 func (h *hints) init() {
 	h.signal = make(chan struct{}, 1)
-	h.waiting = make(map[store.NodeID]map[store.Key]struct{})
+	h.byNode = make(map[store.NodeID]*nodeHints)
+}
+
+// to returns the hints to a node. The caller must hold h.mu.
+func (h *hints) to(n store.NodeID) *nodeHints {
+	to := h.byNode[n]
+	if to == nil {
+		to = &nodeHints{waiting: make(map[store.Key]struct{})}
+		h.byNode[n] = to
+	}
+	return to
 }
 
 // wake says that a node should look at a queue.
 func (h *hints) wake(n store.NodeID, k store.Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.waiting[n] == nil {
-		h.waiting[n] = make(map[store.Key]struct{})
-	}
-	if len(h.waiting[n]) < maxWaiting {
-		h.waiting[n][k] = struct{}{}
+	if to := h.to(n); len(to.waiting) < maxWaiting {
+		to.waiting[k] = struct{}{}
 	}
 	h.wakeUp()
 }
@@ -56,10 +70,11 @@ func (h *hints) wake(n store.NodeID, k store.Key) {
 func (h *hints) send(hint store.Hint) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.others) >= maxHints {
+	to := h.to(hint.To)
+	if len(to.others) >= maxHints {
 		return false
 	}
-	h.others = append(h.others, hint)
+	to.others = append(to.others, hint)
 	h.wakeUp()
 	return true
 }
@@ -71,17 +86,37 @@ func (h *hints) wakeUp() {
 	}
 }
 
-// next returns the waiting hints.
-func (h *hints) next() []store.Hint {
+// next returns the waiting hints, a message for each node to which nothing is being sent. sent must
+// be called for each message.
+func (h *hints) next() (messages [][]store.Hint) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := h.others
-	h.others = nil
-	for node, keys := range h.waiting {
-		all = append(all, store.Hint{To: node, Kind: store.HintWaiting, Keys: slices.Collect(maps.Keys(keys))})
+	for node, to := range h.byNode {
+		if to.sending || len(to.others)+len(to.waiting) == 0 {
+			continue
+		}
+		message := to.others
+		to.others = nil
+		if len(to.waiting) > 0 {
+			message = append(message, store.Hint{To: node, Kind: store.HintWaiting, Keys: slices.Collect(maps.Keys(to.waiting))})
+			clear(to.waiting)
+		}
+		to.sending = true
+		messages = append(messages, message)
 	}
-	clear(h.waiting)
-	return all
+	return messages
+}
+
+// sent ends the sending of a message to a node.
+func (h *hints) sent(n store.NodeID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	to := h.byNode[n]
+	if to.sending = false; len(to.others)+len(to.waiting) > 0 {
+		h.wakeUp()
+	} else {
+		delete(h.byNode, n)
+	}
 }
 
 // waiting is the function that the store calls for each node with a session for a queue that has
@@ -139,16 +174,23 @@ func (c *Cluster) ProjectChanged(ctx context.Context, sender string) error {
 	return nil
 }
 
-// publishLoop sends hints until ctx ends.
+// publishLoop sends hints until ctx ends. At most one call of the store for each node is under way.
 func (c *Cluster) publishLoop(ctx context.Context) {
+	var calls sync.WaitGroup
+	defer calls.Wait()
 	for {
 		select {
 		case <-c.hints.signal:
 		case <-ctx.Done():
 			return
 		}
-		if err := c.store.Publish(ctx, c.hints.next()); err != nil && ctx.Err() == nil {
-			c.log.Debug("hints to other nodes lost", zap.Error(err))
+		for _, message := range c.hints.next() {
+			calls.Go(func() {
+				if err := c.store.Publish(ctx, message); err != nil && ctx.Err() == nil {
+					c.log.Debug("hints to another node lost", zap.String("node", string(message[0].To)), zap.Error(err))
+				}
+				c.hints.sent(message[0].To)
+			})
 		}
 	}
 }
