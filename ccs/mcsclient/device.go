@@ -42,9 +42,13 @@ type DeviceOptions struct {
 }
 
 // DefaultBackoff returns 1 s, 2 s and so on up to 15 s. It subtracts a random part of up to a
-// third, so that many devices do not reconnect at the same time (DEV 11).
+// third, so that many devices do not reconnect at the same time (DEV 11). Without a failure it
+// returns 0.
 func DefaultBackoff(failures int) time.Duration {
 	const most = 15
+	if failures <= 0 {
+		return 0
+	}
 	wait := time.Duration(min(failures, most)) * time.Second
 	return wait - rand.N(wait/3)
 }

@@ -106,6 +106,8 @@ func TestDeviceBacksOff(t *testing.T) {
 }
 
 func TestDefaultBackoffGrowsToFifteenSeconds(t *testing.T) {
+	assert.Zero(t, mcsclient.DefaultBackoff(0))
+	assert.Zero(t, mcsclient.DefaultBackoff(-1))
 	for failures := 1; failures < 40; failures++ {
 		most := min(time.Duration(failures), 15) * time.Second
 		for range 50 {
