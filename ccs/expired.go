@@ -39,8 +39,8 @@ func (r *Router) reportExpired(ctx context.Context, expired []store.Entry, now t
 	if len(failed) == 0 {
 		return nil
 	}
-	if _, err := r.put(ctx, failed, nil, now); err != nil {
-		return fmt.Errorf("store send errors: %w", err)
+	if err := r.putNotes(ctx, "send errors", failed, now); err != nil {
+		return err
 	}
 	for i := range failed {
 		r.wake(failed[i].Key)

@@ -3,8 +3,11 @@ package ccs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/openccs/openccs/store"
 )
@@ -49,6 +52,32 @@ func (r *Router) stored(entries []store.Entry, outcomes []store.Outcome, partial
 		r.tellPut(entries, outcomes, partial, s, now)
 	}
 	return refused
+}
+
+// droppedEvery is the time between two log lines on dropped receipts and send_errors.
+const droppedEvery = time.Minute
+
+// putNotes is put for receipts and send_errors, of which what says which. A queue that is full does
+// not take them, and nobody can send them again. That is counted as any refusal, and logged.
+func (r *Router) putNotes(ctx context.Context, what string, entries []store.Entry, now time.Time) error {
+	outcomes, err := r.put(ctx, entries, nil, now)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", what, err)
+	}
+	dropped, last := 0, 0
+	for i := range outcomes {
+		if refusalOf(outcomes[i].Result) != 0 {
+			dropped, last = dropped+1, i
+		}
+	}
+	if dropped == 0 {
+		return nil
+	}
+	if before, ok := r.dropped.shouldLog(time.Now(), droppedEvery, dropped); ok {
+		r.log.Warn(what+" dropped", zap.Stringer("queue", entries[last].Key),
+			zap.Stringer("reason", refusalOf(outcomes[last].Result)), zap.Int("messages", before+dropped))
+	}
+	return nil
 }
 
 // refusalOf returns why a store did not keep an entry, or zero if it did.

@@ -3,7 +3,6 @@ package ccs
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/openccs/openccs/store"
@@ -54,8 +53,8 @@ func (r *Router) SendReceipts(ctx context.Context, batch []Receipt) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if _, err := r.put(ctx, entries, nil, now); err != nil {
-		return fmt.Errorf("store receipts: %w", err)
+	if err := r.putNotes(ctx, "receipts", entries, now); err != nil {
+		return err
 	}
 	for i := range entries {
 		r.wakeFirst(entries[i].Key, origins[i])

@@ -80,6 +80,7 @@ type Router struct {
 
 	tally    Tally
 	trouble  storeHealthLog
+	dropped  logLimit // receipts and send_errors that a queue did not take
 	leases   atomic.Uint64
 	stopping atomic.Bool
 

@@ -14,12 +14,32 @@ import (
 // storeHealthLog limits what the log says of a failing store. It gets one line when the store
 // becomes unavailable and one when that ends, not one for each call.
 type storeHealthLog struct {
+	mu    sync.Mutex
+	began time.Time // when the store became unavailable; zero while it is available
+	last  time.Time // when a call last failed because of that
+	calls int       // calls that failed because of that
+
+	others logLimit // failures of other kinds
+}
+
+// logLimit limits the log lines about something that may happen often.
+type logLimit struct {
 	mu     sync.Mutex
-	began  time.Time // when the store became unavailable; zero while it is available
-	last   time.Time // when a call last failed because of that
-	calls  int       // calls that failed because of that
-	logged time.Time // when another failure was last logged
-	hidden int       // other failures since then
+	logged time.Time // time of the last line
+	hidden int       // how often it has happened since then
+}
+
+// shouldLog reports whether to log what has happened n times, and how often it has happened since
+// the last line before that. There is one line in every.
+func (l *logLimit) shouldLog(now time.Time, every time.Duration, n int) (hidden int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.logged) < every {
+		l.hidden += n
+		return 0, false
+	}
+	hidden, l.hidden, l.logged = l.hidden, 0, now
+	return hidden, true
 }
 
 const (
@@ -41,7 +61,7 @@ func (r *Router) StoreFailed(log *zap.Logger, what string, err error, fields ...
 	case store.Unavailable(err): // the session or the server is ending
 		log.Debug(what, fields...)
 	default:
-		hidden, ok := r.trouble.shouldLog(time.Now())
+		hidden, ok := r.trouble.others.shouldLog(time.Now(), troubleEvery, 1)
 		if !ok {
 			log.Debug(what, fields...)
 			return
@@ -51,19 +71,6 @@ func (r *Router) StoreFailed(log *zap.Logger, what string, err error, fields ...
 		}
 		log.Error(what, fields...)
 	}
-}
-
-// shouldLog reports whether to log a failure, and how many failures were hidden since the last
-// line.
-func (t *storeHealthLog) shouldLog(now time.Time) (hidden int, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now.Sub(t.logged) < troubleEvery {
-		t.hidden++
-		return 0, false
-	}
-	hidden, t.hidden, t.logged = t.hidden, 0, now
-	return hidden, true
 }
 
 // unavailable records that calls failed because the store is unavailable. A store with a health

@@ -116,8 +116,8 @@ func (r *Router) sendUpstream(ctx context.Context, from DeviceID, batch []Upstre
 	if len(failed) == 0 {
 		return left, nil
 	}
-	if _, err := r.put(ctx, failed, nil, now); err != nil {
-		return nil, fmt.Errorf("store send errors: %w", err)
+	if err := r.putNotes(ctx, "send errors", failed, now); err != nil {
+		return nil, err
 	}
 	r.refusedUpstream(failed, now)
 	r.wake(from.Key())
