@@ -100,7 +100,7 @@ func (r *Router) admitNewDevice(ctx context.Context, device uint64, network neti
 	ok, news := r.newcomers.reserve(network, device, now)
 	if news {
 		r.log.Warn("new devices of an address refused: too many have not connected",
-			zap.Stringer("remote_addr", network), zap.Int("limit_per_day", r.newcomers.limit))
+			zap.Stringer("remote_addr", network), zap.Int("limit", r.newcomers.limit))
 	}
 	if !ok {
 		return ErrTooManyDevices

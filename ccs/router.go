@@ -144,7 +144,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 			r.returning[k] = struct{}{}
 		}
 		if len(present) > 0 {
-			r.log.Info("devices expected back", zap.Int("devices", len(present)), zap.Duration("within", r.returnGrace))
+			r.log.Info("devices expected back", zap.Int("devices", len(present)), zap.Duration("limit", r.returnGrace))
 		}
 	}
 	return r, nil

@@ -100,6 +100,6 @@ func (r *Router) setPresent(ctx context.Context, k store.Key, present bool) {
 		return
 	}
 	if err := p.SetPresent(ctx, k, present); err != nil {
-		r.StoreFailed(r.log, "note presence", err, zap.Stringer("device", k), zap.Bool("present", present))
+		r.StoreFailed(r.log, "note presence", err, zap.Stringer("device", k), zap.Bool("connected", present))
 	}
 }

@@ -111,7 +111,7 @@ func (r *Router) WatchStore(ctx context.Context) error {
 			if err := r.StoreHealth(); err != nil {
 				r.unavailable(err, 0)
 			} else if took, calls, over := r.trouble.recovered(now); over {
-				r.log.Info("store available again", zap.Duration("took", took), zap.Int("failed_calls", calls))
+				r.log.Info("store available again", zap.Duration("took", took), zap.Int("calls", calls))
 			}
 		}
 	}

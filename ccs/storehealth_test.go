@@ -40,7 +40,7 @@ func TestTroubleOfTheStoreIsLoggedOnce(t *testing.T) {
 		require.Equal(t, 2, logs.Len())
 		over := logs.All()[1]
 		assert.Equal(t, "store available again", over.Message)
-		assert.EqualValues(t, 40_000, over.ContextMap()["failed_calls"])
+		assert.EqualValues(t, 40_000, over.ContextMap()["calls"])
 
 		for range 1000 {
 			r.StoreFailed(log, "claim", errors.New("damaged"))

@@ -16,7 +16,7 @@ const (
 	TopicsMessageRateExceeded Code = "TOPICS_MESSAGE_RATE_EXCEEDED"
 	ConnectionDraining        Code = "CONNECTION_DRAINING"
 
-	// Names of one era only (CCS 9 no. 9, 13).
+	// Names of one era only (CCS 9 no. 9, CCS 9 no. 13).
 	QuotaExceeded    Code = "QUOTA_EXCEEDED"
 	SenderIDMismatch Code = "SENDER_ID_MISMATCH"
 )

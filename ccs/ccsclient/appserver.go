@@ -185,7 +185,7 @@ func (a *AppServer) Run(ctx context.Context) error {
 			wait = a.opts.Backoff(failures)
 		}
 		if !errors.Is(err, ErrDraining) {
-			a.log.Info("disconnected", zap.Error(err), zap.Duration("lasted", lasted), zap.Duration("wait", wait))
+			a.log.Info("disconnected", zap.Error(err), zap.Duration("took", lasted), zap.Duration("wait", wait))
 			a.opts.OnDisconnect(err, wait)
 		}
 		if !sleep(ctx, wait) {
@@ -214,7 +214,7 @@ func (a *AppServer) connectOnce(ctx context.Context, drain func(*Client)) (laste
 		return 0, err
 	}
 	began := time.Now()
-	a.log.Info("connected", zap.String("jid", c.JID()))
+	a.log.Info("connected", zap.String("conn", c.JID()))
 	a.opts.OnConnect()
 	a.use(c)
 	select {
@@ -223,7 +223,7 @@ func (a *AppServer) connectOnce(ctx context.Context, drain func(*Client)) (laste
 	}
 	a.use(nil)
 	if ctx.Err() == nil && c.refusal() == ErrDraining {
-		a.log.Info("connection is draining", zap.String("jid", c.JID()))
+		a.log.Info("connection is draining", zap.String("conn", c.JID()))
 		drain(c)
 		return time.Since(began), ErrDraining
 	}
@@ -243,7 +243,7 @@ func (a *AppServer) finish(ctx context.Context, c *Client) {
 	select {
 	case <-c.Done():
 	case <-timer.C:
-		a.log.Warn("draining connection has not ended in time", zap.String("jid", c.JID()), zap.Duration("after", a.opts.DrainTimeout))
+		a.log.Warn("draining connection has not ended in time", zap.String("conn", c.JID()), zap.Duration("limit", a.opts.DrainTimeout))
 		c.Close()
 	case <-ctx.Done():
 		c.Close()

@@ -46,7 +46,7 @@ func start(ctx context.Context, addr, sender, key string, o Options, receive rec
 		return nil, fmt.Errorf("ccsclient: dial %s: %w", addr, err)
 	}
 	c.receive = receive(c.log)
-	c.log.Debug("connection open", zap.String("jid", c.jid))
+	c.log.Debug("connection open", zap.String("conn", c.jid))
 	go c.serve()
 	return c, nil
 }

@@ -186,7 +186,7 @@ func (c *Client) stanzaError(e *stanza.Element) {
 	var in stanza.Inbound
 	_ = stanza.DecodeInbound(e.Payload, nil, &in) // the server complains about this very error
 	id := in.Downstream.MessageID
-	c.log.Warn("stanza error", zap.String("message_id", id), zap.String("code", content.Error.Code), zap.String("text", content.Error.Text))
+	c.log.Warn("stanza error", zap.String("message_id", id), zap.String("code", content.Error.Code), zap.String("reason", content.Error.Text))
 	if in.Type == stanza.TypeDownstream && id != "" {
 		c.answered(Reply{Ack: Ack{MessageID: id}, Err: &Nack{MessageID: id, Code: stanza.InvalidJSON, Description: content.Error.Text}})
 	}

@@ -107,7 +107,7 @@ func (s *Server) answering(route Route) http.HandlerFunc {
 // token.
 func (s *Server) logCall(route *Route, r *http.Request, a *Answer, took time.Duration, written error) {
 	fields := append(a.Fields, zap.String("door", route.Door), zap.String("path", r.Pattern), zap.Int("status", a.Status),
-		zap.String("remote_addr", r.RemoteAddr), zap.Duration("took", took), zap.NamedError("write", written))
+		zap.String("remote_addr", r.RemoteAddr), zap.Duration("took", took), zap.NamedError("write_error", written))
 	if a.Sender != "" {
 		fields = append(fields, zap.String("sender", a.Sender))
 	}

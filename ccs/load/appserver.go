@@ -61,7 +61,7 @@ func newAppServer(r *run, number int) *appServer {
 		run: r, number: number,
 		addr: r.target.XMPP[number%len(r.target.XMPP)],
 		as:   r.target.Senders[number%r.plan.Senders],
-		log:  r.log.With(zap.Int("connection", number)),
+		log:  r.log.With(zap.Int("conn", number)),
 		free: make(chan *inFlight, places), settled: make(chan struct{}),
 	}
 }
@@ -149,7 +149,7 @@ func (a *appServer) reconnect(ctx context.Context) error {
 			return err
 		}
 		a.run.loginFailures.Add(1)
-		a.log.Info("connect", zap.Error(err), zap.Duration("pause", pause))
+		a.log.Info("connect", zap.Error(err), zap.Duration("wait", pause))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

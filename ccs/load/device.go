@@ -71,7 +71,7 @@ func (d *device) connected() {
 }
 
 func (d *device) disconnected(reason error, pause time.Duration) {
-	d.run.log.Info("device disconnected", zap.Int("device", d.number), zap.Error(reason), zap.Duration("pause", pause))
+	d.run.log.Info("device disconnected", zap.Int("device", d.number), zap.Error(reason), zap.Duration("wait", pause))
 	if !d.isOnline {
 		d.run.loginFailures.Add(1)
 		return

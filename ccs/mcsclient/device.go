@@ -123,7 +123,7 @@ func (d *Device) Run(ctx context.Context) error {
 		} else {
 			wait = d.opts.Backoff(failures)
 		}
-		d.log.Info("disconnected", zap.Error(err), zap.Duration("lasted", lasted), zap.Duration("wait", wait))
+		d.log.Info("disconnected", zap.Error(err), zap.Duration("took", lasted), zap.Duration("wait", wait))
 		d.opts.OnDisconnect(err, wait)
 		timer := time.NewTimer(wait)
 		select {

@@ -55,7 +55,7 @@ func (c *Client) handle(tag mcs.Tag, payload []byte) error {
 		if err := m.Unmarshal(payload); err != nil {
 			return err
 		}
-		c.log.Info("stream error", zap.String("type", m.Type), zap.String("text", m.Text))
+		c.log.Info("stream error", zap.String("type", m.Type), zap.String("reason", m.Text))
 	case mcs.TagHeartbeatAck:
 	case mcs.TagClose:
 		return ErrClosedByServer
@@ -84,7 +84,7 @@ func (c *Client) handleData(payload []byte) error {
 	}
 	// Debug would allocate even when disabled.
 	if entry := c.log.Check(zap.DebugLevel, "message"); entry != nil {
-		entry.Write(zap.String("message_id", id), zap.String("category", m.Category))
+		entry.Write(zap.String("message_id", id), zap.String("app", m.Category))
 	}
 	c.opts.OnMessage(m)
 

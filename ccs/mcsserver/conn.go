@@ -52,7 +52,7 @@ func (c *conn) serve() listener.Next {
 	c.yieldTurn()
 	c.turns = nil
 	if err != nil {
-		c.srv.log.Debug("TLS handshake failed", zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
+		c.srv.log.Debug("TLS handshake failed", zap.Stringer("remote_addr", c.RemoteAddr()), zap.Error(err))
 		c.transport.Conn.Close()
 		c.eager.Discharge()
 		return nil
@@ -61,7 +61,7 @@ func (c *conn) serve() listener.Next {
 	c.deadline = c.deadline.Add(c.srv.opts.LoginTimeout - c.srv.opts.HandshakeTimeout)
 	s, err := c.login(mcs.NewReader(c.nc, mcs.MaxLogin))
 	if err != nil {
-		c.srv.log.Info("login failed", zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
+		c.srv.log.Info("login failed", zap.Stringer("remote_addr", c.RemoteAddr()), zap.Error(err))
 		c.hangUp()
 		c.eager.Discharge()
 		return nil

@@ -94,12 +94,12 @@ func newSession(c *conn, in *mcs.Reader, device ccs.DeviceID, req *mcs.LoginRequ
 // log returns a logger with the connection's fields. It is made on each use, because keeping it
 // would cost an idle connection a KiB.
 func (s *session) log() *zap.Logger {
-	return s.srv.log.With(zap.Stringer("peer", s.RemoteAddr()), zap.Stringer("device", s.device))
+	return s.srv.log.With(zap.Stringer("remote_addr", s.RemoteAddr()), zap.Stringer("device", s.device))
 }
 
 // open begins the time after the login, and returns its first step.
 func (s *session) open() listener.Next {
-	s.log().Info("session open", zap.Int("known", len(s.known)))
+	s.log().Info("session open", zap.Int("listed", len(s.known)))
 	s.deadline, s.begun, s.silence = time.Time{}, time.Time{}, s.srv.opts.silence()
 	s.srv.logins.Add(1)
 	if s.srv.router.Watched() {

@@ -111,8 +111,8 @@ func (s *Server) makeGate() *admission.Gate {
 	o.Proxies, _ = parseNetworks(s.conf.ProxyProtocol)
 	g := admission.New(o)
 	conns, perAddress, pending := g.Limits()
-	s.log.Info("connections are limited", zap.Int("max_conns", conns), zap.Int("per_address", perAddress),
-		zap.Int("per_address_not_logged_in", pending), zap.Int("open_files", f.limit), zap.Int("kept_for_other_things", f.kept))
+	s.log.Info("connections are limited", zap.Int("connections", conns), zap.Int("per_address", perAddress),
+		zap.Int("per_address_pending", pending), zap.Int("open_files", f.limit), zap.Int("reserved_files", f.kept))
 	return g
 }
 

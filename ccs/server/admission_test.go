@@ -97,7 +97,7 @@ func TestBehindABalancerTheClientsAddressCounts(t *testing.T) {
 	require.NoError(t, err)
 	peers := map[string]int{}
 	for _, line := range logs.FilterMessage("session open").All() {
-		peers[line.ContextMap()["peer"].(string)]++
+		peers[line.ContextMap()["remote_addr"].(string)]++
 	}
 	assert.Equal(t, map[string]int{here: 2, there: 2}, peers)
 
@@ -114,8 +114,8 @@ func TestTheLogSaysHowManyConnectionsThereIsRoomFor(t *testing.T) {
 	start(t, c)
 	lines := logs.FilterMessage("connections are limited").All()
 	require.Len(t, lines, 1)
-	assert.Equal(t, int64(123), lines[0].ContextMap()["max_conns"])
-	assert.Equal(t, int64(30), lines[0].ContextMap()["per_address_not_logged_in"])
+	assert.Equal(t, int64(123), lines[0].ContextMap()["connections"])
+	assert.Equal(t, int64(30), lines[0].ContextMap()["per_address_pending"])
 }
 
 func TestMaxConnsFitsTheOpenFiles(t *testing.T) {

@@ -45,7 +45,7 @@ func TestTheLogSaysWhenMemoryIsUsedUp(t *testing.T) {
 		memory.Add(-limit / 2)
 		time.Sleep(time.Minute)
 		require.Equal(t, []string{begins, ends}, lines())
-		assert.Equal(t, int64(limit*7/8), logs.All()[1].ContextMap()["most"])
+		assert.Equal(t, int64(limit*7/8), logs.All()[1].ContextMap()["max_bytes"])
 		cancel()
 		assert.ErrorIs(t, <-done, context.Canceled)
 	})

@@ -42,7 +42,7 @@ func watchMemory(ctx context.Context, log *zap.Logger, memory *flowcontrol.Budge
 			last, most = now, max(most, used)
 		case !began.IsZero() && now.Sub(last) >= memoryCalm:
 			log.Info("memory for messages is free again", zap.Int64("bytes", used), zap.Int64("limit", memory.Limit()),
-				zap.Int64("most", most), zap.Duration("took", last.Sub(began)))
+				zap.Int64("max_bytes", most), zap.Duration("took", last.Sub(began)))
 			began = time.Time{}
 		}
 	}

@@ -83,7 +83,7 @@ func (s *Server) makeEndpoints(tlsConf *tls.Config) {
 	login := flowcontrol.NewBudget(eagerconn.LoginMemory)
 	memory := flowcontrol.NewBudget(memoryBudget(s.conf))
 	s.memory = memory
-	s.log.Info("memory for messages in flight is limited", zap.Int64("mib", memory.Limit()>>20))
+	s.log.Info("memory for messages in flight is limited", zap.Int64("limit", memory.Limit()))
 	s.xmpp = xmppserver.New(s.router, xmppserver.Options{
 		TLS: tlsConf, Logger: s.conf.Logger, LoginBudget: login, Memory: memory, DrainMax: s.conf.DrainTimeout,
 		Domain: s.conf.Domain, DeviceDomain: s.conf.DeviceDomain,
@@ -107,7 +107,7 @@ func (s *Server) keysChanged(sender string) {
 	defer cancel()
 	s.endRevoked(ctx, ccs.SenderID(sender))
 	if err := s.router.PublishProjectChange(ctx, ccs.SenderID(sender)); err != nil {
-		s.log.Warn("a revoked key may serve its connections on other nodes for longer", zap.Duration("longer", recheckKeys), zap.Error(err))
+		s.log.Warn("a revoked key may serve its connections on other nodes for longer", zap.Duration("limit", recheckKeys), zap.Error(err))
 	}
 }
 
@@ -158,7 +158,7 @@ func (s *Server) serve(l *listeners, tlsConf *tls.Config) {
 					return nil
 				}
 			}
-			s.log.Error("part of the server failed", zap.String("part", what), zap.Error(err))
+			s.log.Error("part of the server failed", zap.String("kind", what), zap.Error(err))
 			return fmt.Errorf("%s: %w", what, err)
 		})
 	}

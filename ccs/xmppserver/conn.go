@@ -71,7 +71,7 @@ func newConn(s *Server, tcp net.Conn, log *zap.Logger) *conn {
 	return &conn{
 		srv:  s,
 		tcp:  tcp,
-		log:  log.With(zap.Stringer("peer", tcp.RemoteAddr())),
+		log:  log.With(zap.Stringer("remote_addr", tcp.RemoteAddr())),
 		from: s.opts.Domain,
 	}
 }

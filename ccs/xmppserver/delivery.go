@@ -170,7 +170,7 @@ func (c *consumer) offer(ctx context.Context, out []byte) (_ []byte, more bool) 
 	}
 	entries, err := c.box.Claim(ctx, n)
 	if err != nil && ctx.Err() == nil {
-		c.router.StoreFailed(c.log, "claim", err, zap.String("what", c.name))
+		c.router.StoreFailed(c.log, "claim", err, zap.String("kind", c.name))
 		time.AfterFunc(claimRetry, func() { c.wakeUp.Store(true); c.signal() })
 	}
 	now := c.router.Now()
@@ -292,7 +292,7 @@ func (c *consumer) checkPhantom(now time.Time) bool {
 	}
 	c.freeSlots(moved)
 	c.shared.Redistribute()
-	c.log.Warn("phantom connection", zap.Int("moved", moved.messages), zap.Duration("silent", silent))
+	c.log.Warn("phantom connection", zap.Int("messages", moved.messages), zap.Duration("took", silent))
 	return true
 }
 

@@ -15,8 +15,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Each era spells nacks and the control message in its own way (CCS 3.3, 3.7, CCS 9 no. 8, 9, 13,
-// 23).
+// Each era spells nacks and the control message in its own way (CCS 3.3, 3.7).
 func TestErasSpellTheirAnswers(t *testing.T) {
 	t.Parallel()
 	const (

@@ -204,7 +204,7 @@ func (s *Server) KeysChanged(ctx context.Context, sender ccs.SenderID) error {
 	}
 	s.conns.Each(func(c *conn) {
 		if who := c.principal(); who.sender == sender && !slices.Contains(keys, who.keyID) {
-			s.log.Info("key revoked", zap.String("sender", string(sender)), zap.String("key", who.keyID), zap.String("conn", who.jid))
+			s.log.Info("key revoked", zap.String("sender", string(sender)), zap.String("key_id", who.keyID), zap.String("conn", who.jid))
 			c.drain()
 		}
 	})

@@ -147,7 +147,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) (err error) {
 	select {
 	case err := <-ended:
 		late := time.AfterFunc(failedEnd, func() {
-			log.Error("the failed server does not end, exiting", zap.Duration("within", failedEnd))
+			log.Error("the failed server does not end, exiting", zap.Duration("limit", failedEnd))
 			c.removeReadyFile()
 			os.Exit(exitFailed)
 		})

@@ -74,7 +74,7 @@ func (s *Store) askPrimary(ctx context.Context, c *redis.Client) (safety, error)
 		value, err := c.ConfigGet(ctx, name).Result()
 		if mayNot(err) {
 			s.log.Warn("Redis does not let this user ask how it keeps data: allow CONFIG GET, and see to it that maxmemory-policy is noeviction",
-				zap.String("addr", c.Options().Addr), zap.Error(err))
+				zap.String("redis", c.Options().Addr), zap.Error(err))
 			return unknown, s.askReplicas(ctx, c)
 		}
 		if err != nil {
@@ -108,7 +108,7 @@ func (s *Store) checkEviction(c *redis.Client, conf map[string]string) error {
 		return nil
 	}
 	if s.opts.AllowEviction {
-		s.log.Warn("Redis throws messages away when it is full", zap.String("addr", c.Options().Addr), zap.String("maxmemory-policy", policy))
+		s.log.Warn("Redis throws messages away when it is full", zap.String("redis", c.Options().Addr), zap.String("policy", policy))
 		return nil
 	}
 	return fmt.Errorf("the Redis at %s throws messages away when it is full (maxmemory-policy %s): set it to noeviction, or give --allow-eviction if they may be lost",
@@ -128,7 +128,7 @@ func (s *Store) askReplicas(ctx context.Context, c *redis.Client) error {
 	}
 	if n < int64(s.opts.Wait) {
 		s.log.Warn("Redis has fewer replicas than have to answer: nothing is acknowledged until there are enough",
-			zap.String("addr", c.Options().Addr), zap.Int64("replicas", n), zap.Int("wait", s.opts.Wait))
+			zap.String("redis", c.Options().Addr), zap.Int64("replicas", n), zap.Int("limit", s.opts.Wait))
 	}
 	return nil
 }

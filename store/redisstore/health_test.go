@@ -121,7 +121,7 @@ func TestAPrimaryWithoutReplicasServesWhatItHas(t *testing.T) {
 	put(t, s, batch...)
 
 	const sick = 2
-	its := func() *observer.ObservedLogs { return logs.FilterField(zap.String("addr", addrs[sick])) }
+	its := func() *observer.ObservedLogs { return logs.FilterField(zap.String("redis", addrs[sick])) }
 	before := its().Len()
 	c.Replicas[sick].Kill()
 	for range 3 { // the first one waits, the others do not

@@ -69,7 +69,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", l, l.explain(err)), s.Close())
 	}
-	s.log.Info("store is open", zap.Stringer("url", l), zap.String("durability", s.durability))
+	s.log.Info("store is open", zap.Stringer("redis", l), zap.String("durability", s.durability))
 	return s, nil
 }
 

@@ -289,7 +289,7 @@ func (g *Gate) add(key netip.Prefix, n *count, limit int, isLoggedIn bool) bool 
 	g.unlogged, n.logged = 0, true
 	g.logLater(func() {
 		g.log.Warn("connections of an address refused: too many", zap.Stringer("remote_addr", key), zap.Bool("logged_in", isLoggedIn),
-			zap.Int("limit", limit), zap.Int("other_addresses", unlogged))
+			zap.Int("limit", limit), zap.Int("addresses", unlogged))
 	})
 	return false
 }

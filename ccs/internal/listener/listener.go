@@ -62,7 +62,7 @@ func (s *Set[C]) Serve(l net.Listener, open func(net.Conn) C, serve func(C) Next
 		}
 		c := open(nc)
 		if !s.add(c) {
-			s.log.Warn("connection refused: too many", zap.Int("limit", s.limit), zap.Stringer("peer", nc.RemoteAddr()))
+			s.log.Warn("connection refused: too many", zap.Int("limit", s.limit), zap.Stringer("remote_addr", nc.RemoteAddr()))
 			nc.Close()
 			continue
 		}

@@ -26,12 +26,22 @@ const (
 	tabColumns = 4
 )
 
-// logKeys are the keys of log fields: those of style.md §8, and others that its list has no word
-// for.
+// logKeys are the keys of log fields: those of style.md §8.
 var logKeys = []string{
-	// These are in style.md §8.
-	"sender", "device", "conn", "remote_addr", "message_id", "queue", "node", "reason", "took",
-	"app", "code", "file", "kind", "limit", "listener", "messages", "path", "project", "status", "store", "type", "window",
+	// Parties and places.
+	"sender", "senders", "device", "app", "project", "conn", "listener", "remote_addr", "door", "node", "queue", "entry",
+	"message_id", "token", "store", "file", "path",
+	// Why and how.
+	"reason", "code", "kind", "type", "status", "outcome", "mechanism", "key_id", "policy", "durability", "write_error",
+	"enrolled", "delete", "connected", "logged_in",
+	// Times and limits.
+	"took", "wait", "limit", "window",
+	// Counts, by what is counted, and sizes.
+	"messages", "accepted", "refused", "delivered", "received", "receipts", "unanswered", "unacked", "listed", "hidden",
+	"calls", "devices", "registrations", "queues", "replicas", "connections", "addresses", "per_address",
+	"per_address_pending", "open_files", "reserved_files", "bytes", "max_bytes",
+	// Addresses of servers.
+	"xmpp", "xmpp_test", "mcs", "http", "redis",
 }
 
 var (

@@ -259,7 +259,7 @@ func (h *health) become(is condition, cause error) {
 		close(h.verdict)
 		h.verdict = nil
 	}
-	addr := zap.String("addr", addrOf(h.client))
+	addr := zap.String("redis", addrOf(h.client))
 	switch {
 	case is == well && h.told && h.calm == nil:
 		ended := time.Now()
@@ -304,7 +304,7 @@ func (h *health) end() {
 		h.calm.Stop()
 	}
 	if h.told && !h.t.closed.Load() {
-		h.t.log.Info("Redis is used no more", zap.String("addr", addrOf(h.client)), zap.Duration("took", time.Since(h.begun)))
+		h.t.log.Info("Redis is used no more", zap.String("redis", addrOf(h.client)), zap.Duration("took", time.Since(h.begun)))
 	}
 }
 
