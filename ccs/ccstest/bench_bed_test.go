@@ -49,6 +49,7 @@ type bed struct {
 
 func (s *shape) makeBed(b testing.TB) *bed {
 	bed := &bed{victim: victim{t: b, dir: b.TempDir(), store: s.store}}
+	bed.observer = s.observer
 	if *countSyncs {
 		bed.syncs = "1"
 	}

@@ -35,6 +35,7 @@ type shape struct {
 	value     string // of a message's only pair; default benchValue
 	bad       bool   // the messages have no addressee
 	hold      bool   // the devices acknowledge nothing
+	observer  string // "ring" for one that encodes each event into a ring; "" for none
 	http      int    // keep-alive connections over HTTP that send the messages; 0: XMPP
 	multicast int    // recipients of each request over HTTP; 0: one, as "to"
 }
@@ -82,7 +83,7 @@ func BenchmarkServer(b *testing.B) {
 	}
 }
 
-func (s *shape) run(b *testing.B) {
+func (s shape) run(b *testing.B) {
 	m := s.measure(b, func(l *load) {
 		for b.Loop() {
 			l.hand(chunk)

@@ -42,6 +42,8 @@ const (
 	storeEnv = "CCSTEST_STORE"
 	auditEnv = "CCSTEST_AUDIT"
 	syncsEnv = "CCSTEST_SYNCS"
+
+	observerEnv = "CCSTEST_OBSERVER"
 )
 
 // syncsFile is the file in the data directory that has a byte for each sync of a file, if these are counted.
@@ -98,6 +100,9 @@ func serveChild() bool {
 			return verdict
 		}
 	}
+	if os.Getenv(observerEnv) != "" {
+		conf.Observer = newEventRing()
+	}
 	server.TuneGC()
 	s, err := server.Start(context.Background(), conf)
 	if err != nil {
@@ -151,20 +156,21 @@ func auditLife(tally *ccs.Tally, st store.Store, before map[ccs.Direction]int64)
 
 // victim is a server process that is killed and started again.
 type victim struct {
-	t     testing.TB
-	dir   string
-	store string // "" for the embedded one
-	audit string // set to have the next life count messages
-	syncs string // set to count the syncs of files
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	out   *json.Decoder
+	t        testing.TB
+	dir      string
+	store    string // "" for the embedded one
+	audit    string // set to have the next life count messages
+	syncs    string // set to count the syncs of files
+	observer string // "ring" for one that encodes each event into a ring
+	cmd      *exec.Cmd
+	in       io.WriteCloser
+	out      *json.Decoder
 }
 
 func (v *victim) start() (c card.Card) {
 	v.t.Helper()
 	v.cmd = exec.Command(os.Args[0])
-	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir, storeEnv+"="+v.store, auditEnv+"="+v.audit, syncsEnv+"="+v.syncs)
+	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir, storeEnv+"="+v.store, auditEnv+"="+v.audit, syncsEnv+"="+v.syncs, observerEnv+"="+v.observer)
 	v.cmd.Stderr = os.Stderr
 	var err error
 	v.in, err = v.cmd.StdinPipe()

@@ -114,8 +114,9 @@ type Config struct {
 	Network Network // nil for the network of the machine; tests use one in memory
 	NoAdmin bool    // make no control socket in DataDir
 
-	Clock  ccs.Clock   // the clock for messages; nil for the wall clock
-	Logger *zap.Logger // nil for none
+	Clock    ccs.Clock    // the clock for messages; nil for the wall clock
+	Observer ccs.Observer // is told what happens to messages and sessions; nil for none
+	Logger   *zap.Logger  // nil for none
 }
 
 // Network makes listeners, as net.Listen does.

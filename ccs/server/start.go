@@ -112,6 +112,7 @@ func (s *starter) makeRouter(ctx context.Context) error {
 		Turns:      s.turns.Turns,
 		Tokens:     s.tokens,
 		Clock:      s.conf.Clock,
+		Observer:   s.conf.Observer,
 		Logger:     s.conf.Logger,
 		NewDevices: s.conf.NewDevices,
 		Profile:    s.conf.profile(),
