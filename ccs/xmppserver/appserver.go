@@ -55,8 +55,8 @@ func (a *appServer) decode(payload []byte) (head, error) {
 	return head{typ: a.in.Type, to: m.To, hasTo: a.in.HasTo, id: m.MessageID}, err
 }
 
-// keep implements role.
-func (a *appServer) keep() { a.batch = append(a.batch, a.in.Downstream) }
+// collect implements role.
+func (a *appServer) collect() { a.batch = append(a.batch, a.in.Downstream) }
 
 // route implements role.
 func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {

@@ -40,8 +40,8 @@ func (d *device) decode(payload []byte) (head, error) {
 	return head{typ: d.in.Type, to: d.in.To, hasTo: d.in.HasTo, id: d.in.Upstream.MessageID}, err
 }
 
-// keep implements role. The message_id identifies repeats, as on Android (DEV 10).
-func (d *device) keep() {
+// collect implements role. The message_id identifies repeats, as on Android (DEV 10).
+func (d *device) collect() {
 	m := &d.in.Upstream
 	d.batch = append(d.batch, ccs.Upstream{
 		To: d.in.To, Category: m.Category, ID: m.MessageID, PersistentID: m.MessageID, Token: m.From,

@@ -21,14 +21,14 @@ import (
 // readLoop reads elements until the stream or the session ends, and returns why. Before it waits
 // for the next element, it passes on what it has.
 func (s *session) readLoop(ctx context.Context) error {
-	defer s.handOver(ctx)
+	defer s.publishReceived(ctx)
 	defer s.eager.EndTurn()
 	s.eager.Eager(func() eagerconn.Turn { return s.srv.router.Turn(s.messages().key) })
 	var el stanza.Element
 	for {
 		err := s.in.Next(&el)
 		if eagerconn.WouldWait(err) {
-			s.handOver(ctx)
+			s.publishReceived(ctx)
 			s.limitWait(ctx)
 			s.eager.Wait()
 			continue
@@ -84,7 +84,7 @@ func (s *session) handle(ctx context.Context, el *stanza.Element) error {
 		case "presence":
 			return nil
 		case "iq":
-			s.handOver(ctx) // the answer implies that earlier acks were handled
+			s.publishReceived(ctx) // the answer implies that earlier acks were handled
 			if el.ChildSpace == nsSession {
 				s.deliveryTimer.Reset(deliveryDelay)
 			}
@@ -123,7 +123,7 @@ func (s *session) handleMessage(ctx context.Context, el *stanza.Element) error {
 	}
 	if err == nil {
 		if !s.isDraining() {
-			s.role.keep()
+			s.role.collect()
 			s.kept += n
 			return nil
 		}
@@ -145,7 +145,7 @@ func (s *session) acquireSlot(ctx context.Context, n int64) error {
 			s.room -= n
 			return nil
 		}
-		s.handOver(ctx)
+		s.publishReceived(ctx)
 		if fits && s.srv.opts.RefuseOverrun {
 			return errOverrun
 		}
@@ -172,14 +172,14 @@ func (s *session) isDraining() bool {
 	return s.draining
 }
 
-// handOver passes the decoded messages to serveLoop and the acks to the store. It ends the turn of
+// publishReceived passes the decoded messages to serveLoop and the acks to the store. It ends the turn of
 // reading.
-func (s *session) handOver(ctx context.Context) {
+func (s *session) publishReceived(ctx context.Context) {
 	s.eager.EndTurn()
 	bytes := s.kept
 	s.kept = 0
 	s.held.Add(bytes)
-	if s.role.handOver(bytes) {
+	if s.role.publish(bytes) {
 		s.signal()
 	}
 	forgot := false

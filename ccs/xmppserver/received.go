@@ -5,7 +5,7 @@ import "sync"
 // received passes messages of the peer from readLoop to serveLoop in batches. The window bounds its
 // size.
 type received[M any] struct {
-	batch []M // owned by readLoop: decoded since the last handOver
+	batch []M // owned by readLoop: decoded since the last publish
 	taken []M // owned by serveLoop
 
 	mu      sync.Mutex
@@ -13,9 +13,9 @@ type received[M any] struct {
 	bytes   int64 // of the stanzas with pending
 }
 
-// handOver passes the messages of readLoop to serveLoop; their stanzas have so many bytes. It
+// publish passes the messages of readLoop to serveLoop; their stanzas have so many bytes. It
 // reports whether there were any.
-func (b *received[M]) handOver(bytes int64) bool {
+func (b *received[M]) publish(bytes int64) bool {
 	if len(b.batch) == 0 {
 		return false
 	}
@@ -43,8 +43,8 @@ func (b *received[M]) swap() (_ []M, bytes int64) {
 	return b.taken, bytes
 }
 
-// shrink frees the memory of the last batches, because the session is idle.
-func (b *received[M]) shrink() {
+// freeMemory frees the memory of the last batches, because the session is idle.
+func (b *received[M]) freeMemory() {
 	b.taken = nil
 	b.mu.Lock()
 	defer b.mu.Unlock()

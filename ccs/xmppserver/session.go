@@ -35,7 +35,7 @@ type session struct {
 	// begun is when the reader first waited for the rest of a stanza, or zero.
 	begun    time.Time
 	deadline time.Time // of reads
-	kept     int64     // bytes of the messages since the last handOver
+	kept     int64     // bytes of the messages since the last publish
 	room     int64     // bytes that may be taken before held is asked again
 	part     int64     // bytes of an unfinished stanza that the budget counts
 
@@ -63,15 +63,15 @@ type role interface {
 	// decode decodes a payload of the peer, and keep adds it to the next batch. Both are for
 	// readLoop.
 	decode(payload []byte) (head, error)
-	keep()
-	// handOver passes the batch, whose stanzas have so many bytes, to serveLoop. It reports whether
+	collect()
+	// publish passes the batch, whose stanzas have so many bytes, to serveLoop. It reports whether
 	// there was any.
-	handOver(bytes int64) bool
+	publish(bytes int64) bool
 	// route gives the batch to the router, appends the answers, and returns how much was answered.
 	// It is for serveLoop.
 	route(ctx context.Context, out []byte) (_ []byte, answered load)
-	// shrink frees memory that an idle session does not need. It is for serveLoop.
-	shrink()
+	// freeMemory frees memory that an idle session does not need. It is for serveLoop.
+	freeMemory()
 	// acknowledge handles an ack of the peer. It returns false if this connection has no message
 	// for it.
 	acknowledge(id, to string) bool
@@ -125,7 +125,7 @@ func (c *conn) runSession(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := c.newSession()
-	defer s.forgetHeld()
+	defer s.returnHeld()
 	for _, q := range s.consumers {
 		if err := q.attach(ctx, s.wakeable, cancel); err != nil {
 			s.srv.router.StoreFailed(s.log, "session not opened", err)
@@ -179,8 +179,8 @@ func closeReason(err error) string {
 	return ccs.CloseReason(err)
 }
 
-// forgetHeld returns the session's bytes to the budget.
-func (s *session) forgetHeld() {
+// returnHeld returns the session's bytes to the budget.
+func (s *session) returnHeld() {
 	s.held.Close()
 	s.srv.opts.Memory.Add(-s.part)
 	for _, q := range s.consumers {

@@ -122,7 +122,7 @@ func (s *session) serveLoop(ctx context.Context) error {
 			}
 			idle.Reset(s.srv.opts.KeepAlive)
 			out, w.replies = nil, nil
-			s.role.shrink()
+			s.role.freeMemory()
 		case <-ctx.Done():
 		}
 	}

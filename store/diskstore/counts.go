@@ -5,9 +5,9 @@ import (
 	"github.com/openccs/openccs/store/internal/limits"
 )
 
-// maxTallies bounds the queues that have an entry count. At the bound, a new count replaces a
+// maxEntryCounts bounds the queues that have an entry count. At the bound, a new count replaces a
 // random one.
-const maxTallies = 1 << 18
+const maxEntryCounts = 1 << 18
 
 // entryCount is kept of an evicted summary. It is enough to know that the queue is far from full,
 // in a tenth of the memory. Only a collapse key, or a queue that may be full, needs the summary
@@ -22,7 +22,7 @@ type entryCounts map[store.Key]entryCount
 
 // keep keeps the entry count of a summary that leaves memory.
 func (t entryCounts) keep(k store.Key, s *limits.Summary) {
-	if len(t) >= maxTallies {
+	if len(t) >= maxEntryCounts {
 		for any := range t {
 			delete(t, any)
 			break

@@ -328,7 +328,7 @@ func (g *group) erase(k store.Key, gone limits.Gone) error {
 	if sum := g.c.summaries.peek(k); sum != nil {
 		sum.Remove(gone)
 	} else {
-		g.c.summaries.tallies.remove(k, gone)
+		g.c.summaries.counts.remove(k, gone)
 	}
 	return nil
 }

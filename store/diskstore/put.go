@@ -116,7 +116,7 @@ func (g *group) put(e *store.Entry, now int64) (store.Outcome, error) {
 	// A queue without limits needs no summary, but an existing summary must stay correct.
 	sum := g.c.summaries.peek(e.Key)
 	switch {
-	case sum == nil && g.c.summaries.tallies.admits(e):
+	case sum == nil && g.c.summaries.counts.admits(e):
 	case e.Limit != (store.Limit{}) || e.Collapse != "":
 		var err error
 		if sum, err = g.c.summaries.of(e.Key, now, &g.src); err != nil {

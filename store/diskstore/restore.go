@@ -75,7 +75,7 @@ func (g *group) restoreEntry(key entryKey, e *store.Entry) error {
 	}
 	sum := g.c.summaries.peek(e.Key)
 	if sum == nil {
-		delete(g.c.summaries.tallies, e.Key) // the count would be too low
+		delete(g.c.summaries.counts, e.Key) // the count would be too low
 		return nil
 	}
 	sum.Add(limits.HeadOf(e, e.ID))

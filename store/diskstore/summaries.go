@@ -18,7 +18,7 @@ type summaries struct {
 	cache   *simplelru.LRU[store.Key, *cachedSummary]
 	limit   int
 	bytes   int
-	tallies entryCounts
+	counts entryCounts
 }
 
 type cachedSummary struct {
@@ -28,10 +28,10 @@ type cachedSummary struct {
 
 func (s *summaries) init(limit int) error {
 	s.limit = limit
-	s.tallies = entryCounts{}
+	s.counts = entryCounts{}
 	cache, err := simplelru.NewLRU(maxSummaries, func(k store.Key, c *cachedSummary) {
 		s.bytes -= c.bytes
-		s.tallies.keep(k, &c.Summary)
+		s.counts.keep(k, &c.Summary)
 	})
 	s.cache = cache
 	return err
@@ -52,7 +52,7 @@ func (s *summaries) of(k store.Key, now int64, src limits.Source) (*cachedSummar
 	if err := c.Rebuild(now, src); err != nil {
 		return nil, err
 	}
-	delete(s.tallies, k)
+	delete(s.counts, k)
 	s.cache.Add(k, c)
 	s.weigh(c)
 	return c, nil
