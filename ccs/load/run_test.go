@@ -223,19 +223,17 @@ func TestRuns(t *testing.T) {
 	}
 }
 
-// paced holds what was sent in an open loop against its rate: never more, and not much less, however busy the
-// machine is.
+// paced checks what was sent in an open loop against its rate. On a busy machine a run lasts longer
+// than its plan says, and the last messages leave while the timeline is in the drain phase already.
 func paced(t *testing.T, rate float64, r *load.Result, sent int64) {
 	t.Helper()
 	seconds := -r.Plan.Ramp.Seconds() / 2 // the ramp counts half
 	for _, s := range r.Timeline {
-		if s.Phase != load.PhaseDrain {
-			seconds += s.Seconds
-		}
+		seconds += s.Seconds
 	}
 	const late = 0.2 // seconds that a busy machine may take for the last sample
 	assert.LessOrEqual(t, float64(sent), rate*(seconds*1.05+late))
-	assert.GreaterOrEqual(t, float64(sent), rate*seconds/2)
+	assert.GreaterOrEqual(t, float64(sent), rate*r.Plan.Duration.Seconds()/2)
 }
 
 func drain(s *ccstest.Server) func(context.Context) error {
