@@ -333,6 +333,10 @@ func TestDetachIsMadeGood(t *testing.T) {
 	defer cancel()
 	require.Error(t, a.Detach(ctx, phone, 1, 0))
 	redis.Restart()
+	require.Eventually(t, func() bool {
+		states, err := a.CheckQueues(t.Context(), []store.Attachment{{Key: phone, Lease: 1}})
+		return err == nil && states[0].Known && !states[0].Owned
+	}, patience, beat/10)
 	b.attach(phone, 2)
 	assert.Empty(t, a.heard.taken, "it has left already")
 	assert.Equal(t, []string{"m-1"}, b.claim(phone, 2))
