@@ -147,7 +147,7 @@ func TestRuns(t *testing.T) {
 		{
 			name: "devices over XMPP leave, and get what the server still has",
 			plan: func(p *load.Plan) {
-				p.DeviceProtocol, p.Storm, p.Rate = load.ProtocolXMPP, load.StormMassOffline, 8000
+				p.DeviceProtocol, p.Devices, p.Storm, p.Rate = load.ProtocolXMPP, 1, load.StormMassOffline, 8000
 			},
 			check: func(t *testing.T, r *load.Result) { assert.Positive(t, r.Deleted, "of each the server keeps 100") },
 		},
@@ -182,7 +182,7 @@ func TestRuns(t *testing.T) {
 		},
 		{
 			name: "all devices leave, and get what the server still has",
-			plan: func(p *load.Plan) { p.Storm, p.Rate = load.StormMassOffline, 8000 },
+			plan: func(p *load.Plan) { p.Devices, p.Storm, p.Rate = 1, load.StormMassOffline, 8000 },
 			check: func(t *testing.T, r *load.Result) {
 				assert.Positive(t, r.Deleted, "of each the server keeps 100")
 				assert.Positive(t, r.Reconnects)
