@@ -11,59 +11,119 @@ import (
 //
 // A goroutine must end its turn before it waits for anything else.
 type Turns[K comparable] struct {
+	n       int
 	length  int
 	handOff func() // nil: Next is called at once
 
 	mu    sync.Mutex
-	free  int // free turns
-	lines map[K]*turnLine
-	order []K // callers with a waiting goroutine; the first is served next
+	has   int             // goroutines that have a turn
+	lines map[K]*turnLine // callers with such a goroutine or a waiting one
+	order []K             // callers with a waiting goroutine; the first is served next
+	spare []*turnLine     // for reuse
 }
 
-// turnLine holds the waiting goroutines of one caller.
-type turnLine struct{ waiting []chan struct{} }
+// turnLine holds the goroutines of one caller.
+type turnLine struct {
+	has     int
+	waiting []chan struct{}
+}
 
-// NewTurns returns Turns for n goroutines. A turn lasts until length is spent; its unit is the
-// caller's choice. When a turn ends and others wait, handOff is called instead of beginning the
-// next turn. Next must then be called soon, from any goroutine.
+const maxSpareLines = 16
+
+// NewTurns returns Turns for n goroutines, or for n/2 while there are more than n callers. A turn
+// lasts until length is spent; its unit is the caller's choice. When a turn ends and others wait,
+// handOff is called instead of beginning the next turn. Next must then be called soon, from any
+// goroutine.
 func NewTurns[K comparable](n, length int, handOff func()) *Turns[K] {
-	return &Turns[K]{length: length, handOff: handOff, free: n, lines: map[K]*turnLine{}}
+	return &Turns[K]{n: n, length: length, handOff: handOff, lines: map[K]*turnLine{}}
 }
 
-// Next begins the next turn after handOff.
+// free reports whether a turn may begin. The caller must hold t.mu.
+func (t *Turns[K]) free() bool {
+	if len(t.lines) > t.n {
+		return t.has < max(1, t.n/2)
+	}
+	return t.has < t.n
+}
+
+// line returns the line of a caller, and makes it if there is none. The caller must hold t.mu.
+func (t *Turns[K]) line(k K) *turnLine {
+	l := t.lines[k]
+	if l == nil {
+		if n := len(t.spare); n > 0 {
+			l, t.spare = t.spare[n-1], t.spare[:n-1]
+		} else {
+			l = &turnLine{}
+		}
+		t.lines[k] = l
+	}
+	return l
+}
+
+// Next begins turns after handOff.
 func (t *Turns[K]) Next() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.order) == 0 {
-		t.free++
-		return
+	for len(t.order) > 0 && t.free() {
+		k := t.order[0]
+		t.order = t.order[1:]
+		l := t.lines[k]
+		t.has++
+		l.has++
+		l.waiting[0] <- struct{}{}
+		if l.waiting = l.waiting[1:]; len(l.waiting) > 0 {
+			t.order = append(t.order, k)
+		}
 	}
-	k := t.order[0]
-	l := t.lines[k]
-	l.waiting[0] <- struct{}{}
-	l.waiting = l.waiting[1:]
-	t.order = t.order[1:]
-	if len(l.waiting) > 0 {
-		t.order = append(t.order, k)
-		return
-	}
-	delete(t.lines, k)
 }
 
-// end gives the turn back.
-func (t *Turns[K]) end() {
+// begin begins a turn, or returns false. In that case the turn begins when its ready receives a
+// value.
+func (t *Turns[K]) begin(turn *Turn[K]) bool {
 	t.mu.Lock()
-	if len(t.order) == 0 {
-		t.free++
-		t.mu.Unlock()
-		return
+	defer t.mu.Unlock()
+	l := t.line(turn.caller)
+	if len(t.order) == 0 && t.free() {
+		t.has++
+		l.has++
+		return true
 	}
+	if turn.ready == nil {
+		turn.ready = make(chan struct{}, 1)
+	}
+	if len(l.waiting) == 0 {
+		t.order = append(t.order, turn.caller)
+	}
+	l.waiting = append(l.waiting, turn.ready)
+	return false
+}
+
+// end gives a turn of a caller back.
+func (t *Turns[K]) end(k K) {
+	t.mu.Lock()
+	l := t.lines[k]
+	t.has--
+	if l.has--; l.has == 0 && len(l.waiting) == 0 {
+		delete(t.lines, k)
+		if len(t.spare) < maxSpareLines {
+			t.spare = append(t.spare, l)
+		}
+	}
+	next := len(t.order) > 0 && t.free()
 	t.mu.Unlock()
-	if t.handOff == nil {
+	switch {
+	case !next:
+	case t.handOff == nil:
 		t.Next()
-		return
+	default:
+		t.handOff()
 	}
-	t.handOff()
+}
+
+func (t *Turns[K]) crowded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.lines) > t.n
 }
 
 // contended reports whether a goroutine waits for a turn.
@@ -91,31 +151,24 @@ func (t *Turn[K]) Begin() {
 		return
 	}
 	t.has, t.spent = true, 0
-	t.turns.mu.Lock()
-	if t.turns.free > 0 {
-		t.turns.free--
-		t.turns.mu.Unlock()
-		return
+	if !t.turns.begin(t) {
+		<-t.ready
 	}
-	if t.ready == nil {
-		t.ready = make(chan struct{}, 1)
+}
+
+// BeginIfCrowded waits for a turn if there are more callers than turns. It is for work that runs
+// without a turn as long as few callers have long work, because to wait costs throughput.
+func (t *Turn[K]) BeginIfCrowded() {
+	if t.turns != nil && t.turns.crowded() {
+		t.Begin()
 	}
-	l := t.turns.lines[t.caller]
-	if l == nil {
-		l = &turnLine{}
-		t.turns.lines[t.caller] = l
-		t.turns.order = append(t.turns.order, t.caller)
-	}
-	l.waiting = append(l.waiting, t.ready)
-	t.turns.mu.Unlock()
-	<-t.ready
 }
 
 // End ends the turn if there is one.
 func (t *Turn[K]) End() {
 	if t.has {
 		t.has = false
-		t.turns.end()
+		t.turns.end(t.caller)
 	}
 }
 

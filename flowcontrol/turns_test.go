@@ -42,6 +42,66 @@ func TestTurnsGoRoundTheCallers(t *testing.T) {
 	})
 }
 
+// With many callers there are fewer turns, so that something is left for work without turns. With
+// few callers, all of them may go on at the same time.
+func TestTurnsAreFewerForManyCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := flowcontrol.NewTurns[string](4, 10, nil)
+		end := make(chan struct{})
+		var working sync.WaitGroup
+		defer working.Wait()
+		began := 0
+		var mu sync.Mutex
+		work := func(caller string) {
+			working.Go(func() {
+				turn := turns.Of(caller)
+				turn.Begin()
+				mu.Lock()
+				began++
+				mu.Unlock()
+				<-end
+				turn.End()
+			})
+			synctest.Wait()
+		}
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return began
+		}
+		for _, caller := range []string{"a", "a", "b", "a"} {
+			work(caller)
+		}
+		assert.Equal(t, 4, count())
+		few := turns.Of("few")
+		few.BeginIfCrowded() // two callers are no crowd
+		for _, caller := range []string{"c", "d", "e"} {
+			work(caller)
+		}
+		working.Go(func() {
+			many := turns.Of("many")
+			many.BeginIfCrowded()
+			mu.Lock()
+			began++
+			mu.Unlock()
+			many.End()
+		})
+		synctest.Wait()
+		assert.Equal(t, 4, count())
+		for range 2 { // two turns end; two go on
+			end <- struct{}{}
+			synctest.Wait()
+		}
+		assert.Equal(t, 4, count(), "two turns are all that five callers get")
+		end <- struct{}{}
+		synctest.Wait()
+		assert.GreaterOrEqual(t, count(), 5)
+		close(end)
+		synctest.Wait()
+		assert.Equal(t, 8, count())
+	})
+}
+
 // Work beyond the length of a turn waits until the turn is handed over; short work needs no turn.
 func TestATurnEndsWhenItIsSpent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

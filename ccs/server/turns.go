@@ -7,7 +7,9 @@ import (
 	"github.com/openccs/openccs/ccs"
 )
 
-// turns limits long work to one turn for each processor, and lets all short work go first.
+// turns limits long work to one turn for each processor, and lets all short work go first. With
+// many callers it is a turn for each two processors: the rest is for work without turns, such as
+// commits, compactions, and writes to connections.
 //
 // The Go scheduler polls connections only when a processor has nothing else to run, or after ten
 // milliseconds. A goroutine that yields or wakes another one keeps its processor busy. With enough
