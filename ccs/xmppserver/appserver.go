@@ -7,6 +7,7 @@ import (
 
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/domains"
+	"github.com/openccs/openccs/flowcontrol"
 	"github.com/openccs/openccs/stanza"
 	"github.com/openccs/openccs/store"
 )
@@ -20,9 +21,13 @@ type appServer struct {
 	rules    stanza.Rules
 	receipts *consumer
 
-	in      stanza.Inbound // owned by readLoop: the stanza decoded last
-	results []ccs.Result   // owned by serveLoop
+	in      stanza.Inbound               // owned by readLoop: the stanza decoded last
+	results []ccs.Result                 // owned by serveLoop
+	turn    *flowcontrol.Turn[store.Key] // owned by serveLoop
 }
+
+// smallBatch is how many messages are translated and answered without a turn.
+const smallBatch = 32
 
 const (
 	receiptWindow  = 100 // CCS 4.2
@@ -32,7 +37,7 @@ const (
 // beAppServer makes the session's peer an app server.
 func (s *session) beAppServer() {
 	p := s.srv.router.Profile()
-	a := &appServer{s: s, rules: p.Payload}
+	a := &appServer{s: s, rules: p.Payload, turn: s.srv.router.Turn(s.sender.Key())}
 	s.role = a
 	upstream := s.newConsumer("delivered", s.sender.Key(), cmp.Or(s.limits.UpstreamWindow, p.UpstreamWindow), a.join)
 	upstream.id = func(d *ccs.Delivery) string { return d.Message.ID }
@@ -67,9 +72,18 @@ func (a *appServer) route(ctx context.Context, out []byte) ([]byte, load) {
 	s := a.s
 	t := translations.Get().(*translation)
 	defer t.done()
+	long := len(received) > smallBatch
+	if long {
+		a.turn.BeginIfCrowded()
+	}
 	batch := t.translate(received)
+	a.turn.End()
 	from := ccs.Source{Sender: s.sender, Session: a.receipts.box.Lease(), PerSecond: s.limits.PerSecond}
 	a.results = s.srv.router.Send(ctx, from, batch, a.results[:0])
+	if long {
+		a.turn.BeginIfCrowded()
+		defer a.turn.End()
+	}
 	for i := range batch {
 		m, res := &batch[i], &a.results[i]
 		from := m.To
