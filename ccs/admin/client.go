@@ -105,6 +105,15 @@ func (c *Client) RevokeKey(ctx context.Context, sender, keyID string) error {
 	return c.Do(ctx, http.MethodDelete, path, nil, nil)
 }
 
+// SetKeyNetworks does the same as Projects.SetKeyNetworks.
+func (c *Client) SetKeyNetworks(ctx context.Context, sender, keyID string, networks []string) error {
+	if err := checkKeyID(keyID); err != nil {
+		return err
+	}
+	path := "/projects/" + url.PathEscape(sender) + "/keys/" + url.PathEscape(keyID) + "/networks"
+	return c.Do(ctx, http.MethodPut, path, networksRequest{Networks: networks}, nil)
+}
+
 // Delete does the same as Projects.Delete.
 func (c *Client) Delete(ctx context.Context, sender string) error {
 	return c.Do(ctx, http.MethodDelete, "/projects/"+url.PathEscape(sender), nil, nil)

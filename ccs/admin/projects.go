@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,8 @@ type Key struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
+	// Networks are the only networks from which the key is accepted; none means all.
+	Networks []string `json:"networks,omitempty"`
 }
 
 // Options are the options of NewProjects. The zero value works.
@@ -156,7 +159,7 @@ func (p *Projects) List(ctx context.Context) ([]Project, error) {
 	for _, s := range stored {
 		shown := Project{SenderID: s.Sender, Name: s.Name, Created: s.Created, Keys: []Key{}, Limits: Limits(s.Limits)}
 		for _, k := range s.Keys {
-			shown.Keys = append(shown.Keys, Key{ID: k.ID, Name: k.Name, Created: k.Created})
+			shown.Keys = append(shown.Keys, Key{ID: k.ID, Name: k.Name, Created: k.Created, Networks: texts(k.Networks)})
 		}
 		list = append(list, shown)
 	}
@@ -215,6 +218,59 @@ func (p *Projects) RevokeKey(ctx context.Context, sender, keyID string) error {
 	}
 	p.o.OnKeyRevoked(sender)
 	return nil
+}
+
+// maxNetworks bounds the networks of a key.
+const maxNetworks = 100
+
+// SetKeyNetworks makes a key valid from some networks only, or from all if there are none. A network
+// may be an address. Open connections stay. It returns store.ErrNotFound if there is no such project
+// or key.
+func (p *Projects) SetKeyNetworks(ctx context.Context, sender, keyID string, networks []string) error {
+	if err := checkKeyID(keyID); err != nil {
+		return err
+	}
+	parsed, err := parseNetworks(networks)
+	if err != nil {
+		return err
+	}
+	err = p.store.UpdateProject(ctx, sender, func(s *store.Project) error {
+		i := slices.IndexFunc(s.Keys, func(k store.APIKey) bool { return k.ID == keyID })
+		if i < 0 {
+			return fmt.Errorf("key: %w", store.ErrNotFound)
+		}
+		s.Keys[i].Networks = parsed
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("set the networks of key %s of project %s: %w", keyID, sender, err)
+	}
+	return nil
+}
+
+func parseNetworks(texts []string) ([]netip.Prefix, error) {
+	if len(texts) > maxNetworks {
+		return nil, fmt.Errorf("%w: %d networks: use at most %d", ErrInvalid, len(texts), maxNetworks)
+	}
+	var all []netip.Prefix
+	for _, text := range texts {
+		network, err := netip.ParsePrefix(text)
+		if address, bad := netip.ParseAddr(text); bad == nil {
+			network, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: network %q: use one such as 192.0.2.0/24, or an address", ErrInvalid, text)
+		}
+		all = append(all, network.Masked())
+	}
+	return all, nil
+}
+
+func texts(networks []netip.Prefix) (all []string) {
+	for _, n := range networks {
+		all = append(all, n.String())
+	}
+	return all
 }
 
 // Delete removes a project and all of its keys.

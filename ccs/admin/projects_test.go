@@ -21,6 +21,7 @@ type projects interface {
 	List(ctx context.Context) ([]admin.Project, error)
 	AddKey(ctx context.Context, sender, name string) (*admin.Credentials, error)
 	RevokeKey(ctx context.Context, sender, keyID string) error
+	SetKeyNetworks(ctx context.Context, sender, keyID string, networks []string) error
 	Delete(ctx context.Context, sender string) error
 	CreateOAuth(ctx context.Context, sender string, r admin.OAuthRequest) (*admin.OAuthCredentials, error)
 	ListOAuth(ctx context.Context, sender string) ([]admin.OAuthClient, error)
@@ -219,4 +220,22 @@ func TestRoutesRefuseWhatTheyDoNotKnow(t *testing.T) {
 	err = c.Do(t.Context(), http.MethodPost, "/projects", map[string]string{"senderid": "1"}, nil)
 	assert.ErrorIs(t, err, admin.ErrInvalid)
 	assert.ErrorContains(t, err, "senderid")
+}
+
+// CCS 6.2: a key may have a list of addresses.
+func TestAKeyGetsItsNetworks(t *testing.T) {
+	bothWays(t, func(t *testing.T, w world) {
+		made, err := w.Create(t.Context(), "", "")
+		require.NoError(t, err)
+		require.NoError(t, w.SetKeyNetworks(t.Context(), made.SenderID, made.KeyID, []string{"192.0.2.7/24", "2001:db8::1"}))
+		list, err := w.List(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, []string{"192.0.2.0/24", "2001:db8::1/128"}, list[0].Keys[0].Networks)
+		require.ErrorIs(t, w.SetKeyNetworks(t.Context(), made.SenderID, made.KeyID, []string{"everywhere"}), admin.ErrInvalid)
+		require.ErrorIs(t, w.SetKeyNetworks(t.Context(), made.SenderID, "nokey", nil), store.ErrNotFound)
+		require.NoError(t, w.SetKeyNetworks(t.Context(), made.SenderID, made.KeyID, nil))
+		list, err = w.List(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, list[0].Keys[0].Networks)
+	})
 }

@@ -21,6 +21,10 @@ type keyRequest struct {
 	Name string `json:"name"`
 }
 
+type networksRequest struct {
+	Networks []string `json:"networks"`
+}
+
 type errorBody struct {
 	Error string `json:"error"`
 }
@@ -57,6 +61,13 @@ func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	}))
 	mux.Handle("DELETE /projects/{sender}/keys/{key}", Handler(func(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, p.RevokeKey(r.Context(), r.PathValue("sender"), r.PathValue("key"))
+	}))
+	mux.Handle("PUT /projects/{sender}/keys/{key}/networks", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
+		var in networksRequest
+		if err := decode(w, r, &in); err != nil {
+			return nil, err
+		}
+		return nil, p.SetKeyNetworks(r.Context(), r.PathValue("sender"), r.PathValue("key"), in.Networks)
 	}))
 	oauthRoutes(mux, p)
 }

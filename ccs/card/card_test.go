@@ -61,7 +61,7 @@ func TestRenderShowsWhatIsOnAndWhatToPaste(t *testing.T) {
 
   App servers (XMPP)          127.0.0.1:5235
   Devices (MCS)               127.0.0.1:5228
-  Check-in and registration   https://127.0.0.1:8443
+  HTTP (send, check-in)       https://127.0.0.1:8443
   Sender ID                   123456789012
   API key                     in data/card.json
   CA file                     data/tls/ca.pem
@@ -71,6 +71,7 @@ In a second terminal:
   bin/ccs device
   bin/ccs send TOKEN key=value
   bin/ccs listen
+  curl --cacert data/tls/ca.pem -H 'Authorization: key=KEY' -d registration_id=TOKEN -d data.key=value https://127.0.0.1:8443/gcm/send
 
 `, b.String())
 }

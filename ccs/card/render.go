@@ -36,7 +36,7 @@ func (c *Card) Render(w io.Writer, o RenderOptions) error {
 		{"App servers (XMPP)", c.XMPP},
 		{"  for tests", c.XMPPTest},
 		{"Devices (MCS)", c.MCS},
-		{"Check-in and registration", c.HTTP},
+		{"HTTP (send, check-in)", c.HTTP},
 		{"Sender ID", sender},
 		{"API key", key},
 		{"CA file", c.CAFile},
@@ -47,12 +47,21 @@ func (c *Card) Render(w io.Writer, o RenderOptions) error {
 		b.WriteString("  " + row[0] + strings.Repeat(" ", 28-len(row[0])) + row[1] + "\n")
 	}
 	b.WriteString("\nIn a second terminal:\n\n")
-	for _, line := range []string{command("device"), command("send", "TOKEN key=value"), command("listen")} {
+	for _, line := range []string{command("device"), command("send", "TOKEN key=value"), command("listen"), c.curl()} {
 		b.WriteString("  " + line + "\n")
 	}
 	b.WriteString("\n")
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// curl returns a command that sends a message over HTTP.
+func (c *Card) curl() string {
+	line := "curl "
+	if c.CAFile != "" {
+		line += "--cacert " + Quote(c.CAFile) + " "
+	}
+	return line + "-H 'Authorization: key=KEY' -d registration_id=TOKEN -d data.key=value " + c.HTTP + "/gcm/send"
 }
 
 func quoteAll(words []string) []string {

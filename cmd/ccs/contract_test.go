@@ -59,6 +59,24 @@ func TestMessagesTravelBothWays(t *testing.T) {
 		}
 		assert.Contains(t, got.stdout, `"nack"`)
 	})
+	t.Run("down over HTTP", func(t *testing.T) {
+		got := ccs(t, "send", "--data", dir, "--via", "http", "--json", "--ttl", "60", token, "text=over HTTP")
+		require.Equal(t, exitDone, got.code, got.stderr)
+		answer := fields(t, got.stdout)
+		assert.Equal(t, "ack", answer["event"])
+		assert.Regexp(t, `^0:[0-9]{16}%[0-9a-f]{16}$`, answer["message_id"])
+		device.stdout.waitFor(t, `"over HTTP"`)
+		got = ccs(t, "send", "--data", dir, "--via", "http", "nobody", "a=1")
+		assert.Equal(t, exitFailed, got.code)
+		assert.Equal(t, "nack InvalidRegistration\n", got.stdout)
+		got = ccs(t, "send", "--data", dir, "--via", "http", token, "from=x")
+		assert.Equal(t, "nack InvalidDataKey\n", got.stdout)
+		got = ccs(t, "send", "--data", dir, "--via", "http", "--key", "AIzaWrong", token, "a=1")
+		assert.Equal(t, exitFailed, got.code)
+		assert.NotContains(t, got.stderr, "AIzaWrong")
+		got = ccs(t, "send", "--data", dir, "--via", "http", "--receipt", token, "a=1")
+		assert.Equal(t, exitUsage, got.code)
+	})
 	t.Run("up", func(t *testing.T) {
 		sender := ccs(t, "device", "--data", dir, "--app", "org.example.other", "--json",
 			"--send", "n=1", "text=hello", "--message-id", "u", "--count", "3")

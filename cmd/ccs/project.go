@@ -36,6 +36,7 @@ type projects interface {
 	List(ctx context.Context) ([]admin.Project, error)
 	AddKey(ctx context.Context, sender, name string) (*admin.Credentials, error)
 	RevokeKey(ctx context.Context, sender, keyID string) error
+	SetKeyNetworks(ctx context.Context, sender, keyID string, networks []string) error
 	SetLimits(ctx context.Context, sender string, l admin.Limits) error
 	Delete(ctx context.Context, sender string) error
 	CreateOAuth(ctx context.Context, sender string, r admin.OAuthRequest) (*admin.OAuthCredentials, error)
@@ -130,6 +131,8 @@ func (c *projectListCmd) Run(ctx context.Context, out *output) error {
 type projectKeyCmd struct {
 	Add    projectKeyAddCmd    `cmd:"" default:"withargs" help:"Additional API key for a project; add may be left out."`
 	Revoke projectKeyRevokeCmd `cmd:"" help:"Revocation of an API key of a project."`
+
+	Networks projectKeyNetworksCmd `cmd:"" help:"Networks from which an API key is accepted."`
 }
 
 type projectKeyAddCmd struct {
@@ -187,6 +190,48 @@ func (c *projectKeyRevokeCmd) Run(ctx context.Context, out *output) error {
 			return out.json(map[string]string{"sender_id": c.Project, "revoked": c.KeyID})
 		}
 		return out.printf("revoked key %s of project %s\n", c.KeyID, c.Project)
+	})
+}
+
+type projectKeyNetworksCmd struct {
+	projectFlags
+	Project  string   `arg:"" help:"Sender ID of the project."`
+	KeyID    string   `arg:"" help:"ID of the key, as ccs project list shows it."`
+	Networks []string `arg:"" optional:"" name:"network" help:"Networks such as 192.0.2.0/24, or addresses. None: every address."`
+}
+
+// Help returns the long help with examples.
+func (projectKeyNetworksCmd) Help() string {
+	return `From any other address the key is refused, over HTTP and over XMPP. Open connections stay.
+
+Examples:
+
+    ccs project key networks 123456789012 1f0c9a77 192.0.2.0/24 2001:db8::/32
+    ccs project key networks 123456789012 1f0c9a77
+`
+}
+
+// Run sets the networks.
+func (c *projectKeyNetworksCmd) Run(ctx context.Context, out *output) error {
+	return c.with(ctx, func(p projects) error {
+		err := p.SetKeyNetworks(ctx, c.Project, c.KeyID, c.Networks)
+		if errors.Is(err, admin.ErrInvalid) {
+			return &usageError{err: err}
+		}
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return out.json(struct {
+				SenderID string   `json:"sender_id"`
+				KeyID    string   `json:"key_id"`
+				Networks []string `json:"networks"`
+			}{c.Project, c.KeyID, append([]string{}, c.Networks...)})
+		}
+		if len(c.Networks) == 0 {
+			return out.printf("key %s of project %s is accepted from every address\n", c.KeyID, c.Project)
+		}
+		return out.printf("key %s of project %s is accepted from %s only\n", c.KeyID, c.Project, strings.Join(c.Networks, ", "))
 	})
 }
 

@@ -69,6 +69,14 @@ func TestProjectLife(t *testing.T) {
 		assert.NotContains(t, got.stdout, list[0].Keys[0].ID)
 		assert.Contains(t, got.stdout, list[0].Keys[1].ID+" laptop")
 
+		got = project("key", "networks", made["sender_id"], list[0].Keys[1].ID, "192.0.2.0/24")
+		assert.Equal(t, exitDone, got.code, got.stderr)
+		assert.Contains(t, got.stdout, "is accepted from 192.0.2.0/24 only")
+		got = project("key", "networks", made["sender_id"], list[0].Keys[1].ID, "here")
+		assert.Equal(t, exitUsage, got.code)
+		got = project("key", "networks", made["sender_id"], list[0].Keys[1].ID, "--json")
+		assert.Equal(t, `{"sender_id":"`+made["sender_id"]+`","key_id":"`+list[0].Keys[1].ID+`","networks":[]}`+"\n", got.stdout)
+
 		got = project("create", "--sender-id", made["sender_id"])
 		assert.Equal(t, exitFailed, got.code)
 		assert.Contains(t, got.stderr, "exists already")

@@ -17,6 +17,8 @@ import (
 type sendCmd struct {
 	appServerFlags
 	messageFlags
+	Via   string   `default:"xmpp" enum:"xmpp,http" placeholder:"DOOR" help:"Door to send through: xmpp or http."`
+	HTTP  string   `name:"http" placeholder:"URL" help:"HTTP URL of the server, for --via http. Default: the URL on the connection card."`
 	Token string   `arg:"" help:"Registration token of the device, as ccs device prints it."`
 	Pairs []string `arg:"" optional:"" name:"key=value" help:"Data of the message."`
 
@@ -66,6 +68,7 @@ Examples:
     ccs send TOKEN greeting=hello
     ccs send TOKEN score=3-1 --collapse-key score --ttl 3600
     ccs send TOKEN n=1 --count 1000 --message-id run7 --json
+    ccs send --via http TOKEN greeting=hello
     ccs send --xmpp push.example.org:5235 --ca ca.pem --sender 123456789012 --key AIza… TOKEN k=v
 `
 }
@@ -75,6 +78,9 @@ func (c *sendCmd) Run(ctx context.Context, out *output) error {
 	message, err := c.message()
 	if err != nil {
 		return err
+	}
+	if c.Via == viaHTTP {
+		return c.runHTTP(ctx, out, message)
 	}
 	if err := c.resolve(); err != nil {
 		return err
@@ -167,6 +173,14 @@ func (c *sendCmd) sendAll(ctx context.Context, out *output, client sender, m ccs
 	return nil
 }
 
+// named returns " " and an ID, or "" if there is none: the refusal of a message over HTTP has none.
+func named(id string) string {
+	if id == "" {
+		return ""
+	}
+	return " " + id
+}
+
 // printReply prints an answer. It returns the error if the answer is not from the server.
 func (c *sendCmd) printReply(out *output, r ccsclient.Reply) (refused bool, err error) {
 	var nack *ccsclient.Nack
@@ -184,7 +198,7 @@ func (c *sendCmd) printReply(out *output, r ccsclient.Reply) (refused bool, err 
 	case c.JSON:
 		return true, out.json(nackEvent{Event: "nack", MessageID: r.MessageID, Error: string(nack.Code), Description: nack.Description})
 	}
-	return true, out.printf("nack %s %s\n", r.MessageID, refusal(nack))
+	return true, out.printf("nack%s %s\n", named(r.MessageID), refusal(nack))
 }
 
 // refusal returns the content of a nack in one line.

@@ -36,8 +36,8 @@ type serveCmd struct {
 	XMPPListen      string `name:"xmpp-listen" default:"${xmpp_listen}" placeholder:"HOST:PORT" help:"Listen address for app servers (XMPP); port 0 takes a free one."`
 	XMPPTestListen  string `name:"xmpp-test-listen" placeholder:"HOST:PORT" help:"Listen address for app servers under test (XMPP); Google used port 5236. Default: off."`
 	MCSListen       string `name:"mcs-listen" default:"${mcs_listen}" placeholder:"HOST:PORT" help:"Listen address for devices (MCS)."`
-	HTTPListen      string `name:"http-listen" default:"${http_listen}" placeholder:"HOST:PORT" help:"Listen address for check-in and registration over HTTPS."`
-	HTTPPlainListen string `name:"http-plain-listen" placeholder:"HOST:PORT" help:"Listen address for check-in and registration over HTTP without TLS. Default: off."`
+	HTTPListen      string `name:"http-listen" default:"${http_listen}" placeholder:"HOST:PORT" help:"Listen address for app servers, check-in and registration over HTTPS."`
+	HTTPPlainListen string `name:"http-plain-listen" placeholder:"HOST:PORT" help:"Listen address for HTTP without TLS, for a proxy that terminates TLS. Default: off."`
 
 	MemoryBudget byteSize `placeholder:"SIZE" help:"Memory limit for messages in flight on all connections, in bytes or such as 512MiB. Default: a quarter of the machine's memory, or of the cgroup's limit."`
 
