@@ -39,7 +39,8 @@ func requireInteropTools(t *testing.T) {
 	for _, check := range [][]string{
 		{debianPython, "-c", "import slixmpp"},
 		{debianPython, "-c", "import aioxmpp"},
-		{"node", "-e", "require('./node/node_modules/node-xcs/package.json'), require('./node/node_modules/@xmpp/client/package.json')"},
+		{"node", "-e", "require('./node/node_modules/node-xcs/package.json'), require('./node/node_modules/@xmpp/client/package.json'), require('./node/node_modules/node-gcm/package.json')"},
+		{"curl", "--version"},
 		{"java", "-version"},
 		{"keytool", "-help"},
 		unshare("true"),

@@ -3,6 +3,7 @@ module github.com/openccs/openccs/testdata/interop
 go 1.26
 
 require (
+	github.com/appleboy/go-fcm v0.1.6
 	github.com/mattn/go-xmpp v0.0.0-20170423100754-906d9d747d2b
 	github.com/sirupsen/logrus v1.10.2
 	github.com/topfreegames/go-gcm v0.9.2-0.20190502232724-427c8404345d
