@@ -54,7 +54,7 @@ func TestRapidReset(t *testing.T) {
 	nc := dial()
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(30 * time.Second))
-	ended := make(chan uint32, 1)
+	ended := make(chan int, 1)
 	go func() { ended <- goAway(nc) }()
 	_, err := io.WriteString(nc, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 	require.NoError(t, err)
@@ -73,20 +73,20 @@ func TestRapidReset(t *testing.T) {
 	assert.LessOrEqual(t, most.Load(), int64(100))
 }
 
-// goAway reads frames until the server says that it closes the connection, and returns why.
-func goAway(nc net.Conn) uint32 {
+// goAway reads frames until the server says that it closes the connection, and returns why, or -1 if it does not say so.
+func goAway(nc net.Conn) int {
 	in := bufio.NewReader(nc)
 	for {
 		var head [9]byte
 		if _, err := io.ReadFull(in, head[:]); err != nil {
-			return 0
+			return -1
 		}
 		payload := make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
 		if _, err := io.ReadFull(in, payload); err != nil {
-			return 0
+			return -1
 		}
 		if head[3] == frameGoAway {
-			return binary.BigEndian.Uint32(payload[4:])
+			return int(binary.BigEndian.Uint32(payload[4:]))
 		}
 	}
 }
@@ -158,4 +158,29 @@ func TestExpectContinue(t *testing.T) {
 			}
 		}
 	}
+}
+
+// While the server drains, an HTTP/2 connection gets its answer and GOAWAY.
+func TestHTTP2WhileDraining(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := httpserver.New(&devices{}, httpserver.Options{Routes: []httpserver.Route{echo}})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	defer func() {
+		require.NoError(t, s.Shutdown(t.Context()))
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
+	}()
+	nc, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	s.Drain()
+	_, err = io.WriteString(nc, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	require.NoError(t, err)
+	b := appendFrame(nil, frameSettings, 0, 0, "")
+	_, err = nc.Write(appendFrame(b, frameHeaders, 0x5, 1, "\x82\x86\x04\x08/healthz\x01\x01x"))
+	require.NoError(t, err)
+	assert.Zero(t, goAway(nc), "no error")
 }

@@ -80,3 +80,27 @@ func TestARequestThatDoesNotEnd(t *testing.T) {
 		})
 	}
 }
+
+// A connection without requests ends within a minute.
+func TestAnIdleConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := make(pipes, 1)
+		here, there := net.Pipe()
+		l <- there
+		s := httpserver.New(&devices{}, httpserver.Options{})
+		served := make(chan struct{})
+		go func() { defer close(served); s.Serve(l) }()
+		defer func() {
+			close(l)
+			<-served
+			assert.NoError(t, s.Shutdown(t.Context()))
+		}()
+		go io.WriteString(here, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		start := time.Now()
+		here.SetReadDeadline(time.Now().Add(time.Hour))
+		answer, err := io.ReadAll(here)
+		require.NoError(t, err)
+		assert.Contains(t, string(answer), "200 OK")
+		assert.Equal(t, time.Minute, time.Since(start))
+	})
+}
