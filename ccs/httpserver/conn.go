@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -24,8 +23,6 @@ type conn struct {
 	net.Conn
 	budget *flowcontrol.Budget
 	shaken bool // the TLS handshake is done, if any; owned by the reading goroutine
-
-	aborted chan struct{} // capacity 1: net/http ends its read ahead
 
 	mu      sync.Mutex // never held over I/O
 	framing *framing
@@ -48,18 +45,17 @@ func (l wrapping) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: nc, budget: l.budget, framing: newFraming(), aborted: make(chan struct{}, 1)}, nil
+	return &conn{Conn: nc, budget: l.budget, framing: newFraming()}, nil
 }
 
 // Read implements net.Conn.
 //
-// While a request is answered, net/http reads one byte ahead, to notice a client that goes away. No call here ends early
-// for that: a message that is on its way to the store is stored. So that read only waits for its end, which spares
-// two system calls a request and the stack for a read of TLS.
+// While a request is answered, net/http reads one byte ahead, to notice a client that goes away. No
+// call here ends early for that: a message on its way to the store is stored. So that read gets
+// nothing, which spares two system calls a request, and the stack for a read of TLS.
 func (c *conn) Read(p []byte) (int, error) {
 	if cap(p) == 1 {
-		<-c.aborted
-		return 0, os.ErrDeadlineExceeded
+		return 0, nil
 	}
 	if !c.shaken {
 		if err := c.handshake(); err != nil {
@@ -75,29 +71,6 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, io.EOF // net/http answers other errors
 	}
 	return n, err
-}
-
-// SetReadDeadline implements net.Conn. With a deadline long past net/http ends its read ahead.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	if t.Unix() == 1 {
-		c.abort()
-		return nil
-	}
-	return c.Conn.SetReadDeadline(t)
-}
-
-// abort ends the read ahead.
-func (c *conn) abort() {
-	select {
-	case c.aborted <- struct{}{}:
-	default:
-	}
-}
-
-// Close implements net.Conn.
-func (c *conn) Close() error {
-	c.abort()
-	return c.Conn.Close()
 }
 
 // refuseTimeout is how long a peer may take to read the answer to a head that is not read.
