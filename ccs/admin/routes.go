@@ -64,7 +64,7 @@ func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 	}))
 	mux.Handle("PUT /projects/{sender}/keys/{key}/networks", Handler(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		var in networksRequest
-		if err := decode(w, r, &in); err != nil {
+		if err := Decode(w, r, &in); err != nil {
 			return nil, err
 		}
 		return nil, p.SetKeyNetworks(r.Context(), r.PathValue("sender"), r.PathValue("key"), in.Networks)

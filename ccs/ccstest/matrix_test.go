@@ -67,6 +67,7 @@ var badMessages = []badMessage{
 	{condition: "bad JSON / types", json: `{"to":"$T","content_available":"x"}`, form: "registration_id=$T&content_available=x"},
 	{condition: "bad JSON / types", json: `{"to":"$T","mutable_content":1}`, form: "registration_id=$T&mutable_content=2"},
 	{condition: "bad JSON / types", json: `{"to":"$T","condition":"'a' in topics"}`, form: "registration_id=$T&condition='a'+in+topics"},
+	{condition: "bad JSON / types", json: `{"condition":"'a' in"}`, form: "condition='a'+in"},
 	{condition: "too big", json: `{"to":"$T","data":{"":"` + long + `"}}`, form: "registration_id=$T&data.k=" + long[1:]},
 	{condition: "too big", json: `{"to":"$T","data":{"k":"` + long[2:] + `"},"notification":{"title":"t"}}`, form: "registration_id=$T&data.k=" + long[2:] + "&notification.title=t"},
 	{condition: "too big", json: `{"to":"/topics/news","data":{"k":"` + long[:2048] + `"}}`, form: "to=/topics/news&data.k=" + long[:2048]},

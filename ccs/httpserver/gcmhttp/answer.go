@@ -182,7 +182,7 @@ func (c *call) appendTopic(b []byte) []byte {
 		return append(stanza.AppendJSONString(append(b, `{"error":`...), wordOf(refusal).text), '}')
 	}
 	b = append(b, `{"message_id":`...)
-	return append(appendNumber(b, c.number), '}')
+	return append(appendNumber(b, uint64(c.results[0].TopicID)), '}')
 }
 
 // appendText appends the answer to a form (CCS 6.6).
@@ -190,6 +190,9 @@ func (c *call) appendText(b []byte) []byte {
 	r := &c.results[0]
 	if r.Refusal != nil {
 		return append(append(b, "Error="...), wordOf(r.Refusal).text...)
+	}
+	if r.TopicID != 0 {
+		return appendNumber(append(b, "id="...), uint64(r.TopicID))
 	}
 	b = append(append(b, "id="...), r.ID...)
 	if r.Canonical != "" {

@@ -22,7 +22,7 @@ type call struct {
 	ids     []byte
 	batch   []ccs.Downstream
 	results []ccs.Result
-	number  uint64 // multicast_id, or the message_id of a message to a topic
+	number  uint64 // multicast_id
 }
 
 var calls = sync.Pool{New: func() any { return &call{data: make(payload.Data, 0, 4<<10)} }}
@@ -63,11 +63,7 @@ func (c *call) compose(ids *messageIDs) {
 		m.Notification = c.pairs(c.request.Downstream.Notification)
 	}
 	if !c.request.Multicast {
-		if c.toTopic() {
-			c.ids = appendNumber(c.ids, c.number)
-		} else {
-			c.ids = ids.append(c.ids, 1)
-		}
+		c.ids = ids.append(c.ids, 1)
 		m.ID = string(c.ids)
 		c.batch = append(c.batch, m)
 		return
@@ -77,8 +73,8 @@ func (c *call) compose(ids *messageIDs) {
 	all := string(c.ids)
 	for i, token := range c.request.Tokens {
 		m.To, m.ID = token, all[i*messageIDLen:(i+1)*messageIDLen]
-		if strings.HasPrefix(token, payload.TopicPrefix) {
-			m.To = "" // a topic is no registration (TOPICS 2.4)
+		if strings.HasPrefix(token, payload.TopicPrefix) || ccs.IsGroupKey(token) {
+			m.To = "" // a topic or a group is no registration (TOPICS 2.4)
 		}
 		c.batch = append(c.batch, m)
 	}
