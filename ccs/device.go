@@ -82,7 +82,8 @@ const tokenHead = "APA91b"
 const tokenLength = 134
 
 // newToken returns a registration token that nobody can guess. Every client can carry its alphabet.
-// It never contains "Error", which some clients take for a failure (DEV 3.1).
+// It never contains "Error", which some clients take for a failure (DEV 3.1). It is never taken for
+// the key of a group.
 func newToken() string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for {
@@ -91,7 +92,7 @@ func newToken() string {
 		for i := range b {
 			b[i] = alphabet[b[i]%byte(len(alphabet))]
 		}
-		if token := tokenHead + string(b[:]); !strings.Contains(token, "Error") && !IsGroupKey(token) {
+		if token := tokenHead + string(b[:]); !strings.Contains(token, "Error") && !store.IsGroupKey(token) {
 			return token
 		}
 	}

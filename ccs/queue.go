@@ -138,8 +138,8 @@ func (e *Event) describe(entry *store.Entry, token string) {
 	case m.Kind == SendError: // from the server itself
 	case e.Dir == Down:
 		e.Sender, e.Token = SenderID(m.From), token
-		if sender, ok := groupSender(m.From); ok {
-			e.Sender = sender
+		if id, ok := store.ParseGroupKey(m.From); ok { // from another member
+			e.Sender = SenderID(id.Sender)
 		}
 	default:
 		e.Token = m.From

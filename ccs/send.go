@@ -46,7 +46,6 @@ type sendScratch struct {
 	elsewhereOf []int
 
 	topics []int // indexes of the messages to topics and conditions
-	groups []int // indexes of the messages to device groups
 
 	// Of a batch of copies of a topic message.
 	sender SenderID
@@ -78,7 +77,7 @@ func (s *sendScratch) done() {
 		tokens: s.tokens[:0], regs: s.regs[:0], entries: s.entries[:0], results: s.results[:0],
 		ends: s.ends[:0], bodies: s.bodies[:0], dedups: s.dedups[:0], dedupEnds: s.dedupEnds[:0], data: s.data[:0], wake: s.wake[:0], print: s.print[:0], prints: s.prints[:0], states: s.states[:0],
 		destinations: s.destinations[:0], answers: s.answers[:0], elsewhere: s.elsewhere[:0], elsewhereOf: s.elsewhereOf[:0],
-		topics: s.topics[:0], groups: s.groups[:0], subs: s.subs[:0], places: s.places[:0],
+		topics: s.topics[:0], subs: s.subs[:0], places: s.places[:0],
 	}
 	sendScratches.Put(s)
 }
@@ -98,6 +97,14 @@ type Source struct {
 // Send accepts or refuses a batch of downstream messages, in order, and appends a result for each
 // to dst (CCS 2, 5). When it returns, the accepted messages are durable.
 func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst []Result) []Result {
+	if hasGroup(batch) {
+		return r.sendToGroups(ctx, from, batch, dst)
+	}
+	return r.send(ctx, from, batch, dst)
+}
+
+// send is Send for messages of which none is to a device group.
+func (r *Router) send(ctx context.Context, from Source, batch []Downstream, dst []Result) []Result {
 	s := sendScratches.Get().(*sendScratch)
 	defer s.done()
 	ctx = store.WithCaller(ctx, from.Sender.Key())
@@ -140,8 +147,6 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 		results[i].Canonical, results[i].Refusal = r.check(from, m, reg, repeat, now)
 		switch {
 		case results[i].Refusal != nil:
-		case reg == nil && IsGroupKey(m.To):
-			s.groups = append(s.groups, i)
 		case reg == nil: // to a topic
 			results[i].TopicID = int64(r.fanouts.newID(now))
 			if !m.DryRun && !repeat {
@@ -161,9 +166,6 @@ func (r *Router) Send(ctx context.Context, from Source, batch []Downstream, dst 
 	r.deliver(ctx, s, results, now)
 	if len(s.topics) > 0 {
 		r.beginFanouts(ctx, from, batch, s, results, now)
-	}
-	if len(s.groups) > 0 {
-		r.sendToGroups(ctx, from, batch, s.groups, results)
 	}
 	// Messages with a TTL of zero are not remembered, because the first may have been dropped. A
 	// repeat tries again.
@@ -193,10 +195,8 @@ func (r *Router) check(from Source, m *Downstream, reg *store.Registration, repe
 		return "", r.checkTopic(m)
 	}
 	switch {
-	case reg == nil && IsGroupKey(m.To):
-		return "", nil
 	case reg == nil:
-		return "", &Refusal{Reason: UnknownToken, Detail: m.To}
+		return "", refuseTarget(from.Sender, m.To)
 	case !reg.MaySend(string(from.Sender)):
 		return "", &Refusal{Reason: WrongSender, Detail: m.To}
 	case !reg.Unregistered.IsZero(), !reg.Superseded.IsZero() && now.Sub(reg.Superseded) > supersededFor:

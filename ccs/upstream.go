@@ -147,8 +147,8 @@ var errShareUsed = errors.New("the share of the backlog is used")
 
 // composeUpstream makes the entry of message i, or returns why the message is refused.
 func (r *Router) composeUpstream(ctx context.Context, s *sendScratch, i int, from DeviceID, m *Upstream, regs []*store.Registration, now time.Time) (refused Reason, _ error) {
-	if key, _, _ := strings.Cut(m.To, "@"); IsGroupKey(key) {
-		return r.upstreamToGroup(ctx, from, m, key, now)
+	if key := groupOfAddress(m.To); key != "" {
+		return r.sendToGroup(ctx, from, m, key, regs, now)
 	}
 	sender, err := ParseSenderID(m.To)
 	if err != nil {

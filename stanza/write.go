@@ -211,7 +211,14 @@ func AppendGroupAck(b []byte, from, messageID string, success int, failed []stri
 	b = AppendJSONString(b, from)
 	b = append(b, `,"message_id":`...)
 	b = AppendJSONString(b, messageID)
-	b = strconv.AppendInt(append(b, `,"success":`...), int64(success), 10)
+	b = AppendGroupResult(append(b, ','), success, failed)
+	return append(b, `}`+closeReply...)
+}
+
+// AppendGroupResult appends the members of the answer to a message to a device group, without
+// braces.
+func AppendGroupResult(b []byte, success int, failed []string) []byte {
+	b = strconv.AppendInt(append(b, `"success":`...), int64(success), 10)
 	b = strconv.AppendInt(append(b, `,"failure":`...), int64(len(failed)), 10)
 	for i, token := range failed {
 		if i == 0 {
@@ -224,7 +231,7 @@ func AppendGroupAck(b []byte, from, messageID string, success int, failed []stri
 	if len(failed) > 0 {
 		b = append(b, ']')
 	}
-	return append(b, `}`+closeReply...)
+	return b
 }
 
 // AppendClientAck appends an app server's acknowledgement of an upstream message or receipt. to is

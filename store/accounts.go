@@ -37,12 +37,6 @@ func RestoreAccounts(ctx context.Context, s Store, p *Page) error {
 			return err
 		}
 	}
-	for _, r := range p.Groups {
-		err := restore(r, s.CreateGroup(ctx, r), func() (*Group, error) { return s.Group(ctx, r.Sender, r.Key) })
-		if err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

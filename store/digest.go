@@ -20,8 +20,8 @@ func (d *Digest) Add(p *Page) {
 	addAll(d, p.Clients)
 	addAll(d, p.RefreshTokens)
 	addAll(d, p.Registrations)
-	addAll(d, p.Groups)
 	addAll(d, p.Subscriptions)
+	addAll(d, p.Groups)
 	addAll(d, p.Fanouts)
 	addAll(d, p.Remembered)
 	addAll(d, p.Entries)
@@ -63,13 +63,13 @@ func canonical(record any) []byte {
 		c := *r
 		c.Created, c.Superseded, c.Unregistered = canonicalTime(r.Created), canonicalTime(r.Superseded), canonicalTime(r.Unregistered)
 		record = c
-	case *Group:
-		c := *r
-		c.Created = canonicalTime(r.Created)
-		record = c
 	case *Subscription:
 		c := *r
 		c.Since = canonicalTime(r.Since)
+		record = c
+	case *Group:
+		c := *r
+		c.Created = canonicalTime(r.Created)
 		record = c
 	case *Fanout:
 		c := *r

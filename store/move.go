@@ -36,8 +36,8 @@ type Page struct {
 	Clients       []*OAuthClient
 	RefreshTokens []*RefreshToken
 	Registrations []*Registration
-	Groups        []*Group
 	Subscriptions []*Subscription
+	Groups        []*Group
 	Fanouts       []*Fanout // without Mark
 	Remembered    []Remembered
 	// Entries have their IDs. Where Limit.Overflow is Discard, the entry counts as put while its
@@ -48,7 +48,7 @@ type Page struct {
 // Len returns the number of records in the page.
 func (p *Page) Len() int {
 	return len(p.Secrets) + len(p.Projects) + len(p.Clients) + len(p.RefreshTokens) + len(p.Registrations) +
-		len(p.Groups) + len(p.Subscriptions) + len(p.Fanouts) + len(p.Remembered) + len(p.Entries)
+		len(p.Subscriptions) + len(p.Groups) + len(p.Fanouts) + len(p.Remembered) + len(p.Entries)
 }
 
 // HighestSeq returns the sequence number from which a store continues its IDs after it has the

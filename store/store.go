@@ -52,8 +52,8 @@ type Store interface {
 	Queue
 	Registrations
 	Topics
-	Fanouts
 	Groups
+	Fanouts
 	Projects
 	OAuth
 	Secrets

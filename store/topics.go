@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -39,6 +41,19 @@ func (r *Registration) Place() (p Place) {
 	sum := sha256.Sum256([]byte(r.Slot()))
 	copy(p[placeDevice:], sum[:])
 	return p
+}
+
+// MarshalText returns the place in hexadecimal.
+func (p Place) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, p[:]), nil }
+
+// UnmarshalText parses the result of MarshalText.
+func (p *Place) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != placeLen {
+		return fmt.Errorf("%q is no place", text)
+	}
+	*p = Place(b)
+	return nil
 }
 
 // Device returns the device of the subscriber.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/openccs/openccs/ccs"
@@ -176,18 +177,19 @@ func (m *memberships) ChangeTopic(ctx context.Context, sender, topic string, lea
 
 func (m *memberships) Groups(ctx context.Context, sender string) ([]Group, error) {
 	all := []Group{}
-	for after := ""; ; {
-		page, err := m.store.Groups(ctx, sender, after, listPage)
+	for after := (store.GroupID{}); ; {
+		page, err := m.store.ListGroups(ctx, sender, after, listPage)
 		if err != nil {
 			return nil, err
 		}
 		for _, g := range page {
-			all = append(all, Group{g.Name, g.Key, g.Members})
+			all = append(all, groupOf(g))
 		}
 		if len(page) < listPage {
+			slices.SortFunc(all, func(a, b Group) int { return strings.Compare(a.Name, b.Name) })
 			return all, nil
 		}
-		after = page[len(page)-1].Name
+		after = page[len(page)-1].ID()
 	}
 }
 
@@ -210,14 +212,23 @@ func (m *memberships) ChangeGroup(ctx context.Context, sender, name, operation s
 	if err != nil {
 		return nil, commandError(err)
 	}
-	g, err := m.store.Group(ctx, sender, key)
+	g, err := m.store.Group(ctx, store.GroupIDOf(sender, name))
 	if errors.Is(err, store.ErrNotFound) {
 		return &Group{name, key, []string{}}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &Group{g.Name, g.Key, g.Members}, nil
+	out := groupOf(g)
+	return &out, nil
+}
+
+func groupOf(g *store.Group) Group {
+	out := Group{Name: g.Name, Key: g.Key, Members: []string{}}
+	for _, member := range g.Members {
+		out.Members = append(out.Members, member.Token)
+	}
+	return out
 }
 
 // commandError returns an error that a command understands.

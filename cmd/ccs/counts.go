@@ -14,8 +14,8 @@ type counts struct {
 	Secrets       int `json:"secrets"`
 	Registrations int `json:"registrations"`
 	Subscriptions int `json:"subscriptions"`
-	Fanouts       int `json:"fan_outs"`
 	Groups        int `json:"groups"`
+	Fanouts       int `json:"fan_outs"`
 	Queues        int `json:"queues"`
 	Messages      int `json:"messages"`
 	Remembered    int `json:"remembered"`
@@ -29,8 +29,8 @@ func (c *counts) add(p *store.Page, queue string) string {
 	c.Secrets += len(p.Secrets)
 	c.Registrations += len(p.Registrations)
 	c.Subscriptions += len(p.Subscriptions)
-	c.Fanouts += len(p.Fanouts)
 	c.Groups += len(p.Groups)
+	c.Fanouts += len(p.Fanouts)
 	c.Messages += len(p.Entries)
 	c.Remembered += len(p.Remembered)
 	var last store.Key
@@ -48,6 +48,6 @@ func (c *counts) add(p *store.Page, queue string) string {
 
 // String returns the counts for a person.
 func (c counts) String() string {
-	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, secrets %d, registrations %d, subscriptions %d, fan-outs %d, groups %d, queues %d, messages %d, remembered %d",
-		c.Projects, c.Clients, c.RefreshTokens, c.Secrets, c.Registrations, c.Subscriptions, c.Fanouts, c.Groups, c.Queues, c.Messages, c.Remembered)
+	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, secrets %d, registrations %d, subscriptions %d, groups %d, fan-outs %d, queues %d, messages %d, remembered %d",
+		c.Projects, c.Clients, c.RefreshTokens, c.Secrets, c.Registrations, c.Subscriptions, c.Groups, c.Fanouts, c.Queues, c.Messages, c.Remembered)
 }

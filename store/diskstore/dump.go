@@ -21,7 +21,7 @@ var _ store.Movable = (*Store)(nil)
 
 // dumped lists what a dump reads, in its order. The other keys follow from these, or belong to
 // this store only.
-var dumped = []byte{prefixSecret, prefixProject, prefixClient, prefixRefresh, prefixGroup, prefixToken, prefixSubscriber, prefixFanout, prefixDedup, prefixEntry}
+var dumped = []byte{prefixSecret, prefixProject, prefixClient, prefixRefresh, prefixToken, prefixSubscriber, prefixGroup, prefixFanout, prefixDedup, prefixEntry}
 
 // Dump reads the whole store as it is at the beginning of the dump. A page's Next is its last key.
 func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*store.Page, error] {
@@ -105,12 +105,12 @@ func (d *dump) add(key, value []byte) error {
 		return addJSON(&p.Clients, value)
 	case prefixRefresh:
 		return addJSON(&p.RefreshTokens, value)
-	case prefixGroup:
-		return addJSON(&p.Groups, value)
 	case prefixToken:
 		return addJSON(&p.Registrations, value)
 	case prefixSubscriber:
 		return d.addSubscription(key, value)
+	case prefixGroup:
+		return addJSON(&p.Groups, value)
 	case prefixFanout:
 		return d.addFanout(key, value)
 	case prefixDedup:

@@ -15,11 +15,11 @@ const (
 	prefixClientOf   = 'C' // sender ID, OAuth client ID -> nothing
 	prefixDevice     = 'D' // device, token -> nothing
 	prefixFanout     = 'g' // number -> fan-out
+	prefixGroup      = 'h' // sender ID, sum of the name -> device group
+	prefixMember     = 'H' // place, sender ID, sum of the name -> nothing
 	prefixProgress   = 'G' // number -> how far the fan-out is
 	prefixRefresh    = 'f' // hash -> refresh token
 	prefixRefreshOf  = 'F' // OAuth client ID, hash -> nothing
-	prefixGroup      = 'o' // sender ID, notification key -> group
-	prefixGroupName  = 'O' // sender ID, name -> notification key
 	prefixMeta       = 'm' // name -> value
 	prefixNewcomer   = 'n' // device -> since when it registers, while it has never had a session
 	prefixNewcomers  = 'N' // that time, device -> nothing

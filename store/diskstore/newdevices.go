@@ -215,6 +215,13 @@ func (s *Store) newcomersBefore(before uint64, max int) (notes []newcomer, err e
 // forget removes a registration from the store, its subscriptions, and its slot if it is the newest
 // there.
 func (g *group) forget(r *store.Registration) error {
+	ids, err := g.groupsOf(r.Place())
+	if err == nil && len(ids) > 0 {
+		err = g.flush() // another registration that is forgotten may be in the same group
+	}
+	if err != nil {
+		return err
+	}
 	g.forgot = append(g.forgot, r.Token)
 	slot := textKey(prefixSlot, r.Slot())
 	newest, found, err := g.s.get(slot)
@@ -226,5 +233,6 @@ func (g *group) forget(r *store.Registration) error {
 		g.pass(r, ""),
 		g.batch.Delete(textKey(prefixToken, r.Token), nil),
 		g.batch.Delete(deviceKey(r.Device, r.Token), nil),
+		g.passGroups(r, ""),
 	)
 }

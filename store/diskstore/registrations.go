@@ -202,6 +202,11 @@ func (g *group) register(fresh *store.Registration, now time.Time) (*store.Regis
 			return nil, err
 		}
 	}
+	for _, r := range changed[:len(changed)-1] {
+		if err := g.passGroups(r, fresh.Token); err != nil {
+			return nil, err
+		}
+	}
 	return fresh, errors.Join(
 		g.batch.Set(textKey(prefixSlot, slot), []byte(fresh.Token), nil),
 		g.batch.Set(deviceKey(fresh.Device, fresh.Token), nil, nil),
@@ -250,6 +255,9 @@ func (g *group) unregister(token string, now time.Time) error {
 		return nil
 	}
 	if err := errors.Join(g.setRegistration(changed[0]), g.pass(old, "")); err != nil {
+		return err
+	}
+	if err := g.passGroups(old, ""); err != nil {
 		return err
 	}
 	slot := textKey(prefixSlot, old.Slot())

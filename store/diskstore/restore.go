@@ -40,6 +40,11 @@ func (g *group) restore(p *store.Page) error {
 			return err
 		}
 	}
+	for _, d := range p.Groups {
+		if err := g.restoreGroup(d); err != nil {
+			return err
+		}
+	}
 	for _, o := range p.Fanouts {
 		if err := g.restoreFanout(o); err != nil {
 			return err

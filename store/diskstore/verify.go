@@ -78,8 +78,7 @@ var keyKinds = map[byte]string{
 	prefixRefreshOf: "client's refresh token", prefixMeta: "counter", prefixPresent: "session note", prefixProject: "project",
 	prefixEntry: "entry", prefixDedup: "remembered string", prefixSlot: "registration slot", prefixToken: "registration",
 	prefixSecret: "secret", prefixNewcomer: "new device", prefixNewcomers: "new device", prefixRepeats: "marks of messages",
-	prefixSubscriber: "topic's subscription", prefixSubscribed: "registration's subscription", prefixFanout: "fan-out", prefixProgress: "fan-out",
-	prefixGroup: "group", prefixGroupName: "name of a group",
+	prefixSubscriber: "topic's subscription", prefixSubscribed: "registration's subscription", prefixGroup: "device group", prefixMember: "group's member", prefixFanout: "fan-out", prefixProgress: "fan-out",
 }
 
 // verifyTables reads all tables and checks their checksums. It notes all damage.

@@ -47,7 +47,6 @@ func (s *Store) all() *store.Page {
 	s.accounts.list(all)
 	s.registry.list(all)
 	s.fanouts.list(all)
-	s.groups.list(all)
 	for i := range s.shards {
 		s.shards[i].list(all)
 	}
@@ -61,7 +60,7 @@ func cut(all *store.Page, from int, now time.Time) *store.Page {
 		Seq: all.Seq, Next: strconv.Itoa(min(from+store.PageSize, all.Len())),
 		Secrets: cutOf(&c, all.Secrets), Projects: cutOf(&c, all.Projects), Clients: cutOf(&c, all.Clients),
 		RefreshTokens: cutOf(&c, all.RefreshTokens), Registrations: cutOf(&c, all.Registrations),
-		Groups: cutOf(&c, all.Groups), Subscriptions: cutOf(&c, all.Subscriptions), Fanouts: cutOf(&c, all.Fanouts),
+		Subscriptions: cutOf(&c, all.Subscriptions), Groups: cutOf(&c, all.Groups), Fanouts: cutOf(&c, all.Fanouts),
 		Remembered: cutOf(&c, all.Remembered), Entries: cutOf(&c, all.Entries),
 	}
 	p.Remembered = slices.DeleteFunc(slices.Clone(p.Remembered), func(r store.Remembered) bool { return !r.Until.After(now) })
@@ -117,6 +116,10 @@ func (g *registry) list(all *store.Page) {
 	slices.SortFunc(all.Subscriptions, func(a, b *store.Subscription) int {
 		return cmp.Or(compareTopics(a.Topic, b.Topic), slices.Compare(a.Place[:], b.Place[:]))
 	})
+	for _, group := range g.groups.byID {
+		all.Groups = append(all.Groups, group)
+	}
+	slices.SortFunc(all.Groups, func(a, b *store.Group) int { return a.ID().Compare(b.ID()) })
 }
 
 func (sh *shard) list(all *store.Page) {

@@ -59,6 +59,7 @@ func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int)
 			forgotten = append(forgotten, r)
 			delete(g.byToken, token)
 			g.topics.pass(r, "")
+			g.groups.pass(r, "")
 		}
 		delete(g.byDevice, device)
 	}

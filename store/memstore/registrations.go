@@ -24,6 +24,7 @@ type registry struct {
 	newcomers map[uint64]time.Time
 
 	topics topics
+	groups groups
 }
 
 func (g *registry) init() {
@@ -31,6 +32,7 @@ func (g *registry) init() {
 	g.byDevice = map[uint64][]string{}
 	g.newcomers = map[uint64]time.Time{}
 	g.topics.init()
+	g.groups.init()
 }
 
 // Register returns the living registration that is the same, or keeps a new one.
@@ -53,6 +55,7 @@ func (s *Store) Register(ctx context.Context, r store.Registration, now time.Tim
 		g.byToken[r.Token] = r
 		if r != fresh {
 			g.topics.pass(r, fresh.Token)
+			g.groups.pass(r, fresh.Token)
 		}
 	}
 	if kept == fresh {
@@ -112,6 +115,7 @@ func (s *Store) Unregister(ctx context.Context, now time.Time, tokens ...string)
 	for _, r := range store.Unregister(g.ofTokens(tokens), now, tokens...) {
 		g.byToken[r.Token] = r
 		g.topics.pass(r, "")
+		g.groups.pass(r, "")
 	}
 	return nil
 }

@@ -21,6 +21,9 @@ func (s *Store) Restore(ctx context.Context, p *store.Page, _ time.Time) error {
 		return fmt.Errorf("restore: %w", err)
 	}
 	s.registry.restoreSubscriptions(p.Subscriptions)
+	if err := s.registry.restoreGroups(p.Groups); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
 	s.fanouts.restore(p.Fanouts)
 	seq := p.HighestSeq()
 	for i := range s.shards {
@@ -69,6 +72,20 @@ func (g *registry) restoreSubscriptions(subs []*store.Subscription) {
 			g.topics.add(sub)
 		}
 	}
+}
+
+func (g *registry) restoreGroups(groups []*store.Group) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, group := range groups {
+		switch old := g.groups.byID[group.ID()]; {
+		case old == nil:
+			g.groups.set(nil, group)
+		case !store.Alike(old, group):
+			return fmt.Errorf("group %s: %w", group.ID(), store.ErrExists)
+		}
+	}
+	return nil
 }
 
 func (d *dedup) restore(k dedupKey, until int64) {

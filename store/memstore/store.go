@@ -24,7 +24,6 @@ type Store struct {
 	accounts accounts
 	presence presence
 	fanouts  fanouts
-	groups   groups
 }
 
 var (
@@ -42,7 +41,6 @@ func New() *Store {
 	s.registry.init()
 	s.accounts.init()
 	s.fanouts.init()
-	s.groups.byKey = map[groupKey]*store.Group{}
 	s.presence.keys = map[store.Key]struct{}{}
 	return s
 }

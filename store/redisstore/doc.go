@@ -26,7 +26,8 @@
 //	{d:<device>}:reg    hash    the device's registrations by token, and under "" the number of their changes
 //	{d:<device>}:topics:<slot>  hash  the topics of a slot of the device: since when (µs), and the token
 //	{topic:<sender>/<name>}:members  zset  the subscribers of a topic, by device and slot, with the same
-//	{groups:<sender>}:…  hashes  the device groups of a project: records by key, and names
+//	{d:<device>}:groups:<slot>  hash  the device groups of a slot of the device
+//	{g:<sender>/<sum>}:group  string  a device group, by the sum of its name, as JSON
 //	{fanouts}:…         the fan-outs in progress: jobs, progress, senders, holders (a lease) and counts (of a project) are
 //	                    hashes, free:<sender> and leases (when they lapse) zsets, held:<lease> a set, and turns a list of
 //	                    the projects that have free ones

@@ -109,7 +109,7 @@ func (d *dump) keys(shards []redis.UniversalClient, at dumpPlace) error {
 	for ; at.shard < len(shards); at.shard++ {
 		for {
 			d.Next = at.String()
-			keys, next, err := shards[at.shard].Scan(d.ctx, at.cursor, globEscape(d.s.prefix)+"{[dsr]:*", dumpKeys).Result()
+			keys, next, err := shards[at.shard].Scan(d.ctx, at.cursor, globEscape(d.s.prefix)+"{[dsrg]:*", dumpKeys).Result()
 			if err != nil {
 				return d.s.transport.Translate(err)
 			}
@@ -129,9 +129,18 @@ func (d *dump) keys(shards []redis.UniversalClient, at dumpPlace) error {
 func (d *dump) under(keys []string) error {
 	var queues, devices []store.Key
 	var places []store.Place
+	var groups []store.GroupID
 	var remembered []rememberedKey
 	for _, key := range keys {
 		tag, what, _ := strings.Cut(strings.TrimPrefix(key, d.s.prefix+"{"), "}:")
+		if strings.HasPrefix(tag, groupTag) {
+			id, err := d.s.parseGroupKey(key)
+			if err != nil {
+				return err
+			}
+			groups = append(groups, id)
+			continue
+		}
 		k, err := store.ParseKey(tag)
 		if err != nil {
 			continue
@@ -157,6 +166,9 @@ func (d *dump) under(keys []string) error {
 		return err
 	}
 	if err := d.subscriptions(places); err != nil {
+		return err
+	}
+	if err := d.groups(groups); err != nil {
 		return err
 	}
 	if err := d.remembered(remembered); err != nil {

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -32,9 +33,6 @@ func (d *dump) accounts() error {
 	if err != nil {
 		return err
 	}
-	if err := d.groups(); err != nil {
-		return err
-	}
 	fanouts, err := d.s.readFanouts(d.ctx, func(*store.Fanout) bool { return true })
 	if err != nil {
 		return err
@@ -44,31 +42,6 @@ func (d *dump) accounts() error {
 			return err
 		}
 		d.Fanouts = append(d.Fanouts, f)
-	}
-	return nil
-}
-
-// groups reads the device groups of all projects.
-func (d *dump) groups() error {
-	projects, err := d.s.Projects(d.ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range projects {
-		names, err := d.s.groupNames(d.ctx, p.Sender)
-		if err != nil {
-			return err
-		}
-		for _, name := range names {
-			g, err := d.s.GroupNamed(d.ctx, p.Sender, name)
-			if err != nil {
-				return err
-			}
-			if err := d.Room(); err != nil {
-				return err
-			}
-			d.Page.Groups = append(d.Page.Groups, g)
-		}
 	}
 	return nil
 }
@@ -138,6 +111,24 @@ func (d *dump) subscriptions(places []store.Place) error {
 			}
 			d.Page.Subscriptions = append(d.Page.Subscriptions, &sub)
 		}
+	}
+	return nil
+}
+
+// groups reads device groups, without the members whose tokens have ended.
+func (d *dump) groups(ids []store.GroupID) error {
+	for _, id := range ids {
+		g, err := d.s.Group(d.ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			err = d.Room()
+		}
+		if err != nil {
+			return err
+		}
+		d.Page.Groups = append(d.Page.Groups, g)
 	}
 	return nil
 }

@@ -30,6 +30,9 @@ func (s *Store) ForgetRegistrations(ctx context.Context, tokens ...string) error
 		if err := s.passOne(ctx, r, to); err != nil {
 			return fmt.Errorf("forget registrations: %w", err)
 		}
+		if err := s.passGroups(ctx, r); err != nil {
+			return fmt.Errorf("forget registrations: %w", err)
+		}
 		c := byDevice[r.Device]
 		if c == nil {
 			c = &transport.Call{Script: forgetRegistrations, Keys: []string{s.registrationsKey(r.Device)}, Safe: true, Durable: true}

@@ -30,6 +30,7 @@ func (s *Store) Restore(ctx context.Context, p *store.Page, now time.Time) error
 		func() error { return store.RestoreAccounts(ctx, s, p) },
 		func() error { return s.restoreRegistrations(ctx, p.Registrations) },
 		func() error { return s.restoreSubscriptions(ctx, p.Subscriptions) },
+		func() error { return s.restoreGroups(ctx, p.Groups) },
 		func() error { return s.restoreFanouts(ctx, p.Fanouts) },
 		func() error {
 			return s.transport.Run(ctx, append(s.rememberCalls(p.Remembered, now), s.restoreCalls(p.Entries, now)...)...)

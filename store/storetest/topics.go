@@ -386,14 +386,16 @@ var fanoutCases = []testCase{
 }
 
 var fanoutDurableCases = []durableCase{
-	{"subscriptions and fan-outs are there again, and free to be claimed", func(f *reopening) {
+	{"subscriptions, groups and fan-outs are there again, and free to be claimed", func(f *reopening) {
 		r := f.register(classic("t", "1"))
 		f.subscribe(news, start, r)
+		g := f.createGroup("user-7", r)
 		f.beginFor(1, fanout(5, "1"), fanout(6, "1"))
 		o := fanout(5, "1")
 		o.After, o.Copied = r.Place(), 1
 		f.copyFanout(1, o, false, 0)
 		f.reopen()
+		assert.Equal(f, []string{"t"}, f.members(g))
 		assert.Equal(f, []string{"t"}, f.subscribed(news))
 		assert.Equal(f, []string{"1/news"}, f.topicsOf(r))
 		assert.Equal(f, []bool{false}, f.begin(2, fanout(7, "1")))

@@ -3,7 +3,6 @@ package gcmhttp
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/openccs/openccs/ccs"
 	"github.com/openccs/openccs/ccs/httpserver"
@@ -42,6 +41,9 @@ func (c *call) refuse(err error) httpserver.Answer {
 
 // answer returns the answer to a request from the results of its messages.
 func (c *call) answer() httpserver.Answer {
+	if len(c.results) == 1 && c.results[0].Group != nil {
+		return c.groupAnswer(&c.results[0])
+	}
 	a := httpserver.Answer{Status: http.StatusOK, ContentType: jsonType, Outcome: "ok"}
 	refused := 0
 	for i := range c.results {
@@ -62,8 +64,6 @@ func (c *call) answer() httpserver.Answer {
 		}
 	}
 	switch {
-	case c.format == jsonFormat && len(c.results) == 1 && c.results[0].Group != nil:
-		c.toGroup(&a, c.results[0].Group)
 	case c.format == formFormat:
 		a.ContentType = textType
 		a.Body = c.appendText(make([]byte, 0, 128))
@@ -73,32 +73,6 @@ func (c *call) answer() httpserver.Answer {
 		a.Body = c.appendResults(make([]byte, 0, 128+len(c.results)*(messageIDLen+20)))
 	}
 	return a
-}
-
-// groupRetryAfter is how long a sender should wait after no member of a group got its message.
-const groupRetryAfter = 30 * time.Second
-
-// toGroup fills in the answer to a message to a device group (TOPICS 4.2).
-func (c *call) toGroup(a *httpserver.Answer, g *ccs.GroupResult) {
-	if g.Success == 0 {
-		a.Status, a.ContentType, a.Body = http.StatusServiceUnavailable, textType, []byte("no member of the group could be sent to")
-		a.RetryAfter, a.Outcome = groupRetryAfter, "unavailable"
-		return
-	}
-	b := appendNumber([]byte(`{"success":`), uint64(g.Success))
-	b = appendNumber(append(b, `,"failure":`...), uint64(len(g.Failed)))
-	for i, token := range g.Failed {
-		if i == 0 {
-			b = append(b, `,"failed_registration_ids":[`...)
-		} else {
-			b = append(b, ',')
-		}
-		b = stanza.AppendJSONString(b, token)
-	}
-	if len(g.Failed) > 0 {
-		b = append(b, ']')
-	}
-	a.Body = append(b, '}')
 }
 
 // sameStatus returns the status that every refusal stands for, or 200 if they differ.

@@ -65,6 +65,16 @@ func (r *router) Send(_ context.Context, from ccs.Source, batch []ccs.Downstream
 				}
 			}
 		}
+		if group, ok := strings.CutPrefix(m.To, "group:"); ok {
+			res.Group = &ccs.GroupResult{Success: 1}
+			switch group {
+			case "some":
+				res.Group.Failed = []string{"T1", "T2"}
+			case "none":
+				res.Group = &ccs.GroupResult{Failed: []string{"T1"}}
+				res.Refusal = &ccs.Refusal{Reason: ccs.QueueFull}
+			}
+		}
 		dst = append(dst, res)
 	}
 	return dst

@@ -1,7 +1,7 @@
--- subscribe notes that a place of a device is subscribed to a topic.
+-- subscribe notes that a place of a device is subscribed to a topic, or is in a device group.
 --
--- KEYS  the topics of the place
--- ARGV  the topic, the token, the record, how many topics a place may have
+-- KEYS  the topics of the place, or its groups
+-- ARGV  the topic or group, the token, the record, how many of them a place may have
 -- Returns the record, which is an older one if the token is subscribed already; false if there are too many.
 local old = redis.call('HGET', KEYS[1], ARGV[1])
 if old then

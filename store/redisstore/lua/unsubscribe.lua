@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- unsubscribe forgets topics of a place of a device.
+-- unsubscribe forgets topics or groups of a place of a device.
 --
--- KEYS  the topics of the place
--- ARGV  the topics
+-- KEYS  the topics of the place, or its groups
+-- ARGV  the topics or groups
 redis.call('HDEL', KEYS[1], unpack(ARGV))
 return 1
