@@ -20,8 +20,8 @@ type Groups interface {
 }
 
 const (
-	maxBody   = 64 << 10
-	maxTokens = 1000 // of a request; a group has far fewer
+	maxBody   = 256 << 10 // a thousand tokens are 160 KiB
+	maxTokens = 1000      // of a request; a group has far fewer
 )
 
 type door struct {
@@ -41,11 +41,15 @@ func Routes(g Groups, auth *httpserver.Auth) []httpserver.Route {
 	return routes
 }
 
-// authenticated returns a call that needs a sender. The sender of project_id must be that of the
-// credential.
+// authenticated returns a call that needs a sender. project_id must be there, and be the sender of
+// the credential (TOPICS 4.1).
 func (d *door) authenticated(call func(*http.Request, ccs.SenderID) httpserver.Answer) func(*http.Request) httpserver.Answer {
 	return func(r *http.Request) httpserver.Answer {
-		who, err := d.auth.Sender(r)
+		c := httpserver.CredentialOf(r)
+		who, err := d.auth.Check(r.Context(), c)
+		if err == nil && c.Sender != who.Sender {
+			err = ccs.ErrUnauthorized
+		}
 		if err != nil {
 			return httpserver.AuthJSON(err)
 		}

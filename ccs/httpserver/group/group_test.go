@@ -76,9 +76,10 @@ func TestGroups(t *testing.T) {
 		{"add", good, sender, "POST", "/fcm/notification", `{"operation":"add","notification_key":"KEY","registration_ids":["T1"]}`, 200, key, "add 123456789012 KEY[T1]"},
 		{"remove, by a bearer", "Bearer good", sender, "POST", "/fcm/notification", `{"operation":"remove","notification_key":"KEY","notification_key_name":"n","registration_ids":["T1"]}`, 200, key, "remove 123456789012 KEYn[T1]"},
 		{"find", good, sender, "GET", "/gcm/notification?notification_key_name=user%207", "", 200, key, "find 123456789012 user 7"},
-		{"find, with a body", good, "", "GET", "/fcm/notification?notification_key_name=n", "{}", 200, key, "find 123456789012 n"},
+		{"find, with a body", good, sender, "GET", "/fcm/notification?notification_key_name=n", "{}", 200, key, "find 123456789012 n"},
 		{"no key", "", sender, "GET", "/fcm/notification?notification_key_name=n", "", 401, refusal("Unauthorized"), ""},
 		{"another project", good, "1", "GET", "/fcm/notification?notification_key_name=n", "", 401, refusal("Unauthorized"), ""},
+		{"no project", good, "", "GET", "/fcm/notification?notification_key_name=n", "", 401, refusal("Unauthorized"), ""},
 		{"no JSON", good, sender, "POST", "/fcm/notification", `{`, 400, refusal("invalid JSON"), ""},
 		{"no tokens", good, sender, "POST", "/fcm/notification", `{"operation":"create","notification_key_name":"n","registration_ids":[]}`, 400, refusal("no valid registration ids"), ""},
 		{"no operation", good, sender, "POST", "/fcm/notification", `{"registration_ids":["T"]}`, 400, refusal("operation is not valid"), ""},
@@ -109,4 +110,18 @@ func TestGroups(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Groups that the clients of an app manage are off (TOPICS 4.1).
+func TestOtherCallsAreUnknown(t *testing.T) {
+	t.Parallel()
+	g := &groups{}
+	s := httpserver.New(nil, httpserver.Options{Routes: group.Routes(g, httpserver.NewAuth(g, httpserver.AuthOptions{}))})
+	for call, status := range map[string]int{"POST /gcm/googlenotification": 404, "PUT /gcm/notification": 405, "GET /gcm/notification/x": 404} {
+		method, path, _ := strings.Cut(call, " ")
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		assert.Equal(t, status, w.Code, call)
+	}
+	assert.Empty(t, g.calls)
 }
