@@ -239,6 +239,7 @@ func TestAMessageReachesTheRouter(t *testing.T) {
 	assert.Equal(t, ccs.Source{Sender: sender, PerSecond: 7}, d.from)
 }
 
+// CCS 6.4: a multicast is one batch.
 func TestAMulticastIsOneBatchWithAnIDForEach(t *testing.T) {
 	d := newDoor(t)
 	_, body := d.json(`{"registration_ids":["T"` + strings.Repeat(`,"T"`, 999) + `],"data":{"k":"v"}}`)
@@ -252,6 +253,7 @@ func TestAMulticastIsOneBatchWithAnIDForEach(t *testing.T) {
 	assert.Len(t, ids, 1000)
 }
 
+// CCS 6.3: the Content-Type says how a request is written.
 func TestContentTypes(t *testing.T) {
 	for contentType, want := range map[string]int{
 		"application/json": 200, "application/json; charset=utf-8": 200, "Application/JSON;charset=UTF-8": 200, "text/plain": 400, "application/xml": 400,
@@ -264,6 +266,7 @@ func TestContentTypes(t *testing.T) {
 	assert.Equal(t, "id=ID", shape(body))
 }
 
+// CCS 6.2: a key or an access token, in a header only.
 func TestAuthentication(t *testing.T) {
 	for _, row := range []struct {
 		header string

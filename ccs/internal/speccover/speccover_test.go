@@ -168,7 +168,7 @@ func TestScan(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var b strings.Builder
-	s := readPage("CCS", "## 1. Layer\n### 1.1 Endpoints\n### 1.2 TLS\n### 1.3 Stream\n## 6. HTTP\n### 6.1 URLs\n")
+	s := readPage("CCS", "## 1. Layer\n### 1.1 Endpoints\n### 1.2 TLS\n### 1.3 Stream\n## 10. Sources\n### 10.1 List\n")
 	s.print(&b, coverage{"CCS 1.2": {"a.TestOne", "a.TestTwo", "testdata/x"}})
 	assert.Equal(t, `CCS 1.1  Endpoints
          none: `+without["CCS 1.1"]+`
