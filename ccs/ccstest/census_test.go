@@ -13,14 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// census is what a server process says of itself, after a garbage collection.
+// census is a report of a server process on itself, after a garbage collection.
 type census struct {
 	Goroutines int
 	Heap       uint64 // bytes of spans in use
 	Stack      uint64
 }
 
-// answerCensus has the server process answer each line on its standard input, until that ends.
+// answerCensus makes the server process answer each line on its standard input, until that ends.
 func answerCensus(in io.Reader, out io.Writer) {
 	for lines := bufio.NewScanner(in); lines.Scan(); {
 		debug.FreeOSMemory()
@@ -30,7 +30,7 @@ func answerCensus(in io.Reader, out io.Writer) {
 	}
 }
 
-// weigh returns the resident memory of the server in KiB, and what the server says of itself.
+// weigh returns the resident memory of the server in KiB, and its census.
 func (v *victim) weigh() (rss int, c census) {
 	v.t.Helper()
 	_, err := io.WriteString(v.in, "\n")
@@ -39,7 +39,7 @@ func (v *victim) weigh() (rss int, c census) {
 	return v.rss(), c
 }
 
-// rss is the resident memory of the server in KiB as it is, without a collection.
+// rss returns the resident memory of the server in KiB, without a collection.
 func (v *victim) rss() (rss int) {
 	v.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid))

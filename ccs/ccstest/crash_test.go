@@ -34,9 +34,9 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// serveEnv tells the test binary to be a server on the directory that it names, storeEnv which store to use if not
-// the embedded one.
-// auditEnv tells it to count messages.
+// serveEnv makes the test binary a server on the directory in its value. storeEnv names the store
+// if it is not the embedded one. auditEnv makes the server count messages, and syncsEnv the syncs
+// of its files.
 const (
 	serveEnv = "CCSTEST_SERVE"
 	storeEnv = "CCSTEST_STORE"
@@ -46,10 +46,11 @@ const (
 	observerEnv = "CCSTEST_OBSERVER"
 )
 
-// syncsFile is the file in the data directory that has a byte for each sync of a file, if these are counted.
+// syncsFile is the file in the data directory with a byte for each sync of a file, if syncs are
+// counted.
 const syncsFile = "syncs"
 
-// countingSyncs has a server count the syncs of its files.
+// countingSyncs makes a server count the syncs of its files.
 func countingSyncs(conf *server.Config) {
 	conf.OpenDisk = func(dir string) (store.Store, error) {
 		count, err := os.OpenFile(filepath.Join(conf.DataDir, syncsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -68,8 +69,8 @@ func countingSyncs(conf *server.Config) {
 	}
 }
 
-// serveChild is the server process of the crash test and of the benchmarks. It ends when its input does, which
-// is at the end of the test at the latest.
+// serveChild is the server process of the crash test and of the benchmarks. It ends with its input,
+// at the latest at the end of the test.
 func serveChild() bool {
 	dir := os.Getenv(serveEnv)
 	if dir == "" {
@@ -78,7 +79,8 @@ func serveChild() bool {
 	conf := server.Default()
 	conf.SenderBacklog = 1_000_000 // one device sends for many, whose shares are a hundredth each
 	conf.DataDir = dir
-	conf.Logger = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel)) // as costly as a real one
+	// This logger costs as much as a real one.
+	conf.Logger = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel))
 	conf.XMPPListen, conf.MCSListen, conf.HTTPListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	if url := os.Getenv(storeEnv); url != "" {
 		ccstest.Store(url)(&conf)
@@ -88,7 +90,7 @@ func serveChild() bool {
 	if os.Getenv(syncsEnv) != "" {
 		countingSyncs(&conf)
 	}
-	if old, err := card.Read(dir); err == nil { // back to where the clients look
+	if old, err := card.Read(dir); err == nil { // listen where the clients expect the server
 		conf.XMPPListen, conf.MCSListen = old.XMPP, old.MCS
 		conf.HTTPListen = old.HTTP[len("https://"):]
 	}
@@ -110,7 +112,7 @@ func serveChild() bool {
 		os.Exit(1)
 	}
 	json.NewEncoder(os.Stdout).Encode(s.Card())
-	answerCensus(os.Stdin, os.Stdout) // until the test has ended, in whatever way
+	answerCensus(os.Stdin, os.Stdout) // until the test ends in any way
 	if conf.Audit != nil {
 		s.Shutdown(context.Background())
 		json.NewEncoder(os.Stdout).Encode(fmt.Sprint(verdict))
@@ -119,7 +121,8 @@ func serveChild() bool {
 	return true
 }
 
-// waitingIn counts what a store has before a server starts on it. On Redis, other nodes must be dead for that.
+// waitingIn counts the contents of a store before a server starts on it. On Redis, other nodes must
+// be dead for that.
 func waitingIn(conf server.Config) map[ccs.Direction]int64 {
 	st, err := server.OpenStore(context.Background(), conf)
 	if err == nil {
@@ -140,7 +143,8 @@ func waitingIn(conf server.Config) map[ccs.Direction]int64 {
 	return nil
 }
 
-// auditLife checks what one life of a server has counted against what waited before it and waits after it.
+// auditLife compares the counts of one life of a server with the messages that waited before and
+// after it.
 func auditLife(tally *ccs.Tally, st store.Store, before map[ccs.Direction]int64) error {
 	after, err := ccstest.Waiting(context.Background(), st)
 	errs := []error{err}
@@ -154,7 +158,7 @@ func auditLife(tally *ccs.Tally, st store.Store, before map[ccs.Direction]int64)
 	return errors.Join(errs...)
 }
 
-// victim is a server process that is killed and started again.
+// victim is a server process that the test kills and starts again.
 type victim struct {
 	t        testing.TB
 	dir      string
@@ -183,14 +187,14 @@ func (v *victim) start() (c card.Card) {
 	return c
 }
 
-// kill is kill -9.
+// kill ends the process like kill -9.
 func (v *victim) kill() {
 	v.cmd.Process.Kill()
 	v.cmd.Wait()
 }
 
-// stop has the server end on purpose, and checks that it has accounted for each message of its last life. The counts of
-// the lives before it died with them.
+// stop ends the server on purpose, and checks that it has accounted for each message of its last
+// life. The counts of earlier lives died with them.
 func (v *victim) stop() {
 	v.t.Helper()
 	require.NoError(v.t, v.in.Close())
@@ -199,9 +203,9 @@ func (v *victim) stop() {
 	assert.Equal(v.t, "<nil>", verdict)
 }
 
-// An ACK is a promise: a server that is killed again and again, with a thousand messages in flight, loses none
-// that it acknowledged and makes none up. Its client sends messages without an answer again, and those that had been
-// stored come no second time (CCS 4.3).
+// An ACK is a promise. A server that is killed again and again, with a thousand messages in flight,
+// loses no acknowledged message and invents none. Its client sends unanswered messages again, and
+// those that were stored come no second time (CCS 4.3).
 func TestKillNine(t *testing.T) {
 	t.Run("disk", func(t *testing.T) { killNine(t, "", 20) })
 	t.Run("redis", func(t *testing.T) { killNine(t, redistest.Single(t).URL(""), 8) })
@@ -235,7 +239,8 @@ func killNine(t *testing.T, url string, kills int) {
 	})
 	var wg sync.WaitGroup
 	wg.Go(func() { dev.Run(ctx) })
-	<-online // of more than a hundred messages for a device that was never there none is kept (CCS 5.5)
+	// More than a hundred messages for a device that never connected would be discarded (CCS 5.5).
+	<-online
 	var senders sync.WaitGroup
 	stop := make(chan struct{})
 	var connected atomic.Int32
@@ -259,13 +264,14 @@ func killNine(t *testing.T, url string, kills int) {
 
 	for life := range kills {
 		if life == kills-1 {
-			v.audit = "yes" // of the life that begins when this one has been killed
+			v.audit = "yes" // for the life that begins after this kill
 		}
 		before, acked := connected.Load(), l.ackedSoFar()
 		require.Eventually(t, func() bool { return connected.Load() > before || before > 0 && connected.Load() == before }, patience, time.Millisecond)
-		// On Redis, a device is served once the other nodes take its last one for dead.
+		// On Redis, a device gets service after the other nodes have declared its last node dead.
 		require.Eventually(t, func() bool { return l.ackedSoFar() > acked+1000 }, patience, time.Millisecond)
-		time.Sleep(time.Duration(50+rand.IntN(250)) * time.Millisecond) // a moment of traffic; when exactly is what the test varies
+		// The traffic before the kill lasts a random moment.
+		time.Sleep(time.Duration(50+rand.IntN(250)) * time.Millisecond)
 		v.kill()
 		v.start()
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// A field that an app server leaves out has the default of CCS 2.3. The client makes an ID where there is none (CCS 2.1).
+// A field that an app server leaves out has the default of CCS 2.3. The client makes an ID if there
+// is none (CCS 2.1).
 func TestAMessageNeedsNoMoreThanATokenAndData(t *testing.T) {
 	t.Parallel()
 	s := ccstest.Start(t)

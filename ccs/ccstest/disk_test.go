@@ -21,8 +21,8 @@ import (
 	"github.com/openccs/openccs/store/diskstore/disktest"
 )
 
-// A disk that fills, and one that fails, under traffic: the server goes on by itself, and nothing that it has
-// acknowledged is lost.
+// After a full disk, and after a failing one, under traffic the server recovers by itself. No
+// acknowledged message is lost.
 func TestADiskInTrouble(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 30
@@ -79,9 +79,9 @@ func TestADiskInTrouble(t *testing.T) {
 		require.ErrorAs(t, err, &nack, trouble.name)
 		assert.Equal(t, stanza.ServiceUnavailable, nack.Code, trouble.name)
 		if trouble.name == "little space is left" {
-			f.nothingIsLost(t) // what is stored is delivered, and the acknowledgements are taken
+			f.nothingIsLost(t) // stored messages are delivered, and their acknowledgements accepted
 			assert.Zero(t, f.reconnects.Load(), "no device had to leave")
-			s.AppServer(ccsclient.Options{}).Close() // logins go on
+			s.AppServer(ccsclient.Options{}).Close() // logins still work
 		}
 		assert.LessOrEqual(t, logs.FilterLevelExact(zap.ErrorLevel).Len(), 1, "%s: %v", trouble.name, logs.All())
 		assert.Zero(t, logs.FilterLevelExact(zap.WarnLevel).Len(), "%s: %v", trouble.name, logs.All())

@@ -14,8 +14,8 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// By command, through the control socket: the client is told, its answers still come, and its stream ends
-// in order. What it leaves unacknowledged goes to the next connection (CCS 3.7).
+// After a command through the control socket the client is told to drain. Its answers still come,
+// and its stream ends in order. Unacknowledged messages go to the next connection (CCS 3.7).
 func TestDrainByCommand(t *testing.T) {
 	t.Parallel()
 	s := ccstest.Start(t)
@@ -46,13 +46,13 @@ func TestDrainByCommand(t *testing.T) {
 
 	got := newInbox[string]()
 	next := s.AppServer(ccsclient.Options{OnUpstream: func(m *ccsclient.Upstream) error { got.add(m.MessageID); return nil }})
-	// The client hears of the end of its stream before the server has released what the session held.
+	// The client sees the end of its stream before the server has released the session's claims.
 	assert.ElementsMatch(t, []string{"u-1", "u-2"}, got.wait(t, 2))
 	assert.Equal(t, []string{"u-1"}, left.all(), "a draining connection gets nothing new")
 	require.NoError(t, next.Close())
 }
 
-// A key that is revoked ends the connections that it opened, and opens no more.
+// A revoked key loses the connections that it opened, and opens no more.
 func TestRevokedKey(t *testing.T) {
 	t.Parallel()
 	s := ccstest.Start(t)
@@ -80,7 +80,7 @@ func TestRevokedKey(t *testing.T) {
 	require.ErrorAs(t, err, &auth)
 }
 
-// A receipt goes the whole way: device, store, app server.
+// A receipt goes from the device through the store to the app server.
 func TestReceipt(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store ccstest.Option) {

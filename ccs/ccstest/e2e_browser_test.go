@@ -21,13 +21,13 @@ import (
 
 const (
 	extensionDir = "../../testdata/e2e/extension"
-	// exitTimeout is for processes to end, and to let go of their output.
+	// exitTimeout bounds how long processes take to end and to close their output.
 	exitTimeout = 10 * time.Second
-	// lastWords is how much of a program's output a failed test shows.
+	// lastWords is how many bytes of a program's output a failed test shows.
 	lastWords = 4 << 10
 )
 
-// browser is an installation of Chromium with our extension: a profile, which outlives its processes.
+// browser is an installation of Chromium with our extension. Its profile outlives its processes.
 type browser struct {
 	t    *testing.T
 	home string
@@ -35,15 +35,15 @@ type browser struct {
 
 	*worker // nil while the browser is off
 
-	// Of the process.
+	// These belong to the process.
 	process  *exec.Cmd
-	output   *bytes.Buffer // to be read when it has ended
+	output   *bytes.Buffer // read it after the process has ended
 	commands *os.File
-	read     chan struct{} // closed when nothing more comes
+	read     chan struct{} // closed at the end of the output
 }
 
-// newBrowser makes a profile that trusts the server's CA, as that of a user who has imported it does, and points
-// Chromium's GCM at the server by its own switches (DEV 13). All of it goes over TLS and is verified.
+// newBrowser makes a profile that trusts the server's CA, as if a user had imported it. Chromium's
+// own switches point its GCM at the server (DEV 13). All connections use TLS with verification.
 func newBrowser(t *testing.T, s *ccstest.Server) *browser {
 	t.Helper()
 	b := &browser{t: t, home: t.TempDir()}
@@ -83,9 +83,10 @@ func (b *browser) start() {
 
 	b.process = exec.Command("chromium", b.args...)
 	b.process.Env = append(os.Environ(), "HOME="+b.home)
-	b.process.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as --remote-debugging-pipe has it
+	// They become 3 and 4, as --remote-debugging-pipe needs.
+	b.process.ExtraFiles = []*os.File{theirIn, theirOut}
 	b.process.Stdout, b.process.Stderr = b.output, b.output
-	b.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that kill gets all of it
+	b.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that kill ends all its processes
 	b.process.WaitDelay = exitTimeout
 	err = b.process.Start()
 	go func(w *worker, read chan struct{}) {
@@ -99,7 +100,7 @@ func (b *browser) start() {
 	b.attach()
 }
 
-// kill ends the browser as a crash would. When it returns, all its processes have ended.
+// kill ends the browser as a crash would. When it returns, all processes of the browser have ended.
 func (b *browser) kill() {
 	if b.worker == nil {
 		return
@@ -107,7 +108,7 @@ func (b *browser) kill() {
 	b.worker = nil
 	if b.process.Process != nil {
 		assert.NoError(b.t, syscall.Kill(-b.process.Process.Pid, syscall.SIGKILL))
-		b.process.Wait() // says that it was killed
+		b.process.Wait() // reports the kill
 	}
 	b.commands.Close()
 	<-b.read
@@ -116,5 +117,5 @@ func (b *browser) kill() {
 	}
 }
 
-// tail is the end of b, at most n bytes.
+// tail returns the last n bytes of b.
 func tail(b []byte, n int) []byte { return b[max(0, len(b)-n):] }

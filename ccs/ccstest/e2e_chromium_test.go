@@ -21,7 +21,8 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// chromiumAPI is one of the two ways to a token that extensions have. SENDER stands for the sender ID.
+// chromiumAPI is one of the two ways in which extensions get a token. SENDER stands for the sender
+// ID.
 type chromiumAPI struct{ name, register, unregister string }
 
 var chromiumAPIs = []chromiumAPI{
@@ -37,13 +38,14 @@ var chromiumAPIs = []chromiumAPI{
 	},
 }
 
-// What Chromium receives and sends.
+// Numbers of messages that Chromium receives and sends.
 const (
 	chromiumDown = 200
 	chromiumUp   = 200
 )
 
-// chromiumEndToEnd takes Debian's Chromium through an app's life. An extension of ours is all that it has been given.
+// chromiumEndToEnd takes Debian's Chromium through an app's life. It installs nothing but our
+// extension.
 func chromiumEndToEnd(t *testing.T, done *steps, api chromiumAPI) {
 	c := newChromium(t, done, api)
 	for _, step := range []struct {
@@ -87,7 +89,7 @@ func newChromium(t *testing.T, done *steps, api chromiumAPI) *chromium {
 	return c
 }
 
-// call makes one of the calls of the API.
+// call calls a function of the API.
 func (c *chromium) call(expression string) string {
 	c.t.Helper()
 	return c.eval("%s", strings.ReplaceAll(expression, "SENDER", c.server.Sender))
@@ -128,9 +130,10 @@ func (c *chromium) sends() string {
 	return fmt.Sprintf("%d of %d, once each", len(ids), chromiumUp)
 }
 
-// away kills the browser and waits until the server has noticed. All that came is acknowledged by then: each tenth
-// message is (DEV 7.2), and one that asks for a receipt. What is not, Chromium lists when it is back, but for what it was
-// killed too early to write down, a few milliseconds after the extension had it.
+// away kills the browser and waits until the server has noticed. By then every message is
+// acknowledged that Chromium acknowledges at once: each tenth one (DEV 7.2), and one with a
+// receipt. Chromium lists the others when it is back, except those that it got only a few
+// milliseconds before the kill and had not saved.
 func (c *chromium) away() {
 	c.t.Helper()
 	gone := timesLogged(c.logs, "mcs", "session closed")
@@ -138,8 +141,9 @@ func (c *chromium) away() {
 	logged(c.t, c.logs, "mcs", "session closed", gone+1)
 }
 
-// back starts the browser again, and returns what it gets before a last message, which is sent when it is there. That one
-// asks for a receipt, so that it is acknowledged at once (DEV 7.2), and all before it too.
+// back starts the browser again, sends a last message after it has connected, and returns the
+// messages before that one. The last message asks for a receipt, so it is acknowledged at once
+// (DEV 7.2), with all before it.
 func (c *chromium) back(last string) []extensionEvent {
 	c.t.Helper()
 	receipts := len(c.receipts.all())
@@ -155,12 +159,13 @@ func (c *chromium) back(last string) []extensionEvent {
 	}
 }
 
-// maxStarts is how often startConnected starts the browser. One run saw no session for 30 s after a start, and had not
-// recorded whether Chromium had connected at all.
+// maxStarts is how often startConnected starts the browser. In rare runs there is no session after
+// the first start.
 const maxStarts = 2
 
-// startConnected starts the browser and waits for its session. If Chromium opens no connection, it is started once more,
-// and the table shows it. If it opens one and gets no session, the server is at fault.
+// startConnected starts the browser and waits for its session. If Chromium opens no connection, it
+// is started once more, and the table shows it. If it opens one and gets no session, the server is
+// at fault.
 func (c *chromium) startConnected() {
 	c.t.Helper()
 	open := timesLogged(c.logs, "mcs", "session open")
@@ -194,7 +199,8 @@ func establishedTo(t *testing.T, port string) (n int) {
 		b, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for line := range strings.Lines(string(b)) {
-			// "sl local_address rem_address st ...": the addresses end with the port in hexadecimal, and 01 is ESTABLISHED.
+			// "sl local_address rem_address st ...": the addresses end with the port in
+			// hexadecimal, and 01 is ESTABLISHED.
 			if f := strings.Fields(line); len(f) > 3 && f[3] == "01" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", number)) {
 				n++
 			}
@@ -243,7 +249,8 @@ func (c *chromium) missesTooMany() string {
 	return "1 onMessagesDeleted, 0 messages"
 }
 
-// sendsInVain has two messages outlive their TTL: one that is now or never, and one that waits a second.
+// sendsInVain sends two messages that outlive their TTL: one that is now or never, and one that
+// waits a second.
 func (c *chromium) sendsInVain() string {
 	c.app.Close()
 	logged(c.t, c.logs, "xmpp", "session closed", 1)

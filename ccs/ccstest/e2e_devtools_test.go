@@ -11,14 +11,17 @@ import (
 	"time"
 )
 
-// devtools speaks the Chrome DevTools Protocol over a pair of pipes: objects of JSON with a zero byte behind each.
+// devtools speaks the Chrome DevTools Protocol over a pair of pipes: JSON objects, each followed by
+// a zero byte.
 type devtools struct {
 	commands io.Writer
-	last     int                  // id of the last call; owned by who calls
-	answers  chan devtoolsMessage // capacity 1, for there is one call at a time; closed when the browser has gone
+	last     int // id of the last call; owned by the caller
+	// answers has a capacity of 1, because there is one call at a time. It is closed when the
+	// browser ends.
+	answers chan devtoolsMessage
 }
 
-// devtoolsCommand is what goes to the browser.
+// devtoolsCommand is a command to the browser.
 type devtoolsCommand struct {
 	ID      int    `json:"id"`
 	Session string `json:"sessionId,omitempty"` // of a target; "" for the browser
@@ -26,7 +29,8 @@ type devtoolsCommand struct {
 	Params  any    `json:"params"`
 }
 
-// devtoolsMessage is what comes from it: an event, which has no ID, or the answer to a command.
+// devtoolsMessage is a message of the browser: an event, which has no ID, or the answer to a
+// command.
 type devtoolsMessage struct {
 	ID     int             `json:"id"`
 	Method string          `json:"method"`
@@ -39,14 +43,15 @@ type devtoolsMessage struct {
 
 var errBrowserGone = errors.New("the browser has gone")
 
-// devtoolsTimeout bounds a call. To register waits for Chromium's GCM to start, a check-in and the registration.
+// devtoolsTimeout bounds a call. Registering waits for Chromium's GCM to start, a check-in and the
+// registration.
 const devtoolsTimeout = time.Minute
 
 func newDevtools(commands io.Writer) *devtools {
 	return &devtools{commands: commands, answers: make(chan devtoolsMessage, 1)}
 }
 
-// read hands out what comes until the browser goes: answers to call, events to onEvent.
+// read passes on messages until the browser ends: answers to call, events to onEvent.
 func (d *devtools) read(from io.Reader, onEvent func(*devtoolsMessage)) {
 	defer close(d.answers)
 	for in := bufio.NewReader(from); ; {
@@ -64,12 +69,13 @@ func (d *devtools) read(from io.Reader, onEvent func(*devtoolsMessage)) {
 		}
 		select {
 		case d.answers <- m:
-		default: // nobody has waited for the last one, and nobody calls again
+		default: // no call waits for the last answer, and none follows
 		}
 	}
 }
 
-// call sends a command to a session, "" for the browser, and decodes what comes of it into result, unless that is nil.
+// call sends a command to a session ("" for the browser) and decodes its result into result, unless
+// that is nil.
 func (d *devtools) call(session, method string, params, result any) error {
 	d.last++
 	b, err := json.Marshal(devtoolsCommand{ID: d.last, Session: session, Method: method, Params: params})

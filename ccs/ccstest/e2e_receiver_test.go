@@ -23,17 +23,18 @@ import (
 	"github.com/openccs/openccs/ccs/server"
 )
 
-// What the npm receiver gets, and how often it loses its connection meanwhile.
+// Numbers of messages that the npm receiver gets, and of the connections that it loses.
 const (
 	receiverMessages   = 500
 	receiverReconnects = 3
 )
 
-// receiverHosts are what the npm receiver connects to, at ports 443 and 5228 (DEV 13).
+// receiverHosts are the hosts that the npm receiver connects to, at ports 443 and 5228 (DEV 13).
 var receiverHosts = []string{"android.clients.google.com", "mtalk.google.com", "firebaseinstallations.googleapis.com"}
 
-// receiverEndToEnd has @liamcottle/push-receiver take the server for Google's hosts, by name. It acknowledges at its
-// logins alone, and forgets then what it has received, so that whatever the server sent again would come again.
+// receiverEndToEnd makes @liamcottle/push-receiver take the server for Google's hosts, by name. It
+// acknowledges only when it logs in, and then forgets its messages. So a message that the server
+// sent twice would show up twice.
 func receiverEndToEnd(t *testing.T, done *steps) {
 	const name = "@liamcottle/push-receiver"
 	watched, logs := watch(zap.InfoLevel)
@@ -56,7 +57,7 @@ type receiver struct {
 	token  string
 }
 
-// receiverEvent is what the program prints.
+// receiverEvent is a line that the program prints.
 type receiverEvent struct {
 	Event        string            `json:"event"`
 	Token        string            `json:"token"`
@@ -115,7 +116,8 @@ func (r *receiver) registers() string {
 	return "1 token"
 }
 
-// receives has the server end and start again, each time with messages that wait until the receiver is back.
+// receives restarts the server several times, each time with messages that wait until the receiver
+// is back.
 func (r *receiver) receives() string {
 	var sent []string
 	for round := range receiverReconnects + 1 {
@@ -128,7 +130,7 @@ func (r *receiver) receives() string {
 			accepted(r.t, app, message(r.token, id))
 			sent = append(sent, id)
 		}
-		r.events.wait(r.t, 1+round+len(sent)) // with what is not a message
+		r.events.wait(r.t, 1+round+len(sent)) // and with the events that are no messages
 		app.Close()
 	}
 	var got []string
@@ -149,7 +151,7 @@ func (r *receiver) receives() string {
 	return fmt.Sprintf("%d of %d, %d persistent ids, %d reconnects", len(got), receiverMessages, len(ids), reconnects)
 }
 
-// ends counts what went over the wire, the receiver's own filter aside.
+// ends counts the messages on the wire, without the receiver's own filter.
 func (r *receiver) ends() string {
 	r.stop()
 	logged(r.t, r.logs, "mcs", "session closed", receiverReconnects+1)

@@ -22,7 +22,7 @@ import (
 	"github.com/openccs/openccs/ccs/server"
 )
 
-// steps is the table of what was done, for people. Clients that run at the same time share it.
+// steps is a table of the steps done, for people. Concurrent clients share it.
 type steps struct {
 	mu   sync.Mutex
 	rows []step
@@ -33,7 +33,7 @@ type step struct {
 	took                 time.Duration
 }
 
-// do does a client's step, which returns its counts. If it fails, the client is done.
+// do runs a client's step, which returns its counts. If it fails, the client stops.
 func (s *steps) do(t *testing.T, client, name string, f func() (counts string)) {
 	t.Helper()
 	row := step{client: client, name: name, counts: "FAILED"}
@@ -57,7 +57,7 @@ func (s *steps) add(row step) {
 	s.rows = append(s.rows, row)
 }
 
-// String is the table, the steps of a client together and in order.
+// String returns the table, with each client's steps together and in order.
 func (s *steps) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,25 +71,26 @@ func (s *steps) String() string {
 	return b.String()
 }
 
-// watch has a server log to memory: that it has noticed a device's end is told nowhere else.
+// watch makes a server log to memory. Only the log shows that the server has noticed a device's
+// end.
 func watch(level zapcore.Level) (ccstest.Option, *observer.ObservedLogs) {
 	core, logs := observer.New(level)
 	return func(c *server.Config) { c.Logger = zap.New(core) }, logs
 }
 
-// timesLogged is how often a part of the server has logged a message.
+// timesLogged returns how often a part of the server has logged a message.
 func timesLogged(logs *observer.ObservedLogs, part, message string) int {
 	return logs.Filter(func(e observer.LoggedEntry) bool { return e.LoggerName == part && e.Message == message }).Len()
 }
 
-// logged waits until a part of the server has logged a message so many times.
+// logged waits until a part of the server has logged a message n times.
 func logged(t *testing.T, logs *observer.ObservedLogs, part, message string, times int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return timesLogged(logs, part, message) >= times },
 		patience, 5*time.Millisecond, "%s: %q, %d times", part, message, times)
 }
 
-// accepted sends a message that the server has to take.
+// accepted sends a message that the server must accept.
 func accepted(t *testing.T, c *ccsclient.Client, m *ccsclient.Message) {
 	t.Helper()
 	_, err := c.SendWait(t.Context(), m)

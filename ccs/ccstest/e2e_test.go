@@ -4,8 +4,8 @@ package ccstest_test
 
 import "testing"
 
-// Unmodified devices, in processes of their own, against a whole server: what people have on their machines, and told
-// nothing but where the server is (DEV 13).
+// Unmodified devices, in their own processes, work with a whole server. They are programs as people
+// have them, and know only where the server is (DEV 13).
 func TestEndToEnd(t *testing.T) {
 	done := new(steps)
 	t.Cleanup(func() { t.Log("\n" + done.String()) })

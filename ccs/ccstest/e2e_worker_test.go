@@ -11,10 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// extensionID is what Chromium makes of the key in the extension's manifest.
+// extensionID is Chromium's ID for the key in the extension's manifest.
 const extensionID = "abebbaoboeficpkmpcadfkbblmbjkklf"
 
-// worker is the extension's service worker in a browser that runs.
+// worker is the extension's service worker in a running browser.
 type worker struct {
 	t        *testing.T
 	devtools *devtools
@@ -23,14 +23,14 @@ type worker struct {
 	reports  *inbox[extensionEvent]
 }
 
-// extensionEvent is what the worker reports: its start, or an event of chrome.gcm.
+// extensionEvent is a report of the worker: its start, or an event of chrome.gcm.
 type extensionEvent struct {
 	Type        string            `json:"type"`
 	Data        map[string]string `json:"data"`
 	From        string            `json:"from"`
 	CollapseKey string            `json:"collapseKey"`
 
-	// Of a send_error.
+	// These belong to a send_error.
 	MessageID string            `json:"messageId"`
 	Details   map[string]string `json:"details"`
 }
@@ -39,7 +39,8 @@ func newWorker(t *testing.T, d *devtools) *worker {
 	return &worker{t: t, devtools: d, attached: make(chan string, 1), reports: newInbox[extensionEvent]()}
 }
 
-// attach waits for the worker and follows its console. Runtime.enable brings what it has said before.
+// attach waits for the worker and follows its console. Runtime.enable also brings its earlier
+// output.
 func (w *worker) attach() {
 	w.t.Helper()
 	require.NoError(w.t, w.devtools.call("", "Target.setAutoAttach", map[string]any{
@@ -54,7 +55,7 @@ func (w *worker) attach() {
 	require.Equal(w.t, "started", w.reports.wait(w.t, 1)[0].Type)
 }
 
-// onEvent takes the DevTools' events.
+// onEvent handles the DevTools' events.
 func (w *worker) onEvent(m *devtoolsMessage) {
 	switch m.Method {
 	case "Target.attachedToTarget":
@@ -83,13 +84,14 @@ func (w *worker) onEvent(m *devtoolsMessage) {
 	}
 }
 
-// events returns what chrome.gcm brought since the start, once it is so many.
+// events waits for n events of chrome.gcm since the start and returns them.
 func (w *worker) events(n int) []extensionEvent {
 	w.t.Helper()
 	return w.reports.wait(w.t, n+1)[1:] // the first is the start
 }
 
-// eval evaluates an expression in the worker, waits if it is a promise, and returns its value, "" if that is no text.
+// eval evaluates an expression in the worker, waits if it is a promise, and returns its value, or
+// "" if that is no text.
 func (w *worker) eval(format string, args ...any) string {
 	w.t.Helper()
 	expression := fmt.Sprintf(format, args...)

@@ -22,26 +22,26 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// fleetEnv tells the test binary to be devices: what fleetOrder says, on its standard input.
+// fleetEnv makes the test binary connect devices, as fleetOrder says on its standard input.
 const fleetEnv = "CCSTEST_FLEET"
 
-// fleetOrder is which devices a process is to keep connected.
+// fleetOrder names the devices that a process must keep connected.
 type fleetOrder struct {
 	MCS    string
 	CAFile string
 	IDs    []mcsclient.Identity
 }
 
-// report is how a fleet is doing. The process writes one for every change, or for several at once.
+// report is the state of a fleet. The process writes one for every change, or for several at once.
 type report struct {
 	Online int
 	Failed int // attempts
 }
 
-// addresses is how many addresses the devices come from: each has ports enough for its part.
+// addresses is how many addresses the devices come from. Each has enough ports for its part.
 const addresses = 8
 
-// fleetChild is the process of the devices. They live until it is killed.
+// fleetChild is the process of the devices. They run until it is killed.
 func fleetChild() bool {
 	if os.Getenv(fleetEnv) == "" {
 		return false
@@ -116,7 +116,7 @@ func (f *fleet) start(order fleetOrder) {
 	f.out = json.NewDecoder(out)
 }
 
-// wait returns when so many are online.
+// wait waits until the given number of devices is online.
 func (f *fleet) wait(online int) (took time.Duration, failed int) {
 	f.b.Helper()
 	start := time.Now()

@@ -16,7 +16,7 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// goXMPP is an app server that is not ours, in a process of its own: it sends many messages with a thousand in
+// goXMPP is an app server by other authors, in its own process. It keeps a thousand messages in
 // flight.
 type goXMPP struct {
 	Acked    int    `json:"acked"`
@@ -36,7 +36,7 @@ func buildProgram(t *testing.T, name string) (bin string) {
 	return bin
 }
 
-// runGoXMPP starts it on a node, to send to a device. The result comes when the node has been drained.
+// runGoXMPP starts it on a node, to send to a device. The result comes after the node was drained.
 func runGoXMPP(t *testing.T, bin string, s *ccstest.Server, token string, total int) <-chan goXMPP {
 	t.Helper()
 	run := exec.Command(bin, "--addr", s.XMPPAddr(), "--ca", s.CAFile(), "--sender", s.Sender, "--key", s.Key,
@@ -55,7 +55,7 @@ func runGoXMPP(t *testing.T, bin string, s *ccstest.Server, token string, total 
 	return result
 }
 
-// countTo connects a device and collects the numbers in what it gets.
+// countTo connects a device and collects the numbers in its messages.
 func countTo(s *ccstest.Server, d *ccstest.Device) *inbox[string] {
 	in := newInbox[string]()
 	s.Connect(d, mcsclient.Options{OnMessage: func(m *mcsclient.Message) {
@@ -65,9 +65,9 @@ func countTo(s *ccstest.Server, d *ccstest.Device) *inbox[string] {
 	return in
 }
 
-// An unmodified XMPP library that is not ours keeps a thousand messages in flight: each of ten thousand is
-// answered once, and the device gets them all, in order. (make interop runs this library and others through
-// everything else.)
+// An unmodified XMPP library of other authors keeps a thousand messages in flight. Each of ten
+// thousand is answered once, and the device gets all of them in order. make interop tests other
+// features with this library and others.
 func TestUnmodifiedGoXMPP(t *testing.T) {
 	t.Parallel()
 	const total = 10_000
@@ -82,7 +82,8 @@ func TestUnmodifiedGoXMPP(t *testing.T) {
 	assert.Equal(t, goXMPP{Acked: total, Nack: got.Nack}, got)
 }
 
-// Two nodes on one Redis, each with such an app server and with the device that the other one sends to.
+// Two nodes share one Redis. Each has such an app server and the device that the other node's app
+// server sends to.
 func TestUnmodifiedGoXMPPOnTwoNodes(t *testing.T) {
 	t.Parallel()
 	const total = 5000

@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A message must not become dear unnoticed. The bounds are generous, and none is a time: memory is counted, and the
-// server's CPU time is compared with that of encoding/json, which reads the same message while the server works,
-// on the same machine. A message's whole way, to the disk and the device and back, costs about twice as much
-// as that; the race detector makes both meaningless.
+// A message must not become expensive unnoticed. The limits are generous, and none is a time.
+// Memory is counted. The server's CPU time is compared with that of encoding/json, which reads the
+// same message on the same machine while the server works. A message's whole way, to the disk and
+// the device and back, costs about twice as much. The race detector makes both meaningless.
 func TestAMessageCostsLittle(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector multiplies every cost; make guard runs this without")
@@ -45,7 +45,7 @@ func TestAMessageCostsLittle(t *testing.T) {
 	}
 }
 
-// jsonReading is the CPU time that encoding/json takes to read a message.
+// jsonReading returns the CPU time that encoding/json takes to read a message.
 func jsonReading(t *testing.T) time.Duration {
 	const readings = 20_000
 	text := []byte(`{"to":"APA91b","message_id":"m-1","time_to_live":3600,"data":{"k":"` + benchValue + `"}}`)

@@ -24,11 +24,11 @@ func TestMain(m *testing.M) {
 	if serveChild() || fleetChild() {
 		return
 	}
-	// The Redis client looks once a second whether a Redis that was away is back, or its pool closed.
+	// The Redis client checks once a second whether a failed Redis is back, or its pool closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits for an expected event.
 const patience = 30 * time.Second
 
 // eachStore runs a test on each kind of store.
@@ -39,7 +39,7 @@ func eachStore(t *testing.T, f func(t *testing.T, store ccstest.Option)) {
 	t.Run("redis", func(t *testing.T) { t.Parallel(); f(t, ccstest.Store(redistest.Single(t).URL(""))) })
 }
 
-// inbox collects what comes, in order, from any goroutine.
+// inbox collects items in order, from any goroutine.
 type inbox[T any] struct {
 	mu   sync.Mutex
 	got  []T
@@ -64,7 +64,7 @@ func (b *inbox[T]) all() []T {
 	return append([]T(nil), b.got...)
 }
 
-// wait returns once n have come.
+// wait returns the items after n have come.
 func (b *inbox[T]) wait(t testing.TB, n int) []T {
 	t.Helper()
 	late := time.After(patience)
@@ -80,7 +80,7 @@ func (b *inbox[T]) wait(t testing.TB, n int) []T {
 	}
 }
 
-// receive connects a device and collects the ids in what it gets.
+// receive connects a device and collects the IDs in its messages.
 func receive(s *ccstest.Server, d *ccstest.Device, o mcsclient.Options) (*mcsclient.Client, *inbox[string]) {
 	in := newInbox[string]()
 	o.OnMessage = func(m *mcsclient.Message) {
@@ -93,12 +93,13 @@ func receive(s *ccstest.Server, d *ccstest.Device, o mcsclient.Options) (*mcscli
 	return s.Connect(d, o), in
 }
 
-// message has its id in its data too.
+// message returns a message that has its ID in its data too.
 func message(token, id string) *ccsclient.Message {
 	return &ccsclient.Message{To: token, MessageID: id, TTL: time.Hour, Object: stanza.Object(fmt.Sprintf(`{"id":%q}`, id))}
 }
 
-// send sends messages with ids 0 to n-1, as many at a time as the window allows, and waits for the acks.
+// send sends messages with IDs 0 to n-1, as many at a time as the window allows, and waits for the
+// acks.
 func send(t testing.TB, c *ccsclient.Client, token string, n int) {
 	t.Helper()
 	replies := make(chan ccsclient.Reply, n)

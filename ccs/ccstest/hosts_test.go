@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// unshare is a command line that runs a command where what it mounts is seen by nobody else.
+// unshare returns a command line that runs a command with mounts that other processes do not see.
 func unshare(args ...string) []string {
 	if os.Geteuid() != 0 {
 		return append([]string{"unshare", "--mount", "--map-root-user"}, args...)
@@ -20,11 +20,12 @@ func unshare(args ...string) []string {
 	return append([]string{"unshare", "--mount"}, args...)
 }
 
-// ownAddress is a loopback address that no other run of the test has, for the sake of well-known ports.
+// ownAddress is a loopback address for this run of the test only, because the clients use
+// well-known ports.
 var ownAddress = fmt.Sprintf("127.77.%d.%d", os.Getpid()>>8&0xff, os.Getpid()&0xff)
 
-// withHosts is a command line that runs a command for which some names stand for ownAddress: for programs that can't be
-// told where to connect.
+// withHosts returns a command line that runs a command for which some names stand for ownAddress.
+// It is for programs whose server cannot be configured.
 func withHosts(t *testing.T, names []string, args ...string) []string {
 	t.Helper()
 	hosts := filepath.Join(t.TempDir(), "hosts")

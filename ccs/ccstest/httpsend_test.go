@@ -37,8 +37,8 @@ type sent struct {
 	}
 }
 
-// post makes a call with the key of the server's project and returns its status and its body. headers are names
-// and values by turns.
+// post makes a call with the key of the server's project and returns its status and its body.
+// headers alternates names and values.
 func post(t testing.TB, s *ccstest.Server, hc *http.Client, path, contentType, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPost, s.HTTPURL()+path, strings.NewReader(body))
@@ -120,7 +120,8 @@ func TestHTTPSend(t *testing.T) {
 	})
 }
 
-// A message that is sent twice is two messages: an HTTP sender names no message_id, so that nothing is a repeat.
+// A message that is sent twice is two messages: an HTTP sender names no message_id, so nothing is a
+// repeat.
 func TestHTTPMessagesAreNoRepeats(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store ccstest.Option) {
@@ -138,7 +139,7 @@ func TestHTTPMessagesAreNoRepeats(t *testing.T) {
 	})
 }
 
-// One router stands behind both doors: messages of both replace each other by collapse key.
+// Both doors have one router: messages of both collapse each other.
 func TestHTTPAndXMPPShareTheQueue(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store ccstest.Option) {
@@ -204,7 +205,8 @@ func TestHTTPMulticast(t *testing.T) {
 	})
 }
 
-// The plain listener serves the same for a proxy that terminates TLS, and HTTP/2 with prior knowledge.
+// The plain listener serves the same for a proxy that terminates TLS, and HTTP/2 with prior
+// knowledge.
 func TestHTTPSendWithoutTLS(t *testing.T) {
 	t.Parallel()
 	s := ccstest.Start(t, ccstest.InMemory, func(c *server.Config) { c.HTTPPlain = "127.0.0.1:80" })
@@ -225,7 +227,7 @@ func TestHTTPSendWithoutTLS(t *testing.T) {
 	}
 }
 
-// A key with a list of networks is good from these only, over HTTP and XMPP (CCS 6.2).
+// A key with a list of networks works only from these, over HTTP and XMPP (CCS 6.2).
 func TestAKeyWithAddressList(t *testing.T) {
 	t.Parallel()
 	var st store.Store

@@ -21,7 +21,7 @@ func TestDelayWhileIdle(t *testing.T) {
 		dev, in := receive(s, d, mcsclient.Options{})
 		c := s.AppServer(ccsclient.Options{})
 		require.NoError(t, dev.SetIdle(true))
-		known := make(chan error, 1) // the server has dealt with all that came before
+		known := make(chan error, 1) // the server has handled all earlier frames
 		require.NoError(t, dev.Send(context.Background(), &mcsclient.Upstream{To: s.Sender, Category: d.App, ID: "u"}, func(err error) { known <- err }))
 		require.NoError(t, <-known)
 

@@ -25,14 +25,14 @@ import (
 
 const (
 	interopDir = "../../testdata/interop"
-	// debianPython is the one that Debian's packages are for; PATH may lead to another.
+	// debianPython is the Python of Debian's packages; PATH may lead to another.
 	debianPython = "/usr/bin/python3"
 	// interopTimeout bounds a program. It should take seconds.
 	interopTimeout = 2 * time.Minute
 )
 
-// requireInteropTools fails for want of a tool, and says how to get it: a test that is left out looks like one that
-// passed.
+// requireInteropTools fails if a tool is missing, and says how to get it. A skipped test would look
+// like a passed one.
 func requireInteropTools(t *testing.T) {
 	t.Helper()
 	var missing []string
@@ -65,16 +65,16 @@ func buildInterop(t *testing.T) string {
 	return dir
 }
 
-// atOwnAddress is for clients whose port can't be chosen.
+// atOwnAddress is for clients with a fixed port.
 func atOwnAddress(c *server.Config) {
 	c.XMPPListen, c.XMPPTestListen = ownAddress+":5235", ownAddress+":5236"
 }
 
-// interopProgram is one that runs.
+// interopProgram is a running program.
 type interopProgram struct {
 	t      *testing.T
 	exited chan error
-	out    bytes.Buffer // to be read when it has exited
+	out    bytes.Buffer // read it after the program has ended
 	err    bytes.Buffer
 }
 
@@ -91,7 +91,7 @@ func startInterop(t *testing.T, c *interopClient, programs string, s *ccstest.Se
 		argv = withHosts(t, []string{"fcm-xmpp.googleapis.com"}, argv...)
 		env = append(env, "SSL_CERT_FILE="+s.CAFile())
 	}
-	// go-xmpp would take a proxy to the loopback.
+	// go-xmpp would use a proxy even for loopback.
 	env = slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(strings.ToLower(kv), "http_proxy=") })
 
 	ctx, cancel := context.WithTimeout(context.Background(), interopTimeout)
@@ -111,7 +111,7 @@ func startInterop(t *testing.T, c *interopClient, programs string, s *ccstest.Se
 	return p
 }
 
-// await waits for what the program should bring about.
+// await waits for an effect of the program.
 func (p *interopProgram) await(event <-chan struct{}, what string) {
 	p.t.Helper()
 	select {

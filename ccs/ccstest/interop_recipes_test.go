@@ -19,8 +19,8 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// TestInteropRecipes runs the programs of ccs/docs/clients. Each sends one message, prints its ack, prints and
-// acknowledges an upstream message, and ends.
+// TestInteropRecipes runs the programs of ccs/docs/clients. Each sends one message, prints its ack,
+// prints and acknowledges an upstream message, and ends.
 func TestInteropRecipes(t *testing.T) {
 	requireInteropTools(t)
 	for _, row := range []struct {
@@ -46,7 +46,8 @@ func TestInteropRecipes(t *testing.T) {
 			dir := t.TempDir()
 			require.NoError(t, os.WriteFile(filepath.Join(dir, row.file), []byte(recipe(t, row.page, row.language)), 0o600))
 			env := append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
-				return strings.HasPrefix(strings.ToLower(kv), "http_proxy=") // go-xmpp would take it to the loopback
+				// go-xmpp would use it even for loopback.
+				return strings.HasPrefix(strings.ToLower(kv), "http_proxy=")
 			}), "CCS_XMPP="+s.XMPPAddr(), "CCS_CA="+s.CAFile(), "CCS_SENDER="+s.Sender, "CCS_KEY="+s.Key, "TOKEN="+d.Token,
 				"NODE_EXTRA_CA_CERTS="+s.CAFile(), "PYTHONDONTWRITEBYTECODE=1")
 			ctx, cancel := context.WithTimeout(t.Context(), interopTimeout)
@@ -63,7 +64,7 @@ func TestInteropRecipes(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, os.Symlink(modules, filepath.Join(dir, "node_modules")))
 			case "go":
-				// Its library is one of the module of the other programs.
+				// The recipe uses the library of the other programs' module.
 				build := run("go", "build", "-o", dir+"/recipe", filepath.Join(dir, "main.go"))
 				build.Dir = interopDir
 				out, err := build.CombinedOutput()

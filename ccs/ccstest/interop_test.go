@@ -20,24 +20,28 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// What each client sends and receives, beside a message to a bogus token and one with a receipt.
+// Numbers of messages that each client sends and receives, besides one to a bogus token and one
+// with a receipt.
 const (
 	interopDown = 2000
 	interopUp   = 200
-	interopText = `a<b> & "c" 'd' \ é` // in each message, either way: the programs know it too
+	interopText = `a<b> & "c" 'd' \ é` // in each message, in both directions; the programs have it too
 )
 
-// interopClient is a published library and what it is capable of. The README of testdata/interop has the same table.
+// interopClient is a published library and its abilities. The README of testdata/interop has the
+// same table.
 type interopClient struct {
 	name     string
-	version  string // "" for whatever Debian has
+	version  string // "" for Debian's version
 	language string
-	program  []string // what runs it, from testdata/interop
-	window   int      // 100 is what GCM's documentation asks for, 1000 what that of 2013 did (CCS 4.1)
-	// fixedHost has the library dial fcm-xmpp.googleapis.com:5235 and trust the system's CAs alone.
+	program  []string // command that runs it, from testdata/interop
+	// window is 100 by GCM's documentation, or 1000 by that of 2013 (CCS 4.1).
+	window int
+	// fixedHost makes the library dial fcm-xmpp.googleapis.com:5235 and trust only the system's
+	// CAs.
 	fixedHost bool
-	// moves has the library leave a draining connection for a new one by itself, so that one has to be there. The
-	// others are left without a server, and see the end of the stream.
+	// moves makes the library leave a draining connection for a new one by itself, so a server must
+	// be there. The other libraries have no server then, and see the end of the stream.
 	moves   bool
 	remarks string
 }
@@ -81,7 +85,7 @@ var interopClients = []interopClient{
 	},
 }
 
-// interopReport is what a program prints.
+// interopReport is the output of a program.
 type interopReport struct {
 	Client   string `json:"client"`
 	Version  string `json:"version"`
@@ -90,13 +94,14 @@ type interopReport struct {
 	Nack     string `json:"nack"`     // the answer for the bogus token
 	Upstream int    `json:"upstream"` // received once
 	Receipt  string `json:"receipt"`
-	Drained  bool   `json:"drained"`  // CONNECTION_DRAINING was seen
-	Ended    bool   `json:"ended"`    // the end of the stream was seen, or the client has left it for another
-	Repeated int    `json:"repeated"` // answered or received again
-	Errors   int    `json:"errors"`   // stanza errors, and messages that were not what was sent
+	Drained  bool   `json:"drained"` // CONNECTION_DRAINING was seen
+	// Ended means that the end of the stream was seen, or that the client has left it for another.
+	Ended    bool `json:"ended"`
+	Repeated int  `json:"repeated"` // answered or received again
+	Errors   int  `json:"errors"`   // stanza errors, and messages that differ from those sent
 }
 
-// want is what a client should have printed, whichever version it has.
+// want returns the expected output of a client, in any version.
 func (c *interopClient) want() interopReport {
 	return interopReport{
 		Client: c.name, Version: c.version, Sent: interopDown, Acked: interopDown, Nack: string(stanza.BadRegistration),
@@ -104,7 +109,8 @@ func (c *interopClient) want() interopReport {
 	}
 }
 
-// Published clients, unmodified and in processes of their own, against a whole server (CCS 1.11, 10.3).
+// Published clients, unmodified and in their own processes, work with a whole server (CCS 1.11,
+// 10.3).
 func TestInterop(t *testing.T) {
 	requireInteropTools(t)
 	programs := buildInterop(t)
@@ -124,7 +130,8 @@ func TestInterop(t *testing.T) {
 	}
 }
 
-// interop has a client send, be refused, receive and be drained, then looks for what it left behind.
+// interop makes a client send, be refused, receive and be drained, and then checks the rest of the
+// queue.
 func interop(t *testing.T, c *interopClient, programs string) {
 	opts := []ccstest.Option{ccstest.Disk}
 	if c.fixedHost {
@@ -148,7 +155,7 @@ func interop(t *testing.T, c *interopClient, programs string) {
 
 	p := startInterop(t, c, programs, s, d)
 	p.await(first, "send its first message")
-	sendUp(t, dev, s, d, numbers(interopUp)) // while it sends
+	sendUp(t, dev, s, d, numbers(interopUp)) // while the client sends
 	p.await(done, "finish")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -169,7 +176,7 @@ func interop(t *testing.T, c *interopClient, programs string) {
 	assert.Equal(t, want, got)
 	assert.Equal(t, sent, in.wait(t, len(sent)), "the device has all, in order, once each")
 
-	// What an app server has acknowledged is forgotten: the next one gets what is new, and nothing else.
+	// Messages that an app server has acknowledged are forgotten: the next one gets only new ones.
 	require.NoError(t, dev.Close())
 	s.Restart()
 	left := newInbox[string]()
@@ -200,7 +207,7 @@ func sendUp(t *testing.T, dev *mcsclient.Client, s *ccstest.Server, d *ccstest.D
 	}
 }
 
-// The table for people says what the test for the machine does.
+// The table for people agrees with the test.
 func TestInteropTable(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(filepath.Join(interopDir, "README.md"))
@@ -209,7 +216,8 @@ func TestInteropTable(t *testing.T) {
 	assert.True(t, strings.Contains(string(readme), table), "testdata/interop/README.md should have this table:\n%s", table)
 }
 
-// interopTable is in Markdown. It ends with how long each client took, if that is known.
+// interopTable returns the table in Markdown. It ends with the time that each client took, if
+// known.
 func interopTable(took []string) string {
 	b := new(strings.Builder)
 	row := func(cells ...string) { fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | ")) }

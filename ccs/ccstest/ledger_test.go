@@ -15,25 +15,25 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// ledger is what became of each message, by both ends' own account.
+// ledger records the fate of each message, as both ends see it.
 type ledger struct {
 	progress chan struct{} // capacity 1: something was delivered
-	resend   bool          // messages without an answer are sent again
+	resend   bool          // unanswered messages are sent again
 
 	mu        sync.Mutex
 	sent      int
 	acked     map[string]bool
 	nacked    int
 	delivered map[string]int
-	open      []string // without an answer, to be sent again
-	again     int      // sent again
+	open      []string // unanswered, to send again
+	again     int      // number of messages sent again
 }
 
 func newLedger() *ledger {
 	return &ledger{progress: make(chan struct{}, 1), acked: map[string]bool{}, delivered: map[string]int{}}
 }
 
-// String is the counts.
+// String returns the counts.
 func (l *ledger) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,7 +47,7 @@ func (l *ledger) String() string {
 		l.sent, l.again, len(l.acked), l.nacked, len(l.delivered), l.missing(), again)
 }
 
-// deliver takes a message in at the device.
+// deliver records a message at the device.
 func (l *ledger) deliver(m *mcsclient.Message) {
 	id, ok := m.Get("id")
 	if !ok {
@@ -73,7 +73,8 @@ func (l *ledger) sendUntilItEnds(ctx context.Context, c *ccsclient.Client, token
 		default:
 		}
 		l.mu.Lock()
-		if l.resend && len(l.acked)-len(l.delivered) > maxBehind { // or the device's queue is full, and the rest nacked
+		// Otherwise the device's queue would fill, and further messages be nacked.
+		if l.resend && len(l.acked)-len(l.delivered) > maxBehind {
 			l.mu.Unlock()
 			time.Sleep(time.Millisecond)
 			continue
@@ -108,7 +109,7 @@ func (l *ledger) ackedSoFar() int {
 	return len(l.acked)
 }
 
-// missing is how many acknowledged messages were not delivered. To be called with l.mu held.
+// missing returns how many acknowledged messages were not delivered. The caller must hold l.mu.
 func (l *ledger) missing() int {
 	n := 0
 	for id := range l.acked {
@@ -119,7 +120,7 @@ func (l *ledger) missing() int {
 	return n
 }
 
-// nothingIsLost waits until all that was acknowledged has been delivered.
+// nothingIsLost waits until all acknowledged messages have been delivered.
 func (l *ledger) nothingIsLost(t *testing.T) {
 	t.Helper()
 	late := time.After(patience)
@@ -142,7 +143,8 @@ func (l *ledger) nothingIsLost(t *testing.T) {
 	}
 }
 
-// repeated is how many messages came more than once. Nothing may come that was never sent.
+// repeated returns how many messages came more than once. It fails the test for a message that was
+// never sent.
 func (l *ledger) repeated(t *testing.T) int {
 	t.Helper()
 	l.mu.Lock()
@@ -159,7 +161,7 @@ func (l *ledger) repeated(t *testing.T) int {
 	return n
 }
 
-// settles waits until no more comes.
+// settles waits until no more messages come.
 func (l *ledger) settles() {
 	const quiet = 3 * time.Second
 	for {

@@ -24,7 +24,7 @@ import (
 	"github.com/openccs/openccs/ccs/server"
 )
 
-// logBuffer is all that a server logs, down to debug, as JSON.
+// logBuffer has the whole log of a server, down to debug, as JSON.
 type logBuffer struct{ *bytes.Buffer }
 
 func newLogBuffer() (ccstest.Option, *logBuffer) {
@@ -34,7 +34,7 @@ func newLogBuffer() (ccstest.Option, *logBuffer) {
 	return func(c *server.Config) { c.Logger = log }, b
 }
 
-// saslLogin tries one SASL exchange, and returns what the server says to it.
+// saslLogin tries one SASL exchange, and returns the server's answer.
 func saslLogin(t *testing.T, s *ccstest.Server, domain, mechanism string, fields ...string) string {
 	t.Helper()
 	c, err := tls.Dial("tcp", s.XMPPAddr(), s.TLS())
@@ -94,7 +94,7 @@ func TestNoCredentialIsLogged(t *testing.T) {
 	assert.Contains(t, logs.String(), `"sender":"`+s.Sender+`"`, "a sender ID is, to find out who it was")
 }
 
-// A JSON reader that works as JavaScript does changes numbers beyond 2^53.
+// A JSON reader like JavaScript's changes numbers beyond 2^53.
 func TestLogsHaveNoLargeNumbers(t *testing.T) {
 	t.Parallel()
 	logging, logs := newLogBuffer()
@@ -104,7 +104,7 @@ func TestLogsHaveNoLargeNumbers(t *testing.T) {
 	c := s.AppServer(ccsclient.Options{})
 	send(t, c, d.Token, 1)
 	in.wait(t, 1)
-	s.ConnectXMPP(d, ccsclient.DeviceOptions{}) // takes the session over
+	s.ConnectXMPP(d, ccsclient.DeviceOptions{}) // takes over the session
 	s.Stop()
 	var device int
 	for line := range strings.Lines(logs.String()) {

@@ -18,7 +18,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// Server and clients fit into a bubble: hours of heartbeats pass at once, and nothing is left running.
+// Server and clients fit into a bubble: hours of heartbeats pass at once, and no goroutine is left.
 func TestAServerInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := ccstest.Start(t, ccstest.InMemory)
@@ -48,7 +48,8 @@ func TestAServerInABubble(t *testing.T) {
 	})
 }
 
-// A frozen clock: what it does not reach does not expire, however long the wall takes, and what it jumps over does.
+// With a frozen clock a message does not expire, however long the wall clock runs. It expires when
+// the clock jumps over its TTL.
 func TestAFrozenClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		frozen := clock.NewManual(time.Date(2015, 6, 1, 9, 0, 0, 0, time.UTC))
@@ -164,8 +165,8 @@ func ExampleRun() {
 	// Output: hello
 }
 
-// What an app server does not acknowledge comes again after a minute of the clock that messages go by, and not of the
-// wall (CCS 4.3).
+// An unacknowledged message comes again after a minute of the clock of messages, not of the wall
+// clock (CCS 4.3).
 func TestResendsGoByTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		frozen := clock.NewManual(time.Date(2015, 6, 1, 9, 0, 0, 0, time.UTC))

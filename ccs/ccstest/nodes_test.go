@@ -18,7 +18,7 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// heartbeat is short enough for a test to wait until a dead node counts as one.
+// heartbeat is so short that a test can wait until a dead node is declared dead.
 const heartbeat = time.Second
 
 func beating(c *server.Config) {
@@ -26,7 +26,7 @@ func beating(c *server.Config) {
 	c.SenderBacklog = 1_000_000 // one device sends for many, whose shares are a hundredth each
 }
 
-// twoNodes are two nodes on one Redis, or on one cluster.
+// twoNodes runs a test with two nodes on one Redis, and with two on one cluster.
 func twoNodes(t *testing.T, f func(t *testing.T, a, b *ccstest.Server)) {
 	t.Helper()
 	for name, url := range map[string]func(t *testing.T) string{
@@ -40,7 +40,7 @@ func twoNodes(t *testing.T, f func(t *testing.T, a, b *ccstest.Server)) {
 	}
 }
 
-// upstream sends a device's messages with the given ids and waits for the acks.
+// upstream sends a device's messages with the given IDs and waits for the acks.
 func upstream(t *testing.T, s *ccstest.Server, d *ccstest.Device, c *mcsclient.Client, ids ...string) {
 	t.Helper()
 	acked := make(chan error, len(ids))
@@ -53,7 +53,8 @@ func upstream(t *testing.T, s *ccstest.Server, d *ccstest.Device, c *mcsclient.C
 	}
 }
 
-// An app server on one node, a device on the other: all goes through, both ways, at once and in order.
+// With an app server on one node and the device on the other, all messages arrive, both ways, at
+// once and in order.
 func TestNodesShareTheirSendersAndDevices(t *testing.T) {
 	t.Parallel()
 	twoNodes(t, func(t *testing.T, a, b *ccstest.Server) {
@@ -76,7 +77,7 @@ func TestNodesShareTheirSendersAndDevices(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, []string{"dr2:with receipt"}, receipts.wait(t, 1))
 
-		// Never stored, and still on its way to another node (CCS 5.2).
+		// It is never stored, and still reaches another node (CCS 5.2).
 		m = message(d.Token, "now or never")
 		m.TTL = stanza.NowOrNever
 		_, err = app.SendWait(t.Context(), m)
@@ -87,8 +88,8 @@ func TestNodesShareTheirSendersAndDevices(t *testing.T) {
 	})
 }
 
-// The newest login wins, wherever it comes in (DEV 6): the old connection is closed and what it had not
-// acknowledged comes on the new one.
+// The newest login wins on any node (DEV 6). The old connection is closed, and its unacknowledged
+// messages come on the new one.
 func TestDeviceLogsInOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	twoNodes(t, func(t *testing.T, a, b *ccstest.Server) {
@@ -99,7 +100,8 @@ func TestDeviceLogsInOnAnotherNode(t *testing.T) {
 		for round := range 6 {
 			node := []*ccstest.Server{b, a}[round%2]
 			first.wait(t, 1)
-			// A message counts as received when its handler has returned: it has when a later frame is handled.
+			// A message counts as received after its handler has returned: by then a later frame is
+			// handled.
 			upstream(t, a, d, old, fmt.Sprint("round ", round))
 			next, in := receive(node, d, mcsclient.Options{Ack: mcsclient.AckNever, Received: old.Received()})
 			select {
@@ -115,7 +117,8 @@ func TestDeviceLogsInOnAnotherNode(t *testing.T) {
 	})
 }
 
-// A device that another node has counts as connected: more than a hundred messages may wait for it (CCS 5.5).
+// A device that is connected to another node counts as connected: more than a hundred messages may
+// wait for it (CCS 5.5).
 func TestDeviceOfAnotherNodeCountsAsConnected(t *testing.T) {
 	t.Parallel()
 	twoNodes(t, func(t *testing.T, a, b *ccstest.Server) {
@@ -127,7 +130,7 @@ func TestDeviceOfAnotherNodeCountsAsConnected(t *testing.T) {
 	})
 }
 
-// Draining one node moves its upstream to the others (CCS 3.7).
+// Draining one node moves its upstream messages to the others (CCS 3.7).
 func TestDrainedNodeLeavesItsUpstreamToOthers(t *testing.T) {
 	t.Parallel()
 	twoNodes(t, func(t *testing.T, a, b *ccstest.Server) {
@@ -153,7 +156,7 @@ func TestDrainedNodeLeavesItsUpstreamToOthers(t *testing.T) {
 	})
 }
 
-// A key that is revoked on one node ends the connections that it opened on the others.
+// A key that is revoked on one node loses the connections that it opened on the others.
 func TestRevokedKeyOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	twoNodes(t, func(t *testing.T, a, b *ccstest.Server) {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A module of somebody else compiles against the clients and this package, and its tests pass. If this fails after a
-// change of go.mod, run "go mod tidy" in testdata/outsider.
+// A module of a stranger compiles against the clients and this package, and its tests pass. If this
+// fails after a change of go.mod, run "go mod tidy" in testdata/outsider.
 func TestAStrangersModule(t *testing.T) {
 	t.Parallel()
 	args := []string{"test", "-count=1"}

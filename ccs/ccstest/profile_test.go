@@ -13,7 +13,7 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// A key of 2013 that merely begins with google is refused by GCM 3.0 and taken by default (CCS 2.4).
+// GCM 3.0 refuses a key of 2013 that only begins with google; the default accepts it (CCS 2.4).
 func TestAProfileReachesTheServer(t *testing.T) {
 	for _, row := range []struct {
 		profile string

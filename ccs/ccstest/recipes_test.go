@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recipe returns the last code block of a language on a page of ccs/docs/clients, so that what a reader copies is
-// what runs.
+// recipe returns the last code block of a language on a page of ccs/docs/clients, so that the test
+// runs the text that readers copy.
 func recipe(t *testing.T, page, language string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("../docs/clients", page))

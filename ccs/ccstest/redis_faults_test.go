@@ -22,11 +22,12 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// synced has Redis write and sync everything before it answers: then a kill of Redis loses nothing either.
+// synced makes Redis write and sync before it answers, so that a kill of Redis loses nothing
+// either.
 var synced = []string{"--appendfsync", "always"}
 
-// Redis is killed with a thousand messages in flight, and started again: connections stay, what is
-// acknowledged is stored, and service goes on by itself.
+// Redis is killed with a thousand messages in flight, and started again. Connections stay,
+// acknowledged messages are stored, and service resumes by itself.
 func TestRedisIsKilled(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Single(t, synced...)
@@ -43,7 +44,8 @@ func TestRedisIsKilled(t *testing.T) {
 	f.account()
 }
 
-// Redis stands still for ten seconds: everything waits, nothing ends, and no node takes another for dead.
+// Redis stands still for ten seconds. Everything waits, no connection ends, and no node declares
+// another dead.
 func TestRedisStandsStill(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Single(t, synced...)
@@ -62,8 +64,8 @@ func TestRedisStandsStill(t *testing.T) {
 	f.account()
 }
 
-// Redis is stopped for a longer time. The health check says so, the server answers sends and logins, and
-// connections stay.
+// Redis is stopped for longer. The health check reports it, the server answers sends and logins,
+// and connections stay.
 func TestRedisFallsSilent(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Single(t)
@@ -97,8 +99,8 @@ func TestRedisFallsSilent(t *testing.T) {
 	assert.Equal(t, "taken", in.wait(t, 11)[10])
 }
 
-// Connections to Redis are cut again and again, in the middle of pipelines: nobody knows then what of them was
-// carried out.
+// Connections to Redis are cut again and again, in the middle of pipelines. It is unknown then
+// which commands ran.
 func TestConnectionsToRedisAreCut(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Single(t)
@@ -113,15 +115,18 @@ func TestConnectionsToRedisAreCut(t *testing.T) {
 	f.account()
 }
 
-// A primary of a cluster is killed and its replica takes its place. What a primary has acknowledged and not yet
-// passed on is lost then, as Redis' replication is; with --redis-wait it is not acknowledged before.
+// A primary of a cluster is killed and its replica takes its place. Changes that the primary has
+// acknowledged and not yet passed on are lost, because of how Redis replicates. With --redis-wait
+// they are not acknowledged before.
 func TestPrimaryOfAClusterIsKilled(t *testing.T) {
 	t.Parallel()
 	for name, wait := range map[string]string{"without waiting": "", "waiting for a replica": "1:3000"} {
 		t.Run(name, func(t *testing.T) {
 			replicas := 1
 			if wait != "" {
-				replicas = 2 // of which one is left for the new primary: without, all that is for its slots is refused
+				// One is left for the new primary; without, everything for its slots would be
+				// refused.
+				replicas = 2
 			}
 			cluster := redistest.Cluster(t, replicas)
 			options := []ccstest.Option{func(c *server.Config) { c.RedisWait = wait }}
@@ -145,7 +150,7 @@ func TestPrimaryOfAClusterIsKilled(t *testing.T) {
 	}
 }
 
-// All of Redis is thrown away under a running server: it goes on with what comes then.
+// All data of Redis is deleted under a running server. The server goes on with new messages.
 func TestFlushAll(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Single(t)
@@ -174,13 +179,13 @@ func TestFlushAll(t *testing.T) {
 	app = a.AppServer(ccsclient.Options{})
 	_, err = app.SendWait(t.Context(), message(token, "the first"))
 	require.NoError(t, err)
-	in.wait(t, 101)  // its node has seen what happened
+	in.wait(t, 101)  // its node has noticed
 	const more = 200 // than may wait for a device that is away
 	send(t, app, token, more)
 	assert.Equal(t, numbers(more), in.wait(t, 101+more)[101:], "over the connection that the device has")
 }
 
-// Redis takes our password no more, which is answered, and then takes it again.
+// Redis refuses our password, which is an answer, and later accepts it again.
 func TestPasswordOfRedisIsChanged(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Single(t)
@@ -206,8 +211,8 @@ func TestPasswordOfRedisIsChanged(t *testing.T) {
 	assert.Equal(t, "taken again", in.wait(t, 11)[10])
 }
 
-// A node is killed that has handed out a thousand messages each way: within two heartbeats they are handed out by
-// another, and no claim stays behind.
+// A node is killed that has offered a thousand messages each way. Within two heartbeats another
+// node offers them, and no claim is left.
 func TestNodeIsKilled(t *testing.T) {
 	t.Parallel()
 	const total = 1000
@@ -252,7 +257,7 @@ func TestNodeIsKilled(t *testing.T) {
 	require.Eventually(t, func() bool { return claims(redis) == 0 }, patience, 10*time.Millisecond, "orphaned claims")
 }
 
-// claims counts what any node has claimed and not acknowledged.
+// claims counts the entries that any node has claimed and not acknowledged.
 func claims(redis *redistest.Server) (n int) {
 	for _, key := range redis.Do("KEYS", "*:c").([]any) {
 		for _, v := range redis.Do("HVALS", key).([]any) {

@@ -21,9 +21,9 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// Redis has as much memory as it may have (maxmemory, noeviction): new messages are refused with a code that says so,
-// what is stored is handed out and forgotten, devices and app servers may log in, and all goes on by itself when there
-// is room again. The log says when that begins and when it ends.
+// Redis has used all its memory (maxmemory, noeviction). New messages are refused with a code that
+// says so, stored ones are offered and forgotten, and devices and app servers may log in.
+// Everything recovers by itself when there is room again. The log says when this begins and ends.
 func TestMemoryOfRedisIsUsedUp(t *testing.T) {
 	t.Parallel()
 	const stored = 50
@@ -54,7 +54,7 @@ func TestMemoryOfRedisIsUsedUp(t *testing.T) {
 	upAcked := make(chan error, 1)
 	require.NoError(t, dev.Send(t.Context(), &mcsclient.Upstream{To: a.Sender, Category: other.App, ID: "u", PersistentID: "u"}, func(err error) { upAcked <- err }))
 
-	// All that is stored arrives, on a login that comes only now, and is forgotten there.
+	// All stored messages arrive on a login that comes only now, and are forgotten there.
 	dev2, in := receive(a, d, mcsclient.Options{})
 	assert.Equal(t, numbers(stored), in.wait(t, stored))
 	require.Eventually(t, func() bool { return redis.Do("ZCARD", fmt.Sprintf("{d:%d}:w", d.AndroidID)).(int64) <= 1 }, patience, 10*time.Millisecond)

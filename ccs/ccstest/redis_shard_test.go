@@ -22,7 +22,7 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// paced is a steady load in both directions, and what became of it for each shard of a cluster.
+// paced is a steady load in both directions, with the outcome for each shard of a cluster.
 type paced struct {
 	t       *testing.T
 	app     *ccsclient.Client
@@ -36,7 +36,7 @@ type paced struct {
 	codes map[stanza.Code]int
 	late  int            // upstream messages that came after a later one of their device
 	came  map[string]int // upstream messages, by how often each came
-	last  []int          // the highest number that came of each device's upstream messages
+	last  []int          // the highest number of each device's upstream messages that came
 }
 
 type pacedDevice struct {
@@ -61,7 +61,8 @@ const (
 	pacedDevices = 24
 )
 
-// shardOf is which of the three shards of a redistest.Cluster has a queue, before any failover.
+// shardOf returns which of the three shards of a redistest.Cluster has a queue, before any
+// failover.
 func shardOf(c *redistest.Shards, queue string) int {
 	slot := c.Primaries[0].Do("CLUSTER", "KEYSLOT", "{"+queue+"}").(int64)
 	for shard := range c.Primaries {
@@ -112,7 +113,8 @@ func (p *paced) end() {
 	p.senders.Wait()
 }
 
-// sendDown sends to each device in turn, each message when it is due or as soon after as the window allows.
+// sendDown sends to each device in turn, each message when it is due, or as soon after as the
+// window allows.
 func (p *paced) sendDown(ctx context.Context) {
 	for i := 0; ; i++ {
 		due := time.Duration(i/pacedBurst) * pacedEvery
@@ -153,7 +155,7 @@ func (p *paced) delivered(m *mcsclient.Message) {
 	}
 }
 
-// sendUp has the devices send in turn.
+// sendUp makes the devices send in turn.
 func (p *paced) sendUp(ctx context.Context, sender string) {
 	tick := time.NewTicker(pacedEvery * pacedUp)
 	defer tick.Stop()
@@ -191,7 +193,7 @@ func (p *paced) upstream(m *ccsclient.Upstream) error {
 	return nil
 }
 
-// window is what became of the downstream messages of the healthy shards that were due in a time.
+// pacedWindow is the outcome of the downstream messages of healthy shards that were due in a time.
 type pacedWindow struct {
 	perSecond           float64 // acknowledged
 	slowestAck, slowest time.Duration
@@ -228,7 +230,8 @@ func (p *paced) healthy(sick int, from, to time.Duration) (w pacedWindow) {
 	return w
 }
 
-// open counts what was acknowledged and has not arrived, down and up, and what was sent up and is not acknowledged.
+// open counts acknowledged messages that have not arrived, down and up, and upstream messages that
+// are not acknowledged.
 func (p *paced) open() (down, up, unacked int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -248,9 +251,10 @@ func (p *paced) open() (down, up, unacked int) {
 	return down, up, unacked
 }
 
-// A primary of a cluster is killed whose only replica takes its place, so that nothing new of that shard reaches as
-// many replicas as it must. That hurts the queues of the shard and no others: what is for the others goes on at its
-// pace, what is for this one is refused with a code that says so, upstream messages keep their order, and nothing is lost.
+// A primary of a cluster is killed and its only replica takes its place. So new changes of that
+// shard do not reach as many replicas as they must. Only the queues of that shard suffer: messages
+// for the others keep their pace, and those for this one are refused with a code that says so.
+// Upstream messages keep their order, and no message is lost.
 func TestShardWithoutReplicasHurtsOnlyItsOwnQueues(t *testing.T) {
 	t.Parallel()
 	const before = time.Second
@@ -291,7 +295,8 @@ func TestShardWithoutReplicasHurtsOnlyItsOwnQueues(t *testing.T) {
 	for code := range p.codes {
 		assert.Equal(t, stanza.ServiceUnavailable, code)
 	}
-	assert.Greater(t, ill.perSecond, well.perSecond/2, "what healthy shards have goes on") // the machine may be busy
+	// The machine may be busy.
+	assert.Greater(t, ill.perSecond, well.perSecond/2, "what healthy shards have goes on")
 	assert.Zero(t, ill.nacked, "of healthy shards")
 	assert.Zero(t, down+up, "lost")
 	assert.Zero(t, unacked)

@@ -50,8 +50,9 @@ func answerOf(t *testing.T, c *ccsclient.Client, to string) ccsclient.Reply {
 	return <-answered
 }
 
-// A registration's whole life, as a device and an app server see it: the same token for the same fields, a newer one
-// for others, which is canonical then, and its end (DEV 3.3, 3.5, CCS 5.6, 5.7).
+// A device and an app server see a registration's whole life (DEV 3.3, 3.5, CCS 5.6, 5.7). The same
+// fields give the same token. Other fields give a newer one, which is canonical then. Finally it
+// ends.
 func TestTheLifeOfARegistration(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store ccstest.Option) {
@@ -94,8 +95,8 @@ func TestTheLifeOfARegistration(t *testing.T) {
 	})
 }
 
-// Every fresh Chromium profile registers one of Google's own apps with one of Google's own senders. It gets a token, and
-// nobody here can send to it (DEV 3.3).
+// Every new Chromium profile registers one of Google's own apps with one of Google's own senders.
+// It gets a token, but no sender here can use it (DEV 3.3).
 func TestGooglesOwnRegistrationIsHarmless(t *testing.T) {
 	t.Parallel()
 	s := ccstest.Start(t)

@@ -46,7 +46,8 @@ func TestUpstream(t *testing.T) {
 		for range total {
 			require.NoError(t, <-acked)
 		}
-		// No app server was there: all of it waited. What one does not acknowledge goes to the next.
+		// Without an app server all messages waited. Those that one does not acknowledge go to the
+		// next.
 		first := newInbox[string]()
 		c := s.AppServer(ccsclient.Options{OnUpstream: func(m *ccsclient.Upstream) error {
 			first.add(m.MessageID)
@@ -70,7 +71,8 @@ func TestUpstream(t *testing.T) {
 	})
 }
 
-// What waits for a device survives the end of the server, and the device's connections do too.
+// Messages that wait for a device survive the end of the server, and that of the device's
+// connections.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	s := ccstest.Start(t, ccstest.Disk)
@@ -99,7 +101,8 @@ func TestDeviceReconnectsWithoutLossOrRepeats(t *testing.T) {
 				require.NoError(t, err)
 			}
 			got = append(got, in.wait(t, total/3)...)
-			require.NoError(t, dev.Close()) // the last message counts as received when its handler has returned
+			// The last message counts as received after its handler has returned.
+			require.NoError(t, dev.Close())
 			received = dev.Received()
 		}
 		assert.Equal(t, numbers(total), got, "a client that never acknowledges gets each once")
@@ -115,7 +118,9 @@ func TestAwayLimitOverTheWire(t *testing.T) {
 		send(t, c, d.Token, 101)
 		_, in := receive(s, d, mcsclient.Options{})
 		assert.Equal(t, []string{mcsclient.TypeDeletedMessages}, in.wait(t, 1))
-		for i := range 200 { // while the device is there the limit is another; ids are new, or they would be repeats
+		// For a connected device the limit is another. IDs are new, or the messages would be
+		// repeats.
+		for i := range 200 {
 			_, err := c.SendWait(t.Context(), message(d.Token, fmt.Sprint("later-", i)))
 			require.NoError(t, err)
 		}

@@ -17,7 +17,8 @@ import (
 	"github.com/openccs/openccs/ccs/server"
 )
 
-// sendUpstream has each device send its messages, numbered, and returns when all are acknowledged.
+// sendUpstream makes each device send its messages, numbered, and returns when all are
+// acknowledged.
 func sendUpstream(t *testing.T, s *ccstest.Server, devices []*ccstest.Device, each int) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -40,12 +41,13 @@ func sendUpstream(t *testing.T, s *ccstest.Server, devices []*ccstest.Device, ea
 	wg.Wait()
 }
 
-// With several connections each message comes once, and those of one device in order and over one connection as
-// long as that stays and has room (CCS 4.4).
+// With several connections each message comes once. Those of one device come in order and over one
+// connection, as long as that stays and has room (CCS 4.4).
 func TestUpstreamIsSpread(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store ccstest.Option) {
-		const conns, devices, each = 4, 12, 80 // in all less than a window: nobody is passed over for want of room
+		// In total they are fewer than a window, so no session is skipped for lack of room.
+		const conns, devices, each = 4, 12, 80
 		s := ccstest.Start(t, store)
 		var enrolled []*ccstest.Device
 		for range devices {
@@ -80,7 +82,8 @@ func TestUpstreamIsSpread(t *testing.T) {
 	})
 }
 
-// Connections that come and go, with windows that are always full, lose nothing and leave nothing behind.
+// Connections that come and go, with windows that are always full, lose no message and leave none
+// in the queue.
 func TestUpstreamWhileConnectionsComeAndGo(t *testing.T) {
 	t.Parallel()
 	const conns, devices, each = 4, 8, 500

@@ -23,8 +23,8 @@ import (
 
 var devicesFlag = flag.Int("devices", 10_000, "how many devices BenchmarkIdleDevices connects")
 
-// pulse is an app server that sends at a steady rate and notes how long each ack takes, from when the message was
-// due. It ends with the context.
+// pulse is an app server that sends at a steady rate and measures how long each ack takes from when
+// the message was due. It ends with the context.
 func pulse(ctx context.Context, c *ccsclient.Client, token string) (acks []time.Duration, refused int) {
 	const every = 5 * time.Millisecond
 	var mu sync.Mutex
@@ -56,19 +56,20 @@ func pulse(ctx context.Context, c *ccsclient.Client, token string) (acks []time.
 	}
 }
 
-// BenchmarkIdleDevices connects devices to a server process and weighs it: KiB of resident memory a connection, as the
-// server is at rest and after a collection that it is told to make, and goroutines. Then it kills the server, starts it again, and measures how long the devices need to come back, all at
-// once, and how long an app server waits for its acks meanwhile.
+// BenchmarkIdleDevices connects devices to a server process and weighs it. It reports KiB of
+// resident memory per connection, at rest and after a forced collection, and goroutines. Then it
+// kills the server and starts it again. It measures how long the devices need to come back, all at
+// once, and how long an app server waits for its acks during that.
 func BenchmarkIdleDevices(b *testing.B) {
 	for b.Loop() {
 		measureIdleDevices(b, *devicesFlag)
 	}
 }
 
-// giveBackWait is how long after the last login the server has given back what logins needed.
+// giveBackWait is how long after the last login the server has given back the memory of logins.
 const giveBackWait = 10 * time.Second
 
-// site is where the benchmark's server is, and who trusts it.
+// site is the address of the benchmark's server, and the CA to trust.
 type site struct {
 	card.Card
 	trust *tls.Config
@@ -121,7 +122,8 @@ func measureIdleDevices(b *testing.B, n int) {
 	b.ReportMetric(took.Seconds(), "s/stampede")
 }
 
-// ackP99 is the 99th percentile of an app server's acks in milliseconds, while something goes on.
+// ackP99 returns the 99th percentile of an app server's acks in milliseconds, while a function
+// runs.
 func (at *site) ackP99(b *testing.B, meanwhile func(context.Context)) float64 {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), patience)

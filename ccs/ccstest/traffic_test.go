@@ -15,8 +15,8 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// traffic is an app server that keeps a thousand messages in flight on one node, and devices of another that take
-// them all.
+// traffic is an app server that keeps a thousand messages in flight on one node, and devices of
+// another that receive them.
 type traffic struct {
 	*ledger
 	app     *ccsclient.Client
@@ -30,7 +30,7 @@ type traffic struct {
 	receivers  sync.WaitGroup
 }
 
-// flow starts traffic, for each device as much.
+// flow starts traffic with the same share for each device.
 func flow(t *testing.T, from, to *ccstest.Server, devices int) *traffic {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -50,7 +50,8 @@ func flow(t *testing.T, from, to *ccstest.Server, devices int) *traffic {
 		})
 		f.receivers.Go(func() { dev.Run(ctx) })
 	}
-	online.Wait() // of more than a hundred messages for a device that was never there none is kept (CCS 5.5)
+	// More than a hundred messages for a device that never connected would be discarded (CCS 5.5).
+	online.Wait()
 	for _, d := range f.devices {
 		f.senders.Go(func() { f.sendUntilItEnds(ctx, f.app, d.Token, f.stop) })
 	}
@@ -58,7 +59,7 @@ func flow(t *testing.T, from, to *ccstest.Server, devices int) *traffic {
 	return f
 }
 
-// flows waits until some thousand more messages are acknowledged.
+// flows waits until a few thousand more messages are acknowledged.
 func (f *traffic) flows() {
 	f.t.Helper()
 	const more = 3000
@@ -66,14 +67,14 @@ func (f *traffic) flows() {
 	require.Eventually(f.t, func() bool { return f.ackedSoFar() > before+more }, patience, time.Millisecond, "%s", f)
 }
 
-// end stops the sending and then the devices.
+// end stops sending and then the devices.
 func (f *traffic) end() {
 	f.quiet()
 	f.cancel()
 	f.receivers.Wait()
 }
 
-// quiet stops the sending and waits for the last answers.
+// quiet stops sending and waits for the last answers.
 func (f *traffic) quiet() {
 	select {
 	case <-f.stop:
@@ -85,7 +86,7 @@ func (f *traffic) quiet() {
 	assert.Eventually(f.t, func() bool { return f.app.InFlight() == 0 }, patience, time.Millisecond)
 }
 
-// account ends the traffic: what was acknowledged has to arrive.
+// account ends the traffic. All acknowledged messages must arrive.
 func (f *traffic) account() {
 	f.t.Helper()
 	f.quiet()

@@ -23,7 +23,8 @@ import (
 
 var errLater = errors.New("not now")
 
-// receiveXMPP connects a device over XMPP and collects the ids in what it gets. Those below acked it acknowledges.
+// receiveXMPP connects a device over XMPP and collects the IDs in its messages. It acknowledges IDs
+// below acked.
 func receiveXMPP(s *ccstest.Server, d *ccstest.Device, acked int) (*ccsclient.Client, *inbox[string]) {
 	in := newInbox[string]()
 	return s.ConnectXMPP(d, ccsclient.DeviceOptions{OnMessage: func(m *ccsclient.Delivery) error {
@@ -37,8 +38,8 @@ func receiveXMPP(s *ccstest.Server, d *ccstest.Device, acked int) (*ccsclient.Cl
 	}}), in
 }
 
-// A device has one queue, whichever protocol it empties it by: what it got over XMPP and did not acknowledge comes
-// over MCS, in order, and what it acknowledged does not. The newest login wins, both ways.
+// A device has one queue for both protocols. Messages that it got over XMPP and did not acknowledge
+// come over MCS, in order; acknowledged ones do not. The newest login wins, both ways.
 func TestDeviceMovesBetweenXMPPAndMCS(t *testing.T) {
 	t.Parallel()
 	const total, acked = 300, 120
@@ -49,7 +50,7 @@ func TestDeviceMovesBetweenXMPPAndMCS(t *testing.T) {
 		onXMPP, in := receiveXMPP(s, d, acked)
 		send(t, app, d.Token, total)
 		assert.Equal(t, numbers(total), in.wait(t, total))
-		require.NoError(t, onXMPP.Close()) // the acks of what it has called back are out
+		require.NoError(t, onXMPP.Close()) // the acks of the handled messages are written
 		onXMPP, in = receiveXMPP(s, d, 0)
 		assert.Equal(t, numbers(total)[acked:], in.wait(t, total-acked), "all that was not acknowledged comes again")
 
@@ -59,7 +60,8 @@ func TestDeviceMovesBetweenXMPPAndMCS(t *testing.T) {
 		require.ErrorAs(t, onXMPP.Err(), &end)
 		assert.Equal(t, "conflict", end.Condition)
 		assert.Equal(t, numbers(total)[acked:], in.wait(t, total-acked))
-		stored := make(chan error, 1) // and with it the acknowledgement of them all, which goes before it
+		// The acknowledgement of all of them goes before it.
+		stored := make(chan error, 1)
 		require.NoError(t, onMCS.Send(t.Context(), &mcsclient.Upstream{To: s.Sender, Category: d.App, ID: "u"}, func(err error) { stored <- err }))
 		require.NoError(t, <-stored)
 
@@ -71,7 +73,8 @@ func TestDeviceMovesBetweenXMPPAndMCS(t *testing.T) {
 	})
 }
 
-// Where nodes share a store, a device that logs in on one of them over MCS ends its XMPP session on another.
+// If nodes share a store, a device that logs in on one of them over MCS ends its XMPP session on
+// another.
 func TestDeviceMovesToAnotherNode(t *testing.T) {
 	t.Parallel()
 	const total, acked = 50, 20
@@ -88,7 +91,7 @@ func TestDeviceMovesToAnotherNode(t *testing.T) {
 	assert.Equal(t, numbers(total)[total-len(got):], got, "what was not acknowledged, and perhaps what was just then")
 }
 
-// A restart of the server loses nothing and keeps the order.
+// A restart of the server loses no message and keeps the order.
 func TestDeviceOnXMPPAfterARestart(t *testing.T) {
 	t.Parallel()
 	const total, acked = 300, 100
@@ -103,8 +106,9 @@ func TestDeviceOnXMPPAfterARestart(t *testing.T) {
 	assert.Equal(t, numbers(total)[acked:], in.wait(t, total-acked))
 }
 
-// Upstream messages of a device on XMPP reach the app server in order, once each, also those that it sends again
-// because its connection died before the answer; what came to nothing comes back as a send_error.
+// Upstream messages of a device on XMPP reach the app server in order, once each. That includes
+// messages that it sends again because its connection died before the answer. A failed message
+// comes back as a send_error.
 func TestDeviceOnXMPPSendsUpstream(t *testing.T) {
 	t.Parallel()
 	const total = 200
@@ -140,8 +144,8 @@ func TestDeviceOnXMPPSendsUpstream(t *testing.T) {
 	assert.Len(t, up.all(), total)
 }
 
-// An unmodified XMPP library is all that a device needs: it gets every message once, in order, sends its own, and
-// the receipts are owed when it acknowledges (CCS 3.5).
+// A device needs only an unmodified XMPP library. It gets every message once, in order, sends its
+// own, and receipts are sent when it acknowledges (CCS 3.5).
 func TestUnmodifiedGoXMPPAsADevice(t *testing.T) {
 	t.Parallel()
 	const down, up = 2000, 200
@@ -184,7 +188,7 @@ func TestUnmodifiedGoXMPPAsADevice(t *testing.T) {
 	assert.Len(t, slices.Compact(seen), down+1, "each has a message_id of its own")
 	assert.Equal(t, []string{"dr2:done"}, receipts.wait(t, 1))
 
-	// Nothing of it is left for the next session, on MCS.
+	// No message is left for the next session, on MCS.
 	_, in := receive(s, d, mcsclient.Options{})
 	_, err = app.SendWait(t.Context(), message(d.Token, "next"))
 	require.NoError(t, err)

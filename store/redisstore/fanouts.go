@@ -261,7 +261,7 @@ func (s *Store) RenewFanouts(ctx context.Context, l store.Lease) error {
 	return s.releaseFanouts(ctx, l, s.fanoutLease())
 }
 
-// RenewFanouts implements store.Fanouts.
+// ReleaseFanouts implements store.Fanouts.
 func (s *Store) ReleaseFanouts(ctx context.Context, l store.Lease, ids ...uint64) error {
 	lasts := s.fanoutLease()
 	if len(ids) == 0 {
