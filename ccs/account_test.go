@@ -21,8 +21,8 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// TestEventsRebuildTheQueues sends random traffic in both directions. The events alone must say what each queue holds,
-// and each message that was accepted must have ended or wait.
+// TestEventsRebuildTheQueues sends random traffic in both directions. The events must suffice to
+// know what each queue holds, and each accepted message must have ended or wait.
 func TestEventsRebuildTheQueues(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		testAccounts(t, memstore.New())
@@ -39,11 +39,11 @@ func TestEventsRebuildTheQueues(t *testing.T) {
 	})
 }
 
-// rebuilt is an observer that follows queues by events alone.
+// rebuilt is an observer that rebuilds queues from events only.
 type rebuilt struct {
 	mu       sync.Mutex
 	queues   map[store.Key]map[store.ID]bool
-	early    map[store.Key]map[store.ID]bool // ended before the event that they were stored
+	early    map[store.Key]map[store.ID]bool // ended before the event that stored them
 	accepted map[ccs.Direction]int
 	ended    map[ccs.Direction]int
 	codes    map[string]int
@@ -96,7 +96,7 @@ func of(all map[store.Key]map[store.ID]bool, k store.Key) map[store.ID]bool {
 	return all[k]
 }
 
-// traffic is what the goroutines of testAccounts share.
+// traffic is the state that the goroutines of testAccounts share.
 type traffic struct {
 	*ccs.Router
 	t      *testing.T
@@ -178,7 +178,7 @@ func (w *traffic) appServer(r *rand.Rand) error {
 	return nil
 }
 
-// phone is a device that comes and goes, acknowledges some of what it gets, and sends.
+// phone is a device that comes and goes, acknowledges some of its messages, and sends.
 func (w *traffic) phone(i int, r *rand.Rand) error {
 	id := device + ccs.DeviceID(i)
 	for step := range trafficSteps / 10 {
@@ -219,7 +219,7 @@ func (w *traffic) phone(i int, r *rand.Rand) error {
 			box.Detach(w.ctx)
 			continue
 		}
-		next, err := w.takeOver(box, id) // without an end of its own in between
+		next, err := w.takeOver(box, id) // no detach in between
 		if err != nil {
 			return err
 		}
@@ -293,7 +293,7 @@ func (w *traffic) operator(r *rand.Rand) error {
 	return nil
 }
 
-// check holds the rebuilt queues against those of the store, and the tally against both.
+// check compares the rebuilt queues with those of the store, and the tally with both.
 func (o *rebuilt) check(t *testing.T, w *traffic, st store.Store) {
 	o.mu.Lock()
 	t.Log(o.codes)
@@ -318,7 +318,8 @@ func (o *rebuilt) check(t *testing.T, w *traffic, st store.Store) {
 		assert.Zero(t, c.InFlight, "%s: in flight without a session", d)
 	}
 
-	// The queues hold nothing that the events do not name: all of it expires, and then each queue is empty.
+	// The queues hold nothing that the events do not name: after all of it has expired, each queue
+	// is empty.
 	for empty := 0; empty < 3; {
 		w.clock.advance(60 * 24 * time.Hour) // a message that expires may leave a send_error
 		n, err := w.Sweep(t.Context())

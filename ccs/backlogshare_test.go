@@ -30,7 +30,7 @@ func TestADeviceHasAShareOfTheBacklog(t *testing.T) {
 			}
 			appServer := w.attach(sender.Key(), newSession())
 			phone := w.attach(device.Key(), newSession())
-			refused := func() int { // since the last time
+			refused := func() int { // since the last call
 				_, entries := take(t, phone)
 				for _, e := range entries {
 					require.NoError(t, phone.Ack(t.Context(), e.ID))
@@ -50,7 +50,7 @@ func TestADeviceHasAShareOfTheBacklog(t *testing.T) {
 			_, waiting := take(t, appServer)
 			assert.Len(t, waiting, row.share)
 
-			next -= 3 // what it has stored is a repeat, and is not refused
+			next -= 3 // a stored message is a repeat, and not refused
 			up(device, 1)
 			assert.Zero(t, refused())
 
@@ -65,7 +65,7 @@ func TestADeviceHasAShareOfTheBacklog(t *testing.T) {
 			}
 
 			next += 1000
-			n := row.share / 2 // whole groups of those that are counted together
+			n := row.share / 2 // whole groups of messages that are counted together
 			ack(waiting[:n])
 			up(device, n+1)
 			assert.Equal(t, 1, refused())

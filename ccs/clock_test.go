@@ -13,7 +13,7 @@ import (
 	"github.com/openccs/openccs/ccs/clock"
 )
 
-// tickingSession counts what the router wants it to look for.
+// tickingSession counts how often the router makes it look for work.
 type tickingSession struct {
 	*session
 	ticks chan struct{}
@@ -21,7 +21,7 @@ type tickingSession struct {
 
 func (s *tickingSession) Tick() { s.ticks <- struct{}{} }
 
-// A clock that is moved is followed at once, and not with the next sweep.
+// The router follows a jump of the clock at once, and not with the next sweep.
 func TestAJumpOfTheClockIsFollowedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, ccs.Options{})

@@ -17,7 +17,7 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// member is a router that is one of several on one store.
+// member is one of several routers on one store.
 type member struct {
 	world
 	silent atomic.Bool // its heartbeats and checks do not reach the store
@@ -70,7 +70,7 @@ func twoMembers(t *testing.T, run func(t *testing.T, a, b *member)) {
 	})
 }
 
-// login attaches a session that detaches when it is told to end, as endpoints do.
+// login attaches a session that detaches when it is closed, as doors do.
 func (m *member) login(k store.Key, s *session) ccs.Mailbox {
 	m.t.Helper()
 	box := m.attach(k, s)
@@ -159,7 +159,7 @@ func TestAProjectThatChangesIsToldToOtherNodes(t *testing.T) {
 	})
 }
 
-// A device whose session is on another node has the backlog of one that is connected, not of one that is away.
+// A device whose session is on another node has the backlog of a connected device.
 func TestADeviceOfAnotherNodeIsConnected(t *testing.T) {
 	twoMembers(t, func(t *testing.T, a, b *member) {
 		box := b.login(device.Key(), newSession())

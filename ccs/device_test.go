@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/ccs"
 )
 
-// A device keeps its pair, and a wrong one is never taken for a new device (DEV 2.4).
+// A device keeps its pair, and a wrong pair is never taken for a new device (DEV 2.4).
 func TestCheckIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -44,7 +44,7 @@ func TestCheckIn(t *testing.T) {
 	}
 }
 
-// What a token may hold, and what not (DEV 3.1).
+// A token has only allowed characters, and never a forbidden word (DEV 3.1).
 func TestTokensAreSafeForEveryClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})

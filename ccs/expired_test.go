@@ -12,7 +12,8 @@ import (
 	"github.com/openccs/openccs/ccs"
 )
 
-// Upstream messages that no app server takes in time come back to their devices, and nothing else does (DEV 10).
+// Upstream messages that no app server takes in time come back to their devices, and no others do
+// (DEV 10).
 func TestDevicesAreToldOfExpiredMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, ccs.Options{})
@@ -34,7 +35,7 @@ func TestDevicesAreToldOfExpiredMessages(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
 		w.clock.advance(time.Hour)
-		time.Sleep(3 * time.Second) // two sweeps and more
+		time.Sleep(3 * time.Second) // at least two sweeps
 		synctest.Wait()
 		ids, entries := take(t, box)
 		assert.Equal(t, []string{"u-1", "u-2"}, ids)

@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Sweep forgets some of what has expired, as Run does.
+// Sweep forgets some of the expired entries, as Run does.
 func (r *Router) Sweep(ctx context.Context) (expired int, err error) {
 	now := r.clock.Now()
 	entries, _, err := r.expire(ctx, now)

@@ -21,7 +21,7 @@ const (
 	app    = "com.example.app"
 )
 
-// frozen is a clock that moves when told to.
+// frozen is a clock that moves only when told to.
 type frozen struct {
 	mu  sync.Mutex
 	now time.Time
@@ -86,12 +86,12 @@ func (w *world) send(m ccs.Downstream) ccs.Result {
 	return w.Send(w.t.Context(), ccs.Source{Sender: sender}, []ccs.Downstream{m}, nil)[0]
 }
 
-// data is a message with a TTL of a minute.
+// data returns a message with a TTL of a minute.
 func data(id string) ccs.Downstream {
 	return ccs.Downstream{ID: id, TTL: time.Minute, Data: payload.Data{}.Append("id", id)}
 }
 
-// session is a Session that notes what it is told.
+// session is a Session that records its calls.
 type session struct {
 	busy   bool
 	wakes  chan struct{}
@@ -134,7 +134,7 @@ func attachTo(ctx context.Context, r *ccs.Router, k store.Key, s *session) (ccs.
 	return r.AttachShared(ctx, k, s)
 }
 
-// take claims all there is and returns the messages; a marker has the ID "deleted".
+// take claims all waiting messages and returns them; a marker has the ID "deleted".
 func take(t *testing.T, m ccs.Mailbox) (ids []string, entries []store.Entry) {
 	t.Helper()
 	entries, err := m.Claim(context.Background(), 10_000)

@@ -16,12 +16,12 @@ import (
 
 const module = "github.com/openccs/openccs"
 
-// rule says what a package may import. Paths of this module are written without its name; a pattern
-// that ends in "/..." stands for everything below, and for what is before the slash.
+// rule says what a package may import. Paths of this module are without its name. A pattern that
+// ends in "/..." stands for everything below, and for the package before the slash.
 type rule struct {
-	packages []string // the rule is for these, except for what is in but
+	packages []string // the rule is for these, except for those in but
 	but      []string
-	forbids  []string // none of these, except for what is in allows
+	forbids  []string // none of these, except for those in allows
 	allows   []string
 	deep     bool // neither directly nor through others
 	reason   string
@@ -29,13 +29,13 @@ type rule struct {
 
 const (
 	ours     = module + "/..."
-	external = "external" // neither ours nor the standard library
+	external = "external" // neither of this module nor of the standard library
 )
 
 var endpoints = []string{"ccs/xmppserver/...", "ccs/mcsserver/...", "ccs/httpserver/..."}
 var clients = []string{"ccs/ccsclient/...", "ccs/mcsclient/..."}
 
-// importRules are what keeps the packages in their order: downwards only.
+// importRules keep the packages in their order: imports go downwards only.
 var importRules = []rule{
 	{
 		packages: []string{"store", "flowcontrol/...", "ccs/payload/...", "ccs/domains/..."},
@@ -219,7 +219,7 @@ var importRules = []rule{
 	},
 }
 
-// node is a package in the import graph; test files are left out, they may import what they like.
+// node is a package in the import graph. Test files do not count; they may import any package.
 type node struct {
 	ImportPath string
 	Standard   bool
@@ -234,7 +234,7 @@ func TestImportsGoDownwardsOnly(t *testing.T) {
 	}
 }
 
-// check returns what breaks a rule, one line each.
+// check returns the violations, one line each.
 func check(g graph, rules []rule) []string {
 	var broken []string
 	for path := range g {
@@ -270,7 +270,8 @@ func (g graph) chains(path string, deep bool) [][]string {
 			seen[next] = true
 			longer := append(slices.Clone(chain), next)
 			found = append(found, longer)
-			if deep && g.matches(next, ours) { // what a dependency of ours imports is its own affair
+			// The imports of our dependencies do not matter.
+			if deep && g.matches(next, ours) {
 				queue = append(queue, longer)
 			}
 		}
@@ -295,7 +296,7 @@ func (g graph) matches(path, pattern string) bool {
 	return false
 }
 
-// load asks the go command for the imports of everything in the module.
+// load gets the imports of all packages of the module from the go command.
 func load(t *testing.T) graph {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports", module+"/...")
@@ -323,7 +324,7 @@ func TestTheCheckItself(t *testing.T) {
 	tests := []struct {
 		name    string
 		imports map[string][]string
-		broken  []string // how each line begins
+		broken  []string // the beginning of each line
 	}{
 		{
 			name: "the order as it should be",
@@ -355,7 +356,8 @@ func TestTheCheckItself(t *testing.T) {
 			name:    "store needs somebody else's code",
 			imports: map[string][]string{"github.com/openccs/openccs/store": {"go.uber.org/zap"}},
 			broken: []string{
-				"github.com/openccs/openccs/store -> go.uber.org/zap: records, windows", // two rules say so
+				// Two rules say so.
+				"github.com/openccs/openccs/store -> go.uber.org/zap: records, windows",
 				"github.com/openccs/openccs/store -> go.uber.org/zap: what is below",
 			},
 		},
@@ -391,7 +393,8 @@ func TestTheCheckItself(t *testing.T) {
 				"github.com/openccs/openccs/ccs/cluster": {"github.com/openccs/openccs/ccs"},
 			},
 			broken: []string{
-				"github.com/openccs/openccs/ccs -> " + module + "/ccs/cluster: the core and", // two rules say so
+				// Two rules say so.
+				"github.com/openccs/openccs/ccs -> " + module + "/ccs/cluster: the core and",
 				"github.com/openccs/openccs/ccs -> " + module + "/ccs/cluster: the core decides",
 				"github.com/openccs/openccs/ccs/cluster -> " + module + "/ccs: what nodes do",
 			},

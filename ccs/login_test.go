@@ -14,7 +14,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// withTokens is a world that takes access tokens, with one OAuth client of sender.
+// withTokens returns a world that accepts access tokens, with one OAuth client of sender.
 func withTokens(t *testing.T) (*world, *oauth.Issuer, oauth.Client) {
 	t.Helper()
 	w := newWorld(t, ccs.Options{})
@@ -150,7 +150,7 @@ func TestAuthorize(t *testing.T) {
 	})
 }
 
-// unsure is a TokenChecker whose store is gone.
+// unsure is a TokenChecker with a failing store.
 type unsure struct{}
 
 func (unsure) TokenOwner(context.Context, string, time.Time) (sender, clientID, scope string, err error) {

@@ -17,7 +17,7 @@ import (
 
 var network = netip.MustParsePrefix("198.51.100.1/32")
 
-// registerFrom has an app of a device register from an address.
+// registerFrom registers an app of a device from an address.
 func (w *world) registerFrom(from netip.Prefix, device uint64, app string) (*store.Registration, error) {
 	return w.RegisterFrom(w.t.Context(), store.Registration{Device: device, App: app, Senders: []string{string(sender)}}, from)
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/openccs/openccs/ccs"
 )
 
-// Each era differs from the default where the documents of its time do (CCS 2.4, 4.1 to 4.3, 5.10, 9 no. 7).
+// Each era differs from the default where the documents of its time do (CCS 2.4, 4.1 to 4.3, 5.10,
+// 9 no. 7).
 func TestProfiles(t *testing.T) {
 	const day, fourWeeks = 24 * time.Hour, 28 * 24 * time.Hour
 	for _, row := range []struct {
@@ -20,7 +21,7 @@ func TestProfiles(t *testing.T) {
 		strictKeys         bool
 		backlog            int
 		longest, unnamed   time.Duration
-		toDevice, upstream int // messages in a minute, 0 for no limit
+		toDevice, upstream int // messages per minute, 0 for no limit
 	}{
 		{"default", 1000, false, 100_000, fourWeeks, day, 0, 0},
 		{"gcm-2013", 1000, false, 100_000, fourWeeks, fourWeeks, 0, 0},
@@ -38,7 +39,7 @@ func TestProfiles(t *testing.T) {
 			assert.Equal(t, []time.Duration{row.longest, row.unnamed}, []time.Duration{p.UpstreamTTL, p.UnnamedUpstreamTTL})
 			assert.Equal(t, []int{row.toDevice, row.upstream}, []int{p.DeviceRate.Burst, p.UpstreamRate.Burst})
 
-			// How long an upstream message lives whose device names no TTL.
+			// This tests the life of an upstream message without a TTL.
 			require.NoError(t, w.SendUpstream(t.Context(), device, []ccs.Upstream{{To: string(sender), Category: app, ID: "u", PersistentID: "u"}}))
 			w.clock.advance(row.unnamed - time.Second)
 			box := w.attach(sender.Key(), newSession())

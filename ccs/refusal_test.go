@@ -12,7 +12,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// CCS 3.3: Unavailable is for what the peer shall try again, Internal for what nobody foresaw.
+// Unavailable is for errors after which the peer should try again, Internal for unexpected ones
+// (CCS 3.3).
 func TestRefusalOf(t *testing.T) {
 	t.Parallel()
 	rate := &ccs.Refusal{Reason: ccs.RateExceeded}
@@ -36,7 +37,7 @@ func TestRefusalOf(t *testing.T) {
 	}
 }
 
-// Logs and metrics know a reason by its name.
+// Every reason has a name for logs and metrics.
 func TestEveryReasonHasAName(t *testing.T) {
 	t.Parallel()
 	names := map[string]ccs.Reason{}

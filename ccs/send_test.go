@@ -71,7 +71,7 @@ func TestSendIsRefused(t *testing.T) {
 	}
 }
 
-// CCS 5.5, and the note of the 100-message limit: it is for a device that is away.
+// The limit of 100 messages applies to a device that is away (CCS 5.5, and its note).
 func TestAwayLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -109,7 +109,8 @@ func TestConnectedBacklog(t *testing.T) {
 	assert.Equal(t, "m-1", ids[0])
 }
 
-// A device that was connected when the server ended is not away at once: its messages are not thrown away.
+// A device that was connected when the server ended is not away at once: its messages are not
+// discarded.
 func TestDevicesAreExpectedBackAfterARestart(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -235,7 +236,8 @@ func TestStoreTroubleIsToldAsSuch(t *testing.T) {
 	assert.Equal(t, ccs.Unavailable, refused(t, w.send(data("m-1"))).Reason)
 }
 
-// CCS 4.3: a client that missed the answer sends the same again, and the device does not get it twice.
+// A client that missed the answer sends the same again, and the device does not get it twice
+// (CCS 4.3).
 func TestARepeatIsAcceptedAndNotDelivered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -338,8 +340,8 @@ func TestDeviceRate(t *testing.T) {
 	require.Nil(t, w.send(data("m-3")).Refusal)
 }
 
-// A token that has been dead for a season is forgotten when its device registers again; until then its senders are told
-// that it is dead (CCS 5.6, 5.7).
+// A token that has been dead for 90 days is forgotten when its device registers again. Until then
+// its senders get the answer that it is dead (CCS 5.6, 5.7).
 func TestDeadTokensAreForgotten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -373,7 +375,7 @@ func TestADeviceCannotFillTheStore(t *testing.T) {
 	}
 	_, err := w.Register(t.Context(), store.Registration{Device: uint64(device), App: "one too many", Senders: []string{string(sender)}})
 	require.ErrorIs(t, err, ccs.ErrTooManyRegistrations)
-	w.register("app-7") // what it has it may ask for again
+	w.register("app-7") // it may ask again for a registration that it has
 	require.NoError(t, w.Unregister(t.Context(), store.Registration{Device: uint64(device), App: "app-7"}))
 	w.register("another")
 }

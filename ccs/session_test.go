@@ -56,8 +56,8 @@ func TestNewestLoginWins(t *testing.T) {
 	})
 }
 
-// CCS 4.4: each message goes to one of the sender's sessions, those of one app instance to one session and in
-// order, and what a session leaves behind to the others.
+// Each message goes to one of the sender's sessions (CCS 4.4). Those of one app instance go to one
+// session, in order. The messages of a session that ends go to the others.
 func TestSendersShareAQueue(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -130,7 +130,7 @@ func TestSendersShareAQueue(t *testing.T) {
 	assert.Len(t, ids, apps*rounds-1, "the last one gives all of it back to the store")
 }
 
-// A session with no room is passed over, and gets what it would have had as soon as it has.
+// A session without room is skipped, and gets its messages as soon as it has room.
 func TestASessionWithoutRoomIsPassedOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -164,7 +164,8 @@ func TestUpstream(t *testing.T) {
 		good,
 		with(func(m *ccs.Upstream) { m.ID = "again" }), // same persistent id
 		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "nobody", "111111111111", "p-2" }),
-		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "nobody", "111111111111", "p-2" }), // again
+		// a repeat:
+		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "nobody", "111111111111", "p-2" }),
 		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "no sender", "gcm", "p-3" }),
 		with(func(m *ccs.Upstream) { m.ID, m.To, m.PersistentID = "other", string(other), "p-4" }),
 		with(func(m *ccs.Upstream) { m.ID, m.Data, m.PersistentID = "big", big, "p-5" }),
@@ -186,7 +187,7 @@ func TestUpstream(t *testing.T) {
 	}
 }
 
-// A device that sends too fast is told so, and others are not held up (CCS 5.10).
+// A device that sends too fast gets an error, and others are not delayed (CCS 5.10).
 func TestUpstreamRate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{Profile: ccs.Profile{UpstreamRate: flowcontrol.Rate{Every: time.Second, Burst: 2}}})
@@ -231,7 +232,7 @@ func TestExpiredMessagesAreSwept(t *testing.T) {
 	assert.ErrorIs(t, <-done, context.Canceled)
 }
 
-// slowRelease is a store that ends leases only when it is told to.
+// slowRelease is a store that ends leases only when told to.
 type slowRelease struct {
 	store.Store
 	began, may chan struct{}
@@ -243,8 +244,8 @@ func (s slowRelease) Release(ctx context.Context, k store.Key, l store.Lease) er
 	return s.Store.Release(ctx, k, l)
 }
 
-// A sender's session that begins while the last one gives back what it has waits for that: what it claimed before
-// would overtake it.
+// A sender's new session waits while the last one releases its claims. Otherwise its messages would
+// overtake those.
 func TestNothingOvertakesWhatTheLastSessionGivesBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})

@@ -18,7 +18,7 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// However many calls fail, the log has a line at the beginning and one at the end.
+// The log has one line at the beginning and one at the end, however many calls fail.
 func TestTroubleOfTheStoreIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestTroubleOfTheStoreIsLoggedOnce(t *testing.T) {
 	})
 }
 
-// ailing is a store that tells its health.
+// ailing is a store with a health check.
 type ailing struct {
 	*memstore.Store
 	health atomic.Pointer[error]
@@ -65,7 +65,8 @@ func (a *ailing) Health() error {
 	return nil
 }
 
-// A store that tells its health is asked before the log says that it is unavailable: it may be so for one queue only.
+// A store with a health check is asked before the log says that it is unavailable, because only one
+// queue may be affected.
 func TestAStoreThatIsUnavailableForOneQueueIsNotInTrouble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

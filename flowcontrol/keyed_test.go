@@ -36,7 +36,7 @@ func TestKeyedLimitsEachKey(t *testing.T) {
 	assert.Panics(t, func() { flowcontrol.NewKeyed[string](0) })
 }
 
-// The key that was used least recently is forgotten, by the rule that a slice follows.
+// The least recently used key is evicted, as in a slice that follows the same rule.
 func TestKeyedForgetsTheLeastRecent(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{1, 2, 3, 8} {
@@ -86,7 +86,8 @@ func TestKeyedConcurrently(t *testing.T) {
 	assert.Equal(t, 1000, taken)
 }
 
-// A limiter is asked for each message. The keys that it remembers are all there, and then it is full of others.
+// A limiter is asked for each message. In the first case all keys are remembered, in the second it
+// is full of others.
 func BenchmarkKeyed(b *testing.B) {
 	const limit = 100_000
 	r := flowcontrol.Rate{Every: time.Microsecond, Burst: 1000}

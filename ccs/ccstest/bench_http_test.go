@@ -31,7 +31,7 @@ func (l *load) httpSender(b testing.TB, bed *bed, number int) *benchHTTPSender {
 	return h
 }
 
-// sendRequests sends the messages that h.work asks for. Each request waits for the answer to the one before.
+// sendRequests sends the messages that h.work asks for. Each request waits for the previous answer.
 func (h *benchHTTPSender) sendRequests() {
 	defer h.sending.Done()
 	each := max(1, h.multicast)

@@ -25,7 +25,7 @@ import (
 const (
 	interopDown = 2000
 	interopUp   = 200
-	interopText = `a<b> & "c" 'd' \ é` // in each message, in both directions; the programs have it too
+	interopText = `a<b> & "c" 'd' \ é` // in each message, both ways; the programs have it too
 )
 
 // interopClient is a published library and its abilities. The README of testdata/interop has the

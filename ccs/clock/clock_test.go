@@ -31,7 +31,7 @@ func TestManualTellsOfJumps(t *testing.T) {
 
 func ExampleManual() {
 	c := clock.NewManual(time.Date(2015, 6, 1, 9, 0, 0, 0, time.UTC))
-	c.Advance(4 * 7 * 24 * time.Hour) // the longest TTL
+	c.Advance(4 * 7 * 24 * time.Hour) // 4 weeks, the longest TTL
 	fmt.Println(c.Now().Format(time.DateTime))
 	// Output: 2015-06-29 09:00:00
 }

@@ -24,7 +24,7 @@ var (
 	sender = store.Key{Kind: store.KindSender, ID: 8}
 )
 
-// node is a process that is one of several.
+// node is one of several processes.
 type node struct {
 	*cluster.Cluster
 	store   *memstore.Node
@@ -214,7 +214,7 @@ func TestADeadNodeBecomesTheTaskOfAnother(t *testing.T) {
 	inBubble(t, func(t *testing.T, a, b *node) {
 		m := a.members()
 		to := m.Clone()
-		to.Dead["node0"] = m.Now.Add(2 * heartbeat) // the task of a node that is gone
+		to.Dead["node0"] = m.Now.Add(2 * heartbeat) // the task of a failed node
 		to.Released["old"] = m.Now.Add(-25 * time.Hour)
 		ok, err := a.store.UpdateMembers(t.Context(), m, to)
 		require.NoError(t, err)
@@ -265,7 +265,7 @@ func TestADeviceIsTakenFromANodeThatDoesNotLetGo(t *testing.T) {
 	})
 }
 
-// If the hint is lost, too, the older session ends when its node checks the queue.
+// If the hint is lost too, the older session ends when its node checks the queue.
 func TestANodeFindsOutThatItHasLostADevice(t *testing.T) {
 	inBubble(t, func(t *testing.T, a, b *node) {
 		b.deaf.Store(true)
@@ -303,7 +303,8 @@ func TestADetachWhileTheStoreIsAwayIsMadeUpFor(t *testing.T) {
 func TestAQueueThatTheStoreHasForgottenIsAttachedAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, a, b *node) {
 		a.attach(device, 1)
-		require.NoError(t, a.store.DetachQueue(t.Context(), store.Attachment{Key: device, Lease: 1}, 0)) // as if it had
+		// This has the same effect.
+		require.NoError(t, a.store.DetachQueue(t.Context(), store.Attachment{Key: device, Lease: 1}, 0))
 		time.Sleep(1100 * time.Millisecond)
 		b.put(device, "m")
 		assert.Equal(t, device, <-a.wakes)

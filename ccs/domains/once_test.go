@@ -46,7 +46,7 @@ func TestEachNameStandsInOnePlace(t *testing.T) {
 			}
 			text, _ := strconv.Unquote(lit.Value)
 			for _, name := range names {
-				if strings.Contains(text, name) && !strings.Contains(text, "/auth/") { // which is the name of a scope
+				if strings.Contains(text, name) && !strings.Contains(text, "/auth/") { // a scope
 					t.Errorf("%s: use package ccs/domains instead of %q", rel, name)
 					break
 				}

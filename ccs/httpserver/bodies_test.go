@@ -17,8 +17,8 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// Bodies are charged to a budget while they are held, for what they unzip to. Where it is used up, a call is to be
-// made again later, in the words that its clients understand.
+// Bodies are charged to a budget while they are held, by their decompressed size. If it is used up,
+// the answer asks the client to call again later, in words that it understands.
 func TestBodiesAreBounded(t *testing.T) {
 	budget := flowcontrol.NewBudget(64 << 10)
 	s := httpserver.New(&devices{}, httpserver.Options{Bodies: budget})
@@ -47,7 +47,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
-// A TLS handshake is charged until its end, and refused where the budget is used up.
+// A TLS handshake is charged until its end, and refused if the budget is used up.
 func TestHandshakesAreCharged(t *testing.T) {
 	t.Parallel()
 	budget := flowcontrol.NewBudget(64 << 10)
@@ -76,7 +76,7 @@ func TestHandshakesAreCharged(t *testing.T) {
 	assert.Error(t, dial().(*tls.Conn).Handshake())
 }
 
-// Heads are charged until their requests are answered, on connections that made requests before too.
+// Heads are charged until their requests are answered, even on connections with earlier requests.
 func TestHeadsAreCharged(t *testing.T) {
 	t.Parallel()
 	for _, overTLS := range []bool{false, true} {
@@ -109,7 +109,7 @@ func TestHeadsAreCharged(t *testing.T) {
 			head := "GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 30<<10)
 			last := open[len(open)-1]
 			for _, nc := range open[:len(open)-1] {
-				io.WriteString(nc, head) // which does not end; some are refused
+				io.WriteString(nc, head) // the head does not end; some are refused
 			}
 			require.Eventually(t, func() bool { return budget.Used() > limit/2 }, 10*time.Second, time.Millisecond)
 			code, err := ask(dial())
@@ -117,7 +117,7 @@ func TestHeadsAreCharged(t *testing.T) {
 			require.Equal(t, 200, code, "small requests go on")
 			budget.Add(limit)
 			defer budget.Add(-limit)
-			io.WriteString(last, head[:1000]) // which is all read, so that the answer is not lost
+			io.WriteString(last, head[:1000]) // the server reads all of it, so the answer is not lost
 			refused, err := http.ReadResponse(bufio.NewReader(last), nil)
 			require.NoError(t, err)
 			assert.Equal(t, 503, refused.StatusCode)

@@ -17,7 +17,7 @@ func checkinBody(id, token uint64) string {
 	return string((&mcs.CheckinRequest{AndroidID: id, SecurityToken: token, Version: mcs.CheckinVersion}).Append(nil))
 }
 
-// 401 is for a pair that is not right, 400 for nothing (DEV 2.1, 2.3, 2.4).
+// 401 is for a wrong pair, and 400 is never used (DEV 2.1, 2.3, 2.4).
 func TestCheckInAnswers(t *testing.T) {
 	rows := []struct {
 		name    string

@@ -8,7 +8,7 @@ import (
 	"github.com/openccs/openccs/ccs/httpserver"
 )
 
-// What Chromium posts for chrome.gcm.register.
+// Chromium posts this form for chrome.gcm.register.
 func ExampleServer_Handler() {
 	h := httpserver.New(&devices{}, httpserver.Options{}).Handler()
 	r := httptest.NewRequest("POST", "/c2dm/register3",

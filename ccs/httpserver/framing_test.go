@@ -78,8 +78,8 @@ func TestTwoLengthsAreFoundAfterOtherRequests(t *testing.T) {
 	}
 }
 
-// A request that says its length in two ways is answered, and then its connection is closed: what follows may be the
-// body to one reader and a request to another (RFC 9112 §6.3).
+// A request that states its length in two ways is answered, and then its connection is closed. The
+// bytes after it may be the body for one reader and a request for another (RFC 9112 §6.3).
 func TestTwoLengthsEndTheConnection(t *testing.T) {
 	t.Parallel()
 	const (

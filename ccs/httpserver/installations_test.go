@@ -24,14 +24,14 @@ type installed struct {
 func TestInstallation(t *testing.T) {
 	for _, tt := range []struct {
 		name, body string
-		fid        string // "" for one of the server's
+		fid        string // "" for one made by the server
 	}{
 		{name: "the client has made an ID", body: `{"fid":"fAbcdefghijklmnopqrstu","appId":"1:2:android:3","authVersion":"FIS_v2","sdkVersion":"a:17.0.0"}`, fid: "fAbcdefghijklmnopqrstu"},
 		{name: "the ID is of the other base64 alphabet and a character too long", body: `{"fid":"f+/bcdefghijklmnopqrstu"}`, fid: "f+/bcdefghijklmnopqrstu"},
 		{name: "the client leaves the ID to the server", body: `{"appId":"1:2:web:3"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			// The type is what one of the clients says (DEV 12).
+			// One of the clients sends this type (DEV 12).
 			resp := request(t, nil, http.MethodPost, "/v1/projects/my-project/installations", tt.body, "Content-Type", "text/plain")
 			require.Equal(t, http.StatusOK, resp.StatusCode)
 			assert.Equal(t, "application/json", resp.Header.Get("Content-Type"))

@@ -13,8 +13,8 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// An address that calls too often is answered in a way that every client takes for a reason to try again later
-// (DEV 2.1, 3.4).
+// An address that calls too often gets an answer that every client takes for a reason to try again
+// later (DEV 2.1, 3.4).
 func TestAnAddressThatCallsTooOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := httpserver.New(&devices{}, httpserver.Options{PerAddress: flowcontrol.Rate{Every: time.Second, Burst: 2}})

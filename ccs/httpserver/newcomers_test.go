@@ -17,7 +17,8 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// Devices that check in and register and never connect fill nobody's store: an address has so many of them a day.
+// Devices that check in and register and never connect do not fill the store: each address has a
+// daily limit.
 func TestNewDevicesOfAnAddressAreCounted(t *testing.T) {
 	t.Parallel()
 	st := memstore.New()

@@ -19,7 +19,7 @@ const (
 	device    = "device=4611686018427387905&"
 )
 
-// The bodies of DEV 3.3, as clients send them, with the fields of DEV 3.2.
+// These are the bodies of DEV 3.3, as clients send them, with the fields of DEV 3.2.
 func TestRegistrationsOfEveryKind(t *testing.T) {
 	rows := []struct {
 		name, body string
@@ -99,7 +99,7 @@ func TestRegistrationsOfEveryKind(t *testing.T) {
 	}
 }
 
-// Removals, and their answers without a newline (DEV 3.1, 3.3).
+// These are removals, and their answers without a newline (DEV 3.1, 3.3).
 func TestRemovalsOfEveryKind(t *testing.T) {
 	rows := []struct {
 		name, body, answer string

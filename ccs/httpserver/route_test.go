@@ -95,7 +95,8 @@ func TestBodiesOfDoors(t *testing.T) {
 	assert.Equal(t, "30", resp.Header.Get("Retry-After"))
 }
 
-// The access log names the door, the sender and the outcome, and the pattern in place of the path: that may have a token.
+// The access log names the door, the sender and the outcome. It has the pattern and not the path,
+// which may contain a token.
 func TestTheAccessLog(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
 	s := httpserver.New(&devices{}, httpserver.Options{Routes: []httpserver.Route{echo}, Logger: zap.New(core)})

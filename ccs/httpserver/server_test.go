@@ -30,7 +30,7 @@ const (
 	login      = "AidLogin 4611686018427387905:1234567890123456789"
 )
 
-// devices knows one device, and writes down what it is asked for.
+// devices knows one device, and records its calls.
 type devices struct {
 	registered   []store.Registration
 	unregistered []store.Registration

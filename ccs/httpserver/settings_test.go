@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcs"
 )
 
-// Settings come whole, in place of what the device had, unless its digest says that it has just these (DEV 2.5).
+// Settings replace all of the device's, unless its digest says that it has exactly these (DEV 2.5).
 func TestSettings(t *testing.T) {
 	s := httpserver.New(&devices{}, httpserver.Options{Settings: map[string]string{
 		"gcm_secure_port": "5228", "gcm_hostname": "push.example.org",

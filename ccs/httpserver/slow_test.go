@@ -29,7 +29,7 @@ func (l pipes) Accept() (net.Conn, error) {
 func (pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 func (pipes) Close() error   { return nil }
 
-// A request that is begun and not ended ends its connection within 60 s, whatever trickles in.
+// An unfinished request ends its connection within 60 s, even if more bytes come slowly.
 func TestARequestThatDoesNotEnd(t *testing.T) {
 	for _, row := range []struct {
 		name, begins string

@@ -85,7 +85,7 @@ func TestAnAccountKnowsWhatCameTwice(t *testing.T) {
 	assert.Equal(t, "duplicate", a.Receipt(1))
 }
 
-// Beyond so many exceptions the oldest are untracked, and none of them counts as lost.
+// After too many exceptions the oldest are untracked, and none of them counts as lost.
 func TestAnAccountOfManyExceptions(t *testing.T) {
 	plan := load.DefaultPlan()
 	var got, refused []int64
@@ -98,7 +98,8 @@ func TestAnAccountOfManyExceptions(t *testing.T) {
 			refused = append(refused, seq)
 		}
 	}
-	const gaps = 2*groups - 1 // the last message is missing too, and has no later one that makes it a gap
+	// The last message is missing too, and no later one makes it a gap.
+	const gaps = 2*groups - 1
 	want := load.Fate{Lost: load.MaxSpans/2 + 1, Untracked: gaps - load.MaxSpans + groups - load.MaxSpans}
 	assert.Equal(t, want, load.CountStream(&plan, 4*groups, got, refused, 0))
 }

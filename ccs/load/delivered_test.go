@@ -39,7 +39,7 @@ func TestArrivals(t *testing.T) {
 	}
 }
 
-// Whatever comes in whichever order, deliveredNumbers knows what a map of everything would know.
+// deliveredNumbers knows the same as a map of everything, for any arrivals in any order.
 func TestArrivalsAgreeWithAMap(t *testing.T) {
 	const sent = 500
 	for seed := range uint64(50) {
@@ -47,7 +47,8 @@ func TestArrivalsAgreeWithAMap(t *testing.T) {
 		var a load.Arrivals
 		seen, newest := map[int64]bool{}, int64(-1)
 		for range 700 {
-			// Near the front more often than not, as in a stream, so that there are fills, repeats and gaps.
+			// Mostly it is near the front, as in a stream, so that there are fills, repeats and
+			// gaps.
 			seq := min(max(newest+int64(random.IntN(12))-7, 0), sent-1)
 			want := "in order"
 			switch {
@@ -70,7 +71,7 @@ func TestArrivalsAgreeWithAMap(t *testing.T) {
 	}
 }
 
-// Memory is bounded: beyond so many gaps the oldest are forgotten, and counted.
+// Memory is bounded: after too many gaps the oldest are forgotten, and counted.
 func TestArrivalsWithTooManyGaps(t *testing.T) {
 	var a load.Arrivals
 	for seq := int64(1); seq < 2*(load.MaxSpans+10); seq += 2 {

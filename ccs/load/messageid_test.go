@@ -12,7 +12,7 @@ import (
 	"github.com/openccs/openccs/ccs/load"
 )
 
-// What is written into a message is read again, and the payload has exactly the size it was to have (CCS 2.6).
+// A message is read back as written, and its payload has exactly the requested size (CCS 2.6).
 func TestAMessageCarriesItsStamp(t *testing.T) {
 	var c load.Composer
 	for _, size := range []int{load.MinPayload, 256, load.MaxPayload} {
@@ -45,7 +45,8 @@ func TestWhatIsNoStamp(t *testing.T) {
 	}
 }
 
-// The tool shares a machine with what it measures: a message must not cost the garbage collector anything.
+// The load tool shares a machine with the server: a message must cost the garbage collector
+// nothing.
 func TestComposingAllocatesNextToNothing(t *testing.T) {
 	var c load.Composer
 	seq := int64(0)

@@ -16,7 +16,8 @@ import (
 	"github.com/openccs/openccs/ccs/load"
 )
 
-// conductor does something at each sample of the measured part, from 1. It runs on the goroutine of the test.
+// conductor runs a function at each sample of the measured part, from 1. It runs on the goroutine
+// of the test.
 type conductor struct {
 	watcher
 	at func(second int)
@@ -30,8 +31,8 @@ func (c *conductor) Sample(s *load.Sample) error {
 	return nil
 }
 
-// An app server and devices without a server are in an outage. What was due in it is late by that, and not by
-// the load tool.
+// App servers and devices without a server are in an outage. Messages due in it are late because of
+// it, and not because of the load tool.
 func TestAServerThatIsRestarted(t *testing.T) {
 	s, where := target(t, ccstest.Disk)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -55,7 +56,7 @@ func TestAServerThatIsRestarted(t *testing.T) {
 	exact(t, r)
 	outage := up.Sub(down).Seconds()
 	require.Greater(t, outage, 0.5)
-	outage /= 2 // a busy machine may take its time to notice
+	outage /= 2 // a busy machine may notice late
 	assert.GreaterOrEqual(t, r.Outages.NoConnectionS, outage)
 	assert.GreaterOrEqual(t, r.Outages.NoDeviceS, outage)
 	assert.GreaterOrEqual(t, r.Outages.Seconds, r.Outages.NoConnectionS)
@@ -85,7 +86,7 @@ func TestAServerThatIsRestarted(t *testing.T) {
 	assert.True(t, seen)
 }
 
-// relay is a server in front of a server, which can go away or fall silent.
+// relay forwards to a server, and can go away or fall silent.
 type relay struct {
 	t        *testing.T
 	addr, to string
@@ -110,7 +111,7 @@ func relayTo(t *testing.T, addr string) *relay {
 	return r
 }
 
-// open takes connections.
+// open accepts connections.
 func (r *relay) open() {
 	r.t.Helper()
 	l, err := net.Listen("tcp", r.addr)
@@ -141,7 +142,7 @@ func (r *relay) open() {
 	})
 }
 
-// close refuses connections, and ends those that there are.
+// close refuses connections, and ends the existing ones.
 func (r *relay) close() {
 	r.listener.Close()
 	r.mu.Lock()
@@ -152,7 +153,7 @@ func (r *relay) close() {
 	r.conns = nil
 }
 
-// mute passes nothing on until the function that it returns is called.
+// mute forwards nothing until the returned function is called.
 func (r *relay) mute() (unmute func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,7 +162,7 @@ func (r *relay) mute() (unmute func()) {
 	return func() { close(silent) }
 }
 
-// audible reads what comes when nothing is silent.
+// audible reads only while nothing is silent.
 type audible struct {
 	net.Conn
 	r *relay
@@ -176,7 +177,7 @@ func (a *audible) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// A run whose server never comes back ends all the same, and no threshold is met by what it did not measure.
+// A run whose server never comes back still ends, and an unmeasured value meets no threshold.
 func TestAServerThatStaysAway(t *testing.T) {
 	_, where := target(t)
 	xmpp, mcs := relayTo(t, where.XMPP[0]), relayTo(t, where.MCS[0])
@@ -243,7 +244,7 @@ func TestAServerThatFallsSilent(t *testing.T) {
 	assert.Contains(t, warnings, "closed loop")
 }
 
-// What the server has caused excuses the load tool, and nothing else does.
+// Only delays that the server has caused excuse the load tool.
 func TestWhoIsLate(t *testing.T) {
 	const ms = time.Millisecond
 	var e load.Excuse
@@ -260,7 +261,7 @@ func TestWhoIsLate(t *testing.T) {
 	assert.Equal(t, 500*ms, e.Own(1500*ms), "it falls behind further, which the server has not caused")
 }
 
-// Outages of the run's own making are told apart, and nothing is counted twice.
+// Outages that the run caused itself are counted apart, and nothing is counted twice.
 func TestOutagesAddUp(t *testing.T) {
 	at := func(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 	var l load.OutageLog
@@ -270,13 +271,13 @@ func TestOutagesAddUp(t *testing.T) {
 	}
 	add(load.NoConnection, 11, 13)
 	add(load.NoConnection, 13.5, 13.55) // a reconnect
-	add(load.NoAnswer, 14, 14.8)        // too short to tell
+	add(load.NoAnswer, 14, 14.8)        // too short to decide
 	add(load.NoDevice, 12, 14)
 	l.Stormed(at(15), at(17))
 	add(load.NoDevice, 15.1, 17.2)
 	l.Begin(load.NoDelivery, at(18))
 	l.EndAll(at(21))
-	l.Begin(load.NoConnection, at(21)) // everybody leaves
+	l.Begin(load.NoConnection, at(21)) // all clients leave
 	l.EndAll(at(30))
 	got := l.Result(at(10), at(12), at(20), 4000, 2000)
 	assert.Equal(t, []load.Outage{

@@ -48,7 +48,8 @@ func TestAPlanReportsEveryMistake(t *testing.T) {
 	}
 }
 
-// The rate grows during the ramp, and holds from then on: half of a second's messages in a ramp of one.
+// The rate grows during the ramp and stays constant after it. A ramp of one second has half of a
+// second's messages.
 func TestWhenMessagesAreDue(t *testing.T) {
 	assert.Equal(t, time.Duration(0), load.Due(1000, 0, 0))
 	assert.Equal(t, time.Second, load.Due(1000, 0, 1000))

@@ -19,7 +19,7 @@ func TestExpectations(t *testing.T) {
 	r.Upstream.DeliveryMS.Max = 700
 	tests := []struct {
 		text string
-		miss string // how it begins, "" if it is met
+		miss string // its beginning; "" if the threshold is met
 	}{
 		{text: "lost=3"},
 		{text: "lost!=3", miss: "lost!=3: it is 3"},
@@ -84,7 +84,7 @@ func TestDiff(t *testing.T) {
 	assert.Contains(t, load.Diff(a, b), "plans differ")
 }
 
-// A curve ends where its values do.
+// A curve ends with its values.
 func TestACurveHasNoPointWithoutValues(t *testing.T) {
 	last := func(values int) float64 {
 		points := load.Curve(values)
@@ -96,7 +96,7 @@ func TestACurveHasNoPointWithoutValues(t *testing.T) {
 	assert.Equal(t, 99.9, last(1000))
 }
 
-// A timeline stays as long as it may be, and adds up to the same.
+// A timeline has a bounded length, and its sums do not change.
 func TestATimelineIsBounded(t *testing.T) {
 	var in []load.Sample
 	for i := range 10 * load.MaxSamples {
@@ -171,7 +171,7 @@ func TestCPUTime(t *testing.T) {
 	before, err := load.ProcessCPU(os.Getpid())
 	require.NoError(t, err)
 	own := load.OwnCPU()
-	for load.OwnCPU()-own < 50*time.Millisecond { // work is what it takes to get there
+	for load.OwnCPU()-own < 50*time.Millisecond { // the CPU time comes from this loop
 	}
 	after, err := load.ProcessCPU(os.Getpid())
 	require.NoError(t, err)

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// short is a plan for a test: half a second.
+// short returns a plan for a test: half a second.
 func short(change func(*load.Plan)) load.Plan {
 	p := load.DefaultPlan()
 	p.Ramp, p.Duration, p.StormFor = 100*time.Millisecond, 400*time.Millisecond, 100*time.Millisecond
@@ -34,7 +34,7 @@ func short(change func(*load.Plan)) load.Plan {
 	return p
 }
 
-// target is a server of the test's own, with a project more than its first.
+// target starts a server for the test, with one project more than its first.
 func target(t *testing.T, opts ...ccstest.Option) (*ccstest.Server, load.Target) {
 	t.Helper()
 	s := ccstest.Start(t, opts...)
@@ -49,18 +49,18 @@ func target(t *testing.T, opts ...ccstest.Option) (*ccstest.Server, load.Target)
 	}
 }
 
-// watcher keeps what reporters are told.
+// watcher keeps the reports.
 type watcher struct {
 	samples []load.Sample
 	results []*load.Result
-	err     error // to answer samples with
+	err     error // error to return for samples
 }
 
 func (w *watcher) Progress(string, int, int) error { return nil }
 func (w *watcher) Sample(s *load.Sample) error     { w.samples = append(w.samples, *s); return w.err }
 func (w *watcher) Result(r *load.Result) error     { w.results = append(w.results, r); return nil }
 
-// exact is what must hold of every run that came to its end.
+// exact checks everything that is true of each complete run.
 func exact(t *testing.T, r *load.Result) {
 	t.Helper()
 	assert.Positive(t, r.Acked)
@@ -248,7 +248,7 @@ func drain(s *ccstest.Server) func(context.Context) error {
 	}
 }
 
-// Refusals are counted by their code, and what was refused is not lost.
+// Refusals are counted by their code, and refused messages are not lost.
 func TestRefusalsAreNoLosses(t *testing.T) {
 	_, where := target(t, func(c *server.Config) { c.DeviceRate = 60 })
 	r, err := load.Run(t.Context(), short(nil), where, load.Options{})
@@ -258,7 +258,7 @@ func TestRefusalsAreNoLosses(t *testing.T) {
 	assert.Equal(t, map[string]int64{"DEVICE_MESSAGE_RATE_EXCEEDED": r.Nacked}, r.Nacks)
 }
 
-// Ctrl-C ends the sending, and the result is as exact as any.
+// Ctrl-C ends sending, and the result is as exact as any.
 func TestAnInterruptedRunReports(t *testing.T) {
 	_, where := target(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -271,7 +271,7 @@ func TestAnInterruptedRunReports(t *testing.T) {
 	assert.NotEmpty(t, r.Warnings)
 }
 
-// interrupter interrupts a run when it has begun to measure.
+// interrupter interrupts a run after measuring has begun.
 type interrupter struct {
 	watcher
 	cancel context.CancelFunc
@@ -284,7 +284,7 @@ func (i *interrupter) Sample(s *load.Sample) error {
 	return nil
 }
 
-// A reporter that can't report ends the run, which would be for nothing.
+// A reporter that fails ends the run, because its result would be lost.
 func TestAReporterThatFails(t *testing.T) {
 	_, where := target(t)
 	broken := errors.New("broken pipe")
@@ -293,7 +293,8 @@ func TestAReporterThatFails(t *testing.T) {
 	assert.ErrorIs(t, err, broken)
 }
 
-// The devices of a run are those of the next, as far as they suffice, and no secret of theirs is for others.
+// A run uses the devices of the previous one, as far as they suffice, and only the owner can read
+// their secrets.
 func TestDevicesAreKept(t *testing.T) {
 	_, where := target(t)
 	file := filepath.Join(t.TempDir(), "devices.json")
@@ -323,7 +324,8 @@ func TestDevicesAreKept(t *testing.T) {
 	require.NoError(t, err)
 	var kept map[string]any
 	require.NoError(t, json.Unmarshal(b, &kept))
-	kept["devices"].([]any)[1].(map[string]any)["security_token"] = "1" // the first is asked after at once
+	// This one is checked at once.
+	kept["devices"].([]any)[1].(map[string]any)["security_token"] = "1"
 	b, err = json.Marshal(kept)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, b, 0o600))
@@ -382,7 +384,8 @@ func TestOnlyThisMachineIsFairGame(t *testing.T) {
 	}
 }
 
-// The log is one that HdrHistogram's tools read: its magic lines, then an ack and a delivery for each sample.
+// HdrHistogram's tools can read the log: its header lines, then an ack and a delivery for each
+// sample.
 func TestTheHistogramLog(t *testing.T) {
 	_, where := target(t)
 	var log bytes.Buffer

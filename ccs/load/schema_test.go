@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/ccs/load"
 )
 
-// schema is as much of JSON schema as ours uses.
+// schema is the part of JSON schema that our schema uses.
 type schema struct {
 	Ref         string             `json:"$ref"`
 	Type        string             `json:"type"`
@@ -21,12 +21,12 @@ type schema struct {
 	Definitions map[string]*schema `json:"$defs"`
 }
 
-// What a run prints is what the schema says, no more and no less.
+// A run prints exactly the fields of the schema.
 func TestTheSchemaDescribesAResult(t *testing.T) {
 	_, where := target(t)
 	r, err := load.Run(t.Context(), short(func(p *load.Plan) { p.Upstream, p.Receipts = 100, 10 }), where, load.Options{ServerPID: 1})
 	require.NoError(t, err)
-	if r.ServerCPU == nil { // optional, and to be described all the same
+	if r.ServerCPU == nil { // optional, but described
 		r.ServerCPU = new(float64)
 	}
 	r.Outages.List = append(r.Outages.List, load.Outage{Kind: load.NoAnswer})

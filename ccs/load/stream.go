@@ -25,7 +25,7 @@ func (s *stream) arrived(m sequence) verdict { return s.account.arrived(m.seq, m
 // ended.
 func (s *stream) upstreamLost() int64 { return s.account.acceptedAndMissing(s.sent, s.lastDue) }
 
-// count classifies the messages that have not arrived by a plan, at now. The sender must have ended.
+// count classifies by a plan the messages that have not arrived at now. The sender must have ended.
 func (s *stream) count(p *Plan, now time.Duration) census {
 	return s.account.census(s.sent, s.lastDue, int64(p.CollapseKeys), func(seq int64, due time.Duration) bool {
 		return due+p.TTLs.At(seq) <= now

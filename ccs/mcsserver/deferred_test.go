@@ -15,7 +15,7 @@ import (
 	"github.com/openccs/openccs/ccs/payload"
 )
 
-// idle has the device say whether its user is away, and waits until the server knows.
+// idle makes the device report whether its user is away, and waits until the server knows.
 func (p *peer) idle(is bool) {
 	p.t.Helper()
 	p.write(mcs.AppendDataMessage(nil, &mcs.DataMessage{
@@ -24,7 +24,7 @@ func (p *peer) idle(is bool) {
 	}))
 }
 
-// acknowledged takes the StreamAck of what was sent last.
+// acknowledged receives the StreamAck of the last sent message.
 func (p *peer) acknowledged() {
 	p.t.Helper()
 	var ack mcs.IqStanza
@@ -32,7 +32,7 @@ func (p *peer) acknowledged() {
 	assert.Equal(p.t, p.sent, ack.LastStreamID)
 }
 
-// sendDelayed has the sender send a message that waits while the device is idle.
+// sendDelayed makes the sender send a message that waits while the device is idle.
 func (w *world) sendDelayed(id string, change ...func(*ccs.Downstream)) {
 	w.t.Helper()
 	m := ccs.Downstream{To: w.token, ID: id, TTL: time.Hour, DelayWhileIdle: true, Data: payload.Data{}.Append("id", id)}
@@ -42,7 +42,7 @@ func (w *world) sendDelayed(id string, change ...func(*ccs.Downstream)) {
 	w.sendMessage(m)
 }
 
-// delay_while_idle: a message waits until the device says that it is active (CCS 5.4, DEV 9.4).
+// A message with delay_while_idle waits until the device says that it is active (CCS 5.4, DEV 9.4).
 func TestDelayWhileIdle(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -79,7 +79,7 @@ func TestOfWhatIsHeldTheNewest(t *testing.T) {
 	p.acknowledged()
 	key := func(k string) func(*ccs.Downstream) { return func(m *ccs.Downstream) { m.CollapseKey = k } }
 	w.sendDelayed("a old", key("a"))
-	p.ping() // so that it is held by now
+	p.ping() // it is deferred by now
 	w.sendDelayed("b old", key("b"))
 	p.ping()
 	w.sendDelayed("a new", key("a"))
@@ -93,7 +93,8 @@ func TestOfWhatIsHeldTheNewest(t *testing.T) {
 	p.ping()
 }
 
-// When a device connects again, everything is delivered whatever it said before (CCS 5.4).
+// When a device connects again, everything is delivered, whether or not it was idle before
+// (CCS 5.4).
 func TestALoginEndsIdleness(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -108,7 +109,7 @@ func TestALoginEndsIdleness(t *testing.T) {
 	assert.Equal(t, []string{"1"}, ids)
 }
 
-// What is to come now or never does not wait (CCS 5.2).
+// A now-or-never message does not wait (CCS 5.2).
 func TestNowOrNeverDoesNotWaitForAnIdleDevice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -124,7 +125,7 @@ func TestNowOrNeverDoesNotWaitForAnIdleDevice(t *testing.T) {
 	p.ping()
 }
 
-// No more messages are held in memory than a hundred; what is beyond goes out.
+// At most a hundred messages are deferred in memory; further ones go out.
 func TestHoldingIsBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})

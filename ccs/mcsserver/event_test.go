@@ -57,7 +57,7 @@ func TestSessionsAreToldOnce(t *testing.T) {
 	}
 }
 
-// fill has more messages wait than the sockets hold.
+// fill makes more messages wait than the sockets hold.
 func (w *world) fill() {
 	batch := make([]ccs.Downstream, 5000)
 	for i := range batch {
@@ -66,7 +66,7 @@ func (w *world) fill() {
 	w.router.Send(w.t.Context(), ccs.Source{Sender: testSender}, batch, nil)
 }
 
-// until returns once there were n events of sessions.
+// until waits for n events of sessions.
 func (w *world) until(n int) {
 	w.t.Helper()
 	require.Eventually(w.t, func() bool {

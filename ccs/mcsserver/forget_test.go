@@ -30,8 +30,8 @@ func (p *peer) answer() int32 {
 	return pong.LastStreamID
 }
 
-// A session that waits for nobody while its messages are forgotten tells the device of its acknowledgement only when they
-// are (DEV 7.2, 10).
+// A session that does not wait while its messages are forgotten acknowledges the device's frames
+// only after that (DEV 7.2, 10).
 func TestAnAcknowledgementThatIsNotOnDiskYet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -50,7 +50,7 @@ func TestAnAcknowledgementThatIsNotOnDiskYet(t *testing.T) {
 	require.Len(t, call.ids, 2)
 	assert.Equal(t, known, p.answer(), "nothing since then is known to be on disk")
 
-	// Meanwhile the session goes on, and an acknowledgement is for a call that waits.
+	// The session goes on, and a later acknowledgement uses a call that waits.
 	w.send("3")
 	assert.Equal(t, known, p.data().LastStreamID)
 	p.write(mcs.AppendDataMessage(nil, up("u-1", "p-1")))
@@ -68,7 +68,8 @@ func TestAnAcknowledgementThatIsNotOnDiskYet(t *testing.T) {
 	assert.Empty(t, calls)
 }
 
-// What the store could not forget is tried again with the next frame, and counts as not acknowledged until then.
+// The next frame tries again with messages that the store could not forget. They count as
+// unacknowledged until then.
 func TestAnAcknowledgementThatTheStoreCouldNotTake(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})

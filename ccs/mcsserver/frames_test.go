@@ -14,7 +14,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcsserver"
 )
 
-// Frames that nobody uses any more are counted like all others (DEV 4, 7.1).
+// Obsolete frames are counted like all others (DEV 4, 7.1).
 func TestNeverUsedFramesCount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -29,7 +29,7 @@ func TestNeverUsedFramesCount(t *testing.T) {
 	p.ping()
 }
 
-// What a device must not send ends the connection, and the device is told why (DEV 5).
+// A forbidden frame ends the connection, and the device gets the reason (DEV 5).
 func TestViolations(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -55,7 +55,7 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-// A number that is ahead of what was sent acknowledges nothing that comes later (DEV 7.1).
+// A number ahead of the sent frames acknowledges no later ones (DEV 7.1).
 func TestAnAcknowledgementAheadOfItsTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -68,7 +68,8 @@ func TestAnAcknowledgementAheadOfItsTime(t *testing.T) {
 	assert.Equal(t, 1, w.waiting())
 }
 
-// Clients that acknowledge each message by its id do so for a send_error too, whose id is not the server's (DEV 7.2, 9.3).
+// Clients that acknowledge each message by its ID do so for a send_error too, whose ID is not the
+// server's (DEV 7.2, 9.3).
 func TestSelectiveAckOfASendError(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -84,7 +85,7 @@ func TestSelectiveAckOfASendError(t *testing.T) {
 	assert.Zero(t, w.waiting())
 }
 
-// A message with a forged id or a repeated acknowledgement acknowledges nothing else (DEV 7.2).
+// A forged ID or a repeated acknowledgement acknowledges nothing else (DEV 7.2).
 func TestSelectiveAckOfWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -103,7 +104,7 @@ func TestSelectiveAckOfWhatIsNotThere(t *testing.T) {
 	}
 }
 
-// Of a very long list the newest count, which stand at its end.
+// Of a very long list only the newest IDs count, which are at its end.
 func TestAVeryLongListAtLogin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -124,7 +125,7 @@ func TestAVeryLongListAtLogin(t *testing.T) {
 	assert.Zero(t, w.waiting())
 }
 
-// How long a message has waited is said beside when it was sent (DEV 5).
+// The frame has the time that a message has waited, besides the time when it was sent (DEV 5).
 func TestQueued(t *testing.T) {
 	t.Parallel()
 	clock := &frozen{now: time.UnixMilli(1_767_225_600_000)}
@@ -134,7 +135,8 @@ func TestQueued(t *testing.T) {
 	assert.EqualValues(t, 90, w.login().data().Queued)
 }
 
-// An upstream message reaches its app server once, in whichever connection it is repeated (DEV 7.3).
+// An upstream message reaches its app server once, even if it is repeated on another connection
+// (DEV 7.3).
 func TestUpstreamRepeatedAfterALogin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -149,7 +151,7 @@ func TestUpstreamRepeatedAfterALogin(t *testing.T) {
 	assert.Equal(t, []string{"u-1"}, w.upstream())
 }
 
-// A message is acknowledged when its sender has no app server, for it is stored (DEV 10).
+// A message is acknowledged even if its sender has no app server, because it is stored (DEV 10).
 func TestStoredBeforeAcknowledged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})

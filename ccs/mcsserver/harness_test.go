@@ -28,7 +28,7 @@ import (
 const (
 	testSender = ccs.SenderID("126200347933")
 	testApp    = "com.example.app"
-	patience   = 10 * time.Second // how long a test waits for what must come
+	patience   = 10 * time.Second // how long a test waits for an expected event
 )
 
 // world is a server with one project, and one device with a registration.
@@ -38,7 +38,7 @@ type world struct {
 	observed observed
 	store    *ledger
 	server   *mcsserver.Server
-	connect  func() (net.Conn, error) // plain, TLS is spoken on it
+	connect  func() (net.Conn, error) // without TLS
 	tls      *tls.Config
 	device   ccs.DeviceID
 	security uint64
@@ -82,7 +82,7 @@ func newWorld(t *testing.T, o mcsserver.Options, ro ccs.Options) *world {
 	return newWorldOn(t, l, func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }, o, ro)
 }
 
-// newBubble is newWorld for a test in which time is not real: devices come through pipes.
+// newBubble is newWorld for a synctest bubble: devices come through pipes.
 func newBubble(t *testing.T, o mcsserver.Options) *world {
 	t.Helper()
 	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -130,7 +130,7 @@ func (w *world) register(reg store.Registration) string {
 	return got.Token
 }
 
-// send has the sender send messages; each has its id in its data.
+// send makes the sender send messages; each has its ID in its data.
 func (w *world) send(ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
@@ -144,7 +144,7 @@ func (w *world) sendMessage(m ccs.Downstream) {
 	require.Nil(w.t, res[0].Refusal)
 }
 
-// waiting is how many messages are in the device's queue, whoever has claimed them.
+// waiting returns how many messages are in the device's queue, claimed ones included.
 func (w *world) waiting() int {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
@@ -166,7 +166,8 @@ func (w *world) ended(ways ...ccs.End) {
 	assert.Equal(w.t, names, w.observed.ends)
 }
 
-// observed is an observer that keeps how messages for devices have ended, a name for each, and the events of sessions.
+// observed is an observer that keeps the names of how messages for devices have ended, and the
+// events of sessions.
 type observed struct {
 	mu       sync.Mutex
 	ends     []string
@@ -188,14 +189,15 @@ func (o *observed) Observe(events []ccs.Event) {
 	}
 }
 
-// ledger is a store that knows what it has for devices. Its tests use no collapse keys.
+// ledger is a store that knows its entries for devices. Its tests use no collapse keys.
 type ledger struct {
 	*memstore.Store
 
 	mu   sync.Mutex
 	kept map[store.ID]bool
 
-	ackAsync func(ids []store.ID, done func(error)) bool // nil for a store that cannot; set before the server starts
+	// ackAsync is nil for a store that cannot do that. It must be set before the server starts.
+	ackAsync func(ids []store.ID, done func(error)) bool
 }
 
 func (l *ledger) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
@@ -229,7 +231,7 @@ func (l *ledger) AckAsync(_ store.Key, ids []store.ID, done func([]store.ID, err
 	return l.ackAsync != nil && l.ackAsync(ids, func(err error) { done(nil, err) })
 }
 
-// receipts takes what waits for the sender of receipts.
+// receipts acknowledges and returns the sender's waiting receipts.
 func (w *world) receipts() (ids []string) {
 	w.t.Helper()
 	entries, err := w.store.Claim(context.Background(), testSender.ReceiptsKey(), 1, 1000, time.Now())
@@ -244,7 +246,7 @@ func (w *world) receipts() (ids []string) {
 	return ids
 }
 
-// frozen is a clock that moves when told to.
+// frozen is a clock that moves only when told to.
 type frozen struct {
 	mu  sync.Mutex
 	now time.Time
@@ -262,10 +264,10 @@ func (f *frozen) advance(d time.Duration) {
 	f.now = f.now.Add(d)
 }
 
-// peer is a device, as it counts frames itself.
+// peer is a device, which counts frames itself.
 type peer struct {
 	t        *testing.T
-	tcp      net.Conn // under nc
+	tcp      net.Conn // below nc
 	nc       *tls.Conn
 	in       *mcs.Reader
 	sent     int32
@@ -290,7 +292,7 @@ func (w *world) loginRequest(received ...string) *mcs.LoginRequest {
 	}
 }
 
-// login opens a session; received is what the device says that it has.
+// login opens a session; received is the list that the device sends.
 func (w *world) login(received ...string) *peer {
 	w.t.Helper()
 	p := w.dial()
@@ -348,7 +350,7 @@ func (p *peer) ids(n int) (ids, persistent []string) {
 	return ids, persistent
 }
 
-// ack acknowledges all that was received, and waits until the server knows.
+// ack acknowledges all received messages, and waits until the server knows.
 func (p *peer) ack() {
 	p.t.Helper()
 	p.write(mcs.AppendStreamAck(nil, p.got))
@@ -365,7 +367,7 @@ func (p *peer) ping() {
 	require.EqualValues(p.t, 7, pong.Status)
 }
 
-// closed waits for the server to end the connection, and returns what it says to that, if anything.
+// closed waits for the server to end the connection, and returns the reason that it sends, if any.
 func (p *peer) closed() (said mcs.StreamError) {
 	p.t.Helper()
 	p.nc.SetReadDeadline(time.Now().Add(p.patience))

@@ -19,7 +19,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// silentFor checks that nothing comes for a time, and that the connection lives on.
+// silentFor checks that nothing comes for a time, and that the connection stays open.
 func (p *peer) silentFor(d time.Duration) {
 	p.t.Helper()
 	p.nc.SetReadDeadline(time.Now().Add(d))
@@ -37,7 +37,7 @@ func (p *peer) pinged() time.Duration {
 	return time.Since(start)
 }
 
-// A device that answers heartbeats has to answer one of two in a row (DEV 8).
+// A device that answers heartbeats must answer one of two in a row (DEV 8).
 func TestTwoMissedHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, mcsserver.Options{})
@@ -80,7 +80,7 @@ func TestADeviceWithHeartbeatsOfItsOwnIsNotPinged(t *testing.T) {
 	})
 }
 
-// The server's wish for an interval holds for itself too (DEV 8).
+// The interval that the server asks for applies to the server too (DEV 8).
 func TestHeartbeatConfig(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, mcsserver.Options{Heartbeat: 4 * time.Minute})
@@ -95,7 +95,7 @@ func TestHeartbeatConfig(t *testing.T) {
 	})
 }
 
-// The answer to the server's ping brings the number that acknowledges messages (DEV 7.2).
+// The answer to the server's ping has the number that acknowledges messages (DEV 7.2).
 func TestAPingFetchesAcknowledgements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, mcsserver.Options{})
@@ -110,7 +110,8 @@ func TestAPingFetchesAcknowledgements(t *testing.T) {
 	})
 }
 
-// A device that never acknowledges does not fill its window for good: what has expired is gone (DEV 7.2, 13).
+// A device that never acknowledges does not fill its window forever: expired messages leave it
+// (DEV 7.2, 13).
 func TestADeviceThatNeverAcknowledges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, mcsserver.Options{})
@@ -135,7 +136,7 @@ func TestADeviceThatNeverAcknowledges(t *testing.T) {
 	})
 }
 
-// What a device begins and does not end would hold its buffer for ever (DEV 4).
+// A frame that a device does not end would hold its buffer forever (DEV 4).
 func TestAFrameThatDoesNotEnd(t *testing.T) {
 	frame := mcs.AppendDataMessage(nil, up("u-1", "p-1"))
 	for name, whole := range map[string]int{"at the start": 0, "behind a whole frame": 2} {
@@ -155,7 +156,8 @@ func TestAFrameThatDoesNotEnd(t *testing.T) {
 					p.expect(mcs.TagIqStanza, &ack)
 				}
 				time.Sleep(20 * time.Second)
-				_, err = p.nc.Write(frame[len(frame)-2 : len(frame)-1]) // more of it is no new beginning
+				// More of the frame does not restart its time.
+				_, err = p.nc.Write(frame[len(frame)-2 : len(frame)-1])
 				require.NoError(t, err)
 				p.closed()
 				assert.Equal(t, time.Minute, time.Since(start))
@@ -183,7 +185,7 @@ func TestASlowFrameIsReadAllTheSame(t *testing.T) {
 	})
 }
 
-// A TLS record holds a buffer like a frame, also after one that was whole.
+// A TLS record holds a buffer like a frame, even after a whole one.
 func TestARecordThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, mcsserver.Options{})
@@ -193,14 +195,14 @@ func TestARecordThatDoesNotEnd(t *testing.T) {
 		require.NoError(t, err)
 		start := time.Now()
 		time.Sleep(50 * time.Second)
-		_, err = p.tcp.Write([]byte{4}) // more of it is no new beginning
+		_, err = p.tcp.Write([]byte{4}) // more of it does not restart its time
 		require.NoError(t, err)
 		p.closed()
 		assert.Equal(t, time.Minute, time.Since(start))
 	})
 }
 
-// Until the login, a connection has little time (DEV 4).
+// Before the login, a connection has little time (DEV 4).
 func TestWhoDoesNotLogIn(t *testing.T) {
 	for _, row := range []struct {
 		name  string
@@ -231,7 +233,7 @@ func TestWhoDoesNotLogIn(t *testing.T) {
 	}
 }
 
-// Connections that never get through their handshake hold up nobody who does.
+// Connections that never finish their handshake delay no other.
 func TestHandshakesTakeTurns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})

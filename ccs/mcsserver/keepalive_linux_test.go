@@ -14,7 +14,7 @@ import (
 	"github.com/openccs/openccs/ccs/mcsserver"
 )
 
-// wrapping is a listener whose connections are wrapped, and seen by the test.
+// wrapping is a listener that wraps its connections and shows them to the test.
 type wrapping struct {
 	net.Listener
 	accepted chan *net.TCPConn
@@ -33,7 +33,8 @@ func (l wrapping) Accept() (net.Conn, error) {
 	return wrapped{c}, nil
 }
 
-// A probe a minute keeps the radio of a phone awake. What the kernel was told holds for a connection that is wrapped too.
+// Frequent probes would keep the radio of a phone awake. The kernel's settings apply to a wrapped
+// connection too.
 func TestKeepAliveProbesAreRare(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -19,7 +19,7 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// heap is the bytes of objects that live.
+// heap returns the bytes of live objects.
 func heap() int64 {
 	runtime.GC()
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
@@ -27,14 +27,14 @@ func heap() int64 {
 	return int64(live[0].Value.Uint64())
 }
 
-// Connections that send most of a login of the largest size, and no more, hold no more memory together than there is
-// for all that have not logged in; a device that is in order logs in meanwhile.
+// Many connections send most of a login of the largest size, and no more. They hold no more memory
+// together than the budget of all connections before login. A normal device can still log in.
 func TestMemoryBeforeLoginIsBounded(t *testing.T) {
 	const peers, declared = 300, mcs.MaxLogin
 	budget := flowcontrol.NewBudget(eagerconn.LoginMemory)
 	w := newWorld(t, mcsserver.Options{LoginBudget: budget}, ccs.Options{})
 	login := []byte{mcs.Version, byte(mcs.TagLoginRequest), 0x80, 0x80, 0x20} // 512 KiB
-	login = append(login, bytes.Repeat([]byte{10<<3 | 2, 0}, declared/2)...)  // ids of no bytes
+	login = append(login, bytes.Repeat([]byte{10<<3 | 2, 0}, declared/2)...)  // empty IDs
 	before := heap()
 	var all sync.WaitGroup
 	for range 10 {
@@ -49,7 +49,8 @@ func TestMemoryBeforeLoginIsBounded(t *testing.T) {
 				nc := tls.Client(tcp, w.tls)
 				for sent := 0; sent < len(login)*9/10 && err == nil; {
 					var n int
-					n, err = nc.Write(login[sent : sent+16<<10]) // fails where the server has closed
+					// The write fails if the server has closed the connection.
+					n, err = nc.Write(login[sent : sent+16<<10])
 					sent += n
 				}
 			}
@@ -67,7 +68,7 @@ func TestMemoryBeforeLoginIsBounded(t *testing.T) {
 	assert.Zero(t, budget.Used())
 }
 
-// A list of very many very short ids takes little memory, and the last of them count.
+// A list of very many very short IDs takes little memory, and the last of them count.
 func TestAListOfManyIDs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})

@@ -17,20 +17,21 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// large is a message of nearly 4 KB.
+// large sends a message of nearly 4 KB.
 func (w *world) large(id string, whenActive bool) {
 	w.sendMessage(ccs.Downstream{To: w.token, ID: id, TTL: time.Hour, DelayWhileIdle: whenActive,
 		Data: payload.Data{}.Append("id", id).Append("x", strings.Repeat("x", 3900))})
 }
 
-// A device that does not read has as much written to it as there is memory for, and gets the rest as it reads.
+// A device that does not read gets only as many messages as there is memory for, and the others as
+// it reads.
 func TestMemoryOfADeviceThatDoesNotRead(t *testing.T) {
 	for _, row := range []struct {
 		name        string
 		limit, most int64
 	}{
 		{"there is enough", 256 << 20, 2 << 20},
-		{"there is little", 1 << 20, 1<<20/8 + 256*4200}, // the first batch is of unknown size
+		{"there is little", 1 << 20, 1<<20/8 + 256*4200}, // the size of the first batch is unknown
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -56,14 +57,14 @@ func TestMemoryOfADeviceThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// Messages that wait for an idle device are counted, and not delayed when memory is short (CCS 5.4).
+// Deferred messages are counted, and not deferred when memory is short (CCS 5.4).
 func TestMemoryOfDelayedMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := flowcontrol.NewBudget(1 << 20)
 		w := newBubble(t, mcsserver.Options{Memory: memory})
 		p := w.login()
 		p.idle(true)
-		go io.Copy(io.Discard, p.tcp) // what is not delayed any more is read
+		go io.Copy(io.Discard, p.tcp) // reads the messages that are not delayed any more
 		for i := range 60 {
 			w.large(fmt.Sprint(i), true)
 			synctest.Wait()

@@ -19,7 +19,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// A good login and bad ones (DEV 6).
+// These are a good login and bad ones (DEV 6).
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{Heartbeat: 20 * time.Second}, ccs.Options{})
@@ -69,7 +69,8 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// A message becomes a stanza that is routed to its app (DEV 9.1, 9.2), and never without a pair (DEV 14 no. 18).
+// A message becomes a stanza that is routed to its app (DEV 9.1, 9.2), and always has a pair
+// (DEV 14 no. 18).
 func TestDownstream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -106,7 +107,7 @@ func TestDownstream(t *testing.T) {
 	assert.Zero(t, w.waiting())
 }
 
-// What is not acknowledged comes again at the next login, and never before (DEV 7.2).
+// Unacknowledged messages come again at the next login, and never before (DEV 7.2).
 func TestRedelivery(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -152,7 +153,7 @@ func TestAckInAnyFrame(t *testing.T) {
 	}
 }
 
-// Messages that were thrown away are told of (DEV 9.3).
+// A marker tells of discarded messages (DEV 9.3).
 func TestDeletedMessages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -174,7 +175,7 @@ func up(id, persistent string) *mcs.DataMessage {
 	}
 }
 
-// upstream takes what waits for the sender.
+// upstream acknowledges and returns the sender's waiting messages.
 func (w *world) upstream() (ids []string) {
 	w.t.Helper()
 	entries, err := w.store.Claim(context.Background(), testSender.Key(), 1, 1000, time.Now())
@@ -275,7 +276,8 @@ func TestManyMessagesStayInOrder(t *testing.T) {
 	assert.Zero(t, w.waiting())
 }
 
-// A device that never acknowledges gets everything up to the backlog's limit (DEV 13: push-receiver).
+// A device that never acknowledges gets everything up to the backlog's limit (DEV 13:
+// push-receiver).
 func TestAWindowThatIsFullWaits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{Profile: ccs.Profile{DeviceBacklog: 3}})
@@ -288,7 +290,7 @@ func TestAWindowThatIsFullWaits(t *testing.T) {
 	assert.Equal(t, []string{"4"}, ids)
 }
 
-// A device that does not read is closed, and its messages wait for it.
+// A device that does not read is closed, and its messages stay in its queue.
 func TestADeviceThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{WriteTimeout: 100 * time.Millisecond}, ccs.Options{})
@@ -331,7 +333,7 @@ func TestCloseSaysClose(t *testing.T) {
 	p.closed()
 }
 
-// Devices that are closed come back at once, so that many are not closed at the same moment (DEV 11).
+// Closed devices come back at once, so many are not closed at the same moment (DEV 11).
 func TestManyConnectionsAreClosedOneAfterAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, mcsserver.Options{})
@@ -364,7 +366,8 @@ func TestTheDevicesCloseEndsTheSession(t *testing.T) {
 	p.closed()
 }
 
-// The device's own acknowledgement owes the sender a receipt, however it comes (CCS 3.5, DEV 7.2).
+// The device's own acknowledgement, in any form, makes the receipt for the sender (CCS 3.5,
+// DEV 7.2).
 func TestReceipts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -387,7 +390,8 @@ func TestReceipts(t *testing.T) {
 	p.write(mcs.AppendSelectiveAck(nil, 0, listed[1:2]))
 	p.ping()
 	assert.Equal(t, []string{"by stream", "by id"}, w.receipts())
-	p.write(mcs.AppendStreamAck(nil, p.got-1)) // all but the heartbeat's answer: also what was never stored
+	// Acknowledges all but the heartbeat's answer, and also messages that are never stored.
+	p.write(mcs.AppendStreamAck(nil, p.got-1))
 	p.ping()
 	assert.ElementsMatch(t, []string{"at login", "never stored"}, w.receipts())
 
@@ -400,7 +404,8 @@ func TestReceipts(t *testing.T) {
 	assert.Zero(t, w.waiting())
 }
 
-// However many messages come in while a device logs in, the first that it gets is the answer to its login.
+// The first frame that a device gets is the answer to its login, even if many messages come during
+// the login.
 func TestNothingBeforeTheLoginsAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})
@@ -420,7 +425,7 @@ func TestNothingBeforeTheLoginsAnswer(t *testing.T) {
 	}()
 	var known []string
 	for range 100 {
-		p := w.login(known...) // which takes time to drop what the device has
+		p := w.login(known...) // it takes time to drop the listed messages
 		known = append(known, p.data().PersistentID)
 		p.nc.Close()
 	}
@@ -428,7 +433,8 @@ func TestNothingBeforeTheLoginsAnswer(t *testing.T) {
 	<-stopped
 }
 
-// What the device lists at login is forgotten, receipts and all, before the login is answered.
+// The messages that the device lists at login are forgotten before the answer, and their receipts
+// stored.
 func TestTheListOfALoginIsDealtWithFirst(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mcsserver.Options{}, ccs.Options{})

@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// The calls behind the token endpoint, and behind the doors that take the tokens.
+// These calls are behind the token endpoint, and behind the doors that accept the tokens.
 func ExampleIssuer_Refresh() {
 	ctx, now := context.Background(), time.Now()
 	st := memstore.New()

@@ -294,7 +294,8 @@ func (s *countingStore) OAuthClient(ctx context.Context, id string) (*store.OAut
 	return s.Store.OAuthClient(ctx, id)
 }
 
-// Another node revokes through the store only. This node notices it within a second, and reads seldom until then.
+// Another node revokes through the store only. This node notices it within a second, and reads
+// seldom until then.
 func TestChecksReadTheStoreSeldomAndNoticeARevocationElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &countingStore{Store: memstore.New()}
@@ -348,7 +349,8 @@ func TestImportedCredentialsWorkAsTheyAre(t *testing.T) {
 	}
 }
 
-// CCS 7.1, 7.5: a user's token is good to learn a channel ID and for nothing else, and a project's is not.
+// A user's token only serves to learn a channel ID, and a project's token does not serve that
+// (CCS 7.1, 7.5).
 func TestAUsersTokenIsNoSenders(t *testing.T) {
 	w := newWorld(t)
 	const user = "08144192009958038014"
@@ -407,7 +409,7 @@ func TestSecretsAreKeptAsHashesAlone(t *testing.T) {
 	assert.Equal(t, &store.RefreshToken{Hash: store.HashKey(token), Client: w.client.ID, Sender: sender, Scope: scope, Created: now}, r)
 }
 
-// Whatever a stranger sends: no panic, and nothing but what was issued is taken.
+// Check never panics, and accepts only tokens that were issued.
 func FuzzCheck(f *testing.F) {
 	w := newWorld(f)
 	good := w.issue(f, time.Hour)
@@ -425,7 +427,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// What is issued is what Check finds, whatever the words in it are.
+// Check finds the claims of each issued token, with any words in them.
 func FuzzIssue(f *testing.F) {
 	w := newWorld(f)
 	f.Add("client", scope, int64(3600))
@@ -440,7 +442,8 @@ func FuzzIssue(f *testing.F) {
 			assert.Greater(t, len(client)+len(scope), oauth.MaxToken/2)
 			return
 		}
-		_ = w.store.CreateOAuthClient(t.Context(), &store.OAuthClient{ID: client, Sender: sender}) // may be there from the last round
+		// It may exist since the last round.
+		_ = w.store.CreateOAuthClient(t.Context(), &store.OAuthClient{ID: client, Sender: sender})
 		got, err := w.Check(t.Context(), token, now)
 		require.NoError(t, err)
 		assert.Equal(t, oauth.Claims{Sender: sender, Client: client, Scope: scope, Issued: now, Expires: now.Add(life)}, got)

@@ -36,7 +36,7 @@ func behind(addr string) func(context.Context, string, string) (net.Conn, error)
 	}
 }
 
-// Every listener takes the address that a balancer names, and counts and logs by it.
+// Every listener uses the address in a balancer's header, for its counts and its log.
 func TestBehindABalancerTheClientsAddressCounts(t *testing.T) {
 	t.Parallel()
 	const here, there = "198.51.100.1:7", "198.51.100.2:7"
@@ -101,7 +101,7 @@ func TestBehindABalancerTheClientsAddressCounts(t *testing.T) {
 	}
 	assert.Equal(t, map[string]int{here: 2, there: 2}, peers)
 
-	// Without a header a proxy's connection is not taken for anybody's.
+	// A connection from a proxy without a header is refused.
 	_, err = ccsclient.Dial(ctx, s.XMPPAddr(), card.SenderID, card.APIKey, ccsclient.Options{TLS: trust})
 	assert.Error(t, err)
 }
@@ -141,7 +141,7 @@ func TestMaxConnsFitsTheOpenFiles(t *testing.T) {
 	}
 }
 
-// Connections that never log in count together on all listeners, and leave other addresses alone.
+// Connections that never log in count together on all listeners, and do not affect other addresses.
 func TestSilentConnectionsOfAnAddressAreFew(t *testing.T) {
 	t.Parallel()
 	const limit = 20

@@ -27,7 +27,7 @@ func contents(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// A server whose store is damaged must not begin with an empty one: not even a project is made.
+// A server whose store is damaged must not start with an empty one: not even a project is made.
 func TestADamagedStoreIsRefusedAndLeftAsItIs(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, dir string) (named string){
 		"a flipped bit in the manifest": func(t *testing.T, dir string) string {

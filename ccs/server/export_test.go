@@ -2,10 +2,10 @@ package server
 
 import "github.com/openccs/openccs/ccs"
 
-// CheckConns reports what is wrong with MaxConns where the process may open so many files.
+// CheckConns returns the mistake in MaxConns if the process may open limit files.
 func CheckConns(c *Config, limit int) error { return c.checkConns(limit) }
 
-// Turns are the turns of a server, and what ends handing them over through a pipe.
+// Turns returns the turns of a server, and the function that closes their pipe.
 func Turns() (*ccs.Turns, func() error, error) {
 	t, err := newTurns(tcp{})
 	if err != nil {

@@ -108,7 +108,8 @@ func TestServersThatStartTogetherMakeOneFirstProject(t *testing.T) {
 	assert.Len(t, all, 1)
 }
 
-// cutStore is a store whose server dies when it makes the first project: before the store has it, or after.
+// cutStore is a store whose server dies when it makes the first project: before or after the store
+// has it.
 type cutStore struct {
 	store.Store
 	after bool
@@ -125,7 +126,8 @@ func (s *cutStore) CreateFirstProject(ctx context.Context, p *store.Project) err
 	return errKilled
 }
 
-// A server that is killed while it makes the first project leaves a project whose key the next start shows.
+// A server that is killed while it makes the first project leaves a project whose key the next
+// start shows.
 func TestTheKeyOfTheFirstProjectIsNeverLost(t *testing.T) {
 	t.Parallel()
 	for name, after := range map[string]bool{"killed before the store has the project": false, "killed after": true} {

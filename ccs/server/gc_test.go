@@ -11,7 +11,7 @@ import (
 	"github.com/openccs/openccs/ccs/server"
 )
 
-// A small heap is collected more seldom than Go would, a large one as often.
+// A small heap is collected less often than by Go's default, a large one as often.
 func TestEaseCollection(t *testing.T) {
 	t.Setenv("GOGC", "")
 	defer debug.SetGCPercent(debug.SetGCPercent(100))

@@ -11,7 +11,7 @@ func TestStorm(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		logins func(second int) int64
-		over   []int // the seconds in which it is over
+		over   []int // the seconds in which it has ended
 	}{
 		{"nothing", func(int) int64 { return 0 }, nil},
 		{"few", func(second int) int64 { return int64(second % 2) }, nil},

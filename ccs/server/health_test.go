@@ -21,7 +21,7 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// ailing is a store that says how it is.
+// ailing is a store with a health check.
 type ailing struct {
 	*memstore.Store
 	why    atomic.Pointer[error]
@@ -42,7 +42,7 @@ func (a *ailing) fail(reason string) {
 	a.why.Store(&err)
 }
 
-// ailingServer starts a server on such a store, and returns what asks for its health.
+// ailingServer starts a server on such a store, and returns a function that asks for its health.
 func ailingServer(t *testing.T) (s *server.Server, st *ailing, logs *observer.ObservedLogs, health func() (int, string)) {
 	t.Helper()
 	st = &ailing{Store: memstore.New(), broken: make(chan struct{})}
@@ -95,7 +95,7 @@ func TestHealthz(t *testing.T) {
 	require.NoError(t, s.Shutdown(context.Background()))
 }
 
-// A store that only a new process can mend ends the server in order.
+// A store that only a new process can repair ends the server in order.
 func TestABrokenStoreEndsTheServer(t *testing.T) {
 	s, st, _, _ := ailingServer(t)
 	st.fail("the engine cannot go on; start the server again")

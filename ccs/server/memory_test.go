@@ -14,7 +14,7 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// The log says once that the memory for messages is used up, and once that it is not any more.
+// The log says once that the memory for messages is used up, and once that there is room again.
 func TestTheLogSaysWhenMemoryIsUsedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 64 << 20

@@ -42,7 +42,7 @@ func start(t *testing.T, c server.Config) *server.Server {
 	return s
 }
 
-// flags are the flags that an error complains of.
+// flags returns the flags that an error names.
 func flags(err error) (names []string) {
 	var joined interface{ Unwrap() []error }
 	var one *server.ConfigError
@@ -128,7 +128,7 @@ func TestStartSaysWhatIsInTheWay(t *testing.T) {
 			for _, w := range row.want {
 				assert.ErrorContains(t, err, w)
 			}
-			// A start that failed leaves nothing behind that keeps the next one out.
+			// A failed start leaves nothing that prevents the next one.
 			row := config(t)
 			row.DataDir = c.DataDir
 			if c.DataDir != file {
@@ -231,7 +231,7 @@ func TestWaitEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// What the operator wants devices to have reaches them (DEV 2.5).
+// Devices get the operator's settings (DEV 2.5).
 func TestCheckinSettings(t *testing.T) {
 	t.Parallel()
 	c := config(t)

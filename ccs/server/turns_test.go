@@ -11,7 +11,8 @@ import (
 	"github.com/openccs/openccs/ccs/server"
 )
 
-// Turns go round while the server runs, and still do after it has closed the pipe: no goroutine waits for ever.
+// Turns go round while the server runs, and still do after it has closed the pipe: no goroutine
+// waits forever.
 func TestTurnsGoRound(t *testing.T) {
 	turns, end, err := server.Turns()
 	require.NoError(t, err)

@@ -32,7 +32,8 @@ func (unattachable) Offer(_ context.Context, b []store.Entry) ([]bool, error) {
 }
 func (unattachable) ProjectChanged(context.Context, string) error { return nil }
 
-// unattached is a server in a cluster, with a project, and what it logs as an error. The caller must call stop.
+// unattached returns a server in a cluster, with a project, and its log of errors. The caller must
+// call stop.
 func unattached(t *testing.T, c ccs.Cluster) (w *world, logs *observer.ObservedLogs, stop func()) {
 	ctx, st := context.Background(), memstore.New()
 	require.NoError(t, st.CreateProject(ctx, &store.Project{Sender: testSender, Keys: []store.APIKey{{ID: "k1", Hash: store.HashKey(testKey)}}}))
@@ -67,7 +68,7 @@ func (unavailable) Attach(context.Context, store.Key, store.Lease) error {
 	return store.ErrUnavailable
 }
 
-// The client is told to try again, and the log has the trouble of the store once and not every login.
+// The client should try again. The log reports the failing store once, and not for every login.
 func TestALoginWhileTheStoreIsUnavailable(t *testing.T) {
 	t.Parallel()
 	w, logs, stop := unattached(t, unavailable{})

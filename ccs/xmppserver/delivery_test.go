@@ -15,7 +15,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// receipt has the router owe the sender a receipt for a message.
+// receipt makes the router owe the sender a receipt for a message.
 func (w *world) receipt(id string) {
 	w.t.Helper()
 	require.NoError(w.t, w.router.SendReceipts(context.Background(), []ccs.Receipt{{
@@ -27,7 +27,7 @@ func receiptShape(id string) string {
 	return `<message to="` + testSender + `@gcm.googleapis.com" from="devices@gcm.googleapis.com" type="normal"><gcm xmlns="google:mobile:data">{"data":{"message_status":"MESSAGE_SENT_TO_DEVICE","original_message_id":"` + id + `","device_registration_id":"` + testToken + `","message_sent_timestamp":"1430277821658"},"message_type":"receipt","from":"gcm.googleapis.com","message_id":"dr2:` + id + `","category":"com.example.app","time_to_live":0}</gcm></message>`
 }
 
-// CCS 3.5: the receipt's form, and the two spellings of its ack.
+// A receipt has its form, and its ack two spellings (CCS 3.5).
 func TestReceipts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -44,7 +44,7 @@ func TestReceipts(t *testing.T) {
 	p.quiet()
 }
 
-// Many clients never acknowledge receipts: that holds up no message (CCS 3.5, 4.2).
+// Many clients never acknowledge receipts; that delays no message (CCS 3.5, 4.2).
 func TestUnacknowledgedReceiptsBlockNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -61,8 +61,8 @@ func TestUnacknowledgedReceiptsBlockNothing(t *testing.T) {
 	assert.Equal(t, upstreamShape("u-1"), p.until("</message>"))
 }
 
-// On a living connection a message is sent again after a while, with longer and longer gaps, and a receipt a
-// few times only (CCS 3.5, 4.3).
+// On a living connection a message is sent again after a while, with longer and longer gaps, and a
+// receipt only a few times (CCS 3.5, 4.3).
 func TestResendOnALivingConnection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{ResendAfter: 60 * time.Millisecond}, ccs.Options{})
@@ -83,7 +83,8 @@ func TestResendOnALivingConnection(t *testing.T) {
 	p.quiet()
 }
 
-// A message with TTL 0 is for now or never: it is not sent again, and does not hold its slot (CCS 4.3).
+// A message with TTL 0 is delivered now or never: it is not sent again, and does not hold its slot
+// (CCS 4.3).
 func TestNowOrNeverIsSentOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{ResendAfter: 60 * time.Millisecond}, ccs.Options{Profile: ccs.Profile{UpstreamWindow: 1}})
@@ -97,7 +98,7 @@ func TestNowOrNeverIsSentOnce(t *testing.T) {
 	p.quiet()
 }
 
-// A receipt goes to the session that sent the message, if it is still there (CCS 3.5).
+// A receipt goes to the session that sent the message, if that still exists (CCS 3.5).
 func TestReceiptsPreferTheSendersSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -130,7 +131,8 @@ type deviceSession struct{}
 func (deviceSession) Wake() bool  { return true }
 func (deviceSession) Close(error) {}
 
-// A connection whose window is full and that acknowledges nothing gives its messages to another one (CCS 4.4).
+// The messages of a connection whose window is full and that acknowledges nothing go to another
+// connection (CCS 4.4).
 func TestPhantomConnection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{ResendAfter: 300 * time.Millisecond}, ccs.Options{Profile: ccs.Profile{UpstreamWindow: 2}})
@@ -156,7 +158,7 @@ func TestPhantomConnection(t *testing.T) {
 	for healthy.until("</message>") != upstreamShape("u-2") {
 	}
 	healthy.send(clientAck(testToken, "u-2"))
-	// It shows itself, too late for these two, and has its share again.
+	// It acknowledges, too late for these two, and has its share again.
 	phantom.send(clientAck(testToken, "u-0"))
 	for !strings.Contains(phantom.until("</message>"), `code="406"`) {
 	}

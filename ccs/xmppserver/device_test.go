@@ -34,7 +34,7 @@ func (w *world) identity() (id ccs.DeviceID, securityToken, token string) {
 	return ccs.DeviceID(android), strconv.FormatUint(secret, 10), token
 }
 
-// loginDevice opens a device's bound session, waits until it is attached, and says that it is there.
+// loginDevice opens a device's bound session, waits until it is attached, and sends presence.
 func (w *world) loginDevice(header, user, securityToken string) *peer {
 	w.t.Helper()
 	p := w.dial()
@@ -52,7 +52,7 @@ func (w *world) loginDevice(header, user, securityToken string) *peer {
 	return p
 }
 
-// sendTo has the router take a message for a token.
+// sendTo makes the router accept a message for a token.
 func (w *world) sendTo(token, id string, change func(*ccs.Downstream)) {
 	w.t.Helper()
 	m := ccs.Downstream{To: token, ID: id, TTL: time.Hour, Data: payload.Data{}.Append("id", id)}
@@ -75,7 +75,7 @@ func (p *peer) next() (m stanza.Outbound) {
 
 func dataOf(m stanza.Outbound) string { return string(stanza.AppendObject(nil, m.Data)) }
 
-// A device is told apart by the domain of its user name, or by the stream's where that has none.
+// A device is recognised by the domain of its user name, or by the stream's if that has none.
 func TestDeviceLogsIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -106,7 +106,7 @@ func TestDeviceLoginRefused(t *testing.T) {
 			assert.Equal(t, `<failure xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><`+row.want+`/></failure>`, p.until("</failure>"))
 		})
 	}
-	// An app server that names its domain is one, whatever the stream is for.
+	// An app server that names its domain is one, whatever the stream's to is.
 	p := w.dial()
 	p.send(deviceHeader)
 	p.until("</stream:features>")
@@ -114,7 +114,7 @@ func TestDeviceLoginRefused(t *testing.T) {
 	p.until(`<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>`)
 }
 
-// Devices that fail are slowed down as app servers are (CCS 1.6).
+// Failed logins of devices are limited like those of app servers (CCS 1.6).
 func TestDeviceLoginThrottled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{FailedLogins: flowcontrol.Rate{Every: time.Hour, Burst: 1}}, ccs.Options{})
@@ -128,7 +128,7 @@ func TestDeviceLoginThrottled(t *testing.T) {
 	assert.Contains(t, p.until("</failure>"), "<temporary-auth-failure/>")
 }
 
-// The queue is the device's own: what was not acknowledged stays in it, whoever empties it next.
+// The queue belongs to the device: unacknowledged messages stay in it for any next session.
 func TestDeviceTakenOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -142,7 +142,7 @@ func TestDeviceTakenOver(t *testing.T) {
 	second.send(clientAck(got.From, got.MessageID))
 	second.quiet()
 
-	// The other endpoint's session is one like any other.
+	// A session of the other door is treated the same.
 	w.sendTo(token, "m-2", nil)
 	again := second.next()
 	assert.Equal(t, `{"id":"m-2"}`, dataOf(again))
@@ -155,7 +155,8 @@ func TestDeviceTakenOver(t *testing.T) {
 	box.Detach(t.Context())
 }
 
-// What is not acknowledged comes again on the living connection, in a window, and what is, no more (CCS 4.2, 4.3).
+// Unacknowledged messages come again on the living connection, within a window, and acknowledged
+// ones do not (CCS 4.2, 4.3).
 func TestDeviceAcknowledges(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{ResendAfter: 300 * time.Millisecond}, ccs.Options{Profile: ccs.Profile{UpstreamWindow: 2}})
@@ -177,7 +178,7 @@ func TestDeviceAcknowledges(t *testing.T) {
 	assert.Zero(t, seen[`{"id":"m-0"}`])
 }
 
-// A receipt is owed once the device has the message, before that is forgotten (CCS 3.5).
+// The receipt is stored once the device has the message, before that is forgotten (CCS 3.5).
 func TestDeviceAckMakesTheReceipt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -196,7 +197,8 @@ func TestDeviceAckMakesTheReceipt(t *testing.T) {
 	}
 }
 
-// More than a hundred messages for a device that is away are thrown away, and a marker says so (DEV 9.3).
+// More than a hundred messages for a device that is away are discarded, and a marker says so
+// (DEV 9.3).
 func TestDeviceGetsTheMarker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -213,7 +215,8 @@ func TestDeviceGetsTheMarker(t *testing.T) {
 	w.loginDevice(deviceHeader, id.String(), secret).quiet()
 }
 
-// An ack says that the message is stored; a repeat gets one too, and makes no second message (DEV 7.3).
+// An ack says that the message is stored. A repeat gets one too, and makes no second message
+// (DEV 7.3).
 func TestDeviceSendsUpstream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -234,8 +237,8 @@ func TestDeviceSendsUpstream(t *testing.T) {
 	app.quiet()
 }
 
-// A message that can reach nobody is acknowledged and comes back as a send_error (DEV 9.3), one that is malformed is
-// refused (CCS 3.3).
+// A message that can reach nobody is acknowledged and comes back as a send_error (DEV 9.3). A
+// malformed message is refused (CCS 3.3).
 func TestDeviceIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -258,7 +261,7 @@ func TestDeviceIsRefused(t *testing.T) {
 	assert.Contains(t, p.until("</message>"), `<error code="406" type="modify">`)
 }
 
-// Operators drain app servers; when the server ends, devices are told as well (CCS 3.7).
+// A drain by command is for app servers. When the server ends, devices drain too (CCS 3.7).
 func TestDeviceDrains(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{DrainMin: 10 * time.Millisecond}, ccs.Options{})

@@ -36,7 +36,7 @@ func (o *sessions) all() []ccs.Event {
 	return append([]ccs.Event(nil), o.events...)
 }
 
-// A session that was opened closes once, with the reason, and nothing else is told of it.
+// A session that was opened closes once, with the reason, and has no other events.
 func TestSessionsAreToldOnce(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -32,12 +32,15 @@ import (
 var update = flag.Bool("update", false, "rewrite the S lines of testdata/streams")
 
 const (
-	goldenSender = "123"                 // of every conversation; its key is KEY, its device's token T1, as in CCS 11
-	goldenSecret = "2268428379028347923" // the security token of its device, which has the id 42
+	// goldenSender is the sender of every conversation. Its key is KEY, its device's token T1, as
+	// in CCS 11.
+	goldenSender = "123"
+	goldenSecret = "2268428379028347923" // security token of its device, which has the ID 42
 	streamEnd    = "</stream:stream>"
 )
 
-// TestGoldenStreams replays the conversations of testdata/streams over TLS; its README.md has the format.
+// TestGoldenStreams replays the conversations of testdata/streams over TLS; its README.md has the
+// format.
 func TestGoldenStreams(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("..", "..", "testdata", "streams", "*.txt"))
@@ -57,12 +60,12 @@ func TestGoldenStreams(t *testing.T) {
 	}
 }
 
-// golden is one conversation and what it has come to.
+// golden is one conversation and its state.
 type golden struct {
 	*world
 	head, body []string // lines of the file
 	bound      bool     // each connection begins with a session
-	forDevice  bool     // which is the device's
+	forDevice  bool     // that session is the device's
 	plain      bool     // or without TLS
 	options    xmppserver.Options
 	profile    ccs.Profile
@@ -70,7 +73,7 @@ type golden struct {
 	store      *frailStore
 	peer       *peer
 	ended      bool               // the server has ended the stream
-	names      map[string]string  // what placeholders stand for
+	names      map[string]string  // values of placeholders
 	device     *ccs.DeviceMailbox // nil until the device connects
 	held       map[string]store.Entry
 }
@@ -96,7 +99,7 @@ func readGolden(t *testing.T, file string) *golden {
 	return g
 }
 
-// option sets what a conversation needs otherwise than usual: a time or a number.
+// option sets an option of a conversation: a time or a number.
 func (g *golden) option(s string) {
 	name, value, _ := strings.Cut(s, " ")
 	switch n, _ := strconv.Atoi(value); name {
@@ -130,11 +133,11 @@ type handClock struct{ atomic.Int64 }
 
 func (c *handClock) Now() time.Time { return time.Unix(0, c.Load()) }
 
-// frailStore fails when it is told to.
+// frailStore fails when told to.
 type frailStore struct {
 	store.Store
-	fails       atomic.Bool // Put, for a reason that nobody knows
-	unavailable atomic.Bool // Put and what looks records up
+	fails       atomic.Bool // Put fails for an unknown reason
+	unavailable atomic.Bool // Put and look-ups fail
 }
 
 func (s *frailStore) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]store.Outcome, error) {
@@ -175,13 +178,13 @@ func (s *frailStore) health() error {
 	return nil
 }
 
-// start brings up the server. It is newWorld's but for the store, the clock and the names.
+// start starts the server. It differs from newWorld only in the store, the clock and the names.
 func (g *golden) start() {
 	ctx := context.Background()
 	g.store = &frailStore{Store: memstore.New()}
 	require.NoError(g.t, g.store.CreateProject(ctx, &store.Project{Sender: goldenSender, Keys: []store.APIKey{{ID: "k1", Hash: store.HashKey("KEY")}}}))
 	g.register("T1", testApp, goldenSender)
-	_, err := g.store.Secret(ctx, "device", make([]byte, 32)) // so that goldenSecret is what it is
+	_, err := g.store.Secret(ctx, "device", make([]byte, 32)) // gives goldenSecret its value
 	require.NoError(g.t, err)
 	router, err := ccs.New(ctx, g.store, ccs.Options{Profile: g.profile, Clock: g.clock})
 	require.NoError(g.t, err)
@@ -204,7 +207,7 @@ func (g *golden) register(token, app, senders string) {
 	require.NoError(g.t, err)
 }
 
-// connect opens a connection, and a session on it where the conversation begins with one.
+// connect opens a connection, and a session on it if the conversation begins with one.
 func (g *golden) connect() {
 	if g.ended = false; g.plain {
 		nc, err := net.Dial("tcp", g.addr)
@@ -227,7 +230,7 @@ func (g *golden) connect() {
 	g.peer.until("</bind></iq>")
 }
 
-// replay checks that the server says what the S lines say and nothing else.
+// replay checks that the server sends exactly the S lines.
 func (g *golden) replay() {
 	for i := 0; i < len(g.body); i++ {
 		line, number := g.body[i], len(g.head)+2+i
@@ -239,11 +242,11 @@ func (g *golden) replay() {
 		}
 		g.expect(number, want)
 		if strings.HasPrefix(want, "<stream:stream ") && i+1 < len(g.body) && strings.HasPrefix(g.body[i+1], "S: <stream:features>") {
-			// TLS delivers what was one write in one piece.
+			// TLS delivers one write in one piece.
 			require.NotEmpty(g.t, g.peer.read, "line %d: header and features are not one write (CCS 1.11)", number)
 		}
 	}
-	if !g.ended { // nothing more was to be said: not before the end either
+	if !g.ended { // the server must not send more before its end either
 		g.peer.send(streamEnd)
 		g.expect(len(g.head)+2+len(g.body), streamEnd)
 	}
@@ -252,16 +255,16 @@ func (g *golden) replay() {
 	require.Equal(g.t, io.EOF, err, "TLS is ended too (CCS 1.10)")
 }
 
-// visible are the characters of the files for what one would not see.
+// visible has the visible characters that stand for invisible ones in the files.
 var visible = strings.NewReplacer("⏎", "\n", "␣", " ")
 
-// placeholder is what stands for a random value: the kind, which is its form, and a name.
+// placeholder matches the name of a random value: the kind, which is its form, and a name.
 var placeholder = regexp.MustCompile(`\{(ID|HEX)-[a-z0-9]+\}`)
 
-// digits is how many hexadecimal ones the kinds of placeholder stand for.
+// digits is the number of hexadecimal digits of each kind of placeholder.
 var digits = map[string]int{"ID": 16, "HEX": 8}
 
-// expect takes exactly the bytes of an S line from the connection.
+// expect reads exactly the bytes of an S line from the connection.
 func (g *golden) expect(number int, want string) {
 	g.t.Helper()
 	text := visible.Replace(g.fill(want))
@@ -281,7 +284,7 @@ func (g *golden) expect(number int, want string) {
 	g.ended = g.ended || strings.HasSuffix(want, streamEnd)
 }
 
-// receive returns the next n bytes, which stay where they are, or fewer if nothing comes for too long.
+// receive returns the next n bytes without consuming them, or fewer if nothing comes for too long.
 func (g *golden) receive(n int, wait time.Duration) string {
 	buf := make([]byte, 64<<10)
 	for len(g.peer.read) < n {
@@ -294,7 +297,7 @@ func (g *golden) receive(n int, wait time.Duration) string {
 	return g.peer.read[:n]
 }
 
-// fill puts in the values of the placeholders that have one.
+// fill replaces the placeholders that have a value.
 func (g *golden) fill(s string) string {
 	for name, value := range g.names {
 		s = strings.ReplaceAll(s, "{"+name+"}", value)
@@ -302,7 +305,7 @@ func (g *golden) fill(s string) string {
 	return s
 }
 
-// do does what a line other than S says.
+// do executes a line other than S.
 func (g *golden) do(line string) {
 	if said, ok := strings.CutPrefix(line, "C: "); ok {
 		said = visible.Replace(g.fill(said))
@@ -337,7 +340,8 @@ func (g *golden) do(line string) {
 	case "later":
 		g.clock.Add(int64(g.duration(args[0])))
 	case "reconnect":
-		// Dropped, not ended. The server ends its side when it has given back what the connection carried.
+		// The connection drops without an end of the stream. The server ends its side after it has
+		// released the session's claims.
 		require.NoError(g.t, g.peer.nc.(*tls.Conn).CloseWrite())
 		require.Empty(g.t, g.peer.rest())
 		g.connect()
@@ -361,7 +365,7 @@ func (g *golden) do(line string) {
 	}
 }
 
-// claim lists the messages that the device gets now and had not before.
+// claim lists the messages that the device gets now for the first time.
 func (g *golden) claim() (ids []string) {
 	ctx := context.Background()
 	if g.device == nil {
@@ -381,7 +385,8 @@ func (g *golden) claim() (ids []string) {
 	return ids
 }
 
-// upstreamOf reads the words behind upstream: the message_id, the domain that the device used, a TTL, data.
+// upstreamOf parses the words after upstream: the message_id, the domain that the device used, a
+// TTL, data.
 func (g *golden) upstreamOf(words []string) ccs.Upstream {
 	m := ccs.Upstream{To: goldenSender + "@gcm.googleapis.com", Category: testApp, ID: words[0], PersistentID: "p-" + words[0]}
 	for _, word := range words[1:] {
@@ -396,7 +401,8 @@ func (g *golden) upstreamOf(words []string) ccs.Upstream {
 	return m
 }
 
-// downstreamOf reads the words behind downstream: the message_id, fields of the message as NAME:JSON, and data.
+// downstreamOf parses the words after downstream: the message_id, fields of the message as
+// NAME:JSON, and data.
 func (g *golden) downstreamOf(words []string) ccs.Downstream {
 	text := `{"to":"T1","message_id":"` + words[0] + `"`
 	var data stanza.Data
@@ -417,10 +423,11 @@ func (g *golden) downstreamOf(words []string) ccs.Downstream {
 	}
 }
 
-// quietFor is how long the server has to be silent, when S lines are rewritten, to have said all.
+// quietFor is how long the server must be silent, when S lines are rewritten, to have sent
+// everything.
 const quietFor = 100 * time.Millisecond
 
-// rewrite plays the client's part and notes what the server says in the place of the S lines.
+// rewrite plays the client's part and replaces the S lines with the server's output.
 func (g *golden) rewrite(file string) {
 	out := append(slices.Clone(g.head), "")
 	for i, line := range g.body {
@@ -445,12 +452,12 @@ func (g *golden) rewrite(file string) {
 }
 
 var (
-	// element is one line of what the server says; elements of one name do not nest there.
+	// element matches one line of the server's output; elements of one name do not nest there.
 	element   = regexp.MustCompile(`(?s)</?stream:stream[^>]*>|<[^>]*/>|<stream:features>.*?</stream:features>|<stream:error>.*?</stream:error>|<failure.*?</failure>|<iq.*?</iq>|<message.*?</message>|[^<]+`)
 	randomHex = regexp.MustCompile(`( id="|/[^<"]*|drain-|"now:)([0-9A-F]{16}|[0-9A-F]{8})("|</jid>)`)
 )
 
-// name puts placeholders where the random values are.
+// name replaces random values with placeholders.
 func (g *golden) name(s string) string {
 	for _, m := range randomHex.FindAllStringSubmatch(s, -1) {
 		switch {

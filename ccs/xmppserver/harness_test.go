@@ -26,7 +26,7 @@ const (
 	testDevice = ccs.DeviceID(42)
 )
 
-// world is a server with one project and one registration, and what a test needs to reach it.
+// world is a server with one project and one registration, and the means to reach it.
 type world struct {
 	t      *testing.T
 	router *ccs.Router
@@ -47,7 +47,7 @@ func newWorld(t *testing.T, o xmppserver.Options, ro ccs.Options) *world {
 	return w
 }
 
-// newWorldOn is newWorld on a listener. It leaves to the caller how that is reached.
+// newWorldOn is newWorld on a listener. The caller must set how to reach that.
 func newWorldOn(t *testing.T, l net.Listener, o xmppserver.Options, ro ccs.Options) *world {
 	t.Helper()
 	ctx := context.Background()
@@ -76,7 +76,7 @@ func newWorldOn(t *testing.T, l net.Listener, o xmppserver.Options, ro ccs.Optio
 	return w
 }
 
-// registerDevice has a device's app have a token.
+// registerDevice gives a device's app a token.
 func (w *world) registerDevice(token string, device ccs.DeviceID) {
 	w.t.Helper()
 	now := time.Now()
@@ -105,7 +105,7 @@ const (
 	bindPrefix   = `<iq id="a1" type="result"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><jid>`
 )
 
-// login opens a bound session that says that it is there.
+// login opens a bound session and sends presence.
 func (w *world) login() *peer {
 	w.t.Helper()
 	p := w.bind()
@@ -113,7 +113,7 @@ func (w *world) login() *peer {
 	return p
 }
 
-// bind opens a session and says nothing on it.
+// bind opens a session and sends nothing on it.
 func (w *world) bind() *peer {
 	w.t.Helper()
 	p := w.dial()

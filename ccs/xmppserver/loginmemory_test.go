@@ -14,8 +14,8 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// What is read before bind is charged to a budget. A connection that finds it used up is told so (RFC 6120
-// §4.9.3.17), and others log in when there is room again.
+// Reads before bind are charged to a budget. A connection that exceeds it gets a stream error
+// (RFC 6120 §4.9.3.17), and others log in when there is room again.
 func TestMemoryBeforeBindIsBounded(t *testing.T) {
 	t.Parallel()
 	budget := flowcontrol.NewBudget(1 << 20)
@@ -33,7 +33,7 @@ func TestMemoryBeforeBindIsBounded(t *testing.T) {
 	require.Eventually(t, func() bool { return budget.Used() == 0 }, patience, time.Millisecond, "a session is charged nothing")
 }
 
-// A stream that never binds is not read for ever, whatever it holds.
+// A stream that never binds is not read forever, whatever it contains.
 func TestAStreamThatNeverBindsIsEnded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})

@@ -19,7 +19,7 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// heap is the bytes of objects that live.
+// heap returns the bytes of live objects.
 func heap() int64 {
 	runtime.GC()
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
@@ -27,14 +27,14 @@ func heap() int64 {
 	return int64(live[0].Value.Uint64())
 }
 
-// A peer that sends large stanzas and never reads an answer is not read for long: what it leaves unanswered is bounded
-// in bytes, not only in messages (CCS 4.1).
+// A peer that sends large stanzas and never reads an answer is not read for long. Its unanswered
+// stanzas are bounded in bytes, not only in messages (CCS 4.1).
 func TestLargeStanzasOfPeersThatNeverRead(t *testing.T) {
 	const peers = 3
 	memory := flowcontrol.NewBudget(256 << 20)
 	w := newWorld(t, xmppserver.Options{Memory: memory}, ccs.Options{})
 	before := heap()
-	text := send(strings.Repeat("x", 250_000), "m-1", "") // the nack repeats what it is to
+	text := send(strings.Repeat("x", 250_000), "m-1", "") // the nack repeats its to
 	var all sync.WaitGroup
 	for range peers {
 		p := w.login()
@@ -59,7 +59,7 @@ func TestLargeStanzasOfPeersThatNeverRead(t *testing.T) {
 	assert.Zero(t, memory.Used())
 }
 
-// A peer is offered at most a MiB that it has not acknowledged, and more as it acknowledges.
+// A peer has at most a MiB of unacknowledged messages, and gets more as it acknowledges.
 func TestUnacknowledgedBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	const messages, size = 600, 4000
@@ -72,7 +72,7 @@ func TestUnacknowledgedBytesAreBounded(t *testing.T) {
 	}
 	p := w.login()
 	for got := 0; got < messages; {
-		// What has been offered comes before the answer to a ping.
+		// Offered messages come before the answer to a ping.
 		p.send(`<iq id="ping" type="get"><ping xmlns="urn:xmpp:ping"/></iq>`)
 		offered := strings.Count(p.until(`<iq id="ping" type="result"/>`), "</message>")
 		assert.LessOrEqual(t, offered, (1<<20)/size+256)
@@ -85,6 +85,6 @@ func TestUnacknowledgedBytesAreBounded(t *testing.T) {
 		got += offered
 	}
 	p.quiet()
-	// What was written counts until the write has returned, which may be after the peer has read it.
+	// Written bytes count until the write has returned, which may be after the peer has read them.
 	assert.Eventually(t, func() bool { return memory.Used() == 0 }, 5*time.Second, time.Millisecond)
 }

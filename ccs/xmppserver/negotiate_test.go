@@ -16,7 +16,7 @@ import (
 
 var headerShape = regexp.MustCompile(`^<stream:stream from="([^"]*)" id="[0-9A-F]{16}" version="1.0" xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client">`)
 
-// The openings of the client libraries in CCS 1.3, and what they may look like besides (CCS 1.11).
+// These are the openings of the client libraries in CCS 1.3, and other possible ones (CCS 1.11).
 func TestStreamOpenings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -108,7 +108,7 @@ func TestLogin(t *testing.T) {
 	})
 }
 
-// What breaks a rule before bind ends the stream with the right condition (CCS 1.8, 1.10).
+// A violation before bind ends the stream with the right condition (CCS 1.8, 1.10).
 func TestStreamErrorsBeforeBind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{AuthTimeout: time.Second}, ccs.Options{})

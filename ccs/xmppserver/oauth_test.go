@@ -16,10 +16,11 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// issuerOfItsWorld is a TokenChecker that can be handed to newWorld before the world's store is there.
+// issuerOfItsWorld is a TokenChecker that newWorld can get before the world's store exists.
 type issuerOfItsWorld struct{ *oauth.Issuer }
 
-// newOAuthWorld is a world that takes access tokens, with a client of the sender and one of another.
+// newOAuthWorld returns a world that accepts access tokens, with a client of the sender and one of
+// another sender.
 func newOAuthWorld(t *testing.T) (w *world, issuer *oauth.Issuer, client, stranger oauth.Client) {
 	t.Helper()
 	ctx := context.Background()
@@ -37,13 +38,13 @@ func newOAuthWorld(t *testing.T) (w *world, issuer *oauth.Issuer, client, strang
 	return w, tokens.Issuer, client, stranger
 }
 
-// saslAuth is an <auth> of any mechanism, with the attributes of Google's libraries (CCS 1.6).
+// saslAuth returns an <auth> of any mechanism, with the attributes of Google's libraries (CCS 1.6).
 func saslAuth(mechanism, credential string) string {
 	return strings.Replace(plainAuth("\x00"+testSender+"\x00"+credential), "mechanism='PLAIN'",
 		`mechanism="`+mechanism+`" auth:service="oauth2" xmlns:auth="http://www.google.com/talk/protocol/auth"`, 1)
 }
 
-// CCS 1.6: Google's own mechanisms carry an access token or the key; PLAIN carries the key alone.
+// Google's own mechanisms carry an access token or the key; PLAIN carries only the key (CCS 1.6).
 func TestLoginWithAccessTokens(t *testing.T) {
 	t.Parallel()
 	w, issuer, client, stranger := newOAuthWorld(t)

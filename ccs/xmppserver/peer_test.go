@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// peer is the bytes of one connection, as an app server sees them.
+// peer is one connection, as an app server sees it.
 type peer struct {
 	t    *testing.T
 	nc   net.Conn
@@ -22,7 +22,7 @@ type peer struct {
 	patience time.Duration // default: the constant
 }
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits for an expected event.
 const patience = 10 * time.Second
 
 func (p *peer) send(s string) {
@@ -31,7 +31,7 @@ func (p *peer) send(s string) {
 	require.NoError(p.t, err)
 }
 
-// until returns what comes up to and including end.
+// until returns the received text up to and including end.
 func (p *peer) until(end string) string {
 	p.t.Helper()
 	buf := make([]byte, 64<<10)
@@ -50,7 +50,7 @@ func (p *peer) until(end string) string {
 	}
 }
 
-// rest returns what comes until the server ends the connection.
+// rest returns the received text until the server ends the connection.
 func (p *peer) rest() string {
 	p.t.Helper()
 	p.nc.SetReadDeadline(time.Now().Add(patience))
@@ -63,7 +63,7 @@ func (p *peer) rest() string {
 	return got
 }
 
-// quiet checks that nothing comes before the answer to a ping, nor with it.
+// quiet checks that nothing comes before or with the answer to a ping.
 func (p *peer) quiet() {
 	p.t.Helper()
 	for range 2 {

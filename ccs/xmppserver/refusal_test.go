@@ -20,7 +20,7 @@ func TestEveryReasonHasANack(t *testing.T) {
 	}
 }
 
-// The codes and texts of CCS 3.3.
+// Nacks have the codes and texts of CCS 3.3.
 func TestNackOf(t *testing.T) {
 	t.Parallel()
 	down := fmt.Errorf("disk full: %w", store.ErrUnavailable)

@@ -26,7 +26,7 @@ func send(to, id, more string) string {
 	return gcm(`{"to":"` + to + `","message_id":"` + id + `"` + more + `}`)
 }
 
-// upstream has the test's device send a message to the sender.
+// upstream makes the test's device send a message to the sender.
 func (w *world) upstream(id string, more ...func(*ccs.Upstream)) {
 	w.t.Helper()
 	m := ccs.Upstream{To: testSender + "@gcm.googleapis.com", Category: testApp, ID: id, PersistentID: "p-" + id, Data: stanza.Data{}.Append("hello", "world")}
@@ -91,7 +91,7 @@ func TestAnswers(t *testing.T) {
 	p.quiet()
 }
 
-// A client that acks what it should not is answered, but not without end (CCS 3.4).
+// A client that acks wrong messages gets answers, but only a limited number (CCS 3.4).
 func TestWrongAcksAreAnsweredInMeasure(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -104,7 +104,7 @@ func TestWrongAcksAreAnsweredInMeasure(t *testing.T) {
 	p.quiet()
 }
 
-// The table of CCS 1.8.
+// This is the table of CCS 1.8.
 func TestAfterBind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -159,7 +159,7 @@ func TestAfterBind(t *testing.T) {
 func TestUpstream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
-	w.upstream("u-1") // while no app server is there
+	w.upstream("u-1") // while no app server is connected
 	p := w.login()
 	assert.Equal(t, upstreamShape("u-1"), p.until("</message>"), "what waited comes first")
 	w.upstream("u-2")
@@ -178,7 +178,7 @@ func TestUpstream(t *testing.T) {
 	assert.Contains(t, p.until("</message>"), `code="406"`, "an ack counts once")
 }
 
-// No more than the window is offered, and each ack makes room for one more (CCS 4.2).
+// At most a window is offered, and each ack makes room for one more (CCS 4.2).
 func TestUpstreamWindow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{Profile: ccs.Profile{UpstreamWindow: 2}})
@@ -195,7 +195,8 @@ func TestUpstreamWindow(t *testing.T) {
 	assert.Equal(t, upstreamShape("u-3"), p.until("</message>"))
 }
 
-// With several connections each message goes to one of them; what one leaves behind goes to another.
+// With several connections each message goes to one of them. The messages of one that ends go to
+// another.
 func TestUpstreamOverSeveralConnections(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{}, ccs.Options{})
@@ -257,8 +258,8 @@ func TestKeepAlive(t *testing.T) {
 	assert.Equal(t, "  ", p.until("  "))
 }
 
-// Draining: the control message, nacks for what is new, acks still taken, and the close when nothing is
-// outstanding (CCS 3.7).
+// A draining session sends the control message and nacks new messages. It still accepts acks, and
+// closes when nothing is outstanding (CCS 3.7).
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{DrainMin: 50 * time.Millisecond}, ccs.Options{})
@@ -287,7 +288,7 @@ func TestDrainEndsAtItsLimit(t *testing.T) {
 	assert.Contains(t, p.rest(), "CONNECTION_DRAINING")
 }
 
-// CCS 3.7: one connection, or all of a sender, by command.
+// A command drains one connection, or all of a sender (CCS 3.7).
 func TestDrainSome(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{DrainMin: 10 * time.Millisecond}, ccs.Options{})
@@ -329,7 +330,7 @@ func TestARevokedKeysConnectionsDrain(t *testing.T) {
 	p.until(`<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>`)
 }
 
-// CCS 4.5: one connection too many is told to come back, and no other suffers.
+// One connection too many gets an error and should come back later; no other suffers (CCS 4.5).
 func TestConnectionsOfASender(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{MaxPerSender: 2}, ccs.Options{})
@@ -352,7 +353,8 @@ func TestConnectionsOfASender(t *testing.T) {
 	}, patience, 10*time.Millisecond, "a place comes free with the connection")
 }
 
-// CCS 1.6: who fails again and again is turned away for a while, whatever the key.
+// An address whose logins fail again and again is refused for a while, even with a right key
+// (CCS 1.6).
 func TestFailedLoginsAreThrottled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{FailedLogins: flowcontrol.Rate{Every: time.Hour, Burst: 2}}, ccs.Options{})
@@ -369,13 +371,13 @@ func TestFailedLoginsAreThrottled(t *testing.T) {
 	assert.Contains(t, try(testKey), "temporary-auth-failure")
 }
 
-// A client that does not read holds up the end no longer than DrainMax.
+// A client that does not read delays the end by DrainMax at most.
 func TestDrainOfAPeerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{DrainMin: 10 * time.Millisecond, DrainMax: 300 * time.Millisecond}, ccs.Options{})
 	p := w.login()
 	flood := []byte(strings.Repeat(send("nobody", "m", ""), 1000))
-	p.nc.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)) // by then the sockets are full
+	p.nc.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)) // the sockets are full by then
 	for {
 		if _, err := p.nc.Write(flood); err != nil {
 			break
@@ -403,7 +405,8 @@ func TestUpstreamAddress(t *testing.T) {
 	}
 }
 
-// With window-overrun=nack each message beyond the window is refused, by name of the window (CCS 4.1).
+// With window-overrun=nack each message beyond the window is refused with the window's name
+// (CCS 4.1).
 func TestWindowOverrunIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, xmppserver.Options{RefuseOverrun: true, NoControlID: true, DrainMin: time.Millisecond}, ccs.Options{Profile: ccs.Profile{Window: 3}})

@@ -15,7 +15,8 @@ import (
 
 const clientSession = `<iq id="s1" type="set"><session xmlns="urn:ietf:params:xml:ns:xmpp-session"/></iq>`
 
-// memoryListener accepts the server's ends of connections in memory, which a bubble of synctest can wait for.
+// memoryListener accepts the server's ends of connections in memory, which a bubble of synctest can
+// wait for.
 type memoryListener struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -48,7 +49,7 @@ func (l *memoryListener) dial() (net.Conn, error) {
 	return client, nil
 }
 
-// What waits is sent to a client that is ready for it, and to one that may be (CCS 1.7).
+// Waiting messages are sent to a client that is ready for them, and to one that may be (CCS 1.7).
 func TestMessagesWaitForTheClientsHandlers(t *testing.T) {
 	const wait = 500 * time.Millisecond
 	for _, row := range []struct {
@@ -67,7 +68,8 @@ func TestMessagesWaitForTheClientsHandlers(t *testing.T) {
 			p.quiet()
 			p.send(`<presence/>`)
 		}, 0},
-		// As xmpppy does: it registers its handler when it has the result, and what came with that is gone.
+		// xmpppy does this: it registers its handler after the result, and drops messages that came
+		// with that.
 		{"the request for the session", func(t *testing.T, p *peer) {
 			p.send(clientSession)
 			assert.Equal(t, `<iq id="s1" type="result"/>`, p.until("/>"))

@@ -27,8 +27,8 @@ func newBubble(t *testing.T, o xmppserver.Options) *world {
 	return w
 }
 
-// A message that nobody acknowledges is sent again after 60 s, not when somebody next looks, and then after twice
-// as long each time (CCS 4.3).
+// An unacknowledged message is sent again exactly after 60 s, and then each time after twice as
+// long (CCS 4.3).
 func TestResendComesOnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, xmppserver.Options{})
@@ -52,8 +52,8 @@ func TestResendComesOnTime(t *testing.T) {
 	})
 }
 
-// What a peer begins and does not end would hold its buffer for ever. It has 60 s from the first byte, and more
-// bytes do not prolong that.
+// A stanza that a peer does not end would hold its buffer forever. It has 60 s from the first byte,
+// and more bytes do not prolong that.
 func TestAStanzaThatDoesNotEnd(t *testing.T) {
 	const end = `<stream:error><connection-timeout xmlns="urn:ietf:params:xml:ns:xmpp-streams"/></stream:error></stream:stream>`
 	for _, row := range []struct {
@@ -90,7 +90,7 @@ func TestAStanzaThatDoesNotEnd(t *testing.T) {
 	}
 }
 
-// A stanza that ends in time is taken however slowly it comes, and a peer may be silent between two for ever.
+// A slow stanza that ends in time is accepted, and a peer may be silent forever between two.
 func TestASlowStanzaIsReadAllTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBubble(t, xmppserver.Options{})

@@ -46,7 +46,7 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
-// The memory of a translation moves as it grows; what was translated before must stay.
+// The memory of a translation moves as it grows; earlier translations must stay valid.
 func TestTranslateManyMessages(t *testing.T) {
 	t.Parallel()
 	batch := make([]stanza.Downstream, 200)

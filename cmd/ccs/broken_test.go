@@ -16,8 +16,8 @@ import (
 	"github.com/openccs/openccs/store/memstore"
 )
 
-// storeBreaks in the environment of the program makes its embedded store one that breaks once breakNow is in its
-// directory, as the engine's Fatalf breaks one. The store then closes, or hangs.
+// storeBreaks is an environment variable of the program. It makes the embedded store break once
+// breakNow is in its directory, as the engine's Fatalf does. The store then closes, or hangs.
 const (
 	storeBreaks = "OPENCCS_TEST_STORE_BREAKS"
 	breakNow    = "break-now"
@@ -25,7 +25,7 @@ const (
 	thenHangs   = "hangs"
 )
 
-// breakStore sets the store of the program up, before it begins.
+// breakStore prepares the store of the program before it starts.
 func breakStore(how string) {
 	if how == "" {
 		return
@@ -41,7 +41,7 @@ func breakStore(how string) {
 	}
 }
 
-// breaking is a store that only a new process can mend once it has broken.
+// breaking is a store that only a new process can repair after it has broken.
 type breaking struct {
 	*memstore.Store
 	hangs  bool
@@ -76,8 +76,8 @@ func (s *breaking) Close() error {
 	return s.Store.Close()
 }
 
-// A store that only a new process can mend ends the program with exit code 1, so that whoever has started it starts it
-// again; within a time, even if the store does not close.
+// A store that only a new process can repair ends the program with exit code 1, so that its
+// supervisor starts it again. That takes a bounded time, even if the store does not close.
 func TestABrokenStoreEndsTheProgram(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ how, says string }{

@@ -118,7 +118,7 @@ func TestAFileThatCannotBeObeyed(t *testing.T) {
 	})
 }
 
-// A name means one thing, whichever command has it: the same kind of value everywhere.
+// A flag name means the same in all commands: the same kind of value everywhere.
 func TestAFlagIsTheSameInEveryCommand(t *testing.T) {
 	parser, err := newParser(&cli{})
 	require.NoError(t, err)

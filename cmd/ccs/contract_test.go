@@ -12,7 +12,7 @@ import (
 	"github.com/openccs/openccs/ccs/card"
 )
 
-// fields reads a line of JSON.
+// fields decodes a line of JSON.
 func fields(t *testing.T, line string) map[string]any {
 	t.Helper()
 	var m map[string]any
@@ -20,7 +20,7 @@ func fields(t *testing.T, line string) map[string]any {
 	return m
 }
 
-// The whole contract for scripts in one go: a server, a device, an app server, and a restart.
+// This is the whole contract for scripts at once: a server, a device, an app server, and a restart.
 func TestMessagesTravelBothWays(t *testing.T) {
 	dir := t.TempDir()
 	state := filepath.Join(dir, "phone.json")
@@ -52,7 +52,8 @@ func TestMessagesTravelBothWays(t *testing.T) {
 		got := ccs(t, "send", "--data", dir, "--json", "--message-id", "m2", "nobody", "a=1")
 		assert.Equal(t, exitFailed, got.code)
 		for line := range strings.Lines(got.stdout) {
-			if event := fields(t, line); event["event"] != "receipt" { // that of m1 may come to any connection
+			// The receipt of m1 may come to any connection.
+			if event := fields(t, line); event["event"] != "receipt" {
 				assert.Equal(t, "nack", event["event"])
 				assert.Equal(t, "BAD_REGISTRATION", event["error"])
 			}
@@ -118,7 +119,7 @@ func TestMessagesTravelBothWays(t *testing.T) {
 	})
 }
 
-// A person gets the token first, and the command that uses it.
+// A person gets the token first, and a command that uses it.
 func TestADeviceIntroducesItself(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, dir)

@@ -37,11 +37,11 @@ func largeStore(t *testing.T, dir string) (messages int) {
 	return messages
 }
 
-// size is how many bytes the files of a directory have.
+// size returns how many bytes the files of a directory have.
 func size(dir string) (bytes int64) {
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
-			if info, err := d.Info(); err == nil { // or it is gone already
+			if info, err := d.Info(); err == nil { // otherwise it is gone already
 				bytes += info.Size()
 			}
 		}
@@ -123,7 +123,8 @@ func TestAnInterruptedCopyGoesOn(t *testing.T) {
 	})
 }
 
-// Only an empty store is copied into: one that holds several pages, of everything, is left as it is.
+// The target of a copy must be empty. One with several pages, of every kind of data, is left as it
+// is.
 func TestACopyIntoARedisThatHoldsDataIsRefused(t *testing.T) {
 	there, other := filepath.Join(t.TempDir(), "there"), filepath.Join(t.TempDir(), "other")
 	s, err := diskstore.Open(filepath.Join(there, "store"), diskstore.Options{NoSync: true})
@@ -143,7 +144,7 @@ func TestACopyIntoARedisThatHoldsDataIsRefused(t *testing.T) {
 			left++
 			continue
 		}
-		_, err := s.Ack(t.Context(), batch[i].Key, o.ID) // what was remembered of it stays
+		_, err := s.Ack(t.Context(), batch[i].Key, o.ID) // its remembered string stays
 		require.NoError(t, err)
 	}
 	require.NoError(t, s.Close())

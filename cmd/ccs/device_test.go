@@ -22,12 +22,12 @@ import (
 	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
-// enrolment is the HTTP side of a server: it gives out identities 1, 2, … and counts what it is asked.
+// enrolment is the HTTP side of a server. It hands out identities 1, 2, … and counts its calls.
 type enrolment struct {
 	*httptest.Server
 	checkIns, registrations int
-	last                    uint64 // android id given out last
-	forgotten               uint64 // android ids up to this are not known any more
+	last                    uint64 // the last android ID handed out
+	forgotten               uint64 // android IDs up to this are unknown now
 }
 
 func startEnrolment(t *testing.T) *enrolment {
@@ -80,7 +80,7 @@ func (e *enrolment) registerOnly(t *testing.T, state string, args ...string) str
 	return out["token"]
 }
 
-// A state that cannot be kept is refused before there is a device to forget.
+// A state file that cannot be written is refused before a device exists that would be lost.
 func TestADeviceNeedsItsState(t *testing.T) {
 	dir := t.TempDir()
 	got := ccs(t, "device", "--http", "https://127.0.0.1:1", "--sender", "1", "--register-only", "--state", filepath.Join(dir, "absent", "device.json"))
@@ -221,7 +221,7 @@ func TestDevicePrints(t *testing.T) {
 type upstream struct {
 	sent   []*mcsclient.Upstream
 	answer error
-	refuse []error // what the first calls of Send return
+	refuse []error // results of the first calls of Send
 }
 
 func (u *upstream) Send(_ context.Context, m *mcsclient.Upstream, done func(error)) error {

@@ -22,7 +22,7 @@ const (
 	cliPage    = repository + "/ccs/docs/cli.md"
 )
 
-// The page of the command line has the help and the settings of the commands. With -update it is made so.
+// The page of the command line has the help and the settings of the commands; -update rewrites it.
 func TestDocsSayWhatTheHelpSays(t *testing.T) {
 	b, err := os.ReadFile(cliPage)
 	require.NoError(t, err)
@@ -35,7 +35,7 @@ func TestDocsSayWhatTheHelpSays(t *testing.T) {
 	assert.Equal(t, want, have, "run: go test ./cmd/ccs -run TestDocs -update")
 }
 
-// A README that does not fit a few screens is not read.
+// A README longer than a few screens is not read.
 func TestReadmeIsShort(t *testing.T) {
 	b, err := os.ReadFile(readme)
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// flags are what a page calls a setting of ccs: `--name` in a line of text.
+// flagName matches a flag of ccs in a line of a page: `--name`.
 var flagName = regexp.MustCompile("`(?:ccs [a-z ]+)?(--[a-z][a-z0-9-]*)")
 
 // Every flag that a page names is a flag of some command.

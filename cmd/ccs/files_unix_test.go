@@ -25,7 +25,7 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// serveWithFiles runs the program as a child that may have so many files open.
+// serveWithFiles runs the program as a child with a limit of open files.
 func serveWithFiles(t *testing.T, limit int, dir string, args ...string) (child *exec.Cmd, stderr *lines, r ready) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
@@ -51,7 +51,7 @@ func serveWithFiles(t *testing.T, limit int, dir string, args ...string) (child 
 	return child, stderr, r
 }
 
-// Silent connections take all places that there are, and nothing else suffers: the store begins new logs, and
+// Silent connections take all places, and nothing else suffers: the store begins new logs, and
 // commands are answered.
 func TestConnectionsLeaveFilesToTheStoreAndToCommands(t *testing.T) {
 	const (

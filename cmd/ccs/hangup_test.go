@@ -15,13 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ownProcess is a server in a process of its own.
+// ownProcess is a server in its own process.
 type ownProcess struct {
 	*exec.Cmd
 	readyFile string
 }
 
-// startServer starts a server whose standard output and standard error are one pipe, and returns the end to read.
+// startServer starts a server whose standard output and standard error are one pipe, and returns
+// the end to read.
 func startServer(t *testing.T) (*ownProcess, *os.File) {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -47,7 +48,8 @@ func (s *ownProcess) ready(t *testing.T) (r ready) {
 	return r
 }
 
-// provoke has the server log a line: a peer speaks no TLS. It returns when the server has closed the connection.
+// provoke makes the server log a line, because a peer speaks no TLS. It returns after the server
+// has closed the connection.
 func provoke(t *testing.T, addr string) {
 	t.Helper()
 	peer, err := net.Dial("tcp", addr)
@@ -62,7 +64,7 @@ func provoke(t *testing.T, addr string) {
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
-// end tells the server to end, and checks that it did so in good order.
+// end tells the server to end, and checks that it did so in order.
 func (s *ownProcess) end(t *testing.T) {
 	t.Helper()
 	require.NoError(t, s.Process.Signal(syscall.SIGTERM))

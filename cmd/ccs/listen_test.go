@@ -138,7 +138,7 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, errBroken }
 
-// A line is one write: who reads the pipe has it at once, and whole.
+// A line is one write, so a reader of the pipe gets it at once and whole.
 func TestEveryJSONLineIsOneWrite(t *testing.T) {
 	var writes [][]byte
 	out := &output{stdout: writerFunc(func(b []byte) { writes = append(writes, bytes.Clone(b)) })}

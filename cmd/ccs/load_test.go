@@ -18,12 +18,12 @@ import (
 	"github.com/openccs/openccs/stanza"
 )
 
-// process is ccs serve as a process of its own, which can be killed.
+// process starts ccs serve in its own process, which can be killed.
 func process(t *testing.T, dir string) *exec.Cmd {
 	t.Helper()
 	args := []string{"serve", "--data", dir, "--log-level", "error"}
 	listen := []string{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"}
-	if old, err := card.Read(dir); err == nil { // back to where its clients look
+	if old, err := card.Read(dir); err == nil { // listen where the clients expect the server
 		listen = []string{old.XMPP, old.MCS, strings.TrimPrefix(old.HTTP, "https://")}
 	}
 	ready := filepath.Join(dir, "ready.json")
@@ -43,7 +43,7 @@ func process(t *testing.T, dir string) *exec.Cmd {
 	return p
 }
 
-// The contract for scripts: one object, its figures at the top level.
+// The contract for scripts is one object, with its figures at the top level.
 func TestLoadPrintsOneObject(t *testing.T) {
 	dir := t.TempDir()
 	process(t, dir)
@@ -68,7 +68,7 @@ func TestLoadPrintsOneObject(t *testing.T) {
 	assert.Contains(t, got.stderr, "ccs: 0:01", "a line a second goes to stderr")
 }
 
-// A server that is killed, twice, loses nothing that it has acknowledged, and ccs load can prove it.
+// A server that is killed twice loses no acknowledged message, and ccs load can prove it.
 func TestLoadCountsThroughCrashes(t *testing.T) {
 	dir := t.TempDir()
 	server := process(t, dir)
@@ -96,7 +96,8 @@ func TestLoadCountsThroughCrashes(t *testing.T) {
 	assert.True(t, r.Interrupted)
 	assert.Greater(t, r.Acked, int64(1000), "there was traffic worth the name")
 	assert.GreaterOrEqual(t, r.Reconnects, int64(2*(2+5)))
-	// App servers that are back before the devices fill their backlogs on a busy machine. That is all that may be refused.
+	// App servers that reconnect before the devices fill their backlogs on a busy machine. Only
+	// those messages may be refused.
 	assert.Equal(t, r.Sent, r.Acked+r.Nacks[string(stanza.DeviceMessageRateExceeded)])
 	assert.Equal(t, r.Acked, r.Delivered)
 	assert.Zero(t, r.Lost+r.Unanswered+r.Untracked+r.OutOfOrder)
@@ -146,7 +147,8 @@ func TestLoadExitCodes(t *testing.T) {
 	})
 }
 
-// Projects for many senders are made once and kept; without a server that makes them they come from a file.
+// Projects for many senders are made once and kept. Without a server that makes them they come from
+// a file.
 func TestLoadWithManySenders(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, dir)
@@ -203,7 +205,7 @@ func TestLoadDiff(t *testing.T) {
 	assert.Contains(t, got.stderr, "--json")
 }
 
-// On a terminal one line is redrawn: a bar for each step, and how it goes.
+// On a terminal one line is redrawn: a bar for each step, with its state.
 func TestLoadLive(t *testing.T) {
 	var stderr lines
 	live := &loadLive{out: &output{stderr: &stderr}, total: 10 * time.Second}
@@ -219,7 +221,7 @@ func TestLoadLive(t *testing.T) {
 	assert.True(t, strings.HasSuffix(stderr.String(), "\r\x1b[K"), "and the line goes in the end")
 }
 
-// The files that are asked for are there in the end.
+// The requested files exist in the end.
 func TestLoadWritesReports(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, dir)
@@ -236,7 +238,7 @@ func TestLoadWritesReports(t *testing.T) {
 	assert.Contains(t, got.stderr, "--html")
 }
 
-// A report that exists stays as it is until there is a result to replace it.
+// An existing report stays until a result replaces it.
 func TestLoadKeepsReportsWithoutAResult(t *testing.T) {
 	dir := t.TempDir()
 	page, log := filepath.Join(dir, "report.html"), filepath.Join(dir, "load.hlog")
@@ -259,7 +261,7 @@ func TestLoadKeepsReportsWithoutAResult(t *testing.T) {
 	addr := closed.Addr().String()
 	load := []string{"load", "--data", t.TempDir(), "--xmpp", addr, "--mcs", addr, "--http", "https://" + addr, "--sender", "1", "--key", "AIza", "--html", page, "--hdr-log", log}
 	t.Run("interrupted before it has begun", func(t *testing.T) {
-		run := background(t, load...) // the listener takes the connection and never answers
+		run := background(t, load...) // the listener accepts the connection and never answers
 		conn, err := closed.Accept()
 		require.NoError(t, err)
 		defer conn.Close()

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// asProgram in the environment makes the test binary the program itself.
+// asProgram is an environment variable that makes the test binary the program itself.
 const asProgram = "OPENCCS_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 		breakStore(os.Getenv(storeBreaks))
 		main()
 	}
-	for _, v := range os.Environ() { // what the user of the machine has set is not ours to test
+	for _, v := range os.Environ() { // the settings of the machine's user are not tested
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "CCS_") || name == "COLUMNS" {
 			os.Unsetenv(name)
 		}
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// result is what a command came to.
+// result is the result of a command.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -147,16 +147,18 @@ func TestAReadyFileOfAKilledServerIsRemoved(t *testing.T) {
 	require.NoError(t, dead.Run())
 	file := filepath.Join(t.TempDir(), "ready.json")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `{"pid":%d}`, dead.Process.Pid), 0o600))
-	got := ccs(t, "serve", "--data", file, "--ready-file", file) // fails: the data directory is a file
+	// The command fails: the data directory is a file.
+	got := ccs(t, "serve", "--data", file, "--ready-file", file)
 	assert.Equal(t, exitFailed, got.code)
 	assert.NoFileExists(t, file)
 }
 
-// The ready file is the server's to remove, but no other file is.
+// The server must remove its ready file, but no other file.
 func TestAReadyFileThatIsNone(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "notes.json")
 	require.NoError(t, os.WriteFile(file, []byte(`{"sender_id":"1"}`), 0o600))
-	got := ccs(t, "serve", "--data", file, "--ready-file", file) // would fail: the data directory is a file
+	// The command would fail: the data directory is a file.
+	got := ccs(t, "serve", "--data", file, "--ready-file", file)
 	assert.Equal(t, exitUsage, got.code)
 	assert.Contains(t, got.stderr, "no server has written")
 	assert.FileExists(t, file)
@@ -168,7 +170,7 @@ func TestAReadyFileThatIsNone(t *testing.T) {
 	assert.NoDirExists(t, data, "it is found before the server starts")
 }
 
-// commands lists all of them, as words.
+// commands lists all commands, as words.
 func commands(t *testing.T) [][]string {
 	t.Helper()
 	parser, err := newParser(&cli{})

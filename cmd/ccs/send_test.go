@@ -18,7 +18,7 @@ import (
 type answers struct {
 	sent   []ccsclient.Message
 	answer func(m *ccsclient.Message) ccsclient.Reply
-	err    error // what Send returns once answer is nil
+	err    error // result of Send once answer is nil
 }
 
 func (a *answers) Send(_ context.Context, m *ccsclient.Message, done func(ccsclient.Reply)) error {

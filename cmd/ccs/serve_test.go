@@ -20,7 +20,7 @@ import (
 
 // command is a command that runs beside the test.
 type command struct {
-	stop   context.CancelFunc // what SIGTERM does
+	stop   context.CancelFunc // has the effect of SIGTERM
 	stdout *lines
 	stderr *lines
 	code   chan int
@@ -65,10 +65,10 @@ func (c *command) wait(t *testing.T) int {
 	}
 }
 
-// patience is how long a test waits for what has to come.
+// patience is how long a test waits for an expected event.
 const patience = 30 * time.Second
 
-// lines collects what a command prints.
+// lines collects the output of a command.
 type lines struct {
 	mu      sync.Mutex
 	b       bytes.Buffer
@@ -91,7 +91,7 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
-// waitFor returns the first line that holds a text, as soon as there is one.
+// waitFor waits for the first line that contains a text, and returns it.
 func (l *lines) waitFor(t *testing.T, text string) string {
 	t.Helper()
 	timeout := time.After(patience)
@@ -116,7 +116,7 @@ func (l *lines) waitFor(t *testing.T, text string) string {
 	}
 }
 
-// serve runs a server on any ports and returns what its ready file says.
+// serve runs a server on any ports and returns the contents of its ready file.
 func serve(t *testing.T, dir string, args ...string) (*command, ready) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
@@ -211,7 +211,7 @@ func TestProjectsWhileTheServerRuns(t *testing.T) {
 	assert.Contains(t, got.stdout, "4711", "it is in the store")
 }
 
-// A zero where it would silently be the default is refused; TCP keep-alive may be off.
+// A zero that would silently become the default is refused; TCP keep-alive may be off.
 func TestZeroIsNotTheDefault(t *testing.T) {
 	for flag, mend := range map[string]string{
 		"window":                  "leave it out for the profile's",

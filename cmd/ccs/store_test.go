@@ -17,7 +17,7 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// program starts the program as a process of its own.
+// program starts the program in its own process.
 func program(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
@@ -26,7 +26,7 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	cmd.Stdout, cmd.Stderr = &lines{}, &stderr
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // ended already by most tests
+		_ = cmd.Process.Kill() // most tests have ended it already
 		_ = cmd.Wait()
 		if t.Failed() {
 			t.Logf("ccs %s\n%s", strings.Join(args, " "), &stderr)
@@ -35,7 +35,7 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// serveProcess starts a server as a process of its own.
+// serveProcess starts a server in its own process.
 func serveProcess(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
@@ -56,7 +56,7 @@ func terminate(t *testing.T, cmd *exec.Cmd) {
 	require.NoError(t, cmd.Wait())
 }
 
-// movers is who used a server, and what they are owed by it.
+// movers are the clients of a server, and what it owes them.
 type movers struct {
 	*testing.T
 	state string // of the device
@@ -66,7 +66,7 @@ type movers struct {
 
 const movingApp = "org.example.chat"
 
-// fillStore has a server remember something of everything, and ends it.
+// fillStore makes a server store data of every kind, and ends it.
 func fillStore(t *testing.T, dir string, args ...string) *movers {
 	t.Helper()
 	m := &movers{T: t, state: filepath.Join(t.TempDir(), "phone.json")}
@@ -86,21 +86,22 @@ func fillStore(t *testing.T, dir string, args ...string) *movers {
 	send("0-2", "--priority", "normal", "--collapse-key", "score")
 	send("h", "--priority", "high")
 
-	// Another device has got its message, and its receipt waits because no app server is there.
+	// Another device has got its message, and its receipt waits because no app server is connected.
 	other := []string{"--data", dir, "--app", "org.example.other", "--state", filepath.Join(t.TempDir(), "other.json")}
 	token := strings.TrimSpace(m.must(append([]string{"device", "--register-only"}, other...)...))
 	m.must("send", "--data", dir, "--message-id", "seen", "--receipt", token, "text=seen")
 	device := background(t, append([]string{"device", "--json"}, other...)...)
 	device.stdout.waitFor(t, `"seen"`)
 	assert.Equal(t, exitDone, device.end(t))
-	m.must(append([]string{"device", "--message-id", "up-4", "--send", "n=1"}, other...)...) // by now its first login is acknowledged
+	// By now its first login is acknowledged.
+	m.must(append([]string{"device", "--message-id", "up-4", "--send", "n=1"}, other...)...)
 	m.must("project", "create", "second", "--data", dir, "--sender-id", "42")
 	m.must("project", "limit", "42", "--data", dir, "--per-second", "7")
 	terminate(t, server)
 	return m
 }
 
-// must runs a command that has to work and returns what it printed.
+// must runs a command that must succeed and returns its output.
 func (m *movers) must(args ...string) string {
 	m.Helper()
 	got := ccs(m.T, args...)
@@ -108,7 +109,7 @@ func (m *movers) must(args ...string) string {
 	return got.stdout
 }
 
-// getTheirs has everybody log in, as before, to a server on the store that was moved into.
+// getTheirs makes all clients log in again, to a server on the store that was moved into.
 func (m *movers) getTheirs(dir string, args ...string) {
 	m.Helper()
 	server := serveProcess(m.T, dir, args...)
@@ -137,12 +138,12 @@ func (m *movers) getTheirs(dir string, args ...string) {
 		assert.Len(m, printed(m.T, listen, "receipt", func(e map[string]any) any { return e["message_id"] }), len(receipts))
 	}
 	run("last", []string{"h", "n1", "n2", "0-2"}, []string{"up-1", "up-2", "up-3", "up-4"}, []string{"seen", "n1"})
-	run("again", nil, nil, nil) // nothing comes twice
+	run("again", nil, nil, nil) // no message comes twice
 	assert.Contains(m, m.must("project", "list", "--data", dir), "second")
 	terminate(m.T, server)
 }
 
-// printed is what a command has said of events of one kind, in order.
+// printed returns what a command has printed of events of one kind, in order.
 func printed(t *testing.T, c *command, kind string, what func(event map[string]any) any) (all []string) {
 	t.Helper()
 	for line := range strings.Lines(c.stdout.String()) {

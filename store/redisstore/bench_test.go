@@ -18,16 +18,16 @@ import (
 	"github.com/openccs/openccs/store/redisstore"
 )
 
-// The benchmark's load: a message of 300 bytes for one of 10,000 devices, from 32 callers.
+// The benchmark's load is a message of 300 bytes for one of 10,000 devices, from 32 callers.
 const (
 	benchCallers = 32
 	benchQueues  = 10_000
 	benchBytes   = 300
 )
 
-// BenchmarkCycle measures a message's whole life: put, claimed by the lease of its device, acknowledged, each
-// in a call of its own. It reports the CPU time of all Redis processes for each. The last says whether primaries
-// add up: each has as many callers as the single instance.
+// BenchmarkCycle measures a message's whole life: it is put, claimed by the lease of its device and
+// acknowledged, each in its own call. It reports the CPU time of all Redis processes per message.
+// The last case shows whether primaries add up: each has as many callers as the single instance.
 func BenchmarkCycle(b *testing.B) {
 	b.Run("single", func(b *testing.B) {
 		addr := startRedis(b, "--appendfsync", "everysec")
@@ -45,14 +45,15 @@ func BenchmarkCycle(b *testing.B) {
 
 func benchCycle(b *testing.B, callers int, s *redisstore.Store, addrs ...string) {
 	defer s.Close()
-	cycles(b, callers, s, benchQueues) // every lease has claimed before, as a session that lives has
+	// Every lease has claimed before, like a live session.
+	cycles(b, callers, s, benchQueues)
 	before := redisCPU(b, addrs)
 	b.ResetTimer()
 	cycles(b, callers, s, b.N)
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "cycles/s")
 	b.ReportMetric(float64((redisCPU(b, addrs)-before).Microseconds())/float64(b.N), "redis-µs/cycle")
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // it has no meaning here
 }
 
 func cycles(b *testing.B, callers int, s *redisstore.Store, n int) {
@@ -94,7 +95,7 @@ func cycle(s *redisstore.Store, k store.Key, body []byte, now time.Time) error {
 	return err
 }
 
-// redisCPU is the CPU time that some Redis processes have used.
+// redisCPU returns the CPU time that some Redis processes have used.
 func redisCPU(b *testing.B, addrs []string) (all time.Duration) {
 	for _, addr := range addrs {
 		c := redis.NewClient(options(addr))
@@ -113,8 +114,8 @@ func redisCPU(b *testing.B, addrs []string) (all time.Duration) {
 	return all
 }
 
-// BenchmarkPutAmongExpired measures puts into a queue at its bound most of whose entries have expired and were not
-// swept: put sets those aside, so that it looks at each only once.
+// BenchmarkPutAmongExpired measures puts into a queue at its limit, most of whose entries have
+// expired and were not swept. put sets those aside, so that it looks at each only once.
 func BenchmarkPutAmongExpired(b *testing.B) {
 	s := single(startRedis(b), "ccs:", redisstore.Options{})
 	defer s.Close()

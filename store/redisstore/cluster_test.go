@@ -19,8 +19,8 @@ import (
 
 func queueNo(i int) store.Key { return store.Key{Kind: store.KindDevice, ID: uint64(i)} }
 
-// While slots move from one primary to another, calls wait; each message is stored once, claimed once, and
-// forgotten.
+// While slots move from one primary to another, calls wait. Each message is stored once, claimed
+// once, and forgotten.
 func TestNothingIsLostWhileSlotsMove(t *testing.T) {
 	const queues, callers = 200, 8
 	addrs, _ := startCluster(t)

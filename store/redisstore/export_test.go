@@ -10,7 +10,7 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// What tests may look at.
+// Internals for tests.
 var (
 	New                = newStore
 	DecodeRegistration = decodeRegistration
@@ -21,10 +21,10 @@ var (
 	WithConstants      = withConstants
 )
 
-// ForgetProject is what another node's change does.
+// ForgetProject has the effect of another node's change.
 func (s *Store) ForgetProject(sender string) { s.projects.Forget(sender) }
 
-// Sources are the scripts as Redis gets them, by name.
+// Sources returns the scripts as Redis gets them, by name.
 func Sources() map[string]string {
 	all := map[string]string{}
 	for _, s := range scripts.All() {
@@ -40,7 +40,7 @@ func (s *Store) Owner(l store.Lease) string            { return s.owner(l) }
 func (s *Store) KeyOf(k store.Key, what string) string { return s.key(k.String(), what) }
 func (s *Store) NotesKey() string                      { return s.nodeQueuesKey(s.node()) }
 
-// OnWaiting sets who is told that a queue has more.
+// OnWaiting sets the function to call when a queue has more entries.
 func (s *Store) OnWaiting(f func(store.Key, store.NodeID)) {
 	s.identity.Store(&identity{s.node(), f})
 }

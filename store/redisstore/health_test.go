@@ -16,7 +16,7 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// queuesOf are queues of devices, one for each primary.
+// queuesOf returns queues of devices, one for each primary.
 func queuesOf(t *testing.T, s *redisstore.Store, addrs []string) (all []store.Key) {
 	t.Helper()
 	rdb := s.Client().(*redis.ClusterClient)
@@ -33,7 +33,8 @@ func queuesOf(t *testing.T, s *redisstore.Store, addrs []string) (all []store.Ke
 	return all
 }
 
-// assertFailedAt checks that of a batch one alone has failed, because its Redis is unavailable.
+// assertFailedAt checks that only one entry of a batch has failed, because its Redis is
+// unavailable.
 func assertFailedAt(t *testing.T, at int, err error) {
 	t.Helper()
 	var partial *store.PartialError
@@ -47,8 +48,8 @@ func assertFailedAt(t *testing.T, at int, err error) {
 	}
 }
 
-// Calls for several primaries, of which one is dead or stands still, fail at that one and are done at the others. The
-// log says when that begins and when it ends.
+// Of calls for several primaries, one of which is dead or stands still, only those for that one
+// fail. The log says when that begins and ends.
 func TestAPrimaryInTroubleHurtsOnlyItsOwnQueues(t *testing.T) {
 	t.Parallel()
 	const sick = 1
@@ -72,7 +73,8 @@ func TestAPrimaryInTroubleHurtsOnlyItsOwnQueues(t *testing.T) {
 				tokens = append(tokens, r.Token)
 			}
 			put(t, s, batch...)
-			_, err := s.Registrations(t.Context(), nil, tokens) // whose devices are known from now on
+			// Their devices are known from now on.
+			_, err := s.Registrations(t.Context(), nil, tokens)
 			require.NoError(t, err)
 
 			trouble.begin(primaries[sick])
@@ -101,7 +103,7 @@ func TestAPrimaryInTroubleHurtsOnlyItsOwnQueues(t *testing.T) {
 	}
 }
 
-// With too few replicas nothing is put, and what was put before is handed out and forgotten.
+// With too few replicas nothing is put, and stored entries are claimed and forgotten.
 func TestAPrimaryWithoutReplicasServesWhatItHas(t *testing.T) {
 	t.Parallel()
 	c := redistest.Cluster(t, 1)
@@ -114,7 +116,7 @@ func TestAPrimaryWithoutReplicasServesWhatItHas(t *testing.T) {
 	defer s.Close()
 	keys := queuesOf(t, s, addrs)
 	batch := []store.Entry{message("a", in(keys[0])), message("a", in(keys[1])), message("a", in(keys[2]))}
-	require.Eventually(t, func() bool { // the replicas have just begun
+	require.Eventually(t, func() bool { // the replicas have only just started
 		_, err := s.Put(t.Context(), []store.Entry{message("first", in(keys[0])), message("first", in(keys[1])), message("first", in(keys[2]))}, start)
 		return err == nil
 	}, patience, 10*time.Millisecond)
@@ -158,7 +160,7 @@ func TestAPrimaryWithoutReplicasServesWhatItHas(t *testing.T) {
 	assert.LessOrEqual(t, its().Len(), before+2, "%v", its().All())
 }
 
-// What a claim has taken whose reply never came, the lease's next claim hands out, before what is newer.
+// If the reply to a claim was lost, the lease's next claim returns its entries before newer ones.
 func TestNothingOvertakesAClaimThatWasLost(t *testing.T) {
 	p := startProxy(t, startRedis(t))
 	s := single(p.addr, rand.Text()+":", redisstore.Options{Retry: 50 * time.Millisecond})
@@ -173,7 +175,8 @@ func TestNothingOvertakesAClaimThatWasLost(t *testing.T) {
 	assert.Equal(t, []string{"b", "c"}, claim(t, s, sender, 2))
 }
 
-// What a session holds that could not be told to Redis to have ended is given back before the next session claims.
+// If Redis could not be told that a session has ended, its entries are given back before the next
+// session claims.
 func TestNothingOvertakesWhatASessionHasLeft(t *testing.T) {
 	r := redistest.Single(t)
 	s := single(r.Addr, rand.Text()+":", redisstore.Options{Retry: 50 * time.Millisecond})

@@ -15,7 +15,8 @@ import (
 	"github.com/openccs/openccs/store/redisstore"
 )
 
-// What scripts and Go must agree on is in the table of constants, and nothing is in the table that no script uses.
+// All shared values of scripts and Go are in the table of constants, and a script uses each entry
+// of the table.
 func TestScriptsNameTheirConstants(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("lua/*.lua")
@@ -46,7 +47,7 @@ func TestScriptsNameTheirConstants(t *testing.T) {
 	}
 }
 
-// The offsets and the layout of a record are those of the records that Go writes.
+// The offsets and the layout of a record match the records that Go writes.
 func TestTheLayoutOfARecordIsWhatGoWrites(t *testing.T) {
 	t.Parallel()
 	at := time.UnixMilli(1_400_000_000_123)

@@ -22,7 +22,7 @@ const (
 	beat     = 400 * time.Millisecond
 	back     = time.Minute
 	patience = 10 * time.Second
-	slack    = time.Second // of a busy machine, where a promise is a time
+	slack    = time.Second // of a busy machine, in tests of times
 )
 
 var (
@@ -30,7 +30,7 @@ var (
 	server = store.Key{Kind: store.KindSender, ID: 8}
 )
 
-// node is a store of a process that is one of several.
+// node is the store of one of several processes.
 type node struct {
 	*redisstore.Store
 	cluster *cluster.Cluster
@@ -67,7 +67,7 @@ func (n *node) Detach(ctx context.Context, k store.Key, l store.Lease, back time
 	return n.cluster.Detach(ctx, k, l, back)
 }
 
-// ear is what a node was told.
+// ear records the hints to a node.
 type ear struct {
 	wakes   chan store.Key
 	taken   chan store.Lease
@@ -116,7 +116,7 @@ func TestNodes(t *testing.T) {
 		t.Run(topology.name, func(t *testing.T) {
 			t.Parallel()
 			url := topology.start(t)
-			t.Run("cases", func(t *testing.T) { // which all end before Redis does
+			t.Run("cases", func(t *testing.T) { // all cases end before Redis does
 				for _, c := range nodeCases {
 					t.Run(c.name, func(t *testing.T) {
 						t.Parallel()
@@ -145,8 +145,8 @@ var nodeCases = []struct {
 	{"a device with a session on any node is not forgotten", testNewcomers},
 }
 
-// A session that has waited for a device sees at once what the other has left: it drops what the device says that it
-// has, and looks for that only once.
+// A session that has waited for a device sees the other session's entries at once. It drops those
+// that the device lists, and looks for them only once.
 func testMoveOfClaims(t *testing.T, a, b *node) {
 	a.put(phone, "m")
 	a.attach(phone, 1)
@@ -154,7 +154,8 @@ func testMoveOfClaims(t *testing.T, a, b *node) {
 	attached := make(chan error, 1)
 	go func() { attached <- b.Attach(t.Context(), phone, 2) }()
 	<-a.heard.taken
-	require.NoError(t, a.DetachStep(t.Context(), store.Attachment{Key: phone, Lease: 1}, 0)) // the first half of Detach
+	// This is the first half of Detach.
+	require.NoError(t, a.DetachStep(t.Context(), store.Attachment{Key: phone, Lease: 1}, 0))
 	require.NoError(t, <-attached)
 	assert.Equal(t, []string{"m"}, b.claim(phone, 2))
 	require.NoError(t, a.Detach(t.Context(), phone, 1, 0))
@@ -192,7 +193,7 @@ func (n *node) claim(k store.Key, l store.Lease) (bodies []string) {
 	return bodies
 }
 
-// next is what comes from a channel within a time.
+// next returns the next item of a channel within a time.
 func next[T any](t *testing.T, from <-chan T, within time.Duration, what string) (v T) {
 	t.Helper()
 	select {
@@ -212,11 +213,11 @@ func testWakeUp(t *testing.T, a, b *node) {
 		assert.Equal(t, phone, next(t, b.heard.wakes, patience, "a wake-up"))
 		b.claim(phone, 1)
 	}
-	// Those who only look find something after half a second on average.
+	// Without hints a message would be found after half a second on average.
 	assert.Less(t, time.Since(start), times*time.Second/4, "hints were of no use")
 }
 
-// A hint that is lost delays a message by a second at most.
+// A lost hint delays a message by a second at most.
 func testLostHints(t *testing.T, a, b *node) {
 	a.OnWaiting(func(store.Key, store.NodeID) {})
 	b.attach(phone, 1)
@@ -229,7 +230,8 @@ func testLostHints(t *testing.T, a, b *node) {
 	}
 }
 
-// A session of another node is told to end and waited for; one that does not is fenced off.
+// A session of another node is told to end and waited for; one that does not end loses its right to
+// claim.
 func testMove(t *testing.T, a, b *node) {
 	a.attach(phone, 1)
 	a.put(phone, "m-1", "m-2")
@@ -258,7 +260,7 @@ func testMove(t *testing.T, a, b *node) {
 	assert.Equal(t, []string{"m-4"}, a.claim(phone, 3), "the old session's end changes nothing")
 }
 
-// What only the store knows: a queue that another node has is no queue of a device that is away.
+// Only the store knows this: the device of a queue that another node has is not away.
 func testLimitOfAnotherNode(t *testing.T, a, b *node) {
 	b.attach(phone, 1)
 	many := make([]string, 150)
@@ -272,8 +274,8 @@ func testLimitOfAnotherNode(t *testing.T, a, b *node) {
 	assert.Equal(t, store.Discarded, outcomes[100].Result)
 }
 
-// A node that is gone without a word loses what it had within two heartbeats, and what it says afterwards does not
-// count.
+// A node that dies silently loses its claims within two heartbeats, and its later calls have no
+// effect.
 func testDeadNode(t *testing.T, a, b *node) {
 	b.attach(phone, 1)
 	b.attach(server, 2)
@@ -294,7 +296,7 @@ func testDeadNode(t *testing.T, a, b *node) {
 	_, err = b.Claim(t.Context(), server, 2, 10, time.Now())
 	assert.ErrorIs(t, err, store.ErrTakenOver)
 
-	// It wakes up, and learns what happened.
+	// It resumes, and learns what happened.
 	b.paused.Store(false)
 	told := []store.Lease{next(t, b.heard.taken, patience, "the end"), next(t, b.heard.taken, patience, "the end")}
 	assert.ElementsMatch(t, []store.Lease{1, 2}, told)
@@ -303,7 +305,7 @@ func testDeadNode(t *testing.T, a, b *node) {
 	assert.NotEmpty(t, b.claim(server, 5), "under another name it is a node like any other")
 }
 
-// Redis that stood still has heard of no node: none is taken for dead.
+// After Redis stood still it has heard of no node, and none is declared dead.
 func TestRedisThatStoodStillKillsNobody(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Single(t)
@@ -320,7 +322,7 @@ func TestRedisThatStoodStillKillsNobody(t *testing.T) {
 	assert.Empty(t, b.heard.taken)
 }
 
-// Sessions that end while Redis is away let go as soon as it is back.
+// The claims of sessions that end while Redis is unreachable are released as soon as it is back.
 func TestDetachIsMadeGood(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Single(t, "--appendfsync", "always")
@@ -367,7 +369,8 @@ func testProjectChanged(t *testing.T, a, b *node) {
 	assert.Empty(t, a.heard.changed)
 }
 
-// Two nodes are one sender: a collapse key keeps one message, and the 101st leaves one marker (CCS 5.3, 5.5).
+// Two nodes serve one sender: a collapse key keeps one message, and the 101st leaves one marker
+// (CCS 5.3, 5.5).
 func testLimitsOfAll(t *testing.T, a, b *node) {
 	now := time.Now()
 	results := make(chan error, 2)
@@ -402,7 +405,8 @@ func testLimitsOfAll(t *testing.T, a, b *node) {
 	assert.Equal(t, 101, entries[0].Deleted)
 }
 
-// A node that ends while it cannot give back what it holds is dead to the others, which take that over.
+// If a node that ends cannot release its claims, the others declare it dead and take over its
+// queues.
 func TestANodeThatCannotGiveBackIsTakenOver(t *testing.T) {
 	t.Parallel()
 	addrs, primaries := startCluster(t, "--appendonly", "yes", "--appendfsync", "always")

@@ -35,7 +35,7 @@ func open(t *testing.T, url string, o redisstore.Options) *redisstore.Store {
 	return s
 }
 
-// refused is the error of opening, which must come soon and say nothing secret.
+// refused returns the error of opening, which must come soon and contain no secret.
 func refused(t *testing.T, url string, o redisstore.Options) error {
 	t.Helper()
 	began := time.Now()
@@ -111,7 +111,7 @@ func TestOpenOverTLS(t *testing.T) {
 	assert.ErrorContains(t, refused(t, "redis://"+addr, redisstore.Options{}), "if it takes only TLS, write rediss://")
 }
 
-// certificate makes a certificate for localhost, signed by itself, and its key.
+// certificate makes a self-signed certificate for localhost, and its key.
 func certificate(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

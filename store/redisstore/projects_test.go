@@ -49,7 +49,7 @@ func TestProjectsAreRemembered(t *testing.T) {
 	assert.Less(t, calls(t, r, "hget"), 10)
 }
 
-// calls is how often a server was given a command since it was told to count anew.
+// calls returns how often a server got a command since its counters were reset.
 func calls(t *testing.T, r *redistest.Server, command string) int {
 	t.Helper()
 	for line := range strings.Lines(r.Do("INFO", "commandstats").(string)) {

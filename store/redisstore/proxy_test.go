@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// proxy stands between a client and Redis. It can cut a connection behind a request, whose reply is then lost.
+// proxy is between a client and Redis. It can cut a connection after a request, whose reply is then
+// lost.
 type proxy struct {
 	addr string
 
 	mu   sync.Mutex
 	text []byte // the request to wait for
-	left int    // how often it cuts
+	left int    // how often it still cuts
 }
 
 func startProxy(t testing.TB, target string) *proxy {
@@ -41,7 +42,7 @@ func startProxy(t testing.TB, target string) *proxy {
 	return p
 }
 
-// cut cuts the next connections that carry a text, n of them, once Redis has carried it out.
+// cut cuts the next n connections that carry a text, after Redis has executed it.
 func (p *proxy) cut(text string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +78,7 @@ func (p *proxy) serve(client net.Conn, target string) {
 				return
 			}
 			select {
-			case <-doomed: // the reply says that it was carried out
+			case <-doomed: // the reply shows that it was executed
 				return
 			default:
 			}

@@ -78,7 +78,8 @@ func TestATokenLeadsToOneDevice(t *testing.T) {
 	other := registration("t", "1")
 	other.Device++
 
-	r.Do("SET", "a:{t:t}:dev", "4611686018427387904") // as a crash leaves it that came before the record
+	// A crash before the record was written leaves this.
+	r.Do("SET", "a:{t:t}:dev", "4611686018427387904")
 	assert.Nil(t, lookUp(t, s, "t"), "a token without a record is unknown")
 	_, err := s.Register(t.Context(), other, now)
 	require.ErrorIs(t, err, store.ErrExists)

@@ -20,7 +20,7 @@ func startRedis(t testing.TB, flags ...string) string {
 	return redistest.Single(t, flags...).Addr
 }
 
-// startCluster starts three primaries, each of which works for its slots while the others are away.
+// startCluster starts three primaries. Each serves its slots even if the others are down.
 func startCluster(t testing.TB, flags ...string) (addrs []string, primaries []*redistest.Server) {
 	t.Helper()
 	primaries = redistest.Cluster(t, 0, append(flags, "--cluster-require-full-coverage", "no")...).Primaries
@@ -36,7 +36,7 @@ func redisCLI(t testing.TB, args ...string) {
 	require.NoError(t, err, "%s", out)
 }
 
-// options are for a client that never repeats anything by itself, as Open makes it.
+// options returns options for a client that never repeats a command by itself, as in Open.
 func options(addr string) *redis.Options {
 	return &redis.Options{
 		Addr: addr, MaxRetries: -1, DialerRetries: 1, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
@@ -55,7 +55,7 @@ func sharded(addrs []string, prefix string, opts redisstore.Options) *redisstore
 	}), prefix, opts)
 }
 
-// expiring fails the test if a key of a queue would stay for ever.
+// expiring fails the test if a key of a queue would stay forever.
 func expiring(t *testing.T, s store.Store) {
 	t.Helper()
 	c, ok := s.(*redisstore.Store).Client().(*redis.Client)

@@ -14,8 +14,8 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// A Redis that keeps its connections and answers nothing is found out without any call, and calls fail meanwhile
-// instead of waiting for it. The calls that it was given before have its answer.
+// A Redis that keeps its connections and answers nothing is detected without any call. Calls fail
+// then instead of waiting for it. Earlier calls get its answer.
 func TestASilentRedisIsUnavailable(t *testing.T) {
 	t.Parallel()
 	r := redistest.Single(t)

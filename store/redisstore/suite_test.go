@@ -13,12 +13,12 @@ import (
 	"github.com/openccs/openccs/store/storetest"
 )
 
-// prefixes counts the stores of this test binary, each of which has a prefix of its own.
+// prefixes counts the stores of this test binary, each of which has its own prefix.
 var prefixes atomic.Int64
 
 func nextPrefix() string { return "test" + strconv.FormatInt(prefixes.Add(1), 10) + ":" }
 
-// topologies are the ways in which Redis may be set up. Each returns the store URL for a prefix.
+// topologies are the ways to set up Redis. Each returns the store URL for a prefix.
 var topologies = []struct {
 	name  string
 	start func(t *testing.T) (url func(prefix string) string)
@@ -54,7 +54,7 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// opened is a store that the suite closes.
+// opened returns a store that the suite closes.
 func opened(t *testing.T, url string) store.Store {
 	t.Helper()
 	s, err := redisstore.Open(t.Context(), url, redisstore.Options{Repeats: true})

@@ -53,8 +53,8 @@ func TestAnAckWhoseReplyWasLostIsRepeated(t *testing.T) {
 	assert.Empty(t, claim(t, s, device, 2))
 }
 
-// A claim that fails for good may have been carried out, or may still be: it must not hold for longer than
-// its lease.
+// A claim that fails for good may have been executed, or may be later. Its entries must not be held
+// longer than its lease lives.
 func TestALeaseWhoseClaimIsInDoubtEndsForGood(t *testing.T) {
 	p := startProxy(t, startRedis(t))
 	s := single(p.addr, rand.Text()+":", redisstore.Options{Retry: 50 * time.Millisecond})
@@ -111,7 +111,7 @@ func TestWhatTooFewReplicasHaveIsNotPromised(t *testing.T) {
 	require.ErrorIs(t, err, redisstore.ErrReplicas)
 
 	redistest.Replica(t, r)
-	require.Eventually(t, func() bool { // within 50 ms, on a busy machine too
+	require.Eventually(t, func() bool { // within 50 ms, even on a busy machine
 		_, err := s.Put(t.Context(), []store.Entry{message("b")}, start)
 		return err == nil
 	}, patience, time.Millisecond)

@@ -8,7 +8,7 @@ import (
 	"github.com/openccs/openccs/ccs/internal/admission"
 )
 
-// Whatever a proxy sends, the connection is closed or handed over with an address.
+// The connection is closed, or handed over with an address, whatever a proxy sends.
 func FuzzHeader(f *testing.F) {
 	ok := []byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc6\x33\x64\x01\xc0\x00\x02\x01\x00\x4d\x14\x6c")
 	f.Add(ok)

@@ -93,7 +93,7 @@ func TestLoopbackAndTrustedNetworksHaveNoLimitPerAddress(t *testing.T) {
 	assert.Nil(t, b.connect("11.0.0.1:1"))
 }
 
-// A peer that connects and sends nothing does not keep the others out.
+// A peer that connects and sends nothing does not keep others out.
 func TestOneAddressNeverTakesAllPlacesWithoutALogin(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, admission.Options{MaxConns: 8, PendingPerAddress: 1000})

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// door is a listener whose connections come from wherever a test says.
+// door is a listener whose connections have addresses of the test's choice.
 type door struct {
 	come   chan any // a net.Conn or an error
 	closed chan struct{}
@@ -81,7 +81,7 @@ func newBed(t *testing.T, o admission.Options) *bed {
 	return b
 }
 
-// arrive has a connection come from an address, and returns its far end.
+// arrive makes a connection come from an address, and returns its far end.
 func (b *bed) arrive(addr string) net.Conn {
 	here, there := net.Pipe()
 	b.t.Cleanup(func() { here.Close(); there.Close() })
@@ -89,7 +89,7 @@ func (b *bed) arrive(addr string) net.Conn {
 	return here
 }
 
-// connect has a connection come and returns what was accepted, nil if it was refused.
+// connect makes a connection come and returns the accepted one, or nil if it was refused.
 func (b *bed) connect(addr string) net.Conn {
 	b.t.Helper()
 	far := b.arrive(addr)

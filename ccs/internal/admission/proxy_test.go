@@ -21,7 +21,7 @@ import (
 	"github.com/openccs/openccs/flowcontrol"
 )
 
-// header is a PROXY header for a connection from an address.
+// header returns a PROXY header for a connection from an address.
 func header(t *testing.T, addr string, change ...func(*proxyproto.Header)) []byte {
 	t.Helper()
 	source := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))
@@ -130,7 +130,8 @@ func TestAHeaderThatDoesNotEndHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// Somebody who misconfigures a balancer finds the reason in the log, once a minute and not for every connection.
+// After a wrong configuration of a balancer the log has the reason, once a minute and not for every
+// connection.
 func TestAConnectionWithoutAHeaderIsLoggedAtAModestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const line = "connection refused: no valid PROXY header"
@@ -157,7 +158,7 @@ func TestAConnectionWithoutAHeaderIsLoggedAtAModestRate(t *testing.T) {
 			"remote_addr": "10.0.0.1:7", "reason": "the connection does not begin with a header of PROXY version 2", "hidden": int64(0),
 		}, first.ContextMap())
 		time.Sleep(time.Minute)
-		b.arrive("10.0.0.1:7") // and says nothing
+		b.arrive("10.0.0.1:7") // and sends nothing
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		require.Equal(t, 2, b.lines(line))
@@ -171,7 +172,8 @@ func TestAConnectionWithoutAHeaderIsLoggedAtAModestRate(t *testing.T) {
 	})
 }
 
-// The header and everything behind it may come in one segment. Bulk reads past every wrapper, from the socket.
+// The header and the following bytes may come in one segment. A bulk read bypasses all wrappers and
+// reads from the socket.
 func TestABulkReadsAllRecordsBehindAHeader(t *testing.T) {
 	t.Parallel()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -232,7 +234,7 @@ func TestABulkReadsAllRecordsBehindAHeader(t *testing.T) {
 	assert.LessOrEqual(t, waits, 2, "300 records came in one piece, perhaps two")
 }
 
-// gathering is a connection that keeps what is written to it while gather is set.
+// gathering is a connection that keeps written bytes while gather is set.
 type gathering struct {
 	net.Conn
 	b      []byte

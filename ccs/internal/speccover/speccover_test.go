@@ -22,7 +22,8 @@ func pagesOf(t *testing.T) spec {
 	return s
 }
 
-// TestEverySectionIsCovered fails when a section loses the last test, vector or golden stream that named it.
+// TestEverySectionIsCovered fails when a section loses the last test, vector or golden stream that
+// named it.
 func TestEverySectionIsCovered(t *testing.T) {
 	s := pagesOf(t)
 	c, err := s.scan(module)
@@ -52,7 +53,8 @@ func TestEveryReferenceResolves(t *testing.T) {
 	}
 }
 
-// TestGlossaryNamesThePages holds the page that says what "CCS 3.3" means, and the core's doc, to the list here.
+// TestGlossaryNamesThePages compares the glossary's list of pages, and the core's doc, with the
+// list here.
 func TestGlossaryNamesThePages(t *testing.T) {
 	raw, err := fs.ReadFile(module, "ccs/docs/glossary.md")
 	require.NoError(t, err)

@@ -75,7 +75,7 @@ func TestTheReportOfNextToNothing(t *testing.T) {
 	assert.Equal(t, 3, strings.Count(render(t, one), "<svg"))
 }
 
-// lines are the paths of a chart's lines of a colour, and its dots.
+// lines returns the paths of a chart's lines of a colour, and its dots.
 func lines(t *testing.T, page, chart, color string) (paths, dots []string) {
 	t.Helper()
 	_, svg, found := strings.Cut(page, "<h2>"+chart+"</h2>")
