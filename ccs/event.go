@@ -19,7 +19,7 @@ const (
 	EventReleased     EventKind = 5 // a session released what it had not acknowledged
 	EventSession      EventKind = 6 // a session changed its state
 	EventRegistration EventKind = 7 // a registration was made, superseded or unregistered
-	EventFanout       EventKind = 8 // a topic message was accepted, or has been copied to all subscribers
+	EventFanout       EventKind = 8 // a topic message was accepted, or copied to all subscribers
 )
 
 // eventKindNames are the names for logs. They do not change.

@@ -179,7 +179,7 @@ func (m *topicMessage) decode(b []byte) error {
 type membership struct {
 	store     store.Store
 	condition *condition.Condition // nil for one topic
-	accepted  time.Time            // who subscribed later is no subscriber (TOPICS 2.5)
+	accepted  time.Time            // later subscribers get no copy (TOPICS 2.5)
 	streams   []stream
 	page      int
 }

@@ -48,7 +48,7 @@ func (w *world) waiting(d ccs.DeviceID) (all []ccs.Message) {
 	return all
 }
 
-// TOPICS 4.1, 6: what the management of groups refuses.
+// The management of groups refuses these (TOPICS 4.1, 6).
 func TestManagingGroups(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -232,7 +232,8 @@ func (s *puts) Put(ctx context.Context, batch []store.Entry, now time.Time) ([]s
 	return s.Store.Put(ctx, batch, now)
 }
 
-// A message to a group is accepted only if a copy is durable, and all copies of a batch are stored at once.
+// A message to a group is accepted only if a copy is durable, and all copies of a batch are stored
+// at once.
 func TestCopiesForAGroupAreStoredAtOnceOrRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -256,7 +257,8 @@ func TestCopiesForAGroupAreStoredAtOnceOrRefused(t *testing.T) {
 	assert.Len(t, tokens, 3)
 }
 
-// TOPICS 1: a newer token takes the membership over for good, although the older one is forgotten some day.
+// TOPICS 1: a newer token takes the membership over for good, although the older one is forgotten
+// some day.
 func TestAMembershipOutlivesTheOlderToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})

@@ -57,12 +57,14 @@ type fanoutTally struct {
 
 // FanoutCounts is what a Tally has counted of topic messages (TOPICS 2.5).
 type FanoutCounts struct {
-	Begun       int64         // topic messages that this router accepted
-	Done        int64         // topic messages whose last copies this router made
-	Subscribers int64         // subscribers that were to have a copy
-	Copied      int64         // copies that were accepted for them
-	Dropped     int64         // subscribers that got none: the queue was full, a rate exceeded, or the app another
-	Last        time.Duration // from the acceptance of the topic message done last to its last copy
+	Begun       int64 // topic messages that this router accepted
+	Done        int64 // topic messages whose last copies this router made
+	Subscribers int64 // subscribers that were to have a copy
+	Copied      int64 // copies that were accepted for them
+	// Dropped counts subscribers without a copy: the queue was full, a rate exceeded, or the app
+	// another.
+	Dropped int64
+	Last    time.Duration // from the acceptance of the topic message done last to its last copy
 }
 
 // Fanouts returns what was counted of topic messages.

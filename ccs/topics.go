@@ -57,8 +57,8 @@ func (r *Router) changeTopic(ctx context.Context, sender SenderID, topic string,
 	return errs, nil
 }
 
-// members looks up tokens that are to be members of something of a sender, and follows each to the
-// newest of its slot. An error of a token is a Refusal.
+// members looks up tokens for a topic or group of a sender, and follows each to the newest of its
+// slot. An error of a token is a Refusal.
 func (r *Router) members(ctx context.Context, sender SenderID, tokens []string) (regs []*store.Registration, errs []error, err error) {
 	if regs, err = r.store.Registrations(ctx, nil, tokens); err != nil {
 		return nil, nil, fmt.Errorf("look up registrations: %w", err)
@@ -106,8 +106,8 @@ func (r *Router) Topics(ctx context.Context, reg *store.Registration) ([]store.S
 
 // SubscribeDevice subscribes an app on a device to a topic, or unsubscribes it if leave is set
 // (TOPICS 2.2). subscriber is the registration token, or a sender ID: then the newest registration
-// of the app for that sender is meant. It returns the token. ErrNotMember says that the device's app
-// has no such registration.
+// of the app for that sender is meant. It returns the token. ErrNotMember says that the device's
+// app has no such registration.
 func (r *Router) SubscribeDevice(ctx context.Context, device DeviceID, app, subscriber, topic string, leave bool) (token string, err error) {
 	if !payload.ValidTopicName(topic) {
 		return "", ErrInvalidTopic

@@ -89,8 +89,8 @@ const (
 // IsGroupKey reports whether a string is a group key and not a registration token.
 func IsGroupKey(s string) bool { return strings.HasPrefix(s, groupKeyHead) }
 
-// NewGroupKey returns a key for a group that nobody can guess. It has the alphabet and the length of
-// a registration token. The ID of the group is in it, so one lookup finds the group. It never
+// NewGroupKey returns a key for a group that nobody can guess. It has the alphabet and the length
+// of a registration token. The ID of the group is in it, so one lookup finds the group. It never
 // contains "Error", which some clients take for a failure (DEV 3.1).
 func NewGroupKey(id GroupID) (string, error) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -141,8 +141,8 @@ func (g *Group) Member(p Place) int {
 	return slices.IndexFunc(g.Members, func(m Member) bool { return m.Place == p })
 }
 
-// Follow makes the members follow their tokens. now returns the registration that has the token of a
-// member now, or nil. A registration stays a member once.
+// Follow makes the members follow their tokens. now returns the registration that has the token of
+// a member now, or nil. A registration stays a member once.
 func (g *Group) Follow(now func(Member) (*Registration, error)) error {
 	members := make([]Member, 0, len(g.Members))
 	for _, m := range g.Members {
@@ -186,7 +186,7 @@ type Groups interface {
 	// change. It returns ErrNotFound if there is none, and ErrTooManyGroups. It returns an error of
 	// fn as it is, and then changes nothing. It leaves out members that have ended.
 	UpdateGroup(ctx context.Context, id GroupID, fn func(*Group) error) error
-	// ListGroups returns at most max groups of a project, in the order of their IDs, after an ID. The
-	// zero ID is before all others.
+	// ListGroups returns at most max groups of a project, in the order of their IDs, after an ID.
+	// The zero ID is before all others.
 	ListGroups(ctx context.Context, sender string, after GroupID, max int) ([]*Group, error)
 }

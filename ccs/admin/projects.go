@@ -223,9 +223,9 @@ func (p *Projects) RevokeKey(ctx context.Context, sender, keyID string) error {
 // maxNetworks bounds the networks of a key.
 const maxNetworks = 100
 
-// SetKeyNetworks makes a key valid from some networks only, or from all if there are none. A network
-// may be an address. Open connections stay. It returns store.ErrNotFound if there is no such project
-// or key.
+// SetKeyNetworks makes a key valid from some networks only, or from all if there are none. A
+// network may be an address. Open connections stay. It returns store.ErrNotFound if there is no
+// such project or key.
 func (p *Projects) SetKeyNetworks(ctx context.Context, sender, keyID string, networks []string) error {
 	if err := checkKeyID(keyID); err != nil {
 		return err

@@ -18,8 +18,8 @@ const (
 	benchFanouts     = 5 // topic messages, one after the other
 )
 
-// BenchmarkFanout measures how fast a topic message is copied to 100,000 subscribers, whose devices are away, and how
-// long the answers to another sender take meanwhile and without it.
+// BenchmarkFanout measures how fast a topic message is copied to 100,000 subscribers, whose devices
+// are away, and how long the answers to another sender take with and without that.
 func BenchmarkFanout(b *testing.B) {
 	for name, url := range map[string]func() string{
 		"Disk":  func() string { return "" },
@@ -99,7 +99,7 @@ func measureFanout(b *testing.B, url string) {
 	copies := float64(benchFanouts * (benchSubscribers + 1))
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(copies/took.Seconds(), "copies/s")
-	b.ReportMetric(float64(cpu.Microseconds())/copies, "server-µs/copy") // with that of the other sender
+	b.ReportMetric(float64(cpu.Microseconds())/copies, "server-µs/copy") // with the other sender's
 	b.ReportMetric(percentile(alone, 0.50), "alone-p50-ms")
 	b.ReportMetric(percentile(alone, 0.99), "alone-p99-ms")
 	b.ReportMetric(percentile(beside, 0.50), "beside-p50-ms")

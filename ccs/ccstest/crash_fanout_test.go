@@ -27,8 +27,9 @@ var (
 	fanoutSubscribers = flag.Int("fanoutsubscribers", 20_000, "how many devices TestKillNineFanout subscribes")
 )
 
-// A topic message that was acknowledged reaches each subscriber once, although the server is killed while it copies
-// the message (TOPICS 2.5). For 100,000 subscribers: -fanoutkills 20 -fanoutsubscribers 100000.
+// A topic message that was acknowledged reaches each subscriber once, although the server is killed
+// while it copies the message (TOPICS 2.5). For 100,000 subscribers: -fanoutkills 20
+// -fanoutsubscribers 100000.
 func TestKillNineFanout(t *testing.T) {
 	t.Run("disk", func(t *testing.T) { killNineFanout(t, "") })
 	t.Run("redis", func(t *testing.T) { killNineFanout(t, redistest.Single(t).URL("")) })

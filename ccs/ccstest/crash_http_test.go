@@ -24,9 +24,9 @@ import (
 	"github.com/openccs/openccs/store/redisstore/redistest"
 )
 
-// A multicast that was answered is a promise too: a server that is killed again and again in the middle of multicasts
-// to a thousand loses no copy that it has accepted, and makes none up. A multicast without an answer is not sent again,
-// so that no copy of it comes twice.
+// A multicast that was answered is a promise too: a server that is killed again and again in the
+// middle of multicasts to a thousand loses no copy that it has accepted, and makes none up. A
+// multicast without an answer is not sent again, so that no copy of it comes twice.
 func TestKillNineDuringMulticasts(t *testing.T) {
 	t.Run("disk", func(t *testing.T) { killNineMulticasts(t, "", 20) })
 	t.Run("redis", func(t *testing.T) { killNineMulticasts(t, redistest.Single(t).URL(""), 8) })
@@ -108,7 +108,8 @@ func (m *multicasts) sendUntil(stop <-chan struct{}, hc *http.Client, where card
 		if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(text, &got) != nil {
 			continue
 		}
-		if got.Failure == 0 { // else the server was ending, and what it took of this one is not known for each device
+		// After a failure the server was ending, and it is unknown which devices it accepted this for.
+		if got.Failure == 0 {
 			m.mu.Lock()
 			m.answered[id] = got.Success
 			m.mu.Unlock()
@@ -160,7 +161,8 @@ func killNineMulticasts(t *testing.T, url string, kills int) {
 	for range kills {
 		before := m.answers()
 		require.Eventually(t, func() bool { return m.answers() > before+3 }, patience, time.Millisecond)
-		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // a moment of traffic; when exactly is what the test varies
+		// The traffic before the kill lasts a random moment.
+		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond)
 		v.kill()
 		v.start()
 	}

@@ -163,7 +163,7 @@ type victim struct {
 	t        testing.TB
 	dir      string
 	store    string // "" for the embedded one
-	audit    string // set to have the next life count messages
+	audit    string // set to make the next life count messages
 	syncs    string // set to count the syncs of files
 	observer string // "ring" for one that encodes each event into a ring
 	cmd      *exec.Cmd

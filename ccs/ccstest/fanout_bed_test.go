@@ -20,8 +20,9 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// The topic of the tests of fan-out. Its subscribers are devices that are away, with the IDs 1 to n, and one that is
-// connected: its ID is higher, so it has the last place, and what it receives was copied to all others before.
+// The topic of the tests of fan-out. Its subscribers are devices that are away, with the IDs 1 to
+// n, and one that is connected: its ID is higher, so it has the last place, and what it receives
+// was copied to all others before.
 const fanoutTopic = "news"
 
 // storeAt opens the store of a stopped server.
@@ -38,7 +39,8 @@ func storeAt(t testing.TB, dir, url string) store.Store {
 	return st
 }
 
-// subscribeDevices fills the store of a stopped server with n subscribers, and subscribes the registration token too.
+// subscribeDevices fills the store of a stopped server with n subscribers, and subscribes the
+// registration token too.
 func subscribeDevices(t testing.TB, dir, url, sender string, n int, token string) {
 	t.Helper()
 	st := storeAt(t, dir, url)

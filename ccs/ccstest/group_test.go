@@ -23,8 +23,8 @@ func notify(t testing.TB, s *ccstest.Server, body string) (status int, answer ma
 	return resp.StatusCode, answer
 }
 
-// A group from its creation to its end: each message reaches every member, over HTTP and XMPP, with a receipt from each;
-// a member's own message reaches the others (TOPICS 4).
+// A group from its creation to its end: each message reaches every member, over HTTP and XMPP, with
+// a receipt from each; a member's own message reaches the others (TOPICS 4).
 func TestDeviceGroups(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store ccstest.Option) {

@@ -30,7 +30,7 @@ type httpInteropReport struct {
 	Client       string `json:"client"`
 	Version      string `json:"version"`
 	Single       int    `json:"single"`       // accepted of one
-	Multicast    int    `json:"multicast"`    // accepted of a thousand, of which one is for a bogus token
+	Multicast    int    `json:"multicast"`    // accepted of a thousand, one with a bogus token
 	Bogus        string `json:"bogus"`        // the answer for that
 	Topic        bool   `json:"topic"`        // a message to a topic was accepted
 	Unauthorized bool   `json:"unauthorized"` // a wrong key was refused

@@ -32,9 +32,11 @@ import (
 // badMessage is a message that every door refuses for the same reason.
 type badMessage struct {
 	condition string // the row of the table in CCS 8
-	json      string // the message without a message_id; $T is a good token, $GONE, $OTHER and $RATE are tokens for other rows
-	form      string // the same as a form; "" if a form cannot say it
-	store     string // "broken" or "faulty" while it is sent
+	// json is the message without a message_id. $T is a good token; $GONE, $OTHER and $RATE are
+	// tokens for other rows.
+	json  string
+	form  string // the same as a form; "" if a form cannot say it
+	store string // "broken" or "faulty" while it is sent
 }
 
 var long = strings.Repeat("x", 4097)
@@ -144,8 +146,8 @@ func allows(cell, answer string) bool {
 	return answer != ""
 }
 
-// CCS 8, 6.7, 3.3: one function decides about a message, and the doors only spell. Each bad message goes through each
-// door, and each answer is compared with the table.
+// CCS 8, 6.7, 3.3: one function decides about a message, and the doors only spell. Each bad message
+// goes through each door, and each answer is compared with the table.
 func TestMatrixOfRefusals(t *testing.T) {
 	t.Parallel()
 	rows := specRows(t)

@@ -31,7 +31,7 @@ type node struct {
 	t       *testing.T
 	away    atomic.Bool                  // the store does not answer
 	deaf    atomic.Bool                  // hints of others get lost
-	stuck   atomic.Pointer[store.NodeID] // hints to it wait, with those that are sent together with them
+	stuck   atomic.Pointer[store.NodeID] // hints to it wait, with all others of their batch
 	changes atomic.Int64
 	wakes   chan store.Key
 	taken   chan store.Attachment

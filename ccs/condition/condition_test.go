@@ -100,8 +100,8 @@ func TestWhatIsNoCondition(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that Parse takes anything, and that what it takes means the same when it is written with all
-// parentheses.
+// FuzzParse checks that Parse takes anything, and that what it takes means the same when it is
+// written with all parentheses.
 func FuzzParse(f *testing.F) {
 	f.Add("'a' in topics && ('b' in topics || !(\"c\" in topics))")
 	f.Add("!!('a'in topics)||'b' IN TOPICS&&'c' in topics")

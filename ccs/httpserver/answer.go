@@ -67,7 +67,7 @@ func (s *Server) answering(route Route) http.HandlerFunc {
 		} else {
 			a = route.Call(r)
 		}
-		r.Body = b.ReadCloser // net/http goes by its type; else it waits for a body that was not asked for
+		r.Body = b.ReadCloser // net/http needs this type; else it waits for an unwanted body
 		body := a.Body
 		h := w.Header()
 		// microG decompresses every answer, errors too, without checking its headers (DEV 2.1).

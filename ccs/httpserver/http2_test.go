@@ -34,8 +34,8 @@ func appendFrame(b []byte, kind, flags byte, stream uint32, payload string) []by
 	return append(b, payload...)
 }
 
-// A client that opens streams and resets them at once (CVE-2023-44487) has no more calls under way than a client that
-// waits for its answers, and is told to go away.
+// A client that opens streams and resets them at once (CVE-2023-44487) has no more calls under way
+// than a client that waits for its answers, and is told to go away.
 func TestRapidReset(t *testing.T) {
 	t.Parallel()
 	var running, most atomic.Int64
@@ -73,7 +73,8 @@ func TestRapidReset(t *testing.T) {
 	assert.LessOrEqual(t, most.Load(), int64(100))
 }
 
-// goAway reads frames until the server says that it closes the connection, and returns why, or -1 if it does not say so.
+// goAway reads frames until the server says that it closes the connection, and returns why, or -1
+// if it does not say so.
 func goAway(nc net.Conn) int {
 	in := bufio.NewReader(nc)
 	for {
@@ -91,8 +92,8 @@ func goAway(nc net.Conn) int {
 	}
 }
 
-// The buffers of an HTTP/2 connection are charged while it has a request, and a request that finds the budget used up is
-// answered 503.
+// The buffers of an HTTP/2 connection are charged while it has a request, and a request that finds
+// the budget used up is answered 503.
 func TestHTTP2IsCharged(t *testing.T) {
 	t.Parallel()
 	budget := flowcontrol.NewBudget(1 << 20)

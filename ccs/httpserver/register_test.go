@@ -166,7 +166,7 @@ func TestSubscriptions(t *testing.T) {
 	}
 }
 
-// The words that clients know (DEV 3.4).
+// The errors use the words that clients know (DEV 3.4).
 func TestRegistrationErrors(t *testing.T) {
 	const good = device + "app=a&sender=1"
 	manySenders := make([]string, 101)

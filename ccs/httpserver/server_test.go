@@ -77,7 +77,7 @@ func (d *devices) SubscribeDevice(_ context.Context, device ccs.DeviceID, app, s
 	return subscriber, d.topicErr
 }
 
-// request is one call; headers are key and value by turns.
+// request makes one call; headers alternates keys and values.
 func request(t *testing.T, d httpserver.Devices, method, path, body string, headers ...string) *http.Response {
 	t.Helper()
 	return requestOf(t, httpserver.New(d, httpserver.Options{}), "192.0.2.1", method, path, body, headers...)

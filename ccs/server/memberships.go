@@ -17,8 +17,8 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// Memberships shows and changes the topics and device groups of projects, for commands. NewMemberships
-// returns one on a store; MembershipsOf asks a running server.
+// Memberships shows and changes the topics and device groups of projects, for commands.
+// NewMemberships returns one on a store; MembershipsOf asks a running server.
 type Memberships interface {
 	// Topics lists the topics of a project and the topic messages in progress.
 	Topics(ctx context.Context, sender string) (*TopicList, error)

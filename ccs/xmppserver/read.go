@@ -172,8 +172,8 @@ func (s *session) isDraining() bool {
 	return s.draining
 }
 
-// publishReceived passes the decoded messages to serveLoop and the acks to the store. It ends the turn of
-// reading.
+// publishReceived passes the decoded messages to serveLoop and the acks to the store. It ends the
+// turn of reading.
 func (s *session) publishReceived(ctx context.Context) {
 	s.eager.EndTurn()
 	bytes := s.kept

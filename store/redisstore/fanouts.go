@@ -61,7 +61,8 @@ const (
 // leastFanoutLease is for a router that renews its lease once a second.
 const leastFanoutLease = 4 * time.Second
 
-// fanoutLease is how long after its last call a node holds fan-outs. It is declared dead after two heartbeats.
+// fanoutLease is how long after its last call a node holds fan-outs. It is declared dead after two
+// heartbeats.
 func (s *Store) fanoutLease() time.Duration {
 	return min(max(3*s.opts.Heartbeat, leastFanoutLease), store.FanoutLease)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/openccs/openccs/store/redisstore/transport"
 )
 
-// A device group is one record under its ID. The ID is in the key of the group too, so that one read
-// finds it, and it decides the hash slot. A change replaces the record that it has read.
+// A device group is one record under its ID. The ID is in the key of the group too, so that one
+// read finds it, and it decides the hash slot. A change replaces the record that it has read.
 //
 // The groups of a place are noted in the slot of its device, so that they are found when a token
 // ends. A note is written before the record. A crash between the two leaves a note of a group
@@ -73,8 +73,8 @@ func (s *Store) followGroup(ctx context.Context, g *store.Group) error {
 	})
 }
 
-// replaceGroup replaces a group, and reports whether it was still as it was read. old may be nil. It
-// forgets a group without members.
+// replaceGroup replaces a group, and reports whether it was still as it was read. old may be nil.
+// It forgets a group without members.
 func (s *Store) replaceGroup(ctx context.Context, before string, old, next *store.Group, most int) (bool, error) {
 	id := next.ID()
 	var notes []*transport.Call
@@ -221,8 +221,8 @@ func (s *Store) passGroups(ctx context.Context, r *store.Registration) error {
 	return nil
 }
 
-// passGroup makes the members of a group follow their tokens. It forgets the note of a place that is
-// no member.
+// passGroup makes the members of a group follow their tokens. It forgets the note of a place that
+// is no member.
 func (s *Store) passGroup(ctx context.Context, id store.GroupID, p store.Place) error {
 	for {
 		old, before, err := s.readGroup(ctx, id)

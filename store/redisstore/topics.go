@@ -285,8 +285,8 @@ func (s *Store) only(ctx context.Context, all []store.Subscription, r *store.Reg
 	return its, nil
 }
 
-// pass passes the subscriptions and memberships of tokens to the token that supersedes them. It ends
-// them if that is "".
+// pass passes the subscriptions and memberships of tokens to the token that supersedes them. It
+// ends them if that is "".
 func (s *Store) pass(ctx context.Context, regs []*store.Registration, to string) error {
 	for _, r := range regs {
 		if err := s.passOne(ctx, r, to); err != nil {

@@ -27,10 +27,10 @@
 //
 // # Calls
 //
-// All calls for one Redis go through one pipeline: while Redis works on a pipeline, the next gathers.
-// Calls that replicas must confirm have a pipeline of their own, so that the others do not wait for
-// them. A call that certainly changed nothing is repeated until Options.Retry has passed. A call
-// whose reply was lost is repeated only if it is Safe.
+// All calls for one Redis go through one pipeline: while Redis works on a pipeline, the next
+// gathers. Calls that replicas must confirm have a pipeline of their own, so that the others do not
+// wait for them. A call that certainly changed nothing is repeated until Options.Retry has passed.
+// A call whose reply was lost is repeated only if it is Safe.
 //
 // Read and ReadEach run plain commands that change nothing.
 //
