@@ -108,7 +108,7 @@ func (m *multicasts) sendUntil(stop <-chan struct{}, hc *http.Client, where card
 		if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(text, &got) != nil {
 			continue
 		}
-		// After a failure the server was ending, and it is unknown which devices it accepted this for.
+		// After a failure the server was ending, and the fate of this one is unknown.
 		if got.Failure == 0 {
 			m.mu.Lock()
 			m.answered[id] = got.Success
