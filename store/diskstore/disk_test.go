@@ -23,7 +23,7 @@ import (
 const (
 	diskSize = 1 << 30
 	patience = 300 * time.Millisecond
-	soon     = 10 * time.Second // bounds each wait of a test
+	soon     = 30 * time.Second // bounds each wait of a test, also on a busy machine
 )
 
 // openOn opens a store that does not wait for long on a disk that can be filled and broken.
