@@ -48,7 +48,7 @@ func (w *world) waiting(d ccs.DeviceID) (all []ccs.Message) {
 	return all
 }
 
-// The management of groups refuses these (TOPICS 4.1, 6).
+// The management of groups refuses these (TOPICS 4.1, 6, 7).
 func TestManagingGroups(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})

@@ -239,6 +239,7 @@ func TestASupersededTokenPassesItsSubscriptionsOn(t *testing.T) {
 	assert.Empty(t, topics)
 }
 
+// TOPICS 2.4: a dry run has a number, and no copies.
 func TestADryRunToATopicIsAnsweredAndNotCopied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -291,6 +292,7 @@ func TestARepeatToATopicIsCopiedOnce(t *testing.T) {
 	assert.EqualValues(t, 3, w.Tally().Counts(ccs.Down).Duplicates)
 }
 
+// TOPICS 2.1, 6: the names of topics.
 func TestInvalidTopicsAndConditionsAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})
@@ -397,6 +399,7 @@ func TestADeviceSubscribesItsOwnRegistrationsOnly(t *testing.T) {
 	}
 }
 
+// TOPICS 7: a token has at most 2000 topics.
 func TestTheTopicsOfATokenAreBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{})

@@ -24,7 +24,7 @@ func notify(t testing.TB, s *ccstest.Server, body string) (status int, answer ma
 }
 
 // A group from its creation to its end: each message reaches every member, over HTTP and XMPP, with
-// a receipt from each; a member's own message reaches the others (TOPICS 4).
+// a receipt from each; a member's own message reaches the others (TOPICS 4, 8).
 func TestDeviceGroups(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store ccstest.Option) {

@@ -36,6 +36,7 @@ func holding(c *condition.Condition) (sets []string) {
 	return sets
 }
 
+// TOPICS 2.3: the grammar of conditions and its precedence.
 func TestConditions(t *testing.T) {
 	for _, c := range []struct {
 		name, condition string

@@ -9,7 +9,7 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// TOPICS 4.2: the answers to a message to a device group.
+// TOPICS 4.2, 9: the answers to a message to a device group.
 func TestGroupAnswers(t *testing.T) {
 	for _, row := range []struct {
 		name, contentType, body string

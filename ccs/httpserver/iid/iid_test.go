@@ -91,6 +91,7 @@ func (i *instances) Unsubscribe(_ context.Context, _ ccs.SenderID, topic string,
 	return i.change("remove", topic, tokens)
 }
 
+// TOPICS 5, 6: each call and its errors.
 func TestInstanceID(t *testing.T) {
 	t.Parallel()
 	refusal := func(text string) string { return `{"error":"` + text + `"}` }
