@@ -41,7 +41,7 @@ test: vet redis ## run every test, with the race detector where it works
 
 # What "make short" leaves out: packages that kill processes and run Redis, and tests of damage and of long waits.
 SLOW_PACKAGES = cmd/ccs|ccs/ccstest|ccs/load|store/redisstore|store/redisstore/redistest
-SLOW_TESTS = ^TestStore|^TestMarksAreBounded|^TestTorn|^TestADisk|^TestEveryStringIsKnown|^TestFlippedBits|^TestTheEndOfTheLog|^TestLoad
+SLOW_TESTS = ^TestStore|^TestASmallDisk|^TestMarksAreBounded|^TestTorn|^TestADisk|^TestEveryStringIsKnown|^TestFlippedBits|^TestTheEndOfTheLog|^TestLoad
 
 short: ## run the fast tests, between two edits
 	$(GO) test -short -timeout 2m -skip '$(SLOW_TESTS)' $$($(GO) list ./... | grep -vE '/($(SLOW_PACKAGES))$$')
