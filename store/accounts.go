@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// RestoreAccounts restores the secrets, projects, OAuth clients and refresh tokens of a page. This
-// part of Restore is the same in every store.
+// RestoreAccounts restores the secrets, projects, OAuth clients and refresh tokens of a page, and the
+// records of GCM for Chrome. This part of Restore is the same in every store.
 func RestoreAccounts(ctx context.Context, s Store, p *Page) error {
 	for _, x := range p.Secrets {
 		kept, err := s.Secret(ctx, x.Name, x.Value)
@@ -34,6 +34,32 @@ func RestoreAccounts(ctx context.Context, s Store, p *Page) error {
 	for _, r := range p.RefreshTokens {
 		err := restore(r, s.PutRefreshToken(ctx, r), func() (*RefreshToken, error) { return s.RefreshToken(ctx, r.Hash) })
 		if err != nil {
+			return err
+		}
+	}
+	return restoreChrome(ctx, s, p)
+}
+
+// restoreChrome restores the records of GCM for Chrome.
+func restoreChrome(ctx context.Context, s Store, p *Page) error {
+	for _, r := range p.Apps {
+		err := restore(r, s.AddApp(ctx, r), func() (*App, error) { return s.App(ctx, r.ID) })
+		if err != nil {
+			return err
+		}
+	}
+	for _, user := range p.Users {
+		if err := s.AddUser(ctx, user); err != nil {
+			return err
+		}
+	}
+	for _, c := range p.Channels {
+		if err := s.AddChannel(ctx, c); err != nil {
+			return err
+		}
+	}
+	for _, c := range p.DailyCounts {
+		if err := s.PutDailyCount(ctx, c); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,10 @@ func (d *Digest) Add(p *Page) {
 	addAll(d, p.Projects)
 	addAll(d, p.Clients)
 	addAll(d, p.RefreshTokens)
+	addAll(d, p.Apps)
+	addAll(d, p.Users)
+	addAll(d, p.Channels)
+	addAll(d, p.DailyCounts)
 	addAll(d, p.Registrations)
 	addAll(d, p.Subscriptions)
 	addAll(d, p.Groups)
@@ -58,6 +62,14 @@ func canonical(record any) []byte {
 	case *RefreshToken:
 		c := *r
 		c.Created = canonicalTime(r.Created)
+		record = c
+	case *App:
+		c := *r
+		c.Created = canonicalTime(r.Created)
+		record = c
+	case *Channel:
+		c := *r
+		c.Since = canonicalTime(r.Since)
 		record = c
 	case *Registration:
 		c := *r

@@ -35,6 +35,10 @@ type Page struct {
 	Projects      []*Project
 	Clients       []*OAuthClient
 	RefreshTokens []*RefreshToken
+	Apps          []*App
+	Users         []string // of Channels
+	Channels      []*Channel
+	DailyCounts   []DailyCount
 	Registrations []*Registration
 	Subscriptions []*Subscription
 	Groups        []*Group
@@ -47,7 +51,8 @@ type Page struct {
 
 // Len returns the number of records in the page.
 func (p *Page) Len() int {
-	return len(p.Secrets) + len(p.Projects) + len(p.Clients) + len(p.RefreshTokens) + len(p.Registrations) +
+	return len(p.Secrets) + len(p.Projects) + len(p.Clients) + len(p.RefreshTokens) +
+		len(p.Apps) + len(p.Users) + len(p.Channels) + len(p.DailyCounts) + len(p.Registrations) +
 		len(p.Subscriptions) + len(p.Groups) + len(p.Fanouts) + len(p.Remembered) + len(p.Entries)
 }
 

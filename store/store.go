@@ -56,6 +56,9 @@ type Store interface {
 	Fanouts
 	Projects
 	OAuth
+	Apps
+	Channels
+	DailyCounts
 	Secrets
 	// Close flushes and frees everything. Running calls end with ErrClosed or as if the store were
 	// still open.

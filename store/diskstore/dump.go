@@ -21,7 +21,7 @@ var _ store.Movable = (*Store)(nil)
 
 // dumped lists what a dump reads, in its order. The other keys follow from these, or belong to
 // this store only.
-var dumped = []byte{prefixSecret, prefixProject, prefixClient, prefixRefresh, prefixToken, prefixSubscriber, prefixGroup, prefixFanout, prefixDedup, prefixEntry}
+var dumped = []byte{prefixSecret, prefixProject, prefixClient, prefixRefresh, prefixApp, prefixUser, prefixChannel, prefixDaily, prefixToken, prefixSubscriber, prefixGroup, prefixFanout, prefixDedup, prefixEntry}
 
 // Dump reads the whole store as it is at the beginning of the dump. A page's Next is its last key.
 func (s *Store) Dump(ctx context.Context, from string, now time.Time) iter.Seq2[*store.Page, error] {
@@ -105,6 +105,18 @@ func (d *dump) add(key, value []byte) error {
 		return addJSON(&p.Clients, value)
 	case prefixRefresh:
 		return addJSON(&p.RefreshTokens, value)
+	case prefixApp:
+		return addJSON(&p.Apps, value)
+	case prefixUser:
+		p.Users = append(p.Users, string(key[1:]))
+	case prefixChannel:
+		c, err := parseChannel(key, value)
+		p.Channels = append(p.Channels, c)
+		return err
+	case prefixDaily:
+		c, err := parseDaily(string(key[1:]), value)
+		p.DailyCounts = append(p.DailyCounts, c)
+		return err
 	case prefixToken:
 		return addJSON(&p.Registrations, value)
 	case prefixSubscriber:

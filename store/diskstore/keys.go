@@ -11,6 +11,8 @@ import (
 // The first byte of a key is its kind. Entries and remembered strings are side by side, so that
 // one sweep walks over both.
 const (
+	prefixApp        = 'a' // app's ID -> app
+	prefixAppOf      = 'A' // sender ID, app's ID -> nothing
 	prefixClient     = 'c' // OAuth client ID -> OAuth client
 	prefixClientOf   = 'C' // sender ID, OAuth client ID -> nothing
 	prefixDevice     = 'D' // device, token -> nothing
@@ -20,6 +22,8 @@ const (
 	prefixProgress   = 'G' // number -> how far the fan-out is
 	prefixRefresh    = 'f' // hash -> refresh token
 	prefixRefreshOf  = 'F' // OAuth client ID, hash -> nothing
+	prefixChannel    = 'e' // user, app's ID, device -> since when
+	prefixChannelOf  = 'E' // device, user, app's ID -> since when
 	prefixMeta       = 'm' // name -> value
 	prefixNewcomer   = 'n' // device -> since when it registers, while it has never had a session
 	prefixNewcomers  = 'N' // that time, device -> nothing
@@ -32,7 +36,9 @@ const (
 	prefixToken      = 't' // token -> registration
 	prefixSubscriber = 'T' // sender ID, topic, place -> since when, token
 	prefixSubscribed = 'U' // place, sender ID, topic -> the same
+	prefixUser       = 'u' // user -> nothing
 	prefixSecret     = 'x' // name -> secret
+	prefixDaily      = 'y' // sender ID -> day, count
 	sweepEnd         = prefixDedup + 1
 	queueKeyLen      = 1 + 1 + 8
 	entryKeyLen      = queueKeyLen + 8

@@ -181,7 +181,7 @@ func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int)
 					return err
 				}
 			}
-			if err := g.dropNewcomer(n.since, n.device); err != nil {
+			if err := errors.Join(g.deleteChannels(n.device), g.dropNewcomer(n.since, n.device)); err != nil {
 				return err
 			}
 			forgotten = append(forgotten, all...)

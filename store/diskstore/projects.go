@@ -162,7 +162,7 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 			return err
 		}
 		s.keys.change(p, nil)
-		return errors.Join(g.deleteClients(sender), g.batch.Delete(key, nil))
+		return errors.Join(g.deleteClients(sender), g.deleteApps(sender), g.deleteDaily(sender), g.batch.Delete(key, nil))
 	})
 }
 

@@ -127,6 +127,7 @@ type Store struct {
 	damage    damage
 	inventory *inventory // the inventory found by Open
 	projects  *projectcache.Cache
+	daily     daily
 	keys      projectKeys
 
 	newDevices newDevices

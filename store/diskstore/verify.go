@@ -78,6 +78,8 @@ var keyKinds = map[byte]string{
 	prefixRefreshOf: "client's refresh token", prefixMeta: "counter", prefixPresent: "session note", prefixProject: "project",
 	prefixEntry: "entry", prefixDedup: "remembered string", prefixSlot: "registration slot", prefixToken: "registration",
 	prefixSecret: "secret", prefixNewcomer: "new device", prefixNewcomers: "new device", prefixRepeats: "marks of messages",
+	prefixApp: "app", prefixAppOf: "sender's app", prefixChannel: "channel", prefixChannelOf: "device's channel", prefixUser: "user",
+	prefixDaily:      "daily count",
 	prefixSubscriber: "topic's subscription", prefixSubscribed: "registration's subscription", prefixGroup: "device group", prefixMember: "group's member", prefixFanout: "fan-out", prefixProgress: "fan-out",
 }
 

@@ -59,7 +59,8 @@ func cut(all *store.Page, from int, now time.Time) *store.Page {
 	p := &store.Page{
 		Seq: all.Seq, Next: strconv.Itoa(min(from+store.PageSize, all.Len())),
 		Secrets: cutOf(&c, all.Secrets), Projects: cutOf(&c, all.Projects), Clients: cutOf(&c, all.Clients),
-		RefreshTokens: cutOf(&c, all.RefreshTokens), Registrations: cutOf(&c, all.Registrations),
+		RefreshTokens: cutOf(&c, all.RefreshTokens), Apps: cutOf(&c, all.Apps), Users: cutOf(&c, all.Users),
+		Channels: cutOf(&c, all.Channels), DailyCounts: cutOf(&c, all.DailyCounts), Registrations: cutOf(&c, all.Registrations),
 		Subscriptions: cutOf(&c, all.Subscriptions), Groups: cutOf(&c, all.Groups), Fanouts: cutOf(&c, all.Fanouts),
 		Remembered: cutOf(&c, all.Remembered), Entries: cutOf(&c, all.Entries),
 	}
@@ -95,6 +96,7 @@ func (a *accounts) list(all *store.Page) {
 	for _, t := range a.grants.tokens {
 		all.RefreshTokens = append(all.RefreshTokens, &t)
 	}
+	a.chrome.list(all)
 	slices.SortFunc(all.Secrets, func(a, b store.Secret) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(all.Projects, func(a, b *store.Project) int { return strings.Compare(a.Sender, b.Sender) })
 	slices.SortFunc(all.Clients, func(a, b *store.OAuthClient) int { return strings.Compare(a.ID, b.ID) })

@@ -62,6 +62,7 @@ func (s *Store) ForgetNewDevices(ctx context.Context, before time.Time, max int)
 			g.groups.pass(r, "")
 		}
 		delete(g.byDevice, device)
+		s.accounts.forgetDevice(device)
 	}
 	return forgotten, nil
 }

@@ -144,6 +144,7 @@ type accounts struct {
 	projects map[string]*store.Project
 	byKey    map[[sha256.Size]byte]string // senders by the hashes of their keys
 	grants   grants
+	chrome   chrome
 	secrets  map[string][]byte
 }
 
@@ -151,6 +152,7 @@ func (a *accounts) init() {
 	a.projects = map[string]*store.Project{}
 	a.byKey = map[[sha256.Size]byte]string{}
 	a.grants.init()
+	a.chrome.init()
 	a.secrets = map[string][]byte{}
 }
 
@@ -280,6 +282,7 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	}
 	s.accounts.set(sender, nil)
 	s.accounts.grants.deleteSender(sender)
+	s.accounts.chrome.deleteSender(sender)
 	return nil
 }
 

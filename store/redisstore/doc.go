@@ -32,7 +32,11 @@
 //	                    hashes, free:<sender> and leases (when they lapse) zsets, held:<lease> a set, and turns a list of
 //	                    the projects that have free ones
 //	{t:<token>}:dev     string  the device of a token
-//	{accounts}:…        hashes  projects, OAuth clients, refresh tokens and secrets, and their owners
+//	{accounts}:…        hashes  projects, OAuth clients, refresh tokens, apps, daily counts and secrets, and their
+//	                            owners
+//	{c:<user>}:ch       hash    the instances of a user's apps: since when (µs), by app and device; "" says that the
+//	                            user is known
+//	{d:<device>}:ch     hash    the instances on a device: since when (µs), by user and app
 //	{n:<node>}:q        zset    the queues that a node owns or has claimed from, by the number of its note
 //	{n:<node>}:news             no key but a channel: the hints to the node
 //	{nodes}:live        hash    the nodes, and when each sent its last heartbeat (ms, by the clock of Redis)

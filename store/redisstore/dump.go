@@ -109,7 +109,7 @@ func (d *dump) keys(shards []redis.UniversalClient, at dumpPlace) error {
 	for ; at.shard < len(shards); at.shard++ {
 		for {
 			d.Next = at.String()
-			keys, next, err := shards[at.shard].Scan(d.ctx, at.cursor, globEscape(d.s.prefix)+"{[dsrg]:*", dumpKeys).Result()
+			keys, next, err := shards[at.shard].Scan(d.ctx, at.cursor, globEscape(d.s.prefix)+"{[cdsrg]:*", dumpKeys).Result()
 			if err != nil {
 				return d.s.transport.Translate(err)
 			}
@@ -128,11 +128,16 @@ func (d *dump) keys(shards []redis.UniversalClient, at dumpPlace) error {
 // under reads the data of some keys.
 func (d *dump) under(keys []string) error {
 	var queues, devices []store.Key
+	var users []string
 	var places []store.Place
 	var groups []store.GroupID
 	var remembered []rememberedKey
 	for _, key := range keys {
 		tag, what, _ := strings.Cut(strings.TrimPrefix(key, d.s.prefix+"{"), "}:")
+		if user, ok := strings.CutPrefix(tag, userTag); ok && what == channelsName {
+			users = append(users, user)
+			continue
+		}
 		if strings.HasPrefix(tag, groupTag) {
 			id, err := d.s.parseGroupKey(key)
 			if err != nil {
@@ -161,6 +166,9 @@ func (d *dump) under(keys []string) error {
 		case isDedup && len(sum) == len(store.DedupSum{}):
 			remembered = append(remembered, rememberedKey{key, store.Remembered{Key: k, Sum: store.DedupSum([]byte(sum))}})
 		}
+	}
+	if err := d.users(users); err != nil {
+		return err
 	}
 	if err := d.registrations(devices); err != nil {
 		return err

@@ -33,6 +33,12 @@ func (d *dump) accounts() error {
 	if err != nil {
 		return err
 	}
+	if err := addAccounts(d, d.s.appsKey(), func(p *store.Page, r *store.App) { p.Apps = append(p.Apps, r) }); err != nil {
+		return err
+	}
+	if err := d.dailyCounts(); err != nil {
+		return err
+	}
 	fanouts, err := d.s.readFanouts(d.ctx, func(*store.Fanout) bool { return true })
 	if err != nil {
 		return err

@@ -110,6 +110,15 @@ func (s *Store) forgetDevice(ctx context.Context, device uint64) (forgotten []*s
 	if c.Reply != int64(1) {
 		return nil, c.Reply == int64(0), nil
 	}
+	channels, err := s.DeviceChannels(ctx, device)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, channel := range channels {
+		if err := s.RemoveChannel(ctx, channel); err != nil {
+			return nil, false, err
+		}
+	}
 	if err := s.pass(ctx, all, ""); err != nil {
 		return all, false, err
 	}

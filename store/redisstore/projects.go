@@ -179,8 +179,10 @@ func (s *Store) DeleteProject(ctx context.Context, sender string) error {
 	defer s.projects.Forget(sender)
 	return s.change(ctx, "project "+sender, store.ErrNotFound, &transport.Call{
 		Script: deleteOwner,
-		Keys:   []string{s.projectsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey(), s.keysKey()},
-		Args:   []any{sender, ""},
+		Keys: []string{
+			s.projectsKey(), s.clientsKey(), s.refreshKey(), s.ownedKey(), s.keysKey(), s.appsKey(), s.dailyKey(),
+		},
+		Args: []any{sender, ""},
 	})
 }
 

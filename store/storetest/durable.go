@@ -65,6 +65,17 @@ var durableCases = []durableCase{
 		f.reopen()
 		require.ErrorIs(f, f.CreateFirstProject(context.Background(), project("1")), store.ErrExists)
 	}},
+	{"the records of GCM for Chrome are there again", func(f *reopening) {
+		f.withApps("1", chromeApp)
+		f.addChannels(instance(chromeUser, chromeApp, 1))
+		require.True(f, f.count("1", today, 3, 5))
+		f.reopen()
+		assert.Equal(f, []string{chromeApp}, f.chromeAppsOf("1"))
+		assert.Equal(f, []uint64{1}, f.devicesOf(chromeUser, chromeApp))
+		assert.Equal(f, []string{chromeUser + "/" + chromeApp}, f.channelsOf(1))
+		require.True(f, f.count("1", today, 2, 5))
+		require.False(f, f.count("1", today, 1, 5))
+	}},
 	{"a lease does not outlive its store", func(f *reopening) {
 		f.keep(message("a"), message("b"))
 		f.claim(device, 1, 1)

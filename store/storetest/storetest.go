@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"fan-outs", fanoutCases},
 		{"projects and secrets", projectCases},
 		{"OAuth", oauthCases},
+		{"GCM for Chrome", chromeCases},
 		{"presence", presenceCases},
 		{"moving", movingCases},
 		{"closing", closingCases},
