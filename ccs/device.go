@@ -248,6 +248,12 @@ func (r *Router) Unregister(ctx context.Context, reg store.Registration) error {
 	if err := r.purge(ctx, &reg); err != nil {
 		return fmt.Errorf("drop messages of an unregistered app: %w", err)
 	}
+	if reg.Subtype != "" {
+		return nil
+	}
+	if err := r.removeChannels(ctx, reg.Device, reg.App); err != nil {
+		return fmt.Errorf("end the channels of an unregistered app: %w", err)
+	}
 	return nil
 }
 

@@ -18,6 +18,9 @@ var (
 	ErrInvalidTopic  = errors.New("not the name of a topic")
 	ErrTooManyTopics = errors.New("the registration has too many topics")
 	ErrNotMember     = errors.New("the app on the device has no such registration")
+	ErrInvalidChannel  = errors.New("not a user and an app of GCM for Chrome")
+	ErrNoOwner         = errors.New("no project owns the app")
+	ErrTooManyChannels = errors.New("the device has too many channels, or the channel too many devices")
 
 	ErrTooManyRegistrations = errors.New("the device has too many registrations")
 	ErrTooManyDevices       = errors.New("too many new devices of the address have not connected")

@@ -73,6 +73,7 @@ type Router struct {
 	deviceRates   *flowcontrol.Keyed[uint64]   // downstream messages to one device (CCS 5.10)
 	upstreamRates *flowcontrol.Keyed[DeviceID] // upstream messages of one device (CCS 5.10)
 	quotas        *flowcontrol.Keyed[SenderID] // downstream messages of one sender
+	apps          appOwners
 
 	started time.Time // wall time
 
@@ -116,6 +117,7 @@ func New(ctx context.Context, st store.Store, o Options) (*Router, error) {
 		deviceRates:   flowcontrol.NewKeyed[uint64](maxRates),
 		upstreamRates: flowcontrol.NewKeyed[DeviceID](maxRates),
 		quotas:        flowcontrol.NewKeyed[SenderID](maxRates),
+		apps:          newAppOwners(),
 	}
 	r.shares = newShares(st, r.profile.deviceShare())
 	if r.clock == nil {

@@ -24,6 +24,7 @@ type Limits struct {
 	Window         int // downstream messages of a connection not yet answered (CCS 4.1)
 	UpstreamWindow int // upstream messages of a connection not yet acknowledged (CCS 4.2)
 	PerSecond      int // downstream messages a second, over all connections
+	ChromePerDay   int `json:",omitempty"` // messages of GCM for Chrome on a UTC day (CCS 7.3)
 }
 
 // APIKey is one key of a project. Only the hash of the key is kept. A key has over 200 random bits,

@@ -43,6 +43,7 @@ type Limits struct {
 	Window         int `json:"window"`
 	UpstreamWindow int `json:"upstream_window"`
 	PerSecond      int `json:"per_second"`
+	ChromePerDay   int `json:"chrome_per_day"`
 }
 
 // maxLimit bounds each of Limits, because a window uses memory.
@@ -184,7 +185,7 @@ func (p *Projects) AddKey(ctx context.Context, sender, name string) (*Credential
 
 // SetLimits changes the limits of a project. Open connections keep their windows.
 func (p *Projects) SetLimits(ctx context.Context, sender string, l Limits) error {
-	for _, n := range [...]int{l.Window, l.UpstreamWindow, l.PerSecond} {
+	for _, n := range [...]int{l.Window, l.UpstreamWindow, l.PerSecond, l.ChromePerDay} {
 		if n < 0 || n > maxLimit {
 			return fmt.Errorf("%w: limit %d: use 0 (none of its own) to %d", ErrInvalid, n, maxLimit)
 		}
