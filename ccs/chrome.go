@@ -202,7 +202,10 @@ func (r *Router) RegisterChannel(ctx context.Context, device DeviceID, user, app
 	}
 	now := r.clock.Now()
 	c := &store.Channel{User: user, App: app, Device: uint64(device), Since: now}
-	isNew, err := r.mayHaveChannel(ctx, c, network)
+	has, isNew, err := r.mayHaveChannel(ctx, c, network)
+	if has {
+		return user + "/" + app, nil
+	}
 	if err == nil && isNew {
 		err = r.admitNewDevice(ctx, uint64(device), network, now)
 	}
@@ -221,29 +224,30 @@ func (r *Router) RegisterChannel(ctx context.Context, device DeviceID, user, app
 	return user + "/" + app, nil
 }
 
-// mayHaveChannel keeps a device from filling the store. It reports whether the device is new, if its network is known.
-func (r *Router) mayHaveChannel(ctx context.Context, c *store.Channel, network netip.Prefix) (isNew bool, err error) {
+// mayHaveChannel keeps a device from filling the store. It reports whether the device has the channel already, and
+// otherwise whether the device is new, if its network is known.
+func (r *Router) mayHaveChannel(ctx context.Context, c *store.Channel, network netip.Prefix) (has, isNew bool, err error) {
 	channels, err := r.store.DeviceChannels(ctx, c.Device)
 	if err != nil {
-		return false, fmt.Errorf("register a channel: %w", err)
+		return false, false, fmt.Errorf("register a channel: %w", err)
 	}
 	if slices.ContainsFunc(channels, func(o *store.Channel) bool { return o.User == c.User && o.App == c.App }) {
-		return false, nil
+		return true, false, nil
 	}
 	devices, err := r.store.ChannelDevices(ctx, nil, c.User, c.App)
 	switch {
 	case err != nil && !errors.Is(err, store.ErrNotFound):
-		return false, fmt.Errorf("register a channel: %w", err)
+		return false, false, fmt.Errorf("register a channel: %w", err)
 	case len(channels) >= maxDeviceChannels, len(devices) >= maxChannelInstances:
-		return false, ErrTooManyChannels
+		return false, false, ErrTooManyChannels
 	case !network.IsValid() || len(channels) > 0 || r.hub(DeviceID(c.Device).Key()) != nil:
-		return false, nil
+		return false, false, nil
 	}
 	registrations, err := r.store.DeviceRegistrations(ctx, c.Device)
 	if err != nil {
-		return false, fmt.Errorf("register a channel: %w", err)
+		return false, false, fmt.Errorf("register a channel: %w", err)
 	}
-	return len(registrations) == 0, nil
+	return false, len(registrations) == 0, nil
 }
 
 // UnregisterChannel ends an instance, and drops the messages that wait for it (CCS 7.5). A missing one is no error. The

@@ -140,7 +140,7 @@ func (s *Server) subscription(ctx context.Context, f form, device ccs.DeviceID, 
 // authenticate checks the AidLogin header, which must be of the device that the form names
 // (DEV 3.2).
 func (s *Server) authenticate(r *http.Request, f form) (device uint64, err error) {
-	id, token, ok := parseAidLogin(r.Header.Get("Authorization"))
+	id, token, ok := ParseAidLogin(r.Header.Get("Authorization"))
 	if !ok || f.get("device") != strconv.FormatUint(id, 10) {
 		return 0, wordBadDevice
 	}
@@ -154,7 +154,8 @@ func (s *Server) authenticate(r *http.Request, f form) (device uint64, err error
 	return id, nil
 }
 
-func parseAidLogin(header string) (id, token uint64, ok bool) {
+// ParseAidLogin reads an Authorization header with the credential of a device (DEV 3.1).
+func ParseAidLogin(header string) (id, token uint64, ok bool) {
 	scheme, pair, _ := strings.Cut(header, " ")
 	idText, tokenText, _ := strings.Cut(strings.TrimSpace(pair), ":")
 	id, err1 := strconv.ParseUint(idText, 10, 64)
