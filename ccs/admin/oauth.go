@@ -82,6 +82,12 @@ func (p *Projects) CreateOAuth(ctx context.Context, sender string, r OAuthReques
 		// A client without a refresh token is of no use.
 		return nil, errors.Join(invalidCredential(err), issuer.DeleteClient(context.WithoutCancel(ctx), c.ID))
 	}
+	if r.User != "" {
+		// A message for a user that the operator knows is accepted before the user has an instance.
+		if err := p.store.AddUser(ctx, r.User); err != nil {
+			return nil, errors.Join(err, issuer.DeleteClient(context.WithoutCancel(ctx), c.ID))
+		}
+	}
 	return &OAuthCredentials{ClientID: c.ID, ClientSecret: c.Secret, RefreshToken: token}, nil
 }
 

@@ -76,6 +76,8 @@ type Store interface {
 	store.Projects
 	store.OAuth
 	store.Secrets
+	store.Apps
+	store.Channels
 }
 
 // Projects makes and changes projects in a store.

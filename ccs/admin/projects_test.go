@@ -25,6 +25,9 @@ type projects interface {
 	Delete(ctx context.Context, sender string) error
 	CreateOAuth(ctx context.Context, sender string, r admin.OAuthRequest) (*admin.OAuthCredentials, error)
 	ListOAuth(ctx context.Context, sender string) ([]admin.OAuthClient, error)
+	AddApp(ctx context.Context, sender, id string) error
+	RemoveApp(ctx context.Context, sender, id string) error
+	ListApps(ctx context.Context, sender string) ([]admin.App, error)
 	RevokeOAuth(ctx context.Context, clientID string, accessTokens bool) error
 }
 

@@ -70,6 +70,7 @@ func ProjectRoutes(mux *http.ServeMux, p *Projects) {
 		return nil, p.SetKeyNetworks(r.Context(), r.PathValue("sender"), r.PathValue("key"), in.Networks)
 	}))
 	oauthRoutes(mux, p)
+	appRoutes(mux, p)
 }
 
 // Handler is a route. Its result is the answer, as JSON; nil is an answer without a body. An error

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"go.uber.org/zap"
@@ -99,6 +100,12 @@ type Config struct {
 	// 0 means the default.
 	NewDevices int
 	HTTPRate   int // check-ins and registrations a minute from one address, 0 for the default
+	// ChromeSuccessStatus is the status of an accepted message of GCM for Chrome, 204 or 200. 0 means
+	// the default (CCS 7.2).
+	ChromeSuccessStatus int
+	// ChromeAuthStatus is the status for a bad access token there, 401 or 403. 0 means the default
+	// (CCS 7.4).
+	ChromeAuthStatus int
 	// CheckinSettings are KEY=VALUE pairs for the answer to a check-in. With none, devices keep
 	// their settings (DEV 2.5).
 	CheckinSettings []string
@@ -149,6 +156,9 @@ func Default() Config {
 		MCSKeepAlive: mcsserver.DefaultKeepAlive,
 		NewDevices:   ccs.DefaultNewDevices,
 		HTTPRate:     3000,
+
+		ChromeSuccessStatus: http.StatusNoContent,
+		ChromeAuthStatus:    http.StatusUnauthorized,
 	}
 }
 

@@ -79,8 +79,11 @@ func TestConfigReportsEveryMistakeAtOnce(t *testing.T) {
 	}
 	assert.NoError(t, good.Validate())
 	for name, change := range map[string]func(c *server.Config){
-		"upstream-rate": func(c *server.Config) { c.UpstreamRate = -1 },
-		"http-rate":     func(c *server.Config) { c.HTTPRate = 60_000_001 },
+		"upstream-rate":         func(c *server.Config) { c.UpstreamRate = -1 },
+		"http-rate":             func(c *server.Config) { c.HTTPRate = 60_000_001 },
+		"chrome-success-status": func(c *server.Config) { c.ChromeSuccessStatus = 302 },
+		"chrome-auth-status":    func(c *server.Config) { c.ChromeAuthStatus = 400 },
+
 		"heartbeat":     func(c *server.Config) { c.Heartbeat = time.Second },
 		"mcs-keepalive": func(c *server.Config) { c.MCSKeepAlive = 3 * time.Hour },
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -76,6 +77,8 @@ func (c *Config) rules() []rule {
 		{"device-rate", strconv.Itoa(c.DeviceRate), badRate(c.DeviceRate), mendRate},
 		{"upstream-rate", strconv.Itoa(c.UpstreamRate), badRate(c.UpstreamRate), mendRate},
 		{"http-rate", strconv.Itoa(c.HTTPRate), badRate(c.HTTPRate), mendRate},
+		{"chrome-success-status", strconv.Itoa(c.ChromeSuccessStatus), unknown(c.ChromeSuccessStatus, 0, http.StatusNoContent, http.StatusOK), "use 204 or 200"},
+		{"chrome-auth-status", strconv.Itoa(c.ChromeAuthStatus), unknown(c.ChromeAuthStatus, 0, http.StatusUnauthorized, http.StatusForbidden), "use 401 or 403"},
 		{"heartbeat", c.Heartbeat.String(), unless(c.Heartbeat == 0, outside(c.Heartbeat, minHeartbeat, maxHeartbeat, "not an interval for heartbeats")), fmt.Sprintf("use %s to %s, or leave it out", minHeartbeat, maxHeartbeat)},
 		{"new-devices-per-address", strconv.Itoa(c.NewDevices), negative(c.NewDevices), mendDefault},
 		{"mcs-keepalive", c.MCSKeepAlive.String(), unless(c.MCSKeepAlive == 0 || c.MCSKeepAlive == NoKeepAlive, outside(c.MCSKeepAlive, minKeepAlive, maxKeepAlive, fmt.Sprintf("must be from %s to %s, or 0 for no probes", minKeepAlive, maxKeepAlive))), mendDefault},
@@ -120,7 +123,9 @@ func outside[T cmp.Ordered](v, low, high T, problem string) string {
 	return when(v < low || v > high, problem)
 }
 
-func unknown(v string, known ...string) string { return when(!slices.Contains(known, v), "unknown") }
+func unknown[T comparable](v T, known ...T) string {
+	return when(!slices.Contains(known, v), "unknown")
+}
 
 func badDomain(name string) string {
 	return when(strings.TrimSpace(name) == "" || strings.ContainsAny(name, "@/ <>&\"'"), "not a domain name")

@@ -18,6 +18,7 @@ type projectCmd struct {
 	List   projectListCmd   `cmd:"" help:"List of the projects."`
 	Key    projectKeyCmd    `cmd:"" help:"API keys of a project: add and revoke."`
 	OAuth  projectOAuthCmd  `cmd:"" name:"oauth" help:"OAuth clients of a project: create, list and revoke."`
+	Apps   projectAppsCmd   `cmd:"" help:"Extension IDs of a project for GCM for Chrome: add, remove and list."`
 	Limit  projectLimitCmd  `cmd:"" help:"Windows and rate limit of one project."`
 	Delete projectDeleteCmd `cmd:"" help:"Deletion of a project."`
 }
@@ -42,6 +43,9 @@ type projects interface {
 	CreateOAuth(ctx context.Context, sender string, r admin.OAuthRequest) (*admin.OAuthCredentials, error)
 	ListOAuth(ctx context.Context, sender string) ([]admin.OAuthClient, error)
 	RevokeOAuth(ctx context.Context, clientID string, accessTokens bool) error
+	AddApp(ctx context.Context, sender, id string) error
+	RemoveApp(ctx context.Context, sender, id string) error
+	ListApps(ctx context.Context, sender string) ([]admin.App, error)
 }
 
 type projectCreateCmd struct {
@@ -241,6 +245,7 @@ type projectLimitCmd struct {
 	Window         *int   `env:"" placeholder:"N" help:"Maximum number of unanswered messages from one connection. Default: the server's."`
 	UpstreamWindow *int   `env:"" placeholder:"N" help:"Maximum number of unacknowledged messages to one connection. Default: the server's."`
 	PerSecond      int    `env:"" placeholder:"N" help:"Maximum rate of messages over all connections, in messages a second. Default: no limit."`
+	ChromePerDay   *int   `env:"" placeholder:"N" help:"Maximum number of messages of GCM for Chrome on a UTC day. Default: 10000."`
 }
 
 // Help returns the long help with examples.
@@ -251,6 +256,7 @@ Examples:
 
     ccs project limit 123456789012 --window 100 --upstream-window 100
     ccs project limit 123456789012 --per-second 500
+    ccs project limit 123456789012 --chrome-per-day 50000
     ccs project limit 123456789012
 `
 }
@@ -258,7 +264,7 @@ Examples:
 // Run sets the limits.
 func (c *projectLimitCmd) Run(ctx context.Context, out *output) error {
 	return c.with(ctx, func(p projects) error {
-		l := admin.Limits{Window: orZero(c.Window), UpstreamWindow: orZero(c.UpstreamWindow), PerSecond: c.PerSecond}
+		l := admin.Limits{Window: orZero(c.Window), UpstreamWindow: orZero(c.UpstreamWindow), PerSecond: c.PerSecond, ChromePerDay: orZero(c.ChromePerDay)}
 		err := p.SetLimits(ctx, c.Project, l)
 		if errors.Is(err, admin.ErrInvalid) {
 			return &usageError{err: err}
@@ -269,7 +275,8 @@ func (c *projectLimitCmd) Run(ctx context.Context, out *output) error {
 		if c.JSON {
 			return out.json(l)
 		}
-		return out.printf("window %d, upstream window %d, per second %d (0: the server's)\n", l.Window, l.UpstreamWindow, l.PerSecond)
+		return out.printf("window %d, upstream window %d, per second %d, of GCM for Chrome per day %d (0: the server's)\n",
+			l.Window, l.UpstreamWindow, l.PerSecond, l.ChromePerDay)
 	})
 }
 

@@ -135,6 +135,40 @@ func TestOAuthClientLife(t *testing.T) {
 	})
 }
 
+func TestAppsOfAProject(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string) {
+		run := func(args ...string) result {
+			t.Helper()
+			return ccs(t, append(append([]string{"project"}, args...), "--data", dir)...)
+		}
+		got := run("create", "--sender-id", "4711")
+		require.Equal(t, exitDone, got.code, got.stderr)
+		got = run("apps", "list", "--sender", "4711", "--json")
+		assert.Equal(t, "[]\n", got.stdout)
+		got = run("apps", "add", "--sender", "4711", "aaaabbbb", "--json")
+		assert.Equal(t, exitDone, got.code, got.stderr)
+		assert.Equal(t, `{"added":"aaaabbbb","sender_id":"4711"}`+"\n", got.stdout)
+		got = run("apps", "add", "--sender", "4711", "aaaabbbb")
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.stderr, "exists already")
+		got = run("apps", "add", "--sender", "4711", "org.example")
+		assert.Equal(t, exitUsage, got.code)
+		var list []admin.App
+		got = run("apps", "list", "--sender", "4711", "--json")
+		require.NoError(t, json.Unmarshal([]byte(got.stdout), &list), got.stderr)
+		require.Len(t, list, 1)
+		assert.Equal(t, "aaaabbbb", list[0].ID)
+		got = run("apps", "remove", "--sender", "4711", "aaaabbbb")
+		assert.Equal(t, "removed aaaabbbb: project 4711\n", got.stdout)
+		got = run("apps", "remove", "--sender", "4711", "aaaabbbb")
+		assert.Equal(t, exitFailed, got.code)
+
+		got = run("limit", "4711", "--chrome-per-day", "7", "--json")
+		assert.Equal(t, exitDone, got.code, got.stderr)
+		assert.JSONEq(t, `{"window":0,"upstream_window":0,"per_second":0,"chrome_per_day":7}`, got.stdout)
+	})
+}
+
 func TestProjectRefusesASenderIDThatIsNone(t *testing.T) {
 	got := ccs(t, "project", "create", "--sender-id", "12ab", "--data", t.TempDir())
 	assert.Equal(t, exitUsage, got.code)

@@ -66,6 +66,8 @@ type serveCmd struct {
 	MCSKeepAlive    time.Duration `name:"mcs-keepalive" default:"${mcs_keepalive}" placeholder:"TIME" help:"Idle time of a device connection before TCP keep-alive probes, as a duration from 1s to 2h; 0 for no probes."`
 	NewDevices      int           `name:"new-devices-per-address" default:"${new_devices}" placeholder:"N" help:"Maximum number of devices of one address that register in a day without connecting. A device that has not connected is forgotten after a day. This machine has no limit."`
 	HTTPRate        int           `name:"http-rate" default:"${http_rate}" placeholder:"N" help:"Maximum rate of check-ins and registrations from one address, in requests a minute. This machine has no limit."`
+	ChromeSuccess   int           `name:"chrome-success-status" default:"204" placeholder:"CODE" help:"HTTP status for an accepted message of GCM for Chrome: 204 or 200."`
+	ChromeAuth      int           `name:"chrome-auth-status" default:"401" placeholder:"CODE" help:"HTTP status for a bad access token of GCM for Chrome: 401 or 403."`
 	CheckinSettings []string      `placeholder:"KEY=VALUE" help:"Settings for devices at check-in, such as gcm_hostname and gcm_registration_url, which replace the settings on the device. Default: none."`
 
 	ReadyFile string `placeholder:"FILE" help:"JSON file for the addresses of the server, written when all listeners accept. Default: none."`
@@ -254,11 +256,14 @@ func (c *serveCmd) config() server.Config {
 		TrustedNetworks:    c.TrustedNetworks,
 		ProxyProtocol:      c.ProxyProtocol,
 
-		Heartbeat:       c.Heartbeat,
-		MCSKeepAlive:    keepAlive,
-		NewDevices:      c.NewDevices,
-		HTTPRate:        c.HTTPRate,
-		CheckinSettings: c.CheckinSettings,
+		Heartbeat:    c.Heartbeat,
+		MCSKeepAlive: keepAlive,
+		NewDevices:   c.NewDevices,
+		HTTPRate:     c.HTTPRate,
+
+		ChromeSuccessStatus: c.ChromeSuccess,
+		ChromeAuthStatus:    c.ChromeAuth,
+		CheckinSettings:     c.CheckinSettings,
 	}
 }
 
