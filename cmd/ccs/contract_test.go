@@ -131,3 +131,47 @@ func TestADeviceIntroducesItself(t *testing.T) {
 	device.stderr.waitFor(t, "connected")
 	assert.Equal(t, exitDone, device.end(t))
 }
+
+// GCM for Chrome from the command line: an app, a device of a user, and messages to its channel (CCS 7).
+func TestMessagesTravelToAChannel(t *testing.T) {
+	dir := t.TempDir()
+	const user, app = "08144192009958038014", "aaaaaaaaaabbbbbbbbbbcccccccccc"
+	_, _ = serve(t, dir)
+	got := ccs(t, "device", "--data", dir, "--app", app, "--chrome-user", user, "--register-only")
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stderr, "ccs project apps add "+app)
+	got = ccs(t, "project", "apps", "add", "--data", dir, app)
+	require.Equal(t, exitDone, got.code, got.stderr)
+	got = ccs(t, "device", "--data", dir, "--app", app, "--chrome-user", user, "--register-only", "--json")
+	require.Equal(t, exitDone, got.code, got.stderr)
+	channel, _ := fields(t, got.stdout)["channel_id"].(string)
+	require.Equal(t, user+"/"+app, channel)
+
+	device := background(t, "device", "--data", dir, "--app", app, "--chrome-user", user, "--json")
+	device.stdout.waitFor(t, `"connected"`)
+	got = ccs(t, "send", "--data", dir, "--via", "chrome", channel, "--subchannel", "1", "--payload", "two words", "--json")
+	require.Equal(t, exitDone, got.code, got.stderr)
+	assert.Equal(t, `{"event":"accepted","channel_id":"`+channel+`","subchannel_id":"1","status":204,"reason":"","message":""}`+"\n", got.stdout)
+	message := fields(t, device.stdout.waitFor(t, `"two words"`))
+	assert.Equal(t, map[string]any{"subchannelId": "1", "payload": "two words", "userId": user}, message["data"])
+	assert.Equal(t, "pushMessaging/1", message["collapse_key"])
+
+	got = ccs(t, "send", "--data", dir, "--via", "chrome", channel, "--subchannel", "4")
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stdout, "refused 400 invalid: Subchannel is invalid")
+	got = ccs(t, "send", "--data", dir, "--via", "chrome", channel, "--count", "3")
+	assert.Equal(t, exitDone, got.code, got.stderr)
+	assert.Equal(t, "accepted 3, refused 0 of 3\n", got.stdout)
+	got = ccs(t, "project", "oauth", "list", "--data", dir, "--json")
+	assert.Equal(t, "[]\n", got.stdout, "the OAuth clients of ccs send are gone")
+
+	got = ccs(t, "project", "oauth", "create", "--data", dir, "--json")
+	require.Equal(t, exitDone, got.code, got.stderr)
+	made := fields(t, got.stdout)
+	got = ccs(t, "send", "--data", dir, "--via", "chrome", channel, "--client-id", made["client_id"].(string),
+		"--client-secret", made["client_secret"].(string), "--refresh-token", made["refresh_token"].(string))
+	assert.Equal(t, "accepted\n", got.stdout, got.stderr)
+	got = ccs(t, "send", "--data", dir, "--via", "chrome", channel, "--access-token", "ya29.x")
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stdout, "refused 401 authError")
+}

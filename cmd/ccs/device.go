@@ -25,6 +25,7 @@ type deviceCmd struct {
 	Sender string `placeholder:"ID" help:"Sender ID that may send to the device, and that the device sends to. Default: the sender ID on the connection card."`
 
 	App          string   `default:"org.example.app" placeholder:"NAME" help:"Name of the app on the device."`
+	ChromeUser   string   `placeholder:"NUMBER" help:"User of GCM for Chrome: the device becomes an instance of --app, which is an extension ID, for the user. Default: none."`
 	State        string   `placeholder:"FILE" help:"File for the identity and the token of the device. Default: device-APP.json in the data directory."`
 	Topic        []string `sep:"none" placeholder:"NAME" help:"Topic to subscribe to; the flag may be repeated. Default: none."`
 	RegisterOnly bool     `help:"Registration only: print the token and end. Default: connect and receive."`
@@ -49,6 +50,7 @@ Examples:
     ccs device --send text=hello
     ccs device --register-only --json --state phone.json
     ccs device --app org.example.chat --send n=1 --count 1000 --message-id run7
+    ccs device --app abebbaoboeficpkmpcadfkbblmbjkklf --chrome-user 08144192009958038014
     ccs device --http https://push.example.org --mcs push.example.org:5228 --ca ca.pem --sender 123456789012
 `
 }
@@ -123,11 +125,24 @@ type device struct {
 	http  *http.Client
 	state *deviceState
 	data  map[string]string
+
+	channel string // the channel ID; "" without --chrome-user
 }
 
 // run registers and connects. It starts again once if the server has forgotten the device.
 func (d *device) run(ctx context.Context) error {
 	fresh, err := d.registerWithTopics(ctx)
+	if err != nil {
+		return err
+	}
+	err = d.registerChannel(ctx)
+	if refused := new(mcsclient.ChannelError); errors.As(err, &refused) && refused.Reason == "authError" && !fresh {
+		d.out.note("the server does not know this device any more: enrolling again")
+		d.state.forget()
+		if fresh, err = d.registerWithTopics(ctx); err == nil {
+			err = d.registerChannel(ctx)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -145,7 +160,10 @@ func (d *device) run(ctx context.Context) error {
 		}
 		d.out.note("the server does not know this device any more: enrolling again")
 		d.state.forget()
-		if fresh, err = d.registerWithTopics(ctx); err != nil {
+		if fresh, err = d.registerWithTopics(ctx); err == nil {
+			err = d.registerChannel(ctx)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -169,6 +187,19 @@ func (d *device) register(ctx context.Context) (fresh bool, err error) {
 		d.out.note("the server does not know this device any more: enrolling again")
 		d.state.forget()
 	}
+}
+
+// registerChannel makes the device an instance of an app of GCM for Chrome, if --chrome-user asks for it.
+func (d *device) registerChannel(ctx context.Context) (err error) {
+	if d.cmd.ChromeUser == "" {
+		return nil
+	}
+	d.channel, err = mcsclient.RegisterChannel(ctx, d.http, d.cmd.HTTP, d.state.Identity, d.cmd.ChromeUser, d.cmd.App)
+	var refused *mcsclient.ChannelError
+	if errors.As(err, &refused) && refused.Reason == "internalError" {
+		return &hintedError{err: err, hint: "give the app to a project with: ccs project apps add " + d.cmd.App}
+	}
+	return err
 }
 
 // enrol checks in, registers and stores the result.
@@ -226,8 +257,12 @@ func (d *device) printRegistration() error {
 	if d.cmd.JSON {
 		return d.out.json(struct {
 			mcsclient.Identity
-			Token string `json:"token"`
-		}{d.state.Identity, d.token()})
+			Token     string `json:"token"`
+			ChannelID string `json:"channel_id,omitempty"`
+		}{d.state.Identity, d.token(), d.channel})
+	}
+	if d.channel != "" {
+		return d.out.printf("%s\n", d.channel)
 	}
 	return d.out.printf("%s\n", d.token())
 }
@@ -240,6 +275,9 @@ func (d *device) introduce() error {
 	flags := ""
 	for _, word := range d.cmd.dataFlag.again() {
 		flags += " " + card.Quote(word)
+	}
+	if d.channel != "" {
+		return d.out.printf("Channel ID  %s\n\nSend to it:\n\n  %s send%s --via chrome %[1]s --payload text\n\n", d.channel, d.out.program, flags)
 	}
 	return d.out.printf("Token  %s\n\nSend to it:\n\n  %s send%s %[1]s key=value\n\n", d.token(), d.out.program, flags)
 }

@@ -17,9 +17,10 @@ import (
 type sendCmd struct {
 	appServerFlags
 	messageFlags
-	Via   string   `default:"xmpp" enum:"xmpp,http" placeholder:"DOOR" help:"Door to send through: xmpp or http."`
-	HTTP  string   `name:"http" placeholder:"URL" help:"HTTP URL of the server, for --via http. Default: the URL on the connection card."`
-	Token string   `arg:"" help:"Registration token of the device, as ccs device prints it."`
+	chromeFlags
+	Via   string   `default:"xmpp" enum:"xmpp,http,chrome" placeholder:"DOOR" help:"Door to send through: xmpp, http, or chrome for GCM for Chrome."`
+	HTTP  string   `name:"http" placeholder:"URL" help:"HTTP URL of the server, for --via http and chrome. Default: the URL on the connection card."`
+	Token string   `arg:"" help:"Registration token of the device, as ccs device prints it. With --via chrome: channel ID."`
 	Pairs []string `arg:"" optional:"" name:"key=value" help:"Data of the message."`
 
 	CollapseKey string `placeholder:"KEY" help:"Collapse key: a newer message with the same key replaces a waiting one. Default: none."`
@@ -69,12 +70,16 @@ Examples:
     ccs send TOKEN score=3-1 --collapse-key score --ttl 3600
     ccs send TOKEN n=1 --count 1000 --message-id run7 --json
     ccs send --via http TOKEN greeting=hello
+    ccs send --via chrome 08144192009958038014/abebbaoboeficpkmpcadfkbblmbjkklf --subchannel 1 --payload ping
     ccs send --xmpp push.example.org:5235 --ca ca.pem --sender 123456789012 --key AIza… TOKEN k=v
 `
 }
 
 // Run sends the messages and waits for every answer.
 func (c *sendCmd) Run(ctx context.Context, out *output) error {
+	if c.Via == viaChrome {
+		return c.sendChrome(ctx, out)
+	}
 	message, err := c.message()
 	if err != nil {
 		return err
