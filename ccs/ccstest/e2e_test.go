@@ -12,5 +12,6 @@ func TestEndToEnd(t *testing.T) {
 	for _, api := range chromiumAPIs {
 		t.Run("Chromium "+api.name, func(t *testing.T) { t.Parallel(); chromiumEndToEnd(t, done, api) })
 	}
+	t.Run("Chromium chrome.pushMessaging", func(t *testing.T) { t.Parallel(); pushMessagingEndToEnd(t, done) })
 	t.Run("push-receiver", func(t *testing.T) { t.Parallel(); receiverEndToEnd(t, done) })
 }

@@ -30,6 +30,10 @@ type extensionEvent struct {
 	From        string            `json:"from"`
 	CollapseKey string            `json:"collapseKey"`
 
+	// These belong to a message to a channel, as chrome.pushMessaging gives it.
+	Payload    string `json:"payload"`
+	Subchannel int    `json:"subchannelId"`
+
 	// These belong to a send_error.
 	MessageID string            `json:"messageId"`
 	Details   map[string]string `json:"details"`

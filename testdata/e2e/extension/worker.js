@@ -1,8 +1,11 @@
 // Reports what chrome.gcm brings, a line of JSON each: the test reads the console, from its first line on.
 
+importScripts("push_messaging.js");
+
 const report = (type, event) => console.log(JSON.stringify({ type, ...event }));
 
 chrome.gcm.onMessage.addListener((message) => report("message", message));
+chrome.pushMessaging.onMessage.addListener((message) => report("push", message));
 chrome.gcm.onMessagesDeleted.addListener(() => report("deleted"));
 chrome.gcm.onSendError.addListener((error) => report("send_error", error));
 
