@@ -11,6 +11,10 @@ type counts struct {
 	Projects      int `json:"projects"`
 	Clients       int `json:"oauth_clients"`
 	RefreshTokens int `json:"refresh_tokens"`
+	Apps          int `json:"apps"`
+	Users         int `json:"users"`
+	Channels      int `json:"channels"`
+	DailyCounts   int `json:"daily_counts"`
 	Secrets       int `json:"secrets"`
 	Registrations int `json:"registrations"`
 	Subscriptions int `json:"subscriptions"`
@@ -26,6 +30,10 @@ func (c *counts) add(p *store.Page, queue string) string {
 	c.Projects += len(p.Projects)
 	c.Clients += len(p.Clients)
 	c.RefreshTokens += len(p.RefreshTokens)
+	c.Apps += len(p.Apps)
+	c.Users += len(p.Users)
+	c.Channels += len(p.Channels)
+	c.DailyCounts += len(p.DailyCounts)
 	c.Secrets += len(p.Secrets)
 	c.Registrations += len(p.Registrations)
 	c.Subscriptions += len(p.Subscriptions)
@@ -48,6 +56,6 @@ func (c *counts) add(p *store.Page, queue string) string {
 
 // String returns the counts for a person.
 func (c counts) String() string {
-	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, secrets %d, registrations %d, subscriptions %d, groups %d, fan-outs %d, queues %d, messages %d, remembered %d",
-		c.Projects, c.Clients, c.RefreshTokens, c.Secrets, c.Registrations, c.Subscriptions, c.Groups, c.Fanouts, c.Queues, c.Messages, c.Remembered)
+	return fmt.Sprintf("projects %d, OAuth clients %d, refresh tokens %d, apps %d, users %d, channels %d, daily counts %d, secrets %d, registrations %d, subscriptions %d, groups %d, fan-outs %d, queues %d, messages %d, remembered %d",
+		c.Projects, c.Clients, c.RefreshTokens, c.Apps, c.Users, c.Channels, c.DailyCounts, c.Secrets, c.Registrations, c.Subscriptions, c.Groups, c.Fanouts, c.Queues, c.Messages, c.Remembered)
 }

@@ -30,8 +30,9 @@ type storeCopyCmd struct {
 
 // Help returns the long help with examples.
 func (storeCopyCmd) Help() string {
-	return `Copies projects with their keys and limits, OAuth clients and refresh tokens, the secrets that
-identify devices and access tokens, registrations, waiting messages, and the IDs by which repeats are known (remembered).
+	return `Copies projects with their keys and limits, OAuth clients and refresh tokens, the apps, channels and daily
+counts of GCM for Chrome, the secrets that identify devices and access tokens, registrations, waiting messages,
+and the IDs by which repeats are known (remembered).
 Devices and app servers log in afterwards as before. Expired entries are not copied.
 
 An interrupted copy continues when the same command is run again. The source store stays unchanged. Do not

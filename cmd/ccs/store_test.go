@@ -223,7 +223,7 @@ func TestAStoreThatHoldsSomethingElseIsNotCopiedInto(t *testing.T) {
 	assert.Contains(t, got.stderr, "hint: copy into an empty store")
 	assert.NoFileExists(t, in("a/store.copy.json"))
 
-	assert.Equal(t, "projects 1, OAuth clients 0, refresh tokens 0, secrets 0, registrations 0, subscriptions 0, groups 0, fan-outs 0, queues 0, messages 0, remembered 0\n",
+	assert.Equal(t, "projects 1, OAuth clients 0, refresh tokens 0, apps 0, users 0, channels 0, daily counts 0, secrets 0, registrations 0, subscriptions 0, groups 0, fan-outs 0, queues 0, messages 0, remembered 0\n",
 		ccs(t, "store", "copy", "--from", in("a"), "--to", in("c")).stdout)
 	got = ccs(t, "store", "copy", "--from", in("a"), "--to", in("c"))
 	assert.Equal(t, exitDone, got.code)

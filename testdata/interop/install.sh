@@ -11,6 +11,7 @@ done
 for tool in javac keytool; do
 	command -v "$tool" >/dev/null || { packages="$packages default-jdk-headless" && break; }
 done
+command -v curl >/dev/null || packages="$packages curl"
 if [ -n "$packages" ]; then
 	apt-get update
 	# shellcheck disable=SC2086 # one word a package
