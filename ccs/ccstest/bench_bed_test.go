@@ -43,7 +43,8 @@ type bed struct {
 	senders []admin.Credentials
 	devices []mcsclient.Identity // devices that connect and send or receive
 	idle    []mcsclient.Identity // devices that connect and receive nothing
-	tokens  []string             // registration tokens that receive messages
+	tokens  []string             // registration tokens, or channel IDs, that receive messages
+	access  string               // access token for GCM for Chrome
 	started time.Duration        // from exec until all listeners accept
 }
 
@@ -73,6 +74,9 @@ func (s *shape) makeBed(b testing.TB) *bed {
 		bed.enrol(b, s.devices)
 	}
 	bed.checkIn(b, s.idle)
+	if s.chrome {
+		bed.openChannels(b, projects)
+	}
 	if s.store == "memory:" {
 		return bed
 	}

@@ -3,14 +3,21 @@ package ccstest_test
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/openccs/openccs/ccs/admin"
+	"github.com/openccs/openccs/ccs/mcsclient"
 )
 
 // benchHTTPSender is a connection of an app server that sends requests, one after the other.
@@ -26,6 +33,11 @@ func (l *load) httpSender(b testing.TB, bed *bed, number int) *benchHTTPSender {
 	h := &benchHTTPSender{endpoint: l.endpoint(b, bed.trust, strings.TrimPrefix(bed.card.HTTP, "https://")), tokens: bed.tokens, number: number}
 	require.NoError(b, h.nc.Handshake())
 	h.in = bufio.NewReader(h.nc)
+	if l.chrome {
+		h.head = "POST /gcm_for_chrome/v1/messages HTTP/1.1\r\nHost: www.googleapis.com\r\nAuthorization: Bearer " + bed.access +
+			"\r\nContent-Type: application/json\r\nContent-Length: "
+		return h
+	}
 	h.head = "POST /gcm/send HTTP/1.1\r\nHost: gcm-http.googleapis.com\r\nAuthorization: key=" + bed.senders[0].APIKey +
 		"\r\nContent-Type: application/json\r\nContent-Length: "
 	return h
@@ -63,6 +75,12 @@ func (h *benchHTTPSender) sendRequests() {
 
 // message appends the body of the next request.
 func (h *benchHTTPSender) message(b []byte) []byte {
+	if h.chrome {
+		b = append(append(b, `{"channelId":"`...), h.tokens[(h.next*h.http+h.number)%len(h.tokens)]...)
+		b = strconv.AppendInt(append(b, `","subchannelId":"`...), int64(h.next%4), 10)
+		h.next++
+		return append(append(append(b, `","payload":"`...), h.text()...), `"}`...)
+	}
 	if h.multicast == 0 {
 		b = append(append(b, `{"to":"`...), h.tokens[(h.next*h.http+h.number)%len(h.tokens)]...)
 		b = append(b, '"')
@@ -85,7 +103,7 @@ func (h *benchHTTPSender) answer(accepted int) error {
 		if err != nil {
 			return err
 		}
-		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+		if first && !bytes.HasPrefix(line, []byte(h.status())) {
 			return fmt.Errorf("answer %q", line)
 		}
 		if len(line) <= 2 {
@@ -97,6 +115,9 @@ func (h *benchHTTPSender) answer(accepted int) error {
 			}
 		}
 	}
+	if h.chrome {
+		return nil // 204 has no body
+	}
 	start, err := h.in.Peek(min(length, 80))
 	if err != nil {
 		return err
@@ -106,4 +127,39 @@ func (h *benchHTTPSender) answer(accepted int) error {
 	}
 	_, err = io.CopyN(io.Discard, h.in, int64(length))
 	return err
+}
+
+// status is the start of an answer that accepts a request.
+func (h *benchHTTPSender) status() string {
+	if h.chrome {
+		return "HTTP/1.1 204 "
+	}
+	return "HTTP/1.1 200 "
+}
+
+// openChannels makes each device the only instance of an app for a user of its own, and gets an access token. The
+// tokens of the bed are then the channel IDs.
+func (d *bed) openChannels(b testing.TB, projects *admin.Client) {
+	ctx := context.Background()
+	const app, mostPerDay = "aaaaaaaaaabbbbbbbbbbcccccccccc", 1_000_000
+	require.NoError(b, projects.AddApp(ctx, d.card.SenderID, app))
+	require.NoError(b, projects.SetLimits(ctx, d.card.SenderID, admin.Limits{ChromePerDay: mostPerDay}))
+	made, err := projects.CreateOAuth(ctx, d.card.SenderID, admin.OAuthRequest{})
+	require.NoError(b, err)
+	hc := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: d.trust}}
+	defer hc.CloseIdleConnections()
+	resp, err := hc.PostForm(d.card.HTTP+"/o/oauth2/token", url.Values{
+		"client_id": {made.ClientID}, "client_secret": {made.ClientSecret}, "refresh_token": {made.RefreshToken}, "grant_type": {"refresh_token"},
+	})
+	require.NoError(b, err)
+	defer resp.Body.Close()
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	require.NoError(b, json.NewDecoder(resp.Body).Decode(&answer))
+	d.access = answer.AccessToken
+	for i, id := range d.devices {
+		d.tokens[i], err = mcsclient.RegisterChannel(ctx, hc, d.card.HTTP, id, strconv.Itoa(1+i), app)
+		require.NoError(b, err)
+	}
 }

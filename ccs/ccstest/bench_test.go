@@ -38,12 +38,13 @@ type shape struct {
 	observer  string // "ring" for one that encodes each event into a ring; "" for none
 	http      int    // keep-alive connections over HTTP that send the messages; 0: XMPP
 	multicast int    // recipients of each request over HTTP; 0: one, as "to"
+	chrome    bool   // the requests go to channels of GCM for Chrome, each with an instance
 }
 
 func (s *shape) text() string { return cmp.Or(s.value, benchValue) }
 
-// arrives reports whether messages reach the other end.
-func (s *shape) arrives() bool { return !s.away && !s.bad && !s.hold }
+// arrives reports whether messages reach the other end. One to a channel may be replaced by its successor.
+func (s *shape) arrives() bool { return !s.away && !s.bad && !s.hold && !s.chrome }
 
 // refused reports whether messages are nacked.
 func (s *shape) refused() bool { return s.bad || s.hold }
@@ -67,6 +68,7 @@ var shapes = []shape{
 	{name: "HTTPSingle100Devices", http: 64, devices: 100},
 	{name: "HTTPMulticast1000", http: 2, multicast: 1000, devices: 1000},
 	{name: "HTTPMulticast1000Away", http: 2, multicast: 1000, devices: 20_000, away: true},
+	{name: "Chrome", http: 64, devices: 1000, chrome: true},
 	{name: "ThousandDevices", devices: 1000}, // the same as HTTPMulticast1000 over XMPP
 }
 
