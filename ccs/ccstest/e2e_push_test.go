@@ -3,7 +3,6 @@
 package ccstest_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,17 +10,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/ccstest"
 )
-
-// The user of GCM for Chrome who has signed in to both profiles.
-const chromeUser = "08144192009958038014"
 
 // pushMessagingEndToEnd takes an extension that was written for chrome.pushMessaging through its life: two profiles of
 // Debian's Chromium are two instances of it, and one of them is away for a while (docs/spec/ccs.md §7).
@@ -45,43 +39,19 @@ type pushMessaging struct {
 	t       *testing.T
 	server  *ccstest.Server
 	logs    *observer.ObservedLogs
-	admin   *admin.Client
+	sender  *chromeSender
 	near    *browser
 	away    *browser
 	channel string
-	token   string // an access token of the project
 }
 
 func newPushMessaging(t *testing.T) *pushMessaging {
 	t.Helper()
 	watched, logs := watch(zap.DebugLevel)
 	p := &pushMessaging{t: t, server: ccstest.Start(t, ccstest.Disk, watched), logs: logs}
-	var err error
-	p.admin, err = admin.Dial(p.server.Dir())
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, p.admin.Close()) })
-	require.NoError(t, p.admin.AddApp(t.Context(), p.server.Sender, extensionID))
-	p.token = p.accessToken(admin.OAuthRequest{})
+	p.sender = newChromeSender(t, p.server, extensionID)
 	p.near, p.away = newBrowser(t, p.server), newBrowser(t, p.server)
 	return p
-}
-
-// accessToken makes an OAuth client and exchanges its refresh token.
-func (p *pushMessaging) accessToken(r admin.OAuthRequest) string {
-	p.t.Helper()
-	made, err := p.admin.CreateOAuth(p.t.Context(), p.server.Sender, r)
-	require.NoError(p.t, err)
-	resp, err := p.server.HTTP().PostForm(p.server.HTTPURL()+"/o/oauth2/token", url.Values{
-		"client_id": {made.ClientID}, "client_secret": {made.ClientSecret}, "refresh_token": {made.RefreshToken}, "grant_type": {"refresh_token"},
-	})
-	require.NoError(p.t, err)
-	defer resp.Body.Close()
-	var answer struct {
-		AccessToken string `json:"access_token"`
-	}
-	require.NoError(p.t, json.NewDecoder(resp.Body).Decode(&answer))
-	require.NotEmpty(p.t, answer.AccessToken)
-	return answer.AccessToken
 }
 
 // configure tells the extension where the server is, and who is signed in. Chromium's page of switches names localhost.
@@ -100,7 +70,7 @@ func channelID(b *browser) string {
 }
 
 func (p *pushMessaging) getChannelID() string {
-	user := p.accessToken(admin.OAuthRequest{User: chromeUser})
+	user := p.sender.userToken(p.server, chromeUser)
 	for _, b := range []*browser{p.near, p.away} {
 		b.start()
 		p.configure(b, user)
@@ -112,19 +82,11 @@ func (p *pushMessaging) getChannelID() string {
 	return "1 channel ID, 2 instances"
 }
 
-// send sends to the channel in turns of the two revisions.
+// send sends to the channel, by one of the two revisions.
 func (p *pushMessaging) send(subchannel int, payload string) {
 	p.t.Helper()
-	path := []string{"/chromewebstore/v1.1/notifications", "/gcm_for_chrome/v1/messages"}[subchannel%2]
-	body := fmt.Sprintf("{\n'channelId': '%s',\n'subchannelId': '%d',\n'payload': '%s'\n}", p.channel, subchannel, payload)
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.server.HTTPURL()+path, strings.NewReader(body))
-	require.NoError(p.t, err)
-	req.Header.Set("Authorization", "Bearer "+p.token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := p.server.HTTP().Do(req)
-	require.NoError(p.t, err)
-	resp.Body.Close()
-	require.Equal(p.t, http.StatusNoContent, resp.StatusCode)
+	status, body := p.sender.send(p.server, p.channel, subchannel, payload)
+	require.Equal(p.t, http.StatusNoContent, status, body)
 }
 
 // pushes waits until the extension has had n messages to its channel, and returns the subchannel and payload of each.

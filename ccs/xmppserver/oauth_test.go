@@ -102,3 +102,19 @@ func TestADeletedClientsConnectionsDrain(t *testing.T) {
 	assert.Contains(t, byToken.rest(), "CONNECTION_DRAINING")
 	byKey.quiet()
 }
+
+// CCS 7.1: when all access tokens of a client are revoked, the connections that logged in with one drain too.
+func TestConnectionsOfRevokedAccessTokensDrain(t *testing.T) {
+	t.Parallel()
+	w, issuer, client, _ := newOAuthWorld(t)
+	token, err := issuer.Issue(testSender, client.ID, "", time.Now(), time.Hour)
+	require.NoError(t, err)
+	p := w.dial()
+	p.send(clientHeader + saslAuth("X-OAUTH2", token) + clientHeader + clientBind)
+	p.until("</bind></iq>")
+	require.NoError(t, w.server.KeysChanged(t.Context(), testSender))
+	p.quiet()
+	require.NoError(t, issuer.RevokeAccessTokens(t.Context(), client.ID))
+	require.NoError(t, w.server.KeysChanged(t.Context(), testSender))
+	assert.Contains(t, p.rest(), "CONNECTION_DRAINING")
+}
