@@ -39,10 +39,11 @@ type ChannelMessage struct {
 	Payload    string
 }
 
-// SendChannel accepts a message for all instances of an app that a user has, and returns nil or the first fault in the
-// order of CCS 7.4. When it returns nil, the message is durable. The reasons are UnknownToken (the channel),
-// BadCollapseKey (the subchannel), TooBig (the payload), WrongSender (the app is another project's), QuotaExceeded (that
-// of the day), RateExceeded (that of a second), Unavailable and Internal.
+// SendChannel accepts a message for all instances of an app that a user has, and returns nil or the
+// first fault in the order of CCS 7.4. When it returns nil, the message is durable. The reasons are
+// UnknownToken (the channel), BadCollapseKey (the subchannel), TooBig (the payload), WrongSender
+// (the app is another project's), QuotaExceeded (that of the day), RateExceeded (that of a second),
+// Unavailable and Internal.
 func (r *Router) SendChannel(ctx context.Context, from Authorization, m ChannelMessage) *Refusal {
 	ctx = store.WithCaller(ctx, from.Sender.Key())
 	refusal := r.sendChannel(ctx, from, &m, r.clock.Now())
@@ -100,7 +101,8 @@ func (r *Router) sendChannel(ctx context.Context, from Authorization, m *Channel
 	return r.putChannel(ctx, s, from, m, user, app, now)
 }
 
-// putChannel counts the message for the day and puts it into the queue of each instance. Both share one sync.
+// putChannel counts the message for the day and puts it into the queue of each instance. Both share
+// one sync.
 func (r *Router) putChannel(ctx context.Context, s *channelScratch, from Authorization, m *ChannelMessage, user, app string, now time.Time) *Refusal {
 	perDay := from.Limits.ChromePerDay
 	setDefault(&perDay, DefaultChromePerDay)
@@ -166,8 +168,8 @@ func (r *Router) tellChannelRefused(from SenderID, m *ChannelMessage, refusal *R
 	r.Tell(events)
 }
 
-// channelInstance names an instance in the queue of its device. No registration has this name, because its subtype has
-// no NUL, so its limits do not count the messages of channels.
+// channelInstance names an instance in the queue of its device. No registration has this name,
+// because its subtype has no NUL, so its limits do not count the messages of channels.
 func channelInstance(user, app string) string { return app + "\x00\x00" + user }
 
 // cutChannel cuts a channel ID into user and app (CCS 7.2).
@@ -186,9 +188,10 @@ func isApp(s string) bool {
 	})
 }
 
-// RegisterChannel makes a device an instance of an app for a user, and returns the channel ID (CCS 7.5). A device that is
-// one already stays one. The device counts among the new ones of its network as for RegisterFrom. The error is
-// ErrInvalidChannel, ErrNoOwner, ErrTooManyChannels, ErrTooManyDevices or the store's.
+// RegisterChannel makes a device an instance of an app for a user, and returns the channel ID (CCS
+// 7.5). A device that is one already stays one. The device counts among the new ones of its network
+// as for RegisterFrom. The error is ErrInvalidChannel, ErrNoOwner, ErrTooManyChannels,
+// ErrTooManyDevices or the store's.
 func (r *Router) RegisterChannel(ctx context.Context, device DeviceID, user, app string, network netip.Prefix) (channelID string, err error) {
 	if !isUser(user) || !isApp(app) {
 		return "", ErrInvalidChannel
@@ -224,8 +227,8 @@ func (r *Router) RegisterChannel(ctx context.Context, device DeviceID, user, app
 	return user + "/" + app, nil
 }
 
-// mayHaveChannel keeps a device from filling the store. It reports whether the device has the channel already, and
-// otherwise whether the device is new, if its network is known.
+// mayHaveChannel keeps a device from filling the store. It reports whether the device has the
+// channel already, and otherwise whether the device is new, if its network is known.
 func (r *Router) mayHaveChannel(ctx context.Context, c *store.Channel, network netip.Prefix) (has, isNew bool, err error) {
 	channels, err := r.store.DeviceChannels(ctx, c.Device)
 	if err != nil {
@@ -250,8 +253,8 @@ func (r *Router) mayHaveChannel(ctx context.Context, c *store.Channel, network n
 	return false, len(registrations) == 0, nil
 }
 
-// UnregisterChannel ends an instance, and drops the messages that wait for it (CCS 7.5). A missing one is no error. The
-// error is ErrInvalidChannel or the store's.
+// UnregisterChannel ends an instance, and drops the messages that wait for it (CCS 7.5). A missing
+// one is no error. The error is ErrInvalidChannel or the store's.
 func (r *Router) UnregisterChannel(ctx context.Context, device DeviceID, user, app string) error {
 	if !isUser(user) || !isApp(app) {
 		return ErrInvalidChannel
@@ -287,8 +290,9 @@ func (r *Router) removeChannels(ctx context.Context, device uint64, app string) 
 	return err
 }
 
-// DeviceOfToken returns the device of a registration of an app. A browser's extension knows the token, and not the
-// credential of its device. It returns ErrUnknownDevice unless the registration is valid and of that app.
+// DeviceOfToken returns the device of a registration of an app. A browser's extension knows the
+// token, and not the credential of its device. It returns ErrUnknownDevice unless the registration
+// is valid and of that app.
 func (r *Router) DeviceOfToken(ctx context.Context, token, app string) (DeviceID, error) {
 	regs, err := r.store.Registrations(ctx, nil, []string{token})
 	if err != nil {
@@ -300,7 +304,8 @@ func (r *Router) DeviceOfToken(ctx context.Context, token, app string) (DeviceID
 	return 0, ErrUnknownDevice
 }
 
-// appOwners caches the owners of apps, because each message to a channel asks for one. It uses the wall clock.
+// appOwners caches the owners of apps, because each message to a channel asks for one. It uses the
+// wall clock.
 type appOwners struct{ cache *lru.Cache[string, appOwner] }
 
 type appOwner struct {

@@ -21,7 +21,8 @@ const (
 	channel   = user + "/" + extension
 )
 
-// withChannel is a world in which the extension is the sender's, and the user has it on some devices.
+// withChannel is a world in which the extension is the sender's, and the user has it on some
+// devices.
 func withChannel(t *testing.T, devices ...ccs.DeviceID) *world {
 	t.Helper()
 	w := newWorld(t, ccs.Options{})
@@ -39,8 +40,8 @@ func (w *world) sendTo(channel string, subchannel int, payload string) *ccs.Refu
 	return w.SendChannel(w.t.Context(), ccs.Authorization{Sender: sender}, ccs.ChannelMessage{Channel: channel, Subchannel: subchannel, Payload: payload})
 }
 
-// received is what a new session of a device gets from channels, as subchannel and payload, in the order of
-// subchannels. It acknowledges nothing.
+// received is what a new session of a device gets from channels, as subchannel and payload, in the
+// order of subchannels. It acknowledges nothing.
 func (w *world) received(d ccs.DeviceID) map[string]string {
 	w.t.Helper()
 	m := w.attach(d.Key(), newSession())
@@ -117,7 +118,8 @@ func TestAnOfferedMessageIsReplaced(t *testing.T) {
 	assert.Equal(t, map[string]string{"0": "two"}, w.received(device))
 }
 
-// CCS 7.3: channels are outside the hundred messages and the four collapse keys of an app, and these are not in the way.
+// CCS 7.3: channels are outside the hundred messages and the four collapse keys of an app, and
+// these are not in the way.
 func TestChannelsAreOutsideTheLimitsOfTheApp(t *testing.T) {
 	w := withChannel(t, device)
 	w.token = w.register(extension).Token

@@ -14,8 +14,8 @@ type App struct {
 
 // Apps keeps the apps of projects. An app belongs to one project, and does not outlive it.
 type Apps interface {
-	// AddApp keeps an app. It returns ErrExists if a project has it, ErrNotFound if the project does
-	// not exist.
+	// AddApp keeps an app. It returns ErrExists if a project has it, ErrNotFound if the project
+	// does not exist.
 	AddApp(ctx context.Context, a *App) error
 	// App returns an app, or ErrNotFound.
 	App(ctx context.Context, id string) (*App, error)
@@ -25,8 +25,8 @@ type Apps interface {
 	RemoveApp(ctx context.Context, sender, id string) error
 }
 
-// Channel is an instance of an app: the device on which a user has it (CCS 7.5). What waits for the
-// instance is in the queue of the device.
+// Channel is an instance of an app: the device on which a user has it (CCS 7.5). Messages for the
+// instance are in the queue of the device.
 type Channel struct {
 	User   string // in decimal; not empty, without NUL
 	App    string // the app's ID; not empty, without NUL
@@ -60,13 +60,14 @@ type DailyCount struct {
 type DailyCounts interface {
 	// CountDaily adds n to the count of a sender on a day, unless the sum would exceed max. Then it
 	// changes nothing, and ok is false. A count of an earlier day is forgotten. A count of a later
-	// day is not, because the clocks of two nodes may differ: that count is used. A negative n takes
-	// messages back. Where ok is true, wait returns when the new count survives kill -9; a caller that
-	// puts messages before it waits shares their sync. The caller must call wait.
+	// day is not, because the clocks of two nodes may differ: that count is used. A negative n
+	// takes messages back. Where ok is true, wait returns when the new count survives kill -9; a
+	// caller that puts messages before it waits shares their sync. The caller must call wait.
 	CountDaily(ctx context.Context, sender string, day int64, n, max int) (ok bool, wait func() error, err error)
 	// DailyCount returns the count of a sender; zero values if nothing was counted.
 	DailyCount(ctx context.Context, sender string) (DailyCount, error)
-	// PutDailyCount sets a count, unless the store has a later day or a higher count of the same day.
+	// PutDailyCount sets a count, unless the store has a later day or a higher count of the same
+	// day.
 	PutDailyCount(ctx context.Context, c DailyCount) error
 }
 

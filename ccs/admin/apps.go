@@ -32,8 +32,8 @@ func checkApp(id string) error {
 	return nil
 }
 
-// AddApp gives a project an app. It returns store.ErrExists if a project has it, store.ErrNotFound if there is no such
-// project.
+// AddApp gives a project an app. It returns store.ErrExists if a project has it, store.ErrNotFound
+// if there is no such project.
 func (p *Projects) AddApp(ctx context.Context, sender, id string) error {
 	if err := checkApp(id); err != nil {
 		return err
@@ -44,7 +44,8 @@ func (p *Projects) AddApp(ctx context.Context, sender, id string) error {
 	return nil
 }
 
-// RemoveApp takes an app from a project. It returns store.ErrNotFound if the project has no such app.
+// RemoveApp takes an app from a project. It returns store.ErrNotFound if the project has no such
+// app.
 func (p *Projects) RemoveApp(ctx context.Context, sender, id string) error {
 	if err := p.store.RemoveApp(ctx, sender, id); err != nil {
 		return fmt.Errorf("remove an app: %w", err)

@@ -117,7 +117,8 @@ func listen(s *ccstest.Server, d *ccstest.Device) (*mcsclient.Client, *inbox[str
 	return c, in
 }
 
-// CCS 7.6: the worked example, on each store and with a restart: two instances of a user, one of them away.
+// CCS 7.6: the worked example, on each store and with a restart: two instances of a user, one of
+// them away.
 func TestChromeMessagesReachEachInstance(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]ccstest.Option{

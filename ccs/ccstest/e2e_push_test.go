@@ -17,8 +17,9 @@ import (
 	"github.com/openccs/openccs/ccs/ccstest"
 )
 
-// pushMessagingEndToEnd takes an extension that was written for chrome.pushMessaging through its life: two profiles of
-// Debian's Chromium are two instances of it, and one of them is away for a while (docs/spec/ccs.md §7).
+// pushMessagingEndToEnd takes an extension that was written for chrome.pushMessaging through its
+// life: two profiles of Debian's Chromium are two instances of it, and one of them is away for a
+// while (docs/spec/ccs.md §7).
 func pushMessagingEndToEnd(t *testing.T, done *steps) {
 	p := newPushMessaging(t)
 	for _, step := range []struct {
@@ -54,7 +55,8 @@ func newPushMessaging(t *testing.T) *pushMessaging {
 	return p
 }
 
-// configure tells the extension where the server is, and who is signed in. Chromium's page of switches names localhost.
+// configure tells the extension where the server is, and who is signed in. Chromium's page of
+// switches names localhost.
 func (p *pushMessaging) configure(b *browser, userToken string) {
 	p.t.Helper()
 	web, err := url.Parse(p.server.HTTPURL())
@@ -89,7 +91,8 @@ func (p *pushMessaging) send(subchannel int, payload string) {
 	require.Equal(p.t, http.StatusNoContent, status, body)
 }
 
-// pushes waits until the extension has had n messages to its channel, and returns the subchannel and payload of each.
+// pushes waits until the extension has had n messages to its channel, and returns the subchannel
+// and payload of each.
 func pushes(b *browser, n int) (got []string) {
 	b.t.Helper()
 	for have := 1; len(got) < n; have++ {
@@ -120,7 +123,8 @@ func (p *pushMessaging) comeBack() string {
 		p.send(0, fmt.Sprint("news-", i))
 	}
 	p.send(1, "call")
-	// A message that is not acknowledged yet may be replaced by its successor, so this one may have fewer than 6.
+	// A message that is not acknowledged yet may be replaced by its successor, so this one may have
+	// fewer than 6.
 	near := pushes(p.near, 4+1)
 	for !slices.Contains(near, "0 news-4") || !slices.Contains(near, "1 call") {
 		near = pushes(p.near, len(near)+1)

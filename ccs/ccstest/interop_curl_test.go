@@ -18,7 +18,8 @@ import (
 	"github.com/openccs/openccs/ccs/ccstest"
 )
 
-// CCS 7.1, 7.2, 7.6: curl with the samples of the documentation, byte for byte, against Google's host names.
+// CCS 7.1, 7.2, 7.6: curl with the samples of the documentation, byte for byte, against Google's
+// host names.
 func TestInteropCurlChrome(t *testing.T) {
 	s := ccstest.Start(t, ccstest.Disk)
 	c, err := admin.Dial(s.Dir())
@@ -64,7 +65,8 @@ func lines(text string) (all []string) {
 	return all
 }
 
-// The lines of the pages about access tokens and GCM for Chrome, as people paste them beside make run.
+// The lines of the pages about access tokens and GCM for Chrome, as people paste them beside make
+// run.
 func TestInteropPages(t *testing.T) {
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "bin/ccs"), "../../cmd/ccs")

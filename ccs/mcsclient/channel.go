@@ -21,8 +21,9 @@ func (e *ChannelError) Error() string {
 	return fmt.Sprintf("channel refused: %s (%s)", e.Message, e.Reason)
 }
 
-// RegisterChannel makes the device an instance of an app of GCM for Chrome for a user, and returns the channel ID. It
-// posts to baseURL + "/gcm_for_chrome/v1/channels". If hc is nil, it uses http.DefaultClient.
+// RegisterChannel makes the device an instance of an app of GCM for Chrome for a user, and returns
+// the channel ID. It posts to baseURL + "/gcm_for_chrome/v1/channels". If hc is nil, it uses
+// http.DefaultClient.
 func RegisterChannel(ctx context.Context, hc *http.Client, baseURL string, id Identity, user, app string) (channelID string, err error) {
 	form := url.Values{"user": {user}, "app": {app}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint(baseURL, "/gcm_for_chrome/v1/channels"), strings.NewReader(form.Encode()))

@@ -34,8 +34,9 @@ const (
 	userField    = ""   // says that the user is known
 )
 
-// userKey is the hash of a user's instances, and channelsKey that of a device's. They are in different slots, so a
-// crash may leave an instance in the device's hash only. It is added or removed by the next try.
+// userKey is the hash of a user's instances, and channelsKey that of a device's. They are in
+// different slots, so a crash may leave an instance in the device's hash only. It is added or
+// removed by the next try.
 func (s *Store) userKey(user string) string { return s.key(userTag+user, channelsName) }
 func (s *Store) channelsKey(device uint64) string {
 	return s.key(store.Key{Kind: store.KindDevice, ID: device}.String(), channelsName)

@@ -23,7 +23,7 @@ type fault struct {
 
 // The texts are those of Google's documentation, for CCS 7.4 as well as 7.5.
 var (
-	parseError     = fault{http.StatusBadRequest, "parseError", errParse.Error()}
+	parseError     = fault{http.StatusBadRequest, "parseError", "Parse Error"}
 	invalidToken   = fault{http.StatusUnauthorized, "authError", "Invalid Credentials"}
 	internalError  = fault{http.StatusInternalServerError, "internalError", "An internal error has occurred."}
 	backendError   = fault{http.StatusServiceUnavailable, "backendError", "Backend Error"}
@@ -35,7 +35,8 @@ var (
 	unknownCoding  = fault{http.StatusUnsupportedMediaType, "invalid", "Unknown content encoding"}
 )
 
-// faults are the answers to the reasons of Router.SendChannel, in the order in which they are checked (CCS 7.4).
+// faults are the answers to the reasons of Router.SendChannel, in the order in which they are
+// checked (CCS 7.4).
 var faults = map[ccs.Reason]fault{
 	ccs.InvalidMessage: parseError,
 	ccs.UnknownToken:   invalidChannel,

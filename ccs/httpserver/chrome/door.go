@@ -35,14 +35,14 @@ type Users interface {
 
 // Options are the options of Routes. The zero value works.
 type Options struct {
-	// SuccessStatus is the status of an accepted message: 204 without a body, or 200 with {}. Default 204
-	// (CCS 9 no. 18).
+	// SuccessStatus is the status of an accepted message: 204 without a body, or 200 with {}.
+	// Default 204 (CCS 9 no. 18).
 	SuccessStatus int
-	// AuthStatus is the status for an access token that is not good: 401, or 403 for a client that refreshes its token
-	// only then (CCS 7.4). Default 401.
+	// AuthStatus is the status for an access token that is not good: 401, or 403 for a client that
+	// refreshes its token only then (CCS 7.4). Default 401.
 	AuthStatus int
-	// Network returns the network by which new devices are counted for an address, or zero for one that is exempt.
-	// Default zero for all.
+	// Network returns the network by which new devices are counted for an address, or zero for one
+	// that is exempt. Default zero for all.
 	Network func(remoteAddr string) netip.Prefix
 	Now     func() time.Time // default time.Now
 }
@@ -127,8 +127,9 @@ func (d *door) sendAs(r *http.Request, who ccs.Authorization) httpserver.Answer 
 	return httpserver.Answer{Status: d.o.SuccessStatus, ContentType: "application/json; charset=UTF-8", Body: []byte("{}")}
 }
 
-// credentialOf reads the access token of a request: from the Authorization header with the scheme Bearer or OAuth, or
-// from the query string (CCS 7.2). given is false if the request shows no credential at all.
+// credentialOf reads the access token of a request: from the Authorization header with the scheme
+// Bearer or OAuth, or from the query string (CCS 7.2). given is false if the request shows no
+// credential at all.
 func credentialOf(r *http.Request) (c ccs.Credential, given bool) {
 	c = httpserver.CredentialOf(r)
 	c.Key, c.Sender = "", "" // API keys are for other doors
@@ -207,8 +208,8 @@ type channelAnswer struct {
 	ChannelID string `json:"channelId"`
 }
 
-// device authenticates the device of a request: by its own credential, or by a registration token of the app, which is
-// what an extension knows.
+// device authenticates the device of a request: by its own credential, or by a registration token
+// of the app, which is what an extension knows.
 func (d *door) device(r *http.Request, f url.Values) (ccs.DeviceID, error) {
 	if id, token, ok := httpserver.ParseAidLogin(r.Header.Get("Authorization")); ok {
 		return ccs.DeviceID(id), d.router.Authenticate(r.Context(), id, token)

@@ -34,7 +34,8 @@ const (
 
 var now = time.Unix(1_400_000_000, 0)
 
-// world is the door over a router, with a project that owns the app and a user that has it on one device.
+// world is the door over a router, with a project that owns the app and a user that has it on one
+// device.
 type world struct {
 	*ccs.Router
 	t       testing.TB

@@ -12,7 +12,7 @@ import (
 )
 
 // errParse says that a body is no JSON object, or that members are missing or of a wrong type.
-var errParse = errors.New("Parse Error")
+var errParse = errors.New("parse error")
 
 // invalidSubchannel stands for every subchannel that is none.
 const invalidSubchannel = -1
@@ -20,7 +20,8 @@ const invalidSubchannel = -1
 // maxDepth bounds the nesting of members that are skipped.
 const maxDepth = 32
 
-// parseMessage reads the body of a send request: JSON whose strings may have single quotes (CCS 7.2).
+// parseMessage reads the body of a send request: JSON whose strings may have single quotes (CCS
+// 7.2).
 func parseMessage(body []byte) (m ccs.ChannelMessage, err error) {
 	if !utf8.Valid(body) {
 		return m, errParse
@@ -53,7 +54,8 @@ func parseMessage(body []byte) (m ccs.ChannelMessage, err error) {
 	return m, err
 }
 
-// queryMessage reads a send request without a body, whose members are in the query string (CCS 7.2).
+// queryMessage reads a send request without a body, whose members are in the query string (CCS
+// 7.2).
 func queryMessage(q url.Values) (m ccs.ChannelMessage, err error) {
 	if !q.Has("channelId") || !q.Has("subchannelId") {
 		return m, errParse
@@ -138,7 +140,8 @@ func (p *parser) object(member func(key string) error) error {
 	}
 }
 
-// subchannel reads a string or a number. Another type is an error, and another value is invalidSubchannel.
+// subchannel reads a string or a number. Another type is an error, and another value is
+// invalidSubchannel.
 func (p *parser) subchannel() (int, error) {
 	p.space()
 	if number := p.number(); number != "" {
@@ -212,7 +215,8 @@ func (p *parser) escapedString(quote byte, b []byte) (string, error) {
 	return "", errParse
 }
 
-// escapes are the characters after a backslash, and what they stand for (RFC 8259 §7). A single quote is our addition.
+// escapes are the characters after a backslash, and what they stand for (RFC 8259 §7). A single
+// quote is our addition.
 var escapes = map[byte]rune{'"': '"', '\'': '\'', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // escape reads an escape after its backslash. Half of a surrogate pair becomes U+FFFD.

@@ -19,7 +19,6 @@ var without = map[string]string{
 	"CCS 7":      notBuilt,
 	"CCS 10":     background,
 	"DEV 1":      background,
-	"DEV 9.6":    notBuilt,
 	"DEV 9.7":    notBuilt,
 	"DEV 15":     background,
 	"FCM":        notBuilt,
