@@ -15,9 +15,9 @@ var (
 	ErrUnauthorized  = errors.New("no good credential")
 	ErrInvalidSender = errors.New("not a sender ID or authorised entity")
 
-	ErrInvalidTopic  = errors.New("not the name of a topic")
-	ErrTooManyTopics = errors.New("the registration has too many topics")
-	ErrNotMember     = errors.New("the app on the device has no such registration")
+	ErrInvalidTopic    = errors.New("not the name of a topic")
+	ErrTooManyTopics   = errors.New("the registration has too many topics")
+	ErrNotMember       = errors.New("the app on the device has no such registration")
 	ErrInvalidChannel  = errors.New("not a user and an app of GCM for Chrome")
 	ErrNoOwner         = errors.New("no project owns the app")
 	ErrTooManyChannels = errors.New("the device has too many channels, or the channel too many devices")
