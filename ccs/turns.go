@@ -9,9 +9,9 @@ import (
 type Turns = flowcontrol.Turns[store.Key]
 
 const (
-	// turnLength is about half a millisecond of work on stanzas. Shorter turns make batches smaller
+	// turnLength is about a millisecond of work on stanzas. Shorter turns make batches smaller
 	// and messages more expensive.
-	turnLength = 64 << 10
+	turnLength = 128 << 10
 
 	// sendCost is the cost of a message in Send, besides that of reading it. A turn suffices for a
 	// usual window.

@@ -15,7 +15,7 @@ import (
 // These are the bounds of the group commit (ccs/docs/design/03-committer.md).
 const (
 	groupEntries   = 1000                 // in one commit, unless a single batch has more
-	groupBytes     = 256 << 10            // the same in bytes; a quiet caller waits for a group's sync
+	groupBytes     = 1 << 20              // the same in bytes
 	waitingBytes   = 8 << 20              // queued work without a waiting caller; further callers wait
 	groupsUnsynced = 4                    // groups not synced yet; a slow disk syncs several at once
 	seqBlock       = 1 << 20              // sequence numbers that are reserved on disk at a time
