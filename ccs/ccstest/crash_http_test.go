@@ -44,6 +44,7 @@ type multicasts struct {
 	got      []map[string]int  // of each device: copies by the multicast's number
 	seen     []map[string]bool // of each device: persistent IDs
 	repeated int               // copies that came twice
+	why      string            // the last one had no answer that counts
 	sent     int               // multicasts
 }
 
@@ -57,6 +58,22 @@ func (m *multicasts) deliver(device int, msg *mcsclient.Message) {
 	}
 	m.seen[device][msg.PersistentID] = true
 	m.got[device][id]++
+}
+
+// note keeps why a multicast has no answer that counts.
+func (m *multicasts) note(why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.why = why
+}
+
+// String says how far the multicasts are.
+func (m *multicasts) String() string {
+	behind := m.behind()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return fmt.Sprintf("%d multicasts sent, %d answered, %d accepted copies have not come, %d repeated; the last one without an answer: %.300s",
+		m.sent, len(m.answered), behind, m.repeated, m.why)
 }
 
 // behind returns the number of accepted copies that have not come.
@@ -99,17 +116,19 @@ func (m *multicasts) sendUntil(stop <-chan struct{}, hc *http.Client, where card
 		req.Header.Set("Content-Type", "application/json")
 		resp, err := hc.Do(req)
 		if err != nil {
+			m.note(err.Error())
 			time.Sleep(5 * time.Millisecond)
 			continue
 		}
 		text, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		var got sent
-		if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(text, &got) != nil {
-			continue
-		}
-		// After a failure the server was ending, and the fate of this one is unknown.
-		if got.Failure == 0 {
+		switch {
+		case err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(text, &got) != nil:
+			m.note(fmt.Sprint(resp.Status, " ", err, " ", string(text)))
+		case got.Failure > 0: // which devices have a copy is not known
+			m.note(fmt.Sprint(got.Failure, " refused: ", string(text)))
+		default:
 			m.mu.Lock()
 			m.answered[id] = got.Success
 			m.mu.Unlock()
@@ -146,7 +165,7 @@ func killNineMulticasts(t *testing.T, url string, kills int) {
 		dev := mcsclient.NewDevice(where.MCS, id, mcsclient.DeviceOptions{
 			Options:   mcsclient.Options{TLS: trust, OnMessage: func(msg *mcsclient.Message) { m.deliver(i, msg) }},
 			OnConnect: sync.OnceFunc(func() { online.Add(1) }),
-			Backoff:   func(int) time.Duration { return 5 * time.Millisecond },
+			Backoff:   func(int) time.Duration { return 20 * time.Millisecond },
 		})
 		wg.Go(func() { dev.Run(ctx) })
 	}
@@ -160,7 +179,9 @@ func killNineMulticasts(t *testing.T, url string, kills int) {
 	}
 	for range kills {
 		before := m.answers()
-		require.Eventually(t, func() bool { return m.answers() > before+3 }, patience, time.Millisecond)
+		if !assert.Eventually(t, func() bool { return m.answers() > before+3 }, 2*patience, time.Millisecond) {
+			require.FailNow(t, "no multicast is answered", "%s", m)
+		}
 		// The traffic before the kill lasts a random moment.
 		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond)
 		v.kill()

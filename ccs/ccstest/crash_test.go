@@ -171,20 +171,33 @@ type victim struct {
 	out      *json.Decoder
 }
 
-func (v *victim) start() (c card.Card) {
+// start starts the server. It tries again for a while: a client that dials the port of a dead server may have
+// connected to itself, and then holds the port.
+func (v *victim) start() card.Card {
+	v.t.Helper()
+	for late := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		c, err := v.tryStart()
+		if err == nil {
+			return c
+		}
+		v.kill()
+		require.True(v.t, time.Now().Before(late), "the server did not start: %v", err)
+	}
+}
+
+func (v *victim) tryStart() (c card.Card, err error) {
 	v.t.Helper()
 	v.cmd = exec.Command(os.Args[0])
 	v.cmd.Env = append(os.Environ(), serveEnv+"="+v.dir, storeEnv+"="+v.store, auditEnv+"="+v.audit, syncsEnv+"="+v.syncs, observerEnv+"="+v.observer)
 	v.cmd.Stderr = os.Stderr
-	var err error
 	v.in, err = v.cmd.StdinPipe()
 	require.NoError(v.t, err)
 	out, err := v.cmd.StdoutPipe()
 	require.NoError(v.t, err)
 	require.NoError(v.t, v.cmd.Start())
 	v.out = json.NewDecoder(out)
-	require.NoError(v.t, v.out.Decode(&c), "the server did not start")
-	return c
+	err = v.out.Decode(&c)
+	return c, err
 }
 
 // kill ends the process like kill -9.

@@ -2,6 +2,7 @@ package httpserver_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -103,7 +104,7 @@ func TestHTTP2IsCharged(t *testing.T) {
 		return httpserver.Text(http.StatusOK, "ok")
 	}}
 	dial := servingWith(t, false, httpserver.Options{Routes: []httpserver.Route{route}, Bodies: budget})
-	tr := &http.Transport{Dial: func(string, string) (net.Conn, error) { return dial(), nil }, Protocols: new(http.Protocols)}
+	tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil }, Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	defer tr.CloseIdleConnections()
 	hc := &http.Client{Transport: tr, Timeout: 30 * time.Second}
