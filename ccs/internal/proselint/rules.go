@@ -38,7 +38,7 @@ var logKeys = []string{
 	"took", "wait", "limit", "window",
 	// Counts, by what is counted, and sizes.
 	"messages", "accepted", "refused", "delivered", "received", "receipts", "unanswered", "unacked", "listed", "hidden",
-	"calls", "devices", "registrations", "queues", "replicas", "connections", "addresses", "per_address",
+	"calls", "topics", "copies", "dropped", "devices", "registrations", "queues", "replicas", "connections", "addresses", "per_address",
 	"per_address_pending", "open_files", "reserved_files", "bytes", "max_bytes",
 	// Addresses of servers.
 	"xmpp", "xmpp_test", "mcs", "http", "redis",
