@@ -136,7 +136,7 @@ const (
 	badOwner      = "Google Account calling the push messaging service does not own the app or extension."
 )
 
-// CCS 7.2: both revisions, four ways to pass the token, and what clients were seen to write.
+// CCS 7.2, 7.7: both revisions, four ways to pass the token, and what clients were seen to write.
 func TestAMessageIsAccepted(t *testing.T) {
 	member := func(sub string) string {
 		return `{"channelId":"` + channel + `","subchannelId":` + sub + `,"payload":"ping"}`

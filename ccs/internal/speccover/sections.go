@@ -16,7 +16,6 @@ var without = map[string]string{
 	"CCS 5.12":   "optional, and off",
 	"CCS 6.8":    "in full in TOPICS 4",
 	"CCS 6.9":    "in full in TOPICS 5",
-	"CCS 7":      notBuilt,
 	"CCS 10":     background,
 	"DEV 1":      background,
 	"DEV 9.7":    notBuilt,
