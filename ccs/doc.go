@@ -69,6 +69,14 @@
 // the messages, so that repeats are known after kill -9 too. A node reads the fingerprints of all
 // nodes only when it starts. A message that is sent again to another running node is new to it.
 //
+// # Topics and groups
+//
+// A message to a topic or a condition is stored as a fan-out (store.Fanout), and answered. Workers on every node claim
+// fan-outs from the store, walk over the subscribers in the order of their places, and store each batch of copies
+// together with the progress. So each subscriber gets one copy, whichever process is killed. A worker gives a fan-out
+// back after a second, and the store gives projects their turns. A message to a device group is a copy for each member
+// in the same Send.
+//
 // # What it costs
 //
 // ccs/docs/performance.md has the cost of a message in each direction and of a login, and how to
