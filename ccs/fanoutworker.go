@@ -12,12 +12,13 @@ import (
 )
 
 const (
-	fanoutWorkers = 4               // fan-outs that are copied at the same time
-	fanoutBatch   = 250             // subscribers whose copies are stored together
-	fanoutSlice   = time.Second     // after that a fan-out lets others go first
-	fanoutPoll    = time.Second     // between two looks for fan-outs that nobody works on
-	fanoutPause   = time.Second     // after a failure of the store
-	fanoutStop    = 5 * time.Second // for giving fan-outs back when the router stops
+	fanoutWorkers = 4                     // fan-outs that are copied at the same time
+	fanoutBatch   = 250                   // subscribers whose copies are stored together
+	fanoutSlice   = time.Second           // after that a fan-out lets others go first
+	fanoutPoll    = time.Second           // between two looks for fan-outs that nobody works on
+	fanoutRest    = 20 * time.Millisecond // after a batch, at most
+	fanoutPause   = time.Second           // after a failure of the store
+	fanoutStop    = 5 * time.Second       // for giving fan-outs back when the router stops
 )
 
 // fanoutCaller names the fan-outs of a sender where callers take turns: in the store, and for the
@@ -126,9 +127,12 @@ func (r *Router) copySlice(ctx context.Context, f *store.Fanout) (done bool, err
 		if m.Message.TTL > 0 && !now.Before(f.Expires) {
 			return r.endFanout(ctx, f, &m)
 		}
+		began := time.Now()
 		if done, err = r.copyBatch(ctx, f, &m, members, now); done || err != nil {
 			return done, err
 		}
+		// Messages of others come first: a processor and the store are free for as long again.
+		time.Sleep(min(time.Since(began), fanoutRest))
 	}
 	return false, ctx.Err()
 }

@@ -81,7 +81,7 @@ type Topics interface {
 	Subscribers(ctx context.Context, t Topic, after Place, max int) ([]Subscription, error)
 	// Resolve appends to dst, for each subscription, the living registration that has it now. It
 	// appends nil for a subscription that has ended. It keeps no record in memory for later
-	// lookups.
+	// lookups. Of a record only the fields that name the app instance and the senders are sure.
 	Resolve(ctx context.Context, dst []*Registration, subs []Subscription) ([]*Registration, error)
 	// Subscriptions lists the subscriptions of a registration, by sender ID and name of the topic.
 	Subscriptions(ctx context.Context, r *Registration) ([]Subscription, error)

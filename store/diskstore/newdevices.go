@@ -230,7 +230,7 @@ func (g *group) forget(r *store.Registration) error {
 	}
 	return errors.Join(
 		err,
-		g.pass(r, ""),
+		g.pass(r, nil),
 		g.batch.Delete(textKey(prefixToken, r.Token), nil),
 		g.batch.Delete(deviceKey(r.Device, r.Token), nil),
 		g.passGroups(r, ""),

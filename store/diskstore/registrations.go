@@ -198,7 +198,7 @@ func (g *group) register(fresh *store.Registration, now time.Time) (*store.Regis
 		if r == fresh {
 			continue
 		}
-		if err := g.pass(r, fresh.Token); err != nil {
+		if err := g.pass(r, fresh); err != nil {
 			return nil, err
 		}
 	}
@@ -254,7 +254,7 @@ func (g *group) unregister(token string, now time.Time) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	if err := errors.Join(g.setRegistration(changed[0]), g.pass(old, "")); err != nil {
+	if err := errors.Join(g.setRegistration(changed[0]), g.pass(old, nil)); err != nil {
 		return err
 	}
 	if err := g.passGroups(old, ""); err != nil {

@@ -35,6 +35,11 @@ func (g *group) restore(p *store.Page) error {
 			return err
 		}
 	}
+	if len(p.Subscriptions) > 0 { // their registrations may be in this page
+		if err := g.flush(); err != nil {
+			return err
+		}
+	}
 	for _, sub := range p.Subscriptions {
 		if err := g.restoreSubscription(sub); err != nil {
 			return err

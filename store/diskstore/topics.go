@@ -13,8 +13,10 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// A subscription has two keys with the same value: one lists it under its topic, in the order of
-// places, and one under its place. The value is the time in microseconds and the token.
+// A subscription has two keys: one lists it under its topic, in the order of places, and one under
+// its place. The value is the time in microseconds and the token. Under the topic it also has what a
+// copy needs of the registration, so that a fan-out reads only keys that are side by side. The two
+// change in the same batch as the registration, so a subscription that is there has not ended.
 
 // subscribeBatch is the number of registrations that one run of the committer subscribes.
 const subscribeBatch = 100
@@ -39,7 +41,54 @@ func subscribedKey(p store.Place, t store.Topic) []byte {
 }
 
 func subscriptionValue(token string, since time.Time) []byte {
-	return append(number(uint64(since.UnixMicro())), token...)
+	return appendText(number(uint64(since.UnixMicro())), token)
+}
+
+// appendSubscriber appends what a copy needs of a registration.
+func appendSubscriber(b []byte, r *store.Registration) []byte {
+	for _, s := range [...]string{r.App, r.Subtype, r.Scope, r.InstanceID} {
+		b = appendText(b, s)
+	}
+	b = binary.AppendUvarint(b, uint64(len(r.Senders)))
+	for _, s := range r.Senders {
+		b = appendText(b, s)
+	}
+	return b
+}
+
+// parseSubscriberValue makes a registration from the value of a subscription under its topic. It
+// returns nil if the value has only the token, because the registration was not known yet when the
+// subscription was restored.
+func parseSubscriberValue(p store.Place, value []byte) (*store.Registration, error) {
+	if len(value) < sinceLen {
+		return nil, errDamaged
+	}
+	token, rest, err := cutText(value[sinceLen:])
+	if err != nil || len(rest) == 0 {
+		return nil, err
+	}
+	r := &store.Registration{Token: string(token), Device: p.Device()}
+	for _, into := range [...]*string{&r.App, &r.Subtype, &r.Scope, &r.InstanceID} {
+		var text []byte
+		if text, rest, err = cutText(rest); err != nil {
+			return nil, err
+		}
+		*into = string(text)
+	}
+	n, width := binary.Uvarint(rest)
+	if width <= 0 || n > uint64(len(rest)) {
+		return nil, errDamaged
+	}
+	rest = rest[width:]
+	r.Senders = make([]string, n)
+	for i := range r.Senders {
+		var text []byte
+		if text, rest, err = cutText(rest); err != nil {
+			return nil, err
+		}
+		r.Senders[i] = string(text)
+	}
+	return r, nil
 }
 
 // subscriptionOf makes a subscription from its value.
@@ -47,8 +96,12 @@ func subscriptionOf(t store.Topic, p store.Place, value []byte) (store.Subscript
 	if len(value) < sinceLen {
 		return store.Subscription{}, fmt.Errorf("subscription: %w", errDamaged)
 	}
+	token, _, err := cutText(value[sinceLen:])
+	if err != nil {
+		return store.Subscription{}, fmt.Errorf("subscription: %w", err)
+	}
 	return store.Subscription{
-		Topic: t, Place: p, Token: string(value[sinceLen:]), Since: time.UnixMicro(int64(binary.BigEndian.Uint64(value))),
+		Topic: t, Place: p, Token: string(token), Since: time.UnixMicro(int64(binary.BigEndian.Uint64(value))),
 	}, nil
 }
 
@@ -104,8 +157,14 @@ func (g *group) subscribe(t store.Topic, r *store.Registration, now time.Time) e
 	p := r.Place()
 	key := subscribedKey(p, t)
 	old, found, err := g.s.get(key)
-	if err != nil || found && string(old[min(len(old), sinceLen):]) == r.Token {
+	if err != nil {
 		return err
+	}
+	if found {
+		sub, err := subscriptionOf(t, p, old)
+		if err != nil || sub.Token == r.Token {
+			return err
+		}
 	}
 	if !found {
 		n := 0
@@ -116,14 +175,16 @@ func (g *group) subscribe(t store.Topic, r *store.Registration, now time.Time) e
 			return store.ErrTooManyTopics
 		}
 	}
-	return g.setSubscription(t, p, subscriptionValue(r.Token, now))
+	return g.setSubscription(t, p, subscriptionValue(r.Token, now), r)
 }
 
-func (g *group) setSubscription(t store.Topic, p store.Place, value []byte) error {
-	return errors.Join(
-		g.batch.Set(subscriberKey(t, p), value, nil),
-		g.batch.Set(subscribedKey(p, t), value, nil),
-	)
+// setSubscription stages a subscription. r is its registration, or nil if that is not known.
+func (g *group) setSubscription(t store.Topic, p store.Place, value []byte, r *store.Registration) error {
+	err := g.batch.Set(subscribedKey(p, t), value, nil)
+	if r != nil {
+		value = appendSubscriber(value, r)
+	}
+	return errors.Join(err, g.batch.Set(subscriberKey(t, p), value, nil))
 }
 
 func (g *group) deleteSubscription(t store.Topic, p store.Place) error {
@@ -157,18 +218,19 @@ func eachSubscription(it *pebble.Iterator, p store.Place, fn func(t store.Topic,
 	return it.Error()
 }
 
-// pass passes the subscriptions of a token to the token that supersedes it. It ends them if that is
-// "".
-func (g *group) pass(r *store.Registration, to string) error {
+// pass passes the subscriptions of a registration to the one that supersedes it. It ends them if
+// that is nil.
+func (g *group) pass(r, to *store.Registration) error {
 	p := r.Place()
 	return g.eachSubscription(p, func(t store.Topic, value []byte) error {
+		sub, err := subscriptionOf(t, p, value)
 		switch {
-		case len(value) < sinceLen || string(value[sinceLen:]) != r.Token:
-			return nil
-		case to == "":
+		case err != nil || sub.Token != r.Token:
+			return err
+		case to == nil:
 			return g.deleteSubscription(t, p)
 		}
-		return g.setSubscription(t, p, append(bytes.Clone(value[:sinceLen]), to...))
+		return g.setSubscription(t, p, subscriptionValue(to.Token, sub.Since), to)
 	})
 }
 
@@ -227,14 +289,42 @@ func (s *Store) Resolve(ctx context.Context, dst []*store.Registration, subs []s
 		return dst, err
 	}
 	defer s.life.RUnlock()
+	if len(subs) == 0 {
+		return dst, nil
+	}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixSubscriber}, UpperBound: []byte{prefixSubscriber + 1}})
+	if err != nil {
+		return dst, fmt.Errorf("look up subscribers: %w", err)
+	}
 	for i := range subs {
-		r, err := s.living(subs[i].Token)
+		r, err := s.subscriber(it, &subs[i])
 		if err != nil {
-			return dst, fmt.Errorf("look up a subscriber: %w", err)
+			return dst, errors.Join(fmt.Errorf("look up a subscriber: %w", err), it.Close())
 		}
 		dst = append(dst, r)
 	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return dst, fmt.Errorf("look up subscribers: %w", err)
+	}
 	return dst, nil
+}
+
+// subscriber reads who has a subscription, or returns nil if it has ended. The registration has
+// only what a copy needs.
+func (s *Store) subscriber(it *pebble.Iterator, sub *store.Subscription) (*store.Registration, error) {
+	key := subscriberKey(sub.Topic, sub.Place)
+	if !it.SeekGE(key) || !bytes.Equal(it.Key(), key) {
+		return nil, nil
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseSubscriberValue(sub.Place, value)
+	if r != nil || err != nil {
+		return r, err
+	}
+	return s.living(sub.Token)
 }
 
 // living returns the newest registration after a token, or nil if there is none. It adds nothing to
@@ -318,5 +408,12 @@ func (g *group) restoreSubscription(sub *store.Subscription) error {
 	if err != nil || found {
 		return err
 	}
-	return g.setSubscription(sub.Topic, sub.Place, subscriptionValue(sub.Token, sub.Since))
+	r, err := g.s.living(sub.Token)
+	if err != nil {
+		return err
+	}
+	if r != nil && r.Token != sub.Token {
+		r = nil
+	}
+	return g.setSubscription(sub.Topic, sub.Place, subscriptionValue(sub.Token, sub.Since), r)
 }
