@@ -21,6 +21,10 @@ const (
 	fanoutStop    = 5 * time.Second       // for giving fan-outs back when the router stops
 )
 
+// nowOrNever is how long a topic message with a TTL of zero is offered to the subscribers that are
+// connected. After a restart it is too late (CCS 5.2).
+const nowOrNever = 10 * time.Second
+
 // fanoutCaller names the fan-outs of a sender where callers take turns: in the store, and for the
 // processors. It differs from the sender's own key, so that its other messages need not wait.
 func fanoutCaller(sender SenderID) store.Key {
@@ -124,7 +128,7 @@ func (r *Router) copySlice(ctx context.Context, f *store.Fanout) (done bool, err
 	}
 	for end := time.Now().Add(fanoutSlice); ctx.Err() == nil && time.Now().Before(end); {
 		now := r.clock.Now()
-		if m.Message.TTL > 0 && !now.Before(f.Expires) {
+		if !now.Before(f.Expires) && (m.Message.TTL > 0 || now.Sub(f.Accepted) >= nowOrNever) {
 			return r.endFanout(ctx, f, &m)
 		}
 		began := time.Now()

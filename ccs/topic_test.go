@@ -201,6 +201,21 @@ func TestATopicMessageThatIsNowOrNeverIsOfferedToWhoIsConnected(t *testing.T) {
 	assert.Empty(t, none)
 }
 
+func TestATopicMessageThatIsNowOrNeverIsNotOfferedLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ccs.Options{})
+	w.subscribe("news", w.token)
+	box := w.attach(device.Key(), newSession())
+	m := toTopic("m-1", "news")
+	m.TTL = 0
+	require.Nil(t, w.send(m).Refusal)
+	w.clock.advance(10 * time.Second)
+	w.running()
+	w.copied()
+	ids, _ := take(t, box)
+	assert.Empty(t, ids)
+}
+
 func TestASubscriberLosesOnlyItsOwnCopy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ccs.Options{Profile: ccs.Profile{DeviceRate: flowcontrol.Rate{Every: time.Hour, Burst: 1}}})
