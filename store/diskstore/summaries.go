@@ -15,9 +15,9 @@ const (
 // summaries holds the committer's summaries of queues that have limits. An evicted summary leaves
 // an entry count. If the count is not enough, the summary is rebuilt from the queue.
 type summaries struct {
-	cache   *simplelru.LRU[store.Key, *cachedSummary]
-	limit   int
-	bytes   int
+	cache  *simplelru.LRU[store.Key, *cachedSummary]
+	limit  int
+	bytes  int
 	counts entryCounts
 }
 
