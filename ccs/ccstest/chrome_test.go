@@ -65,14 +65,6 @@ func (c *chromeSender) refresh(s *ccstest.Server, made *admin.OAuthCredentials) 
 	return answer.AccessToken
 }
 
-// userToken returns an access token of a user.
-func (c *chromeSender) userToken(s *ccstest.Server, user string) string {
-	c.t.Helper()
-	made, err := c.admin.CreateOAuth(context.Background(), s.Sender, admin.OAuthRequest{User: user})
-	require.NoError(c.t, err)
-	return c.refresh(s, made)
-}
-
 // send sends to a channel, by the first revision on even subchannels, with single quotes.
 func (c *chromeSender) send(s *ccstest.Server, channel string, subchannel int, payload string) (status int, body string) {
 	c.t.Helper()

@@ -3,6 +3,7 @@
 package ccstest_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/openccs/openccs/ccs/admin"
 	"github.com/openccs/openccs/ccs/ccstest"
 )
 
@@ -156,4 +158,12 @@ func (p *pushMessaging) signedOut() string {
 	p.configure(b, "ya29.x")
 	require.Equal(p.t, "Invalid Credentials", channelID(b))
 	return "2 errors"
+}
+
+// userToken returns an access token of a user.
+func (c *chromeSender) userToken(s *ccstest.Server, user string) string {
+	c.t.Helper()
+	made, err := c.admin.CreateOAuth(context.Background(), s.Sender, admin.OAuthRequest{User: user})
+	require.NoError(c.t, err)
+	return c.refresh(s, made)
 }
