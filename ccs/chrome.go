@@ -218,7 +218,7 @@ func (r *Router) RegisterChannel(ctx context.Context, device DeviceID, user, app
 	if err := r.store.AddChannel(ctx, c); err != nil {
 		return "", fmt.Errorf("register a channel: %w", err)
 	}
-	if isNew && r.hub(device.Key()) != nil { // it has connected meanwhile
+	if isNew && r.hub(device.Key()) != nil { // it has connected since then
 		if err := r.endProbation(ctx, uint64(device)); err != nil {
 			return "", fmt.Errorf("register a channel: %w", err)
 		}

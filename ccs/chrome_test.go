@@ -185,7 +185,7 @@ func TestAChannelMessageIsRefused(t *testing.T) {
 	require.Nil(t, w.sendTo(channel, 0, strings.Repeat("x", 256)))
 }
 
-// CCS 7.3: accepted messages of a UTC day count, over restarts, whoever they wait for.
+// CCS 7.3: accepted messages of a UTC day count, over restarts, even those that no device takes.
 func TestADayHasAQuota(t *testing.T) {
 	w := withChannel(t, device)
 	w.clock.advance(23 * time.Hour) // the world begins at midnight

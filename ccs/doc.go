@@ -71,11 +71,12 @@
 //
 // # Topics and groups
 //
-// A message to a topic or a condition is stored as a fan-out (store.Fanout), and answered. Workers on every node claim
-// fan-outs from the store, walk over the subscribers in the order of their places, and store each batch of copies
-// together with the progress. So each subscriber gets one copy, whichever process is killed. A worker gives a fan-out
-// back after a second, and the store gives projects their turns. A message to a device group is a copy for each member
-// in the same Send.
+// A message to a topic or a condition is stored as a fan-out (store.Fanout), and answered.
+// Workers on every node claim fan-outs from the store, walk over the subscribers in the order of
+// their places, and store each batch of copies together with the progress. So each subscriber
+// gets one copy, whichever process is killed. A worker gives a fan-out back after a second, and
+// the store gives projects their turns. A message to a device group is a copy for each member in
+// the same Send.
 //
 // # What it costs
 //

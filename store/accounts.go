@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// RestoreAccounts restores the secrets, projects, OAuth clients and refresh tokens of a page, and the
-// records of GCM for Chrome. This part of Restore is the same in every store.
+// RestoreAccounts restores the secrets, projects, OAuth clients and refresh tokens of a page, and
+// the records of GCM for Chrome. This part of Restore is the same in every store.
 func RestoreAccounts(ctx context.Context, s Store, p *Page) error {
 	for _, x := range p.Secrets {
 		kept, err := s.Secret(ctx, x.Name, x.Value)

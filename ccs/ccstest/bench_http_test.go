@@ -137,8 +137,8 @@ func (h *benchHTTPSender) status() string {
 	return "HTTP/1.1 200 "
 }
 
-// openChannels makes each device the only instance of an app for a user of its own, and gets an access token. The
-// tokens of the bed are then the channel IDs.
+// openChannels makes each device the only instance of an app for a user of its own, and gets an
+// access token. The tokens of the bed are then the channel IDs.
 func (d *bed) openChannels(b testing.TB, projects *admin.Client) {
 	ctx := context.Background()
 	const app, mostPerDay = "aaaaaaaaaabbbbbbbbbbcccccccccc", 1_000_000

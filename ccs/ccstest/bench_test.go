@@ -43,7 +43,8 @@ type shape struct {
 
 func (s *shape) text() string { return cmp.Or(s.value, benchValue) }
 
-// arrives reports whether messages reach the other end. One to a channel may be replaced by its successor.
+// arrives reports whether messages reach the other end. One to a channel may be replaced by its
+// successor.
 func (s *shape) arrives() bool { return !s.away && !s.bad && !s.hold && !s.chrome }
 
 // refused reports whether messages are nacked.

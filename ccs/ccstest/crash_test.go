@@ -171,8 +171,8 @@ type victim struct {
 	out      *json.Decoder
 }
 
-// start starts the server. It tries again for a while: a client that dials the port of a dead server may have
-// connected to itself, and then holds the port.
+// start starts the server. It tries again for a while: a client that dials the port of a dead
+// server may have connected to itself, and then holds the port.
 func (v *victim) start() card.Card {
 	v.t.Helper()
 	for late := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {

@@ -142,7 +142,8 @@ func (p *pushMessaging) comeBack() string {
 	}
 	var waited []string
 	for _, m := range all[:len(all)-1] {
-		if !strings.HasSuffix(m, " hello") { // what it had before and did not acknowledge comes again (DEV 7.2)
+		// Messages that it received before and did not acknowledge come again (DEV 7.2).
+		if !strings.HasSuffix(m, " hello") {
 			waited = append(waited, m)
 		}
 	}

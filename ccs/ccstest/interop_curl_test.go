@@ -30,7 +30,8 @@ func TestInteropCurlChrome(t *testing.T) {
 		ClientID: "291796959215.apps.googleusercontent.com", ClientSecret: "0bKUtXN6ykk7Mj1lQxoBZ2mh", RefreshToken: "1%wMfyZvG",
 	})
 	require.NoError(t, err)
-	_, err = c.CreateOAuth(t.Context(), s.Sender, admin.OAuthRequest{User: "08144192009958038014"}) // the user exists
+	// The user exists.
+	_, err = c.CreateOAuth(t.Context(), s.Sender, admin.OAuthRequest{User: "08144192009958038014"})
 	require.NoError(t, err)
 
 	ca, err := filepath.Abs(s.CAFile())

@@ -57,8 +57,8 @@ func (d *subscriber) next(t *testing.T) *mcsclient.Message {
 	}
 }
 
-// The worked example of TOPICS 8, on each store: a device subscribes itself, an app server another one; messages to a
-// topic, to a condition and to a group, over both doors.
+// The worked example of TOPICS 8, on each store: a device subscribes itself, an app server
+// another one; messages to a topic, to a condition and to a group, over both doors.
 func TestTopicsAndGroups(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store ccstest.Option) {

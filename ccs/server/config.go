@@ -100,8 +100,8 @@ type Config struct {
 	// 0 means the default.
 	NewDevices int
 	HTTPRate   int // check-ins and registrations a minute from one address, 0 for the default
-	// ChromeSuccessStatus is the status of an accepted message of GCM for Chrome, 204 or 200. 0 means
-	// the default (CCS 7.2).
+	// ChromeSuccessStatus is the status of an accepted message of GCM for Chrome, 204 or 200. 0
+	// means the default (CCS 7.2).
 	ChromeSuccessStatus int
 	// ChromeAuthStatus is the status for a bad access token there, 401 or 403. 0 means the default
 	// (CCS 7.4).

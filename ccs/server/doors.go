@@ -28,7 +28,8 @@ func (s *Server) doors() []httpserver.Route {
 	return append(routes, tokenendpoint.New(s.tokens, tokenendpoint.Options{Now: s.router.Now})...)
 }
 
-// newDeviceNetwork returns the network by which the new devices of an address are counted, or zero if it is exempt.
+// newDeviceNetwork returns the network by which the new devices of an address are counted, or
+// zero if it is exempt.
 func (s *Server) newDeviceNetwork(remoteAddr string) netip.Prefix {
 	peer, err := netip.ParseAddrPort(remoteAddr)
 	if err != nil || s.gate.Exempt(peer.Addr().Unmap()) {

@@ -103,7 +103,8 @@ func TestADeletedClientsConnectionsDrain(t *testing.T) {
 	byKey.quiet()
 }
 
-// CCS 7.1: when all access tokens of a client are revoked, the connections that logged in with one drain too.
+// CCS 7.1: when all access tokens of a client are revoked, the connections that logged in with
+// one drain too.
 func TestConnectionsOfRevokedAccessTokensDrain(t *testing.T) {
 	t.Parallel()
 	w, issuer, client, _ := newOAuthWorld(t)

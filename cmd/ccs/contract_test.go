@@ -132,7 +132,8 @@ func TestADeviceIntroducesItself(t *testing.T) {
 	assert.Equal(t, exitDone, device.end(t))
 }
 
-// GCM for Chrome from the command line: an app, a device of a user, and messages to its channel (CCS 7).
+// GCM for Chrome from the command line: an app, a device of a user, and messages to its channel
+// (CCS 7).
 func TestMessagesTravelToAChannel(t *testing.T) {
 	dir := t.TempDir()
 	const user, app = "08144192009958038014", "aaaaaaaaaabbbbbbbbbbcccccccccc"

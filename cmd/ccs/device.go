@@ -189,7 +189,8 @@ func (d *device) register(ctx context.Context) (fresh bool, err error) {
 	}
 }
 
-// registerChannel makes the device an instance of an app of GCM for Chrome, if --chrome-user asks for it.
+// registerChannel makes the device an instance of an app of GCM for Chrome, if --chrome-user asks
+// for it.
 func (d *device) registerChannel(ctx context.Context) (err error) {
 	if d.cmd.ChromeUser == "" {
 		return nil

@@ -13,10 +13,11 @@ import (
 	"github.com/openccs/openccs/store"
 )
 
-// A subscription has two keys: one lists it under its topic, in the order of places, and one under
-// its place. The value is the time in microseconds and the token. Under the topic it also has what a
-// copy needs of the registration, so that a fan-out reads only keys that are side by side. The two
-// change in the same batch as the registration, so a subscription that is there has not ended.
+// A subscription has two keys: one lists it under its topic, in the order of places, and one
+// under its place. The value is the time in microseconds and the token. Under the topic it also
+// has what a copy needs of the registration, so that a fan-out reads only keys that are side by
+// side. The two change in the same batch as the registration, so a subscription that is there has
+// not ended.
 
 // subscribeBatch is the number of registrations that one run of the committer subscribes.
 const subscribeBatch = 100
