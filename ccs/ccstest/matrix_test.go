@@ -89,6 +89,95 @@ var badMessages = []badMessage{
 	{condition: "device rate", json: `{"to":"$RATE"}`, form: "registration_id=$RATE"},
 }
 
+// badChromeMessage is a message of GCM for Chrome, which has only some of the conditions.
+type badChromeMessage struct {
+	condition string // the row of the table in CCS 8
+	row       string // how the row of the table in CCS 7.4 begins
+	body      string // $CH is a good channel
+	store     string // "broken" or "faulty" while it is sent
+}
+
+var badChromeMessages = []badChromeMessage{
+	{condition: "no target", row: "(body is no JSON object", body: `{"subchannelId":"0","payload":"x"}`},
+	{condition: "malformed token", row: "Channel ID is invalid.", body: `{"channelId":"nobody","subchannelId":"0","payload":"x"}`},
+	{condition: "malformed token", row: "Channel ID is invalid.", body: `{"channelId":"1/` + chromeApp + `","subchannelId":"0","payload":"x"}`},
+	{condition: "wrong sender", row: "Google Account calling", body: `{"channelId":"` + chromeUser + `/bbbbbbbbbbccccccccccdddddddddd","subchannelId":"0","payload":"x"}`},
+	{condition: "bad JSON / types", row: "(body is no JSON object", body: `{"channelId":"$CH",}`},
+	{condition: "bad JSON / types", row: "(body is no JSON object", body: `{"channelId":5,"subchannelId":"0","payload":"x"}`},
+	{condition: "bad JSON / types", row: "(body is no JSON object", body: `{"channelId":"$CH","subchannelId":"0","payload":5}`},
+	{condition: "bad JSON / types", row: "Subchannel is invalid", body: `{"channelId":"$CH","subchannelId":"4","payload":"x"}`},
+	{condition: "too big", row: "Payload is too long", body: `{"channelId":"$CH","subchannelId":"0","payload":"` + long[:257] + `"}`},
+	{condition: "overload, timeout", row: "service down", body: `{"channelId":"$CH","subchannelId":"0","payload":"x"}`, store: "broken"},
+	{condition: "fault", row: "An internal error has occurred.", body: `{"channelId":"$CH","subchannelId":"0","payload":"x"}`, store: "faulty"},
+}
+
+// chromeRows reads the table of CCS 7.4: the cells of the status and the reason by message.
+func chromeRows(t *testing.T) map[string][2]string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/spec/ccs.md")
+	require.NoError(t, err)
+	_, table, ok := strings.Cut(string(text), "\n### 7.4 ")
+	require.True(t, ok)
+	table, _, _ = strings.Cut(table, "\n### ")
+	rows := map[string][2]string{}
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) > 4 {
+			rows[strings.TrimSpace(cells[1])] = [2]string{cells[2], cells[3]}
+		}
+	}
+	return rows
+}
+
+// TestMatrixOfChrome sends bad messages of GCM for Chrome to both revisions, and compares each
+// answer with the table of CCS 7.4.
+func TestMatrixOfChrome(t *testing.T) {
+	t.Parallel()
+	spec, rows := specRows(t), chromeRows(t)
+	m := newMatrix(t)
+	app := newChromeSender(t, m.s, chromeApp)
+	instanceOf(t, m.s)
+	lines := []string{fmt.Sprintf("%-18s %-20s %s", "condition", "Chrome", "message")}
+	for _, bad := range badChromeMessages {
+		require.Contains(t, spec, bad.condition, "no row of the table in CCS 8")
+		var row [2]string
+		for text, cells := range rows {
+			if strings.HasPrefix(text, bad.row) {
+				row = cells
+			}
+		}
+		require.NotEmpty(t, row[0], bad.row)
+		for _, path := range []string{"/chromewebstore/v1.1/notifications", "/gcm_for_chrome/v1/messages"} {
+			m.store.mode.Store(bad.store)
+			status, reason := m.chrome(app, path, bad.body)
+			m.store.mode.Store("")
+			assert.Contains(t, row[0], strconv.Itoa(status), "%s: %s", path, bad.body)
+			assert.Contains(t, row[1], "`"+reason+"`", "%s: %s", path, bad.body)
+			if path == "/gcm_for_chrome/v1/messages" {
+				lines = append(lines, fmt.Sprintf("%-18s %-20s %.90s", bad.condition, fmt.Sprint(status, " ", reason), bad.body))
+			}
+		}
+	}
+	t.Logf("\n%s", strings.Join(lines, "\n"))
+}
+
+// chrome sends a message of GCM for Chrome and returns the status and the reason of the refusal.
+func (m *matrix) chrome(app *chromeSender, path, body string) (status int, reason string) {
+	req, err := http.NewRequest(http.MethodPost, m.s.HTTPURL()+path, strings.NewReader(strings.ReplaceAll(body, "$CH", chromeID)))
+	require.NoError(m.t, err)
+	req.Header.Set("Authorization", "Bearer "+app.token)
+	resp, err := m.hc.Do(req)
+	require.NoError(m.t, err)
+	defer resp.Body.Close()
+	var answer struct {
+		Error struct {
+			Errors []struct{ Reason string }
+		}
+	}
+	require.NoError(m.t, json.NewDecoder(resp.Body).Decode(&answer), resp.Status)
+	require.Len(m.t, answer.Error.Errors, 1)
+	return resp.StatusCode, answer.Error.Errors[0].Reason
+}
+
 // faultyStore fails in ways that no sender is at fault for.
 type faultyStore struct {
 	*diskstore.Store
