@@ -155,10 +155,13 @@ func (r *Router) GroupByKey(ctx context.Context, sender SenderID, key string) (*
 		return nil, ErrGroupNotFound
 	}
 	g, err := r.group(ctx, id)
-	if err == nil && g.Key != key {
-		err = ErrGroupNotFound
+	if err != nil {
+		return nil, err
 	}
-	return g, err
+	if g.Key != key {
+		return nil, ErrGroupNotFound
+	}
+	return g, nil
 }
 
 func (r *Router) group(ctx context.Context, id store.GroupID) (*store.Group, error) {
