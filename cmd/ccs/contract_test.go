@@ -150,7 +150,7 @@ func TestMessagesTravelToAChannel(t *testing.T) {
 
 	device := background(t, "device", "--data", dir, "--app", app, "--chrome-user", user, "--json")
 	device.stdout.waitFor(t, `"connected"`)
-	got = ccs(t, "send", "--data", dir, "--via", "chrome", channel, "--subchannel", "1", "--payload", "two words", "--json")
+	got = ccs(t, "send", "--data", dir, "--via", "chrome", channel, "--subchannel", "1", "--chrome-payload", "two words", "--json")
 	require.Equal(t, exitDone, got.code, got.stderr)
 	assert.Equal(t, `{"event":"accepted","channel_id":"`+channel+`","subchannel_id":"1","status":204,"reason":"","message":""}`+"\n", got.stdout)
 	message := fields(t, device.stdout.waitFor(t, `"two words"`))

@@ -278,7 +278,7 @@ func (d *device) introduce() error {
 		flags += " " + card.Quote(word)
 	}
 	if d.channel != "" {
-		return d.out.printf("Channel ID  %s\n\nSend to it:\n\n  %s send%s --via chrome %[1]s --payload text\n\n", d.channel, d.out.program, flags)
+		return d.out.printf("Channel ID  %s\n\nSend to it:\n\n  %s send%s --via chrome %[1]s --chrome-payload text\n\n", d.channel, d.out.program, flags)
 	}
 	return d.out.printf("Token  %s\n\nSend to it:\n\n  %s send%s %[1]s key=value\n\n", d.token(), d.out.program, flags)
 }

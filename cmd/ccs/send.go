@@ -70,7 +70,7 @@ Examples:
     ccs send TOKEN score=3-1 --collapse-key score --ttl 3600
     ccs send TOKEN n=1 --count 1000 --message-id run7 --json
     ccs send --via http TOKEN greeting=hello
-    ccs send --via chrome 08144192009958038014/abebbaoboeficpkmpcadfkbblmbjkklf --subchannel 1 --payload ping
+    ccs send --via chrome 08144192009958038014/abebbaoboeficpkmpcadfkbblmbjkklf --subchannel 1 --chrome-payload ping
     ccs send --xmpp push.example.org:5235 --ca ca.pem --sender 123456789012 --key AIza… TOKEN k=v
 `
 }

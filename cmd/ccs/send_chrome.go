@@ -17,12 +17,12 @@ import (
 
 // chromeFlags are the flags of ccs send for GCM for Chrome.
 type chromeFlags struct {
-	Subchannel   string `default:"0" placeholder:"N" help:"Subchannel for --via chrome: 0, 1, 2 or 3."`
-	Payload      string `placeholder:"TEXT" help:"Payload for --via chrome. Default: empty."`
-	AccessToken  string `placeholder:"TOKEN" help:"Access token for --via chrome. Default: one for --refresh-token."`
-	ClientID     string `placeholder:"ID" help:"OAuth client for --refresh-token."`
-	ClientSecret string `placeholder:"SECRET" help:"Secret of the OAuth client for --refresh-token."`
-	RefreshToken string `placeholder:"TOKEN" help:"Refresh token for --via chrome. Default: that of an OAuth client that the running server makes for this command."`
+	Subchannel    string `default:"0" placeholder:"N" help:"Subchannel for --via chrome: 0, 1, 2 or 3."`
+	ChromePayload string `placeholder:"TEXT" help:"Payload for --via chrome. Default: empty."`
+	AccessToken   string `placeholder:"TOKEN" help:"Access token for --via chrome. Default: one for --refresh-token."`
+	ClientID      string `placeholder:"ID" help:"OAuth client for --refresh-token."`
+	ClientSecret  string `placeholder:"SECRET" help:"Secret of the OAuth client for --refresh-token."`
+	RefreshToken  string `placeholder:"TOKEN" help:"Refresh token for --via chrome. Default: that of an OAuth client that the running server makes for this command."`
 }
 
 // viaChrome is the door of GCM for Chrome.
@@ -134,7 +134,7 @@ func (s *chromeSender) authorize(ctx context.Context) (done func(), err error) {
 
 // send sends one message and prints the answer. It reports whether the message was accepted.
 func (s *chromeSender) send(ctx context.Context) (ok bool, err error) {
-	message, err := json.Marshal(map[string]string{"channelId": s.cmd.Token, "subchannelId": s.cmd.Subchannel, "payload": s.cmd.Payload})
+	message, err := json.Marshal(map[string]string{"channelId": s.cmd.Token, "subchannelId": s.cmd.Subchannel, "payload": s.cmd.ChromePayload})
 	if err != nil {
 		return false, err
 	}
