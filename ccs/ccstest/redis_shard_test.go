@@ -295,8 +295,11 @@ func TestShardWithoutReplicasHurtsOnlyItsOwnQueues(t *testing.T) {
 	for code := range p.codes {
 		assert.Equal(t, stanza.ServiceUnavailable, code)
 	}
-	// The machine may be busy.
-	assert.Greater(t, ill.perSecond, well.perSecond/2, "what healthy shards have goes on")
+	// A batch that waits for the sick shard waits for three seconds. The rates depend on what
+	// else the machine does.
+	assert.Less(t, ill.slowestAck, 2*time.Second, "what healthy shards have goes on")
+	assert.Less(t, ill.slowest, 3*time.Second, "what healthy shards have goes on")
+	assert.Greater(t, ill.perSecond, well.perSecond/8, "what healthy shards have goes on")
 	assert.Zero(t, ill.nacked, "of healthy shards")
 	assert.Zero(t, down+up, "lost")
 	assert.Zero(t, unacked)
