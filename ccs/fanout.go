@@ -113,10 +113,7 @@ func (r *Router) beginFanouts(ctx context.Context, from Source, batch []Downstre
 		}
 		r.Tell(events)
 	}
-	select {
-	case r.fanouts.wake <- struct{}{}:
-	default:
-	}
+	r.wakeFanouts()
 }
 
 // topicMessage is a message to a topic or condition as it is stored until it is copied.
